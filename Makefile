@@ -1,0 +1,56 @@
+# One command surface. Every target makes its own .venv first and says so.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help demo check format test storm bench constraints schemas clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     run the main job here: embedded broker, relay, sandbox API"
+	@echo "make test     run the tests (starts an Apache Kafka of its own)"
+	@echo "make check    format, ruff, mypy, import-linter"
+	@echo "make storm    long simulations and chaos runs"
+	@echo "make bench    measure, side by side"
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "==> making $(VENV) with $$($(PYTHON) --version) and installing relay into it"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "relay needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/relay demo
+
+test: $(STAMP)
+	@echo "==> running the tests"
+	@$(BIN)/python -m pytest -m "not storm"
+
+storm: $(STAMP)
+	@echo "==> running the storms"
+	@$(BIN)/python -m pytest -m storm
+
+check: $(STAMP)
+	@echo "==> ruff format, ruff check, mypy, import-linter"
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 3
+
+format: $(STAMP)
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
+
+bench: $(STAMP)
+	@$(BIN)/python -m bench
+
+# Pins what is shipped, without saying where it comes from.
+constraints: $(STAMP)
+	@$(BIN)/python -m pip install --quiet pip-tools
+	@$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-emit-index-url --no-emit-trusted-host \
+	  --no-emit-find-links --no-emit-options --no-header --output-file constraints.txt pyproject.toml
+
+clean:
+	@rm -rf $(VENV) .cache

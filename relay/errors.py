@@ -1,0 +1,91 @@
+"""Everything that can stop a command, and the exit status each cause has.
+
+An exception here means that this process cannot keep its promise or was asked for something
+impossible; what happens to one record is never an exception but a value (`relay.stream.model`).
+
+    RelayError                    exit  what to do
+    ├─ SettingsError               3    mend the file or the variable it names
+    ├─ KafkaError                       (edges translate aiokafka's exceptions into these)
+    │  ├─ KafkaUnreachable         4    check address, network, that the broker runs
+    │  ├─ KafkaRefused             5    check credentials, certificates, ACLs
+    │  └─ TopicMissing             6    create the topic or mend its name
+    ├─ DestinationError            7    the API cannot be reached, or refuses the token
+    ├─ InputError                  8    a file or line of input is not usable
+    └─ DrainIncomplete             9    stopped before all was settled; a restart resumes
+"""
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What `relay` exits with. Documented in docs/RUNBOOK.md; a test holds the two together."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    SETTINGS = 3
+    KAFKA_UNREACHABLE = 4
+    KAFKA_REFUSED = 5
+    TOPIC_MISSING = 6
+    DESTINATION = 7
+    INPUT = 8
+    DRAIN_INCOMPLETE = 9
+    FINDINGS = 10
+    INTERRUPTED = 130
+
+
+class RelayError(Exception):
+    """What is wrong, where, what to do: one line without secrets or personal data."""
+
+    exit_status = ExitStatus.BUG
+
+    def __init__(self, problem: str, *, hint: str | None = None) -> None:
+        super().__init__(problem if hint is None else f"{problem} ({hint})")
+        self.problem = problem
+        self.hint = hint
+
+
+class SettingsError(RelayError):
+    """A setting is unknown, missing, malformed or contradicts another one."""
+
+    exit_status = ExitStatus.SETTINGS
+
+
+class KafkaError(RelayError):
+    """The broker and this process do not get along."""
+
+    exit_status = ExitStatus.KAFKA_UNREACHABLE
+
+
+class KafkaUnreachable(KafkaError):
+    """No broker answers at the address that was given."""
+
+
+class KafkaRefused(KafkaError):
+    """The broker answers but refuses the login, the certificate or the operation."""
+
+    exit_status = ExitStatus.KAFKA_REFUSED
+
+
+class TopicMissing(KafkaError):
+    """A topic that was asked for does not exist on the cluster."""
+
+    exit_status = ExitStatus.TOPIC_MISSING
+
+
+class DestinationError(RelayError):
+    """The API cannot be reached, or does not accept the token or the datamart."""
+
+    exit_status = ExitStatus.DESTINATION
+
+
+class InputError(RelayError):
+    """Input given to a command cannot be used."""
+
+    exit_status = ExitStatus.INPUT
+
+
+class DrainIncomplete(RelayError):
+    """The drain deadline passed with records unsettled; they will be sent again after a restart."""
+
+    exit_status = ExitStatus.DRAIN_INCOMPLETE

@@ -1,0 +1,1 @@
+"""The road of one event: consuming → decoding → mapping → sending → settling."""

@@ -1,0 +1,1 @@
+"""Kafka in: records to the pipeline, and which partitions to pause."""

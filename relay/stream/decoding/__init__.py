@@ -1,0 +1,1 @@
+"""Record bytes → AppEvent, or the reason why not. A file per input format."""

@@ -1,0 +1,1 @@
+"""AppEvent → Activity, or the reason why not: identity, rules, envelope."""

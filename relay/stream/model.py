@@ -1,0 +1,226 @@
+"""The values of the road of one event, in the order it is travelled. All frozen.
+
+    Record ──decode──▶ AppEvent ──map──▶ Activity ──wrap──▶ Parcel
+              │                    │
+              └▶ Undecodable       └▶ Unmappable | Unwanted
+    Parcel ──send──▶ Answer ──judge──▶ Verdict ──settle──▶ Fate
+                                          └▶ DeadLetter ─────┘
+
+`AppEvent` is the input format itself: `relay.stream.decoding.app_event`.
+"""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Partition(NamedTuple):
+    """A topic's partition."""
+
+    topic: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.number}"
+
+
+class Position(NamedTuple):
+    """Where a record stands in Kafka. Written `topic-partition-offset`."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}-{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A Kafka record as it came: raw bytes, and the assignment epoch that fences late results.
+
+    Its `repr` shows the position only: keys, values and headers may hold personal data.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None = field(repr=False)
+    value: bytes | None = field(repr=False)
+    headers: tuple[tuple[str, bytes], ...] = field(repr=False, default=())
+    epoch: int = 0
+
+    @property
+    def position(self) -> Position:
+        """Where the record stands."""
+        return Position(self.topic, self.partition, self.offset)
+
+    @property
+    def tp(self) -> Partition:
+        """The partition that the record stands in."""
+        return Partition(self.topic, self.partition)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the record weighs in memory, about: key, value, headers."""
+        size = len(self.key or b"") + len(self.value or b"")
+        for name, value in self.headers:
+            size += len(name) + len(value)
+        return size
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """The record is not an app event.
+
+    `code` is from a closed set; `reason` names the field, never its value.
+    """
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unmappable:
+    """A well-formed event that cannot become an activity under this policy: it is dead-lettered."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unwanted:
+    """A well-formed record that is not sent by choice: it is skipped and counted under `code`."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One user activity, ready to be posted.
+
+    `envelope` is the JSON object without `$ts`, `$unique_key` and `$events`; each of `events` is
+    a JSON object. They stay apart so that waiting events with the same envelope can travel
+    together. `user` identifies whose it is without saying who (a digest), and is None when
+    ordering by user is impossible.
+    """
+
+    envelope: bytes = field(repr=False)
+    ts_ms: int
+    unique_key: str | None
+    events: tuple[bytes, ...] = field(repr=False)
+    user: str | None
+
+    def body(self) -> bytes:
+        """The JSON document that is posted."""
+        key = b"" if self.unique_key is None else b',"$unique_key":"%b"' % self.unique_key.encode()
+        return b'%b,"$ts":%d%b,"$events":[%b]}' % (
+            self.envelope[:-1],
+            self.ts_ms,
+            key,
+            b",".join(self.events),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request, without the base address and without the credentials."""
+
+    method: str
+    path: str
+    body: bytes = field(repr=False)
+    unique_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A request together with the record that it settles and the lane that it must keep to.
+
+    `lane` is None for a parcel that may overtake and be overtaken.
+    """
+
+    record: Record
+    lane: Hashable | None = field(repr=False)
+    request: Request
+
+
+class NoAnswer(StrEnum):
+    """Why there was no HTTP answer to an attempt."""
+
+    CONNECT = "connect"
+    TIMEOUT = "timeout"
+    BROKEN = "broken"
+    TOO_LARGE = "too_large"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for one attempt: a response, or why there is none (then `status` is 0).
+
+    `headers` have lower-case names. `body` is cut at the wire's ceiling.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False, default_factory=dict)
+    body: bytes = field(repr=False, default=b"")
+    no_answer: NoAnswer | None = None
+    detail: str = ""
+
+
+class VerdictKind(StrEnum):
+    """What an attempt means for its record and for everything bound to the same destination."""
+
+    DELIVERED = "delivered"
+    THROTTLED = "throttled"
+    UNAVAILABLE = "unavailable"
+    REFUSED = "refused"
+    MISCONFIGURED = "misconfigured"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement on one attempt.
+
+    `code` is bounded (`http_429`, `timeout`, …): it may be a metric label.
+    """
+
+    kind: VerdictKind
+    code: str
+    reason: str
+    status: int = 0
+    retry_after_s: float | None = None
+
+
+class Fate(StrEnum):
+    """How a record ends; offsets move on fates only."""
+
+    DELIVERED = "delivered"
+    DEAD_LETTERED = "dead_lettered"
+    SKIPPED = "skipped"
+
+
+class DeadLetterClass(StrEnum):
+    """Why a record could not be delivered, by the stage that found out."""
+
+    UNDECODABLE = "undecodable"
+    UNMAPPABLE = "unmappable"
+    REFUSED = "refused"
+    EXHAUSTED = "exhausted"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that ends in the dead-letter topic, with its history. Times in epoch ms."""
+
+    record: Record
+    cls: DeadLetterClass
+    code: str
+    reason: str
+    status: int = 0
+    excerpt: str = ""
+    attempts: int = 0
+    first_attempt_ms: int | None = None
+    last_attempt_ms: int | None = None

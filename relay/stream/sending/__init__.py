@@ -1,0 +1,1 @@
+"""Parcels out: lanes, the concurrency limit, verdicts, retries, and the wire."""

@@ -1,0 +1,1 @@
+"""Fates → offsets: frontier, offset map, dead letters."""

@@ -1,0 +1,1 @@
+"""Facts (typed) → a log line and its metrics, together; health; tracing."""
