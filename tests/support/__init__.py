@@ -1,0 +1,1 @@
+"""What the tests and the bench start around the relay. Imports nothing of the relay itself."""

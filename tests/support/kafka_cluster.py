@@ -1,0 +1,291 @@
+"""A real Apache Kafka for tests and benches: one JVM per broker, KRaft, temporary, killable.
+
+    with KafkaCluster(brokers=3) as kafka:
+        topic = kafka.create_topic("events", partitions=12)
+        kafka.kill_broker(2)
+
+Brokers never outlive the process that started them, even when it is killed: a reaper process
+waits for the end of a pipe that only we hold.
+"""
+
+import contextlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from tests.support import kafka_jars
+from tests.support.kafka_admin import Kafka, NoKafka, wait_for
+from tests.support.kafka_security import SecuredListeners
+
+__all__ = ["KafkaCluster", "NoKafka"]
+
+_START_S = 60.0
+_CLUSTER_ID = "relay-tests-cluster-id"
+_LOG4J = """\
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d{ISO8601} %p %c{1} %m%n
+rootLogger.level=INFO
+rootLogger.appenderRef.out.ref=out
+"""
+# Reads "+pid" and "-pid"; at the end of its input kills what is left and removes the directory.
+_REAPER = """\
+import os, shutil, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+pids = set()
+for line in sys.stdin:
+    (pids.add if line[0] == "+" else pids.discard)(int(line[1:]))
+for pid in pids:
+    try: os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError: pass
+shutil.rmtree(sys.argv[1], ignore_errors=True)
+"""
+
+
+class KafkaCluster(Kafka):
+    """One to many brokers on loopback, each broker and controller, numbered from 1.
+
+    `secured` adds the listeners of `SecuredListeners` to the plain one. `properties` go into
+    every broker's configuration and win over what is set here.
+    """
+
+    def __init__(
+        self,
+        brokers: int = 1,
+        *,
+        secured: bool = False,
+        properties: Mapping[str, str] | None = None,
+        heap: str = "256m",
+        java_options: Sequence[str] = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+    ) -> None:
+        super().__init__(bootstrap_servers="")
+        self._count = brokers
+        self._extra = dict(properties or {})
+        self._java = [f"-Xms{heap}", f"-Xmx{heap}", *java_options]
+        self._home = Path(tempfile.mkdtemp(prefix="relay-kafka-"))
+        self.security = SecuredListeners(self._home) if secured else None
+        self._ports: dict[tuple[int, str], int] = {}
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._reaper: subprocess.Popen[str] | None = None
+        self.replication_max = min(brokers, 3)
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Addresses of the plain listener, as clients want them."""
+        return self.address("PLAINTEXT")
+
+    def address(self, listener: str) -> str:
+        """Addresses of a listener by its name: PLAINTEXT, or one of `SecuredListeners`."""
+        return ",".join(f"localhost:{self._ports[i, listener]}" for i in self._ids)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start all brokers and wait until each is registered."""
+        (self._home / "log4j2.properties").write_text(_LOG4J)
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-c", _REAPER, self._home],
+            stdin=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        for index in self._ids:
+            for listener in ("PLAINTEXT", "CONTROLLER", *self._secured_names):
+                self._ports[index, listener] = _free_port()
+        for index in self._ids:
+            self._launch(index)
+        for index in self._ids:
+            self._await_started(index)
+        self._await_registered(self._count)
+        if self.security is not None:
+            self.security.create_users(self.admin)
+
+    def stop(self) -> None:
+        """Kill every broker and remove what they wrote."""
+        for index in list(self._running):
+            self.kill_broker(index)
+        self._admin = None
+        if self._reaper is not None:
+            assert self._reaper.stdin is not None
+            self._reaper.stdin.close()
+            self._reaper.wait(timeout=30)
+            self._reaper = None
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def start_broker(self, index: int) -> None:
+        """Start a broker that was stopped or killed, with the data and the ports it had."""
+        assert index not in self._running, f"broker {index} runs already"
+        self._launch(index)
+        self._await_started(index)
+        self._await_registered(len(self._running))
+
+    def stop_broker(self, index: int) -> None:
+        """Ask a broker to shut down in order and wait until it has."""
+        self._end(index, signal.SIGTERM)
+
+    def kill_broker(self, index: int) -> None:
+        """`kill -9` a broker."""
+        self._end(index, signal.SIGKILL)
+
+    def freeze_broker(self, index: int) -> None:
+        """Let a broker hang: it keeps its connections and answers nothing."""
+        self._running[index].send_signal(signal.SIGSTOP)
+
+    def thaw_broker(self, index: int) -> None:
+        """Let a frozen broker go on."""
+        self._running[index].send_signal(signal.SIGCONT)
+
+    def log(self, index: int) -> str:
+        """What a broker has logged."""
+        return self._log_file(index).read_text(errors="replace")
+
+    @property
+    def _ids(self) -> range:
+        return range(1, self._count + 1)
+
+    @property
+    def _secured_names(self) -> Sequence[str]:
+        return () if self.security is None else tuple(self.security.protocols)
+
+    def _launch(self, index: int) -> None:
+        broker_home = self._home / f"broker-{index}"
+        if not broker_home.exists():
+            self._format(index, broker_home)
+        properties = self._home / f"broker-{index}.properties"
+        properties.write_text(_java_properties(self._properties(index) | self._extra))
+        with self._log_file(index).open("ab") as log:
+            self._running[index] = subprocess.Popen(
+                [
+                    *(kafka_jars.java(), *self._java),
+                    f"-Djava.io.tmpdir={self._home}",
+                    f"-Dlog4j2.configurationFile={self._home / 'log4j2.properties'}",
+                    *("-cp", kafka_jars.class_path(), "kafka.Kafka", str(properties)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C is for the tests: brokers go when the fixture that owns them goes.
+                start_new_session=True,
+            )
+        self._tell_reaper(f"+{self._running[index].pid}")
+
+    def _format(self, index: int, broker_home: Path) -> None:
+        # What StorageTool writes, without paying for a JVM: the broker fills in the rest.
+        (broker_home / "data").mkdir(parents=True)
+        (broker_home / "data" / "meta.properties").write_text(
+            f"version=1\ncluster.id={_CLUSTER_ID}\nnode.id={index}\n"
+        )
+
+    def _properties(self, index: int) -> dict[str, str]:
+        names = ("PLAINTEXT", *self._secured_names)
+        address = {
+            name: f"{name}://localhost:{self._ports[index, name]}"
+            for name in (*names, "CONTROLLER")
+        }
+        protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT"}
+        replication = str(self.replication_max)
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": str(index),
+            "controller.quorum.voters": ",".join(
+                f"{i}@localhost:{self._ports[i, 'CONTROLLER']}" for i in self._ids
+            ),
+            "controller.listener.names": "CONTROLLER",
+            "listeners": ",".join(address.values()),
+            "advertised.listeners": ",".join(address[name] for name in names),
+            "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": str(self._home / f"broker-{index}" / "data"),
+            # A test that names a topic nobody created must find out.
+            "auto.create.topics.enable": "false",
+            "offsets.topic.num.partitions": "4",
+            "offsets.topic.replication.factor": replication,
+            "transaction.state.log.num.partitions": "4",
+            "transaction.state.log.replication.factor": replication,
+            "transaction.state.log.min.isr": "1",
+            # Groups form at once, and tests may lose members quickly.
+            "group.initial.rebalance.delay.ms": "0",
+            "group.min.session.timeout.ms": "500",
+            # A killed broker is noticed within three seconds rather than nine.
+            "broker.session.timeout.ms": "3000",
+            "broker.heartbeat.interval.ms": "500",
+            "num.network.threads": "2",
+            "num.io.threads": "4",
+            "log.cleaner.dedupe.buffer.size": "4194304",
+        }
+        if self.security is not None:
+            protocols |= self.security.protocols
+            properties |= self.security.broker_properties()
+        properties["listener.security.protocol.map"] = ",".join(
+            f"{name}:{protocol}" for name, protocol in protocols.items()
+        )
+        return properties
+
+    def _await_started(self, index: int) -> None:
+        process = self._running[index]
+
+        def started() -> bool:
+            if process.poll() is not None:
+                raise NoKafka(f"broker {index} did not start:\n{self.log(index)[-4000:]}")
+            return self._answers(index)
+
+        wait_for(started, _START_S, f"broker {index} did not start in {_START_S:.0f} s")
+
+    def _answers(self, index: int) -> bool:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("localhost", self._ports[index, "PLAINTEXT"]), timeout=1),
+        ):
+            return True
+        return False
+
+    def _await_registered(self, count: int) -> None:
+        wait_for(lambda: self.brokers() >= count, _START_S, f"{count} brokers did not register")
+
+    def _end(self, index: int, how: signal.Signals) -> None:
+        process = self._running.pop(index)
+        process.send_signal(how)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(timeout=30)
+        self._tell_reaper(f"-{process.pid}")
+
+    def _tell_reaper(self, line: str) -> None:
+        if self._reaper is not None and self._reaper.stdin is not None:
+            self._reaper.stdin.write(line + "\n")
+            self._reaper.stdin.flush()
+
+    def _log_file(self, index: int) -> Path:
+        return self._home / f"broker-{index}.log"
+
+
+def _java_properties(properties: Mapping[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in properties.items())
+
+
+def _free_port() -> int:
+    """A port that nothing listens on, below those that the system hands to outgoing connections."""
+    for _ in range(200):
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise NoKafka("no free port found")
