@@ -1,0 +1,95 @@
+"""A YAML file and `RELAY_…` variables → `Settings`, judged as a whole before anything starts.
+
+    settings = load(path)                    # all sections
+    settings = load(path, needs=["kafka"])   # what other sections lack is not an error
+
+Each section is a file here; its model documents every setting, and has methods that build the
+frozen policies of the algorithms. This package is the only reader of the environment.
+"""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from relay.errors import SettingsError
+from relay.settings.admin import AdminSettings
+from relay.settings.log import LogSettings
+from relay.settings.options import models_in
+from relay.settings.problems import model_problems, unknown, variable_problems
+from relay.settings.sources import (
+    Given,
+    merge,
+    process_environ,
+    read_environ,
+    read_file,
+    resolve_secrets,
+)
+
+DEFAULT_FILE = Path("relay.yaml")
+
+
+class Settings(BaseModel):
+    """All settings. A section that a command did not need, and that lacks a value, is absent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    admin: AdminSettings = Field(description="Health, metrics and status over HTTP.")
+    log: LogSettings = Field(description="The lines on standard output.")
+
+
+def load(
+    path: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    needs: Collection[str] | None = None,
+) -> Settings:
+    """Read the file and the environment; the environment wins.
+
+    `path` None means ./relay.yaml when there is one. `needs` names the sections that the caller
+    will use (None: all): values missing from another section are no error, and that section is
+    then absent. Raises SettingsError with every problem, one a line.
+    """
+    if path is None and DEFAULT_FILE.exists():
+        path = DEFAULT_FILE
+    low = Given() if path is None else read_file(path)
+    high = read_environ(process_environ() if environ is None else environ, Settings)
+    given = merge(low, high)
+    resolve_secrets(given, Settings, low, high)
+    problems = [*given.problems, *variable_problems(given, Settings)]
+    sections = _sections(given, needs, problems)
+    settings = None if problems else _whole(sections, problems)
+    if settings is None:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def _sections(
+    given: Given, needs: Collection[str] | None, problems: list[str]
+) -> dict[str, BaseModel]:
+    problems.extend(
+        unknown((name,), given, Settings)
+        for name in given.data
+        if name not in Settings.model_fields
+    )
+    sections: dict[str, BaseModel] = {}
+    for name, field in Settings.model_fields.items():
+        (model,) = models_in(field.annotation)
+        value = given.data.get(name)
+        try:
+            sections[name] = model.model_validate({} if value is None else value)
+        except ValidationError as error:
+            found = list(model_problems(error, given, Settings, (name,)))
+            if needs is None or name in needs or not all(missing for missing, _ in found):
+                problems.extend(line for _, line in found)
+    return sections
+
+
+def _whole(sections: dict[str, BaseModel], problems: list[str]) -> Settings | None:
+    if len(sections) < len(Settings.model_fields):
+        return Settings.model_construct(None, **sections)  # type: ignore[arg-type]
+    try:
+        return Settings.model_validate(sections)
+    except ValidationError as error:  # what sections say about one another
+        problems.extend(line for _, line in model_problems(error, Given(), Settings, ()))
+        return None

@@ -1,0 +1,21 @@
+"""Where health, metrics and status are served."""
+
+from pydantic import Field
+
+from relay.settings.section import Section
+
+
+class AdminSettings(Section):
+    """The admin port: /livez, /readyz, /metrics and /status. It asks for no credentials."""
+
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen on. In a container: `0.0.0.0`, so that probes reach it.",
+    )
+    port: int = Field(
+        9464,
+        ge=0,
+        le=65535,
+        description="Port to listen on; 0 takes a free one and logs which.",
+    )

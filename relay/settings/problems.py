@@ -1,0 +1,100 @@
+"""What is wrong with given settings → one line each: where, which setting, what to do.
+
+A line never repeats the value that was given: it may be a secret in the wrong place.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from relay.settings.options import keys, models_at, options, variable
+from relay.settings.sources import Given, Loc
+
+_NEAR = 0.6  # difflib's own default: one or two letters of a word
+_NEAR_ELSEWHERE = 0.8  # among all settings there is always one that is a little like it
+_UNSHOWN = ("value_error", "assertion_error")
+
+
+def variable_problems(given: Given, model: type[BaseModel]) -> Iterator[str]:
+    """A line for each variable with the prefix that is no setting."""
+    known = [option.variable for option in options(model)]
+    for name in given.unknown_variables:
+        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=_NEAR)
+        yield f"{name}: unknown setting{_meant(near)}"
+
+
+def model_problems(
+    error: ValidationError, given: Given, model: type[BaseModel], path: Loc
+) -> Iterator[tuple[bool, str]]:
+    """A line for each error of the section at `path`, with whether it is only a missing value."""
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        loc = _real_loc(given.data, (*path, *detail["loc"]), detail["type"])
+        yield detail["type"] == "missing", _line(detail, loc, given, model)
+
+
+def unknown(loc: Loc, given: Given, model: type[BaseModel]) -> str:
+    """The line for a key that is no setting, with the nearest one that is."""
+    origin = given.origin(loc)
+    level, key = loc[:-1], str(loc[-1])
+    near = difflib.get_close_matches(key, keys(models_at(model, level)), n=1, cutoff=_NEAR)
+    names = [_dotted((*level, found)) for found in near]
+    if not names:  # the right word on the wrong level, as a top-level `datamart_id`
+        leaves = {option.path[-1]: option.name for option in options(model)}
+        close = difflib.get_close_matches(key, leaves, n=1, cutoff=_NEAR_ELSEWHERE)
+        names = [leaves[leaf] for leaf in close]
+    where = f"{origin}: " if origin else ""
+    return f"{where}{_dotted(loc)}: unknown setting{_meant(names)}"
+
+
+def _line(detail: ErrorDetails, loc: Loc, given: Given, model: type[BaseModel]) -> str:
+    origin = given.origin(loc)
+    name = _dotted(loc)
+    if detail["type"] == "missing":
+        names = [str(part) for part in loc]
+        by_variable = not any(isinstance(part, int) for part in loc)
+        hint = f", or {variable(names)} in the environment" if by_variable else ""
+        return f"{name}: required but not given; set it in the settings file{hint}"
+    if detail["type"] == "extra_forbidden":
+        return unknown(loc, given, model)
+    message = _message(detail)
+    if origin is None:
+        return f"{name}: {message}" if name else message
+    named = origin == variable([str(part) for part in loc])
+    return f"{origin}: {message}" if named else f"{origin}: {name}: {message}"
+
+
+def _message(detail: ErrorDetails) -> str:
+    text = detail["msg"].split("\n", maxsplit=1)[0]
+    if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return "should be a mapping of settings"
+    if detail["type"] in _UNSHOWN:
+        return text.partition(", ")[2]
+    return text.removeprefix("Input ") if text.startswith("Input ") else text
+
+
+def _meant(near: Sequence[str]) -> str:
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _dotted(loc: Loc) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _real_loc(data: Any, loc: Loc, kind: str) -> Loc:
+    """`loc` without the names of union members and validators that pydantic puts in it."""
+    real: list[str | int] = []
+    here = data
+    for index, part in enumerate(loc):
+        in_list = isinstance(here, list) and isinstance(part, int) and part < len(here)
+        if in_list or (isinstance(here, dict) and part in here):
+            here = here[part]
+        elif not (kind == "missing" and index == len(loc) - 1) and index > 0:
+            continue
+        real.append(part)
+    return tuple(real)

@@ -1,0 +1,141 @@
+"""Health, metrics and status over HTTP, from inside the running loop.
+
+`GET /livez` `/readyz` (200 or 503, with the reason), `/metrics` (Prometheus), `/status` (JSON).
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import AsyncIterator, Iterable, Iterator
+
+import orjson
+import uvicorn
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    Metric,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from relay.errors import SettingsError
+from relay.telemetry.health import StatusSource
+
+_BACKLOG = 16
+_CLOSE_S = 1
+
+
+def admin_app(source: StatusSource, registry: CollectorRegistry) -> Starlette:
+    """The routes. `registry` is read at each /metrics."""
+
+    async def livez(_request: Request) -> Response:
+        said = source.liveness()
+        return _json({"alive": said.alive, "reason": said.reason}, ok=said.alive)
+
+    async def readyz(_request: Request) -> Response:
+        said = source.readiness()
+        return _json({"ready": said.ready, "reason": said.reason}, ok=said.ready)
+
+    async def status(_request: Request) -> Response:
+        return _json(dict(source.status()))
+
+    async def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"content-type": content_type})
+
+    return Starlette(
+        routes=[
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            Route("/status", status),
+            Route("/metrics", metrics),
+        ]
+    )
+
+
+def new_registry(source: StatusSource) -> CollectorRegistry:
+    """A registry of its own, not the library's global one, that asks `source` at each scrape."""
+    registry = CollectorRegistry(auto_describe=False)
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    registry.register(_Snapshot(source))
+    return registry
+
+
+@contextlib.asynccontextmanager
+async def serve_admin(app: Starlette, host: str, port: int) -> AsyncIterator[str]:
+    """Serve `app` while the block runs; gives the address. A port that is taken is an error."""
+    listener = _listen(host, port)
+    address = _address(listener)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            loop="none",  # the loop runs already
+            lifespan="off",  # the app has none
+            log_config=None,  # our log takes what it has to say, from WARNING on
+            access_log=False,  # a probe every few seconds is no news
+            ws="none",
+            timeout_keep_alive=75,  # longer than any usual scrape interval
+            timeout_graceful_shutdown=_CLOSE_S,
+            server_header=False,
+        )
+    )
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(server.serve(sockets=[listener]), name="admin")
+        try:
+            yield address
+        finally:
+            server.should_exit = True
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+            listener.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: SIGTERM starts our drain and nothing else."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Snapshot(Collector):
+    """Hands a scrape on to the pipeline."""
+
+    def __init__(self, source: StatusSource) -> None:
+        self._source = source
+
+    def collect(self) -> Iterable[Metric]:
+        return self._source.metrics()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, place = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(place[:2], family=family, backlog=_BACKLOG)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        why = "is taken by another process" if taken else f"cannot be used: {error.strerror}"
+        raise SettingsError(
+            f"admin: {host}:{port} {why}",
+            hint="set RELAY_ADMIN__HOST and RELAY_ADMIN__PORT; port 0 takes a free one",
+        ) from None
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _json(body: object, *, ok: bool = True) -> Response:
+    return Response(orjson.dumps(body), 200 if ok else 503, media_type="application/json")

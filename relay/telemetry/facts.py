@@ -1,0 +1,330 @@
+"""Everything that Relay says about itself: one frozen class per fact, in the order of the road.
+
+A fact becomes one log line, and moves one counter where it declares one, so that the two cannot
+disagree (`relay.telemetry.telemetry`). Loops and edges make facts and hand them to `emit`; they
+know nothing of loggers or metrics. No fact holds personal data: positions, counts, codes from
+closed sets, and reasons that were written here. docs/LOGS.md is generated from this file.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, get_type_hints
+
+from relay.stream.model import DeadLetterClass, Position
+
+
+class Level(StrEnum):
+    """How grave a fact is: `error` means that somebody has to act."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Stage(StrEnum):
+    """Which part of the road speaks."""
+
+    PROCESS = "process"
+    CONSUMING = "consuming"
+    DECODING = "decoding"
+    MAPPING = "mapping"
+    SENDING = "sending"
+    SETTLING = "settling"
+
+
+class Lifecycle(StrEnum):
+    """What the process is doing; it only ever moves downwards in this list."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """The Prometheus counter that a fact moves: by one, or by the field named `amount`."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    amount: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Something that happened. Its name in the logs is the class name in snake case."""
+
+    level: ClassVar[Level] = Level.INFO
+    stage: ClassVar[Stage] = Stage.PROCESS
+    counter: ClassVar[Counter | None] = None
+
+    @classmethod
+    def name(cls) -> str:
+        """How the fact is called in a log line."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def described(cls) -> Iterator[tuple[str, str]]:
+        """The fields of the log line, each with its description."""
+        hints = get_type_hints(cls, include_extras=True)
+        for known in fields(cls):
+            yield _SAID_AS.get(known.name, known.name), hints[known.name].__metadata__[0]
+
+    def said(self) -> Iterator[tuple[str, Any]]:
+        """The fields of the log line."""
+        for known in fields(self):
+            yield _SAID_AS.get(known.name, known.name), getattr(self, known.name)
+
+
+# Field names that a log line spells as Python cannot.
+_SAID_AS = {"cls": "class"}
+
+Emit = Callable[[Fact], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayStarted(Fact):
+    """The process begins; nothing has been read or sent yet."""
+
+    version: Annotated[str, "Version of Relay."]
+    group_id: Annotated[str, "Kafka consumer group."]
+    topics: Annotated[str, "Topics or pattern that is read."]
+    destination: Annotated[str, "Base address of the tracking API."]
+    admin: Annotated[str, "Address of the admin port."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifecycleChanged(Fact):
+    """The process moved on: starting, running, draining, stopped."""
+
+    old: Annotated[Lifecycle, "What it was doing."]
+    new: Annotated[Lifecycle, "What it does now."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionsAssigned(Fact):
+    """The consumer group gave partitions to this process."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_rebalances_total", "Assignments of partitions received."
+    )
+
+    partitions: Annotated[tuple[str, ...], "The new ones, as topic-partition."]
+    epoch: Annotated[int, "Number of the assignment; outcomes of an older one are ignored."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionsRevoked(Fact):
+    """The consumer group took partitions away; what was unsettled there will be read again."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    partitions: Annotated[tuple[str, ...], "The lost ones, as topic-partition."]
+    unsettled: Annotated[int, "Records of theirs that had no fate yet."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaUnavailable(Fact):
+    """The broker does not answer or refuses for the moment; Relay keeps trying."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_kafka_errors_total", "Failed calls to Kafka.", ("code",)
+    )
+
+    code: Annotated[str, "Name of the error, from a closed set."]
+    reason: Annotated[str, "What Kafka's client says."]
+    retry_in_s: Annotated[float, "When the next attempt is made."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataIgnored(Fact):
+    """A commit's metadata could not be used: what is finished beyond the offset is sent again."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_metadata_ignored_total", "Commit metadata not understood."
+    )
+
+    partition: Annotated[str, "Whose, as topic-partition."]
+    reason: Annotated[str, "Why: another writer, another version, damage."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsSkipped(Fact):
+    """Records were not sent by choice, since the last line of this kind and code."""
+
+    stage: ClassVar[Stage] = Stage.MAPPING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_skipped_total", "Records not sent by choice.", ("code",), amount="count"
+    )
+
+    code: Annotated[str, "Which choice, from a closed set."]
+    count: Annotated[int, "How many."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationHeld(Fact):
+    """The API refuses the token, the datamart or the endpoint: nothing is sent until it is mended.
+
+    Nothing is lost and no attempt is burnt; Relay is not ready and tries by itself.
+    """
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.SENDING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_holds_total", "Times the stream was held.", ("code",)
+    )
+
+    code: Annotated[str, "What came back, as `http_401`."]
+    reason: Annotated[str, "What it means."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationDown(Fact):
+    """The API does not answer, or answers that it cannot: Relay waits and probes."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.SENDING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_outages_total", "Times the API was found down.", ("code",)
+    )
+
+    code: Annotated[str, "What came back, as `http_503`, `timeout`, `connect`."]
+    probe_in_s: Annotated[float, "When the next attempt is made."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationThrottled(Fact):
+    """The API asked for a pause; everything bound for it waits."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.SENDING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_throttles_total", "Pauses that the API asked for."
+    )
+
+    code: Annotated[str, "What came back, as `http_429`."]
+    pause_s: Annotated[float, "How long Relay waits."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationResumed(Fact):
+    """Sending goes on after a hold or an outage."""
+
+    stage: ClassVar[Stage] = Stage.SENDING
+
+    after_s: Annotated[float, "How long nothing was delivered."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenReloaded(Fact):
+    """The file with the API token changed and was read again."""
+
+    stage: ClassVar[Stage] = Stage.SENDING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordDeadLettered(Fact):
+    """A record could not be delivered and now lies, unchanged, in the dead-letter topic."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.SETTLING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_dead_letters_total", "Records written to the dead-letter topic.", ("cls", "code")
+    )
+
+    position: Annotated[Position, "Where the record stands, as topic-partition-offset."]
+    cls: Annotated[DeadLetterClass, "The stage that found out, in a word."]
+    code: Annotated[str, "Why, from a closed set."]
+    reason: Annotated[str, "Why, in words; names the field, never its value."]
+    status: Annotated[int, "HTTP status of the last attempt, 0 without one."]
+    attempts: Annotated[int, "How often it was sent."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterTopicUnavailable(Fact):
+    """A dead letter cannot be written; its partition waits, because its offset must not pass."""
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.SETTLING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_dead_letter_errors_total", "Failed writes to the dead-letter topic.", ("code",)
+    )
+
+    topic: Annotated[str, "The dead-letter topic."]
+    code: Annotated[str, "Name of the error, from a closed set."]
+    reason: Annotated[str, "What Kafka's client says."]
+    retry_in_s: Annotated[float, "When the next attempt is made."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffsetsCommitted(Fact):
+    """The line to read: what happened since the one before it, and where things stand."""
+
+    stage: ClassVar[Stage] = Stage.SETTLING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_commits_total", "Commits that Kafka confirmed."
+    )
+
+    seconds: Annotated[float, "Since the last line of this kind."]
+    received: Annotated[int, "Records read in that time."]
+    delivered: Annotated[int, "Records that the API accepted."]
+    dead_lettered: Annotated[int, "Records written to the dead-letter topic."]
+    skipped: Annotated[int, "Records not sent by choice."]
+    requests: Annotated[int, "Attempts over HTTP."]
+    retries: Annotated[int, "Attempts that were not the first of their record."]
+    partitions: Annotated[int, "Partitions assigned."]
+    paused: Annotated[int, "Partitions not read for the moment, because enough is in memory."]
+    in_flight: Annotated[int, "Requests under way."]
+    waiting: Annotated[int, "Records in memory that wait for their turn."]
+    limit: Annotated[int, "Most requests under way that Relay allows itself now."]
+    lag: Annotated[int, "Records in Kafka behind the committed offsets."]
+    oldest_s: Annotated[float, "Age in memory of the oldest record without a fate."]
+    round_trip_p50_ms: Annotated[float, "Half of the requests were answered faster."]
+    round_trip_p99_ms: Annotated[float, "All but a hundredth of the requests were answered faster."]
+    lateness_p50_s: Annotated[float, "Half of the deliveries came sooner after production."]
+    lateness_p99_s: Annotated[float, "All but a hundredth of the deliveries came sooner."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainStarted(Fact):
+    """The process was asked to stop: it reads no more and finishes what it has."""
+
+    reason: Annotated[str, "The signal, or what else asked."]
+    unsettled: Annotated[int, "Records without a fate."]
+    deadline_s: Annotated[float, "How long it may take."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainEnded(Fact):
+    """What was in memory is settled and committed, or will be read again after a restart."""
+
+    seconds: Annotated[float, "How long it took."]
+    unsettled: Annotated[
+        int, "Records without a fate that a restart reads again; 0 is a clean stop."
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryLogged(Fact):
+    """A library had something to say; its text is cut and stripped of what may be personal."""
+
+    level: ClassVar[Level] = Level.WARNING
+
+    logger: Annotated[str, "Name of the library's logger."]
+    text: Annotated[str, "What it said."]
+
+
+def all_facts() -> list[type[Fact]]:
+    """Every fact there is, in the order of this file."""
+    return [
+        value for value in globals().values() if isinstance(value, type) and issubclass(value, Fact)
+    ][1:]

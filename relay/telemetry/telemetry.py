@@ -1,0 +1,35 @@
+"""Facts in, log lines and counters out: the one place where the two are written together."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client import Counter as PrometheusCounter
+
+from relay.telemetry.facts import Fact, all_facts
+from relay.telemetry.log import Log
+
+
+class Telemetry:
+    """Holds the counters of one process and the log they belong to."""
+
+    def __init__(self, log: Log, registry: CollectorRegistry) -> None:
+        self._log = log
+        # Made up front: a counter that first appears with its first increment hides that one
+        # from `rate()`.
+        self._counters: Mapping[type[Fact], PrometheusCounter] = {
+            fact: PrometheusCounter(
+                fact.counter.name, fact.counter.help, fact.counter.labels, registry=registry
+            )
+            for fact in all_facts()
+            if fact.counter
+        }
+
+    def emit(self, fact: Fact) -> None:
+        """Write the fact's line and move its counter."""
+        declared = fact.counter
+        if declared is not None:
+            counter = self._counters[type(fact)]
+            if declared.labels:
+                counter = counter.labels(*(str(getattr(fact, name)) for name in declared.labels))
+            counter.inc(getattr(fact, declared.amount) if declared.amount else 1)
+        self._log.write(fact)

@@ -1,0 +1,112 @@
+"""What every command has in common: how it ends and what it says then."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+import typer
+
+from relay import __version__, cli
+from relay.errors import ExitStatus, KafkaUnreachable, SettingsError, TopicMissing
+
+
+def ended(capsys, *arguments: str) -> SimpleNamespace:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    out, err = capsys.readouterr()
+    return SimpleNamespace(status=caught.value.code, out=out, err=err)
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """A relay whose one command raises what the test says."""
+
+    def arrange(error: BaseException) -> None:
+        app = typer.Typer(pretty_exceptions_enable=False)
+        app.callback()(lambda: None)
+
+        @app.command()
+        def fail() -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "app", app)
+
+    return arrange
+
+
+def test_version_is_printed_and_is_success(capsys):
+    end = ended(capsys, "--version")
+    assert (end.status, end.out) == (0, f"relay {__version__}\n")
+
+
+def test_help_is_plain_text(capsys):
+    end = ended(capsys, "--help")
+    assert end.status == 0
+    assert "Usage: relay" in end.out
+    assert "─" not in end.out
+
+
+def test_a_wrong_option_is_a_usage_error(capsys):
+    end = ended(capsys, "--frobnicate")
+    assert end.status == ExitStatus.USAGE
+    assert "--frobnicate" in end.err
+
+
+def test_a_known_cause_is_one_line_and_its_exit_status(capsys, failing):
+    failing(TopicMissing("kafka: topic app-events does not exist", hint="create it"))
+    end = ended(capsys, "fail")
+    assert end.status == ExitStatus.TOPIC_MISSING
+    assert end.err == "relay: kafka: topic app-events does not exist (create it)\n"
+
+
+def test_several_settings_problems_are_a_line_each(capsys, failing):
+    failing(SettingsError("a: wrong\nb: wrong"))
+    assert ended(capsys, "fail").err == "relay: a: wrong\nrelay: b: wrong\n"
+
+
+def test_a_cause_inside_task_groups_is_found(capsys, failing):
+    inner = ExceptionGroup("tasks", [KafkaUnreachable("kafka: no broker answers")])
+    failing(BaseExceptionGroup("tasks", [inner, KeyboardInterrupt()]))
+    end = ended(capsys, "fail")
+    assert (end.status, end.err) == (
+        ExitStatus.KAFKA_UNREACHABLE,
+        "relay: kafka: no broker answers\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), BaseExceptionGroup("tasks", [KeyboardInterrupt()])]
+)
+def test_an_interrupt_is_130_and_silent(capsys, failing, error):
+    failing(error)
+    end = ended(capsys, "fail")
+    assert (end.status, end.err) == (ExitStatus.INTERRUPTED, "")
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_a_defect_tells_the_place_but_not_the_text_of_the_exception(capsys, failing, wrap):
+    defect = KeyError("ann@example.com")
+    failing(ExceptionGroup("tasks", [KafkaUnreachable("x"), defect]) if wrap else defect)
+    end = ended(capsys, "fail")
+    assert end.status == ExitStatus.BUG
+    assert "unexpected KeyError" in end.err
+    assert "example.com" not in end.err
+    assert "Traceback" not in end.err
+    if not wrap:
+        assert f"{__file__}" in end.err
+
+
+def test_python_m_relay_is_relay():
+    run = subprocess.run(
+        [sys.executable, "-m", "relay", "--version"], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == f"relay {__version__}\n"
+
+
+def test_starting_up_imports_nothing_heavy():
+    """`relay --help` and every mistyped option answer at once."""
+    heavy = ["aiokafka", "httpx", "pyreqwest", "starlette", "uvicorn", "confluent_kafka", "rich"]
+    code = f"import sys, relay.cli; print([m for m in {heavy} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"

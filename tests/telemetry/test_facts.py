@@ -1,0 +1,65 @@
+"""The list of facts: what every one of them owes to whoever reads the logs."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import relay
+from relay.telemetry.facts import Fact, Lifecycle, LifecycleChanged, all_facts
+
+PACKAGE = Path(relay.__file__).parent
+
+
+def test_a_fact_is_called_by_its_class_in_snake_case():
+    assert LifecycleChanged.name() == "lifecycle_changed"
+
+
+def test_the_list_of_facts_is_complete_and_without_the_base():
+    assert Fact not in all_facts()
+    assert {f.name() for f in all_facts()} == {f.name() for f in Fact.__subclasses__()}
+
+
+@pytest.mark.parametrize("fact", all_facts(), ids=lambda fact: fact.name())
+def test_every_fact_says_in_words_what_it_and_its_fields_mean(fact):
+    assert fact.__doc__
+    assert re.match(r"\w.*[.!]", fact.__doc__)
+    for name, text in fact.described():
+        assert name.isidentifier()
+        assert text.endswith(".")
+
+
+@pytest.mark.parametrize("fact", all_facts(), ids=lambda fact: fact.name())
+def test_labels_and_amounts_of_a_counter_are_fields_of_its_fact(fact):
+    if fact.counter is not None:
+        fields = {*fact.__dataclass_fields__}
+        assert {*fact.counter.labels} <= fields
+        assert fact.counter.amount is None or fact.counter.amount in fields
+        assert fact.counter.name.endswith("_total")
+        assert "reason" not in fact.counter.labels, "free text must not become a label"
+
+
+def test_a_fact_is_frozen():
+    fact = LifecycleChanged(old=Lifecycle.STARTING, new=Lifecycle.RUNNING)
+    with pytest.raises(AttributeError):
+        fact.new = Lifecycle.STOPPED
+
+
+def imported(file: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").partition(".")[0])
+    return names
+
+
+def test_only_the_log_knows_structlog_and_nobody_else_logs():
+    loggers = {
+        str(file.relative_to(PACKAGE))
+        for file in PACKAGE.rglob("*.py")
+        if imported(file) & {"structlog", "logging"}
+    }
+    assert loggers == {"telemetry/log.py"}

@@ -1,0 +1,153 @@
+"""Facts and the words of libraries as lines."""
+
+import io
+import logging
+import warnings
+
+import orjson
+import pytest
+
+from relay.stream.model import DeadLetterClass, Position
+from relay.telemetry.facts import (
+    DrainEnded,
+    Level,
+    Lifecycle,
+    LifecycleChanged,
+    PartitionsAssigned,
+    RecordDeadLettered,
+    TokenReloaded,
+)
+from relay.telemetry.log import configure
+
+DEAD = RecordDeadLettered(
+    position=Position("app-events", 3, 17),
+    cls=DeadLetterClass.REFUSED,
+    code="http_400",
+    reason="$ts: not a number",
+    status=400,
+    attempts=1,
+)
+
+
+class Sink(io.BytesIO):
+    """A stream that tells its lines."""
+
+    def lines(self) -> list[dict]:
+        return [orjson.loads(line) for line in self.getvalue().splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def libraries_as_they_were():
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+
+
+@pytest.fixture
+def sink():
+    return Sink()
+
+
+def test_a_line_is_json_with_time_level_and_fact_first(sink):
+    configure(json=True, stream=sink).write(DEAD)
+    (line,) = sink.lines()
+    assert list(line)[:4] == ["at", "level", "fact", "stage"]
+    at = line.pop("at")
+    assert at.endswith("Z")
+    assert line == {
+        "level": "warning",
+        "fact": "record_dead_lettered",
+        "stage": "settling",
+        "position": "app-events-3-17",
+        "class": "refused",
+        "code": "http_400",
+        "reason": "$ts: not a number",
+        "status": 400,
+        "attempts": 1,
+    }
+
+
+def test_lists_stay_lists_and_numbers_lose_their_noise(sink):
+    log = configure(json=True, stream=sink)
+    log.write(PartitionsAssigned(partitions=("a-0", "a-1"), epoch=2))
+    log.write(DrainEnded(seconds=0.1 + 0.2, unsettled=0))
+    first, second = sink.lines()
+    assert first["partitions"] == ["a-0", "a-1"]
+    assert second["seconds"] == 0.3
+
+
+def test_below_the_level_nothing_is_written(sink):
+    log = configure(Level.WARNING, json=True, stream=sink)
+    log.write(TokenReloaded())
+    assert sink.lines() == []
+    log.write(DEAD)
+    assert len(sink.lines()) == 1
+
+
+def test_the_form_for_people_has_the_same_fields(sink):
+    configure(json=False, stream=sink).write(DEAD)
+    text = sink.getvalue().decode()
+    assert text.count("\n") == 1
+    for part in ("record_dead_lettered", "position=app-events-3-17", "code=http_400"):
+        assert part in text
+
+
+def test_libraries_are_led_into_the_same_log_from_warning_on(sink):
+    configure(json=True, stream=sink)
+    logging.getLogger("httpx").info("HTTP Request: POST https://api/ann")
+    logging.getLogger("aiokafka.client").warning("Unable to reach node %s", 1)
+    (line,) = sink.lines()
+    assert line["fact"] == "library_logged"
+    assert (line["level"], line["logger"]) == ("warning", "aiokafka.client")
+    assert line["text"] == "Unable to reach node 1"
+
+
+def test_a_library_s_exception_is_one_line_without_its_trace(sink):
+    configure(json=True, stream=sink)
+    error = ValueError("bad ann@example.com\nvalue")
+    logging.getLogger("uvicorn.error").error("failed", exc_info=error)
+    (line,) = sink.lines()
+    assert line["level"] == "error"
+    assert line["text"] == "failed [ValueError: bad *** value]"
+
+
+def test_warnings_of_python_are_lines_too(sink):
+    configure(json=True, stream=sink)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(False)
+        logging.captureWarnings(True)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    assert sink.lines()[0]["logger"] == "py.warnings"
+
+
+def test_configuring_twice_does_not_write_twice(sink):
+    configure(json=True, stream=Sink())
+    configure(json=True, stream=sink)
+    logging.getLogger("aiokafka").warning("once")
+    assert len(sink.lines()) == 1
+
+
+def test_secrets_of_the_settings_are_masked_wherever_they_turn_up(sink):
+    configure(json=True, stream=sink, secrets=["s3cr3t", ""])
+    logging.getLogger("aiokafka").warning("login with s3cr3t failed")
+    assert sink.lines()[0]["text"] == "login with *** failed"
+
+
+def test_a_stream_that_fails_costs_the_line_and_not_the_record(sink):
+    log = configure(json=True, stream=sink)
+    sink.close()
+    log.write(DEAD)
+    assert log.lost == 1
+
+
+def test_lines_of_a_log_that_was_replaced_go_to_their_own_stream(sink):
+    other = Sink()
+    first = configure(json=True, stream=sink)
+    configure(json=True, stream=other)
+    first.write(LifecycleChanged(old=Lifecycle.STARTING, new=Lifecycle.RUNNING))
+    assert len(sink.lines()) == 1
+    assert other.lines() == []

@@ -1,0 +1,41 @@
+"""Facts move the counter that they declare, and write their line, together."""
+
+import io
+
+from prometheus_client import CollectorRegistry
+
+from relay.telemetry.facts import DestinationDown, RecordsSkipped, TokenReloaded, all_facts
+from relay.telemetry.log import configure
+from relay.telemetry.telemetry import Telemetry
+
+
+def arrange():
+    sink, registry = io.BytesIO(), CollectorRegistry()
+    return Telemetry(configure(json=True, stream=sink), registry), sink, registry
+
+
+def test_a_fact_writes_its_line_and_moves_its_counter_by_one():
+    telemetry, sink, registry = arrange()
+    telemetry.emit(DestinationDown(code="timeout", probe_in_s=1))
+    assert b"destination_down" in sink.getvalue()
+    assert registry.get_sample_value("relay_outages_total", {"code": "timeout"}) == 1
+
+
+def test_a_fact_about_many_moves_its_counter_by_as_many():
+    telemetry, _, registry = arrange()
+    telemetry.emit(RecordsSkipped(code="no_consent", count=41))
+    telemetry.emit(RecordsSkipped(code="no_consent", count=1))
+    assert registry.get_sample_value("relay_skipped_total", {"code": "no_consent"}) == 42
+
+
+def test_a_fact_without_a_counter_is_only_a_line():
+    telemetry, sink, _ = arrange()
+    telemetry.emit(TokenReloaded())
+    assert sink.getvalue().count(b"\n") == 1
+
+
+def test_counters_without_labels_are_there_before_anything_happened():
+    _, _, registry = arrange()
+    for fact in all_facts():
+        if fact.counter and not fact.counter.labels:
+            assert registry.get_sample_value(fact.counter.name) == 0
