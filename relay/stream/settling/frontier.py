@@ -1,0 +1,73 @@
+"""One partition's open offsets → how far its commit may move. Called by the engine, commits nothing.
+
+Only what is open is kept, never what is finished: a record that is stuck for an hour while
+millions finish behind it costs one entry.
+"""
+
+from collections import deque
+
+from relay.stream.settling.offset_map import OffsetMap
+
+
+class Frontier:
+    """The open offsets of one assigned partition.
+
+    `taken` is called in the order of the partition, `finished` in any order. Offsets that never
+    appear (compacted away, transaction markers) are gaps: they hold nothing up.
+    """
+
+    def __init__(self, start: OffsetMap) -> None:
+        self._open: dict[int, None] = dict.fromkeys(start.open_offsets)
+        self._unseen = deque(start.open_offsets)
+        self._known_end = start.end
+        self._next = start.offset
+        self._committed = start.offset
+        self.gaps = 0
+
+    def seen_before(self, offset: int) -> bool:
+        """Whether the map of an earlier life says that the record at `offset` met its fate."""
+        return offset < self._known_end and offset not in self._open
+
+    def taken(self, offset: int) -> None:
+        """A record came; it is open until `finished`."""
+        if offset < self._next:
+            raise AssertionError(f"offset {offset} came after {self._next - 1}")
+        self._forget_gaps_below(offset)
+        self._next = offset + 1
+        if self._unseen and self._unseen[0] == offset:
+            self._unseen.popleft()
+        elif offset >= self._known_end:
+            self._open[offset] = None
+
+    def finished(self, offset: int) -> None:
+        """The record met its fate. Raises KeyError when it was not open: a fate comes once."""
+        del self._open[offset]
+
+    @property
+    def open_count(self) -> int:
+        """How many records are open, those of an earlier life that have not come yet included."""
+        return len(self._open)
+
+    @property
+    def end(self) -> int:
+        """One past the highest offset about which anything is known."""
+        return max(self._known_end, self._next)
+
+    @property
+    def lowest_open(self) -> int | None:
+        """The offset that pins the frontier."""
+        return min(self._open, default=None)
+
+    def snapshot(self) -> OffsetMap:
+        """The value to commit: frontier and map, computed together so that they cannot disagree."""
+        opened = tuple(sorted(self._open))
+        offset = opened[0] if opened else self.end
+        if offset < self._committed:
+            raise AssertionError(f"the frontier moved back from {self._committed} to {offset}")
+        self._committed = offset
+        return OffsetMap(offset, self.end, opened)
+
+    def _forget_gaps_below(self, offset: int) -> None:
+        while self._unseen and self._unseen[0] < offset:
+            del self._open[self._unseen.popleft()]
+            self.gaps += 1

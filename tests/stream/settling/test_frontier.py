@@ -1,0 +1,111 @@
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from relay.stream.settling.frontier import Frontier
+from relay.stream.settling.offset_map import OffsetMap, decode, encode
+
+
+class FrontierAgainstModel(RuleBasedStateMachine):
+    """The frontier against the plain idea of it: a log with holes and the set of what is done."""
+
+    def __init__(self):
+        super().__init__()
+        self.frontier = Frontier(OffsetMap(0, 0))
+        self.next = 0
+        self.log: list[int] = []
+        self.done: set[int] = set()
+        self.open: set[int] = set()
+        self.position = 0
+
+    def _arrive(self, offset):
+        if self.frontier.seen_before(offset):
+            assert offset in self.done, "a record that never met its fate would be skipped"
+            self.frontier.taken(offset)
+        else:
+            self.frontier.taken(offset)
+            self.open.add(offset)
+
+    @rule(gap=st.integers(0, 3))
+    def produce_and_take(self, gap):
+        if self.position < len(self.log):
+            offset = self.log[self.position]
+        else:
+            offset = self.next + gap
+            self.log.append(offset)
+            self.next = offset + 1
+        self.position += 1
+        self._arrive(offset)
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def finish(self, data):
+        offset = data.draw(st.sampled_from(sorted(self.open)))
+        self.frontier.finished(offset)
+        self.open.discard(offset)
+        self.done.add(offset)
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def a_second_fate_is_refused(self):
+        offset = min(self.open)
+        self.frontier.finished(offset)
+        self.open.discard(offset)
+        self.done.add(offset)
+        with pytest.raises(KeyError):
+            self.frontier.finished(offset)
+
+    @rule(bytes_max=st.sampled_from([25, 4096]))
+    def restart_from_the_commit(self, bytes_max):
+        snapshot = self.frontier.snapshot()
+        encoded = encode(snapshot, bytes_max)
+        start = decode(snapshot.offset, encoded.metadata) or OffsetMap(
+            snapshot.offset, snapshot.offset
+        )
+        self.frontier = Frontier(start)
+        self.open.clear()
+        self.done = {o for o in self.done if o < start.offset or start.finished(o)}
+        self.position = next(
+            (i for i, o in enumerate(self.log) if o >= start.offset), len(self.log)
+        )
+
+    @rule(keep=st.integers(1, 4))
+    def compact_what_is_not_read_yet(self, keep):
+        tail = self.log[self.position :]
+        self.log[self.position :] = tail[::keep]
+
+    @invariant()
+    def nothing_open_is_passed(self):
+        snapshot = self.frontier.snapshot()
+        unread = self.log[self.position :]
+        for offset in [*self.open, *(o for o in unread if o not in self.done)]:
+            assert not snapshot.finished(offset)
+
+    @invariant()
+    def everything_done_that_was_read_is_known(self):
+        snapshot = self.frontier.snapshot()
+        for offset in self.log[: self.position]:
+            assert snapshot.finished(offset) == (offset in self.done)
+
+
+FrontierAgainstModel.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+TestFrontier = FrontierAgainstModel.TestCase
+
+
+def test_offsets_come_in_order():
+    frontier = Frontier(OffsetMap(0, 0))
+    frontier.taken(5)
+    with pytest.raises(AssertionError):
+        frontier.taken(5)
+
+
+def test_a_stuck_record_pins_the_frontier_and_is_named():
+    frontier = Frontier(OffsetMap(0, 0))
+    for offset in range(10):
+        frontier.taken(offset)
+    for offset in range(10):
+        if offset != 3:
+            frontier.finished(offset)
+    assert frontier.lowest_open == 3
+    assert frontier.snapshot() == OffsetMap(3, 10, (3,))
