@@ -104,8 +104,8 @@ class Activity:
 
     `envelope` is the JSON object without `$ts`, `$unique_key` and `$events`; each of `events` is
     a JSON object. They stay apart so that waiting events with the same envelope can travel
-    together. `user` identifies whose it is without saying who (a digest), and is None when
-    ordering by user is impossible.
+    together, which `mergeable` says they may. `user` identifies whose it is without saying who (a
+    digest), and is None when ordering by user is impossible.
     """
 
     envelope: bytes = field(repr=False)
@@ -113,6 +113,7 @@ class Activity:
     unique_key: str | None
     events: tuple[bytes, ...] = field(repr=False)
     user: str | None
+    mergeable: bool = False
 
     def body(self) -> bytes:
         """The JSON document that is posted."""
@@ -137,14 +138,29 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A request together with the record that it settles and the lane that it must keep to.
+    """What one record became, and the lane that it must keep to.
 
-    `lane` is None for a parcel that may overtake and be overtaken.
+    `lane` is None for a parcel that may overtake and be overtaken. `payload` is an activity, which
+    may travel with its neighbours, or a request of its own.
     """
 
     record: Record
     lane: Hashable | None = field(repr=False)
-    request: Request
+    payload: Activity | Request
+
+    @property
+    def size_bytes(self) -> int:
+        """What the parcel weighs in memory, about."""
+        payload = self.payload
+        if isinstance(payload, Activity):
+            weight = len(payload.envelope) + sum(map(len, payload.events))
+        else:
+            weight = len(payload.body)
+        return self.record.size_bytes + weight + _OVERHEAD_BYTES
+
+
+_OVERHEAD_BYTES = 1500
+"""The objects around the bytes: record, parcel, lane, open offset. Measured with tracemalloc."""
 
 
 class NoAnswer(StrEnum):
@@ -194,6 +210,20 @@ class Verdict:
     retry_after_s: float | None = None
 
 
+class Commit(NamedTuple):
+    """What is committed for a partition: the next offset to read, and the text kept beside it."""
+
+    offset: int
+    metadata: str = ""
+
+
+class Moment(NamedTuple):
+    """Now, on both clocks: `steady` in seconds for durations, `wall_ms` since the Unix epoch."""
+
+    steady: float
+    wall_ms: int
+
+
 class Fate(StrEnum):
     """How a record ends; offsets move on fates only."""
 
@@ -203,12 +233,17 @@ class Fate(StrEnum):
 
 
 class DeadLetterClass(StrEnum):
-    """Why a record could not be delivered, by the stage that found out."""
+    """Why a record could not be delivered, by the stage that found out.
+
+    FOLLOWED: nothing is wrong with it, but an earlier record of its user was dead-lettered and the
+    policy keeps the two together.
+    """
 
     UNDECODABLE = "undecodable"
     UNMAPPABLE = "unmappable"
     REFUSED = "refused"
     EXHAUSTED = "exhausted"
+    FOLLOWED = "followed"
 
 
 @dataclass(frozen=True, slots=True)

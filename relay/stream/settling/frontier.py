@@ -1,4 +1,4 @@
-"""One partition's open offsets → how far its commit may move. Called by the engine, commits nothing.
+"""One partition's open offsets → how far its commit may move. Called by the engine.
 
 Only what is open is kept, never what is finished: a record that is stuck for an hour while
 millions finish behind it costs one entry.
@@ -27,6 +27,15 @@ class Frontier:
     def seen_before(self, offset: int) -> bool:
         """Whether the map of an earlier life says that the record at `offset` met its fate."""
         return offset < self._known_end and offset not in self._open
+
+    @property
+    def next_offset(self) -> int:
+        """One past the last offset that was taken."""
+        return self._next
+
+    def is_rewind(self, offset: int) -> bool:
+        """Whether a record at `offset` cannot come now unless the log was cut and grew again."""
+        return offset < self._next
 
     def taken(self, offset: int) -> None:
         """A record came; it is open until `finished`."""

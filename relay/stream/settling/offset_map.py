@@ -173,7 +173,7 @@ def _varints(numbers: Iterable[int]) -> bytes:
     out = bytearray()
     for number in numbers:
         rest = number
-        while rest > 0x7F:
+        while rest >> 7:
             out.append(rest & 0x7F | 0x80)
             rest >>= 7
         out.append(rest)
