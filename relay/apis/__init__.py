@@ -1,0 +1,1 @@
+"""Clients of the vendors' HTTP APIs, one file each: calls in, frozen values or errors out."""

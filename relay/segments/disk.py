@@ -1,0 +1,19 @@
+"""What the operating system says about a disk → errors with an exit status."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from relay.segments.errors import SegmentStateError
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Translate a full disk, a missing right or a broken mount at `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise SegmentStateError(
+            f"{path}: cannot be written: {error.strerror or type(error).__name__}",
+            hint="free space or mend the directory, then run again: it resumes",
+        ) from None

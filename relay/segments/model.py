@@ -1,0 +1,156 @@
+"""One line of a `USER_SEGMENT` import: who enters or leaves which segment. Read and written.
+
+The fields, their names and which of them are mandatory are the vendor's (mediarithmics, "Segments
+import"). What its page leaves open is decided strictly here and marked *inferred*.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import PydanticCustomError, core_schema
+
+Text = Annotated[str, Field(min_length=1)]
+
+IDENTIFIERS = ("user_account_id", "email_hash", "user_agent_id")
+SEGMENT_FORMS = (
+    "segment_id",
+    "segment_ids",
+    "segment_technical_name",
+    "segment_technical_names",
+)
+
+
+class Operation(StrEnum):
+    """What happens to the user's membership. One file may mix both."""
+
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+
+
+class _NoNulls(GenerateJsonSchema):
+    """A field that may be absent is absent, never null: that is what we send."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
+
+
+class SegmentCommand(BaseModel):
+    """A user segment command. Its `repr` shows the operation only: the rest is personal data."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "allOf": [
+                {"oneOf": [{"required": [name]} for name in IDENTIFIERS]},
+                {"oneOf": [{"required": [name]} for name in SEGMENT_FORMS]},
+            ],
+            "dependentRequired": {"compartment_id": ["user_account_id"]},
+        },
+    )
+
+    operation: Operation = Field(description="UPDATE puts the user in, DELETE takes the user out.")
+    compartment_id: Text | None = Field(
+        default=None,
+        repr=False,
+        description="Compartment of user_account_id; without it, the datamart's default.",
+    )
+    user_account_id: Text | None = Field(
+        default=None, repr=False, description="The user, by account."
+    )
+    email_hash: Text | None = Field(
+        default=None, repr=False, description="The user, by the hash of an email address."
+    )
+    user_agent_id: Text | None = Field(
+        default=None, repr=False, description="The user, by device: vec:…, udp:…, mob:…, net:…"
+    )
+    segment_id: Text | None = Field(default=None, description="The segment, by id.")
+    segment_ids: Annotated[tuple[Text, ...], Field(min_length=1, strict=False)] | None = Field(
+        default=None, description="Several segments, by id."
+    )
+    segment_technical_name: Text | None = Field(
+        default=None, description="The segment, by technical name."
+    )
+    segment_technical_names: (
+        Annotated[tuple[Text, ...], Field(min_length=1, strict=False)] | None
+    ) = Field(default=None, description="Several segments, by technical name.")
+    expiration_duration: int = Field(
+        ge=0, description="Minutes until the user leaves by itself; 0 is never. Mandatory."
+    )
+    expiration_ts: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="When the user leaves by itself; 0 is never. Epoch milliseconds (inferred).",
+    )
+    data_bag: Text | None = Field(
+        default=None,
+        repr=False,
+        description="Data about the membership: JSON, written as a string.",
+    )
+
+    @model_validator(mode="after")
+    def _one_user_and_one_form(self) -> Self:
+        # Documented for all bulk files: one identifier a line.
+        _exactly_one(self, IDENTIFIERS, "identifier")
+        # Inferred: the page shows one form at a time and does not say how several would combine.
+        _exactly_one(self, SEGMENT_FORMS, "way to name the segment")
+        if self.compartment_id is not None and self.user_account_id is None:
+            raise PydanticCustomError(
+                "compartment", "compartment_id stands only beside user_account_id"
+            )
+        if self.data_bag is not None:
+            try:
+                orjson.loads(self.data_bag)
+            except orjson.JSONDecodeError:
+                raise PydanticCustomError(
+                    "data_bag", "data_bag must be JSON, written as a string"
+                ) from None
+        return self
+
+    @property
+    def user(self) -> tuple[str, str, str]:
+        """Whom it is about: the kind of identifier, the compartment or nothing, the identifier."""
+        kind = next(name for name in IDENTIFIERS if getattr(self, name) is not None)
+        return kind, self.compartment_id or "", getattr(self, kind)
+
+    @property
+    def segments(self) -> tuple[tuple[str, str], ...]:
+        """Every segment it names: ("id" or "technical_name", value)."""
+        return (
+            *(("id", value) for value in self.segment_ids or ()),
+            *(("technical_name", value) for value in self.segment_technical_names or ()),
+            *([] if self.segment_id is None else [("id", self.segment_id)]),
+            *(
+                []
+                if self.segment_technical_name is None
+                else [("technical_name", self.segment_technical_name)]
+            ),
+        )
+
+
+def segment_command_schema() -> dict[str, Any]:
+    """The document that stands in `schemas/segment-command.v1.json`."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:mics-relay:schema:segment-command.v1",
+        **SegmentCommand.model_json_schema(schema_generator=_NoNulls),
+        "title": "Segment command, version 1",
+        "description": "One line of a USER_SEGMENT import file in NDJSON.",
+    }
+
+
+def _exactly_one(command: SegmentCommand, names: tuple[str, ...], what: str) -> None:
+    given = [name for name in names if getattr(command, name) is not None]
+    if len(given) != 1:
+        raise PydanticCustomError(
+            "exactly_one",
+            "needs exactly one {what} ({names}), has {count}",
+            {"what": what, "names": ", ".join(names), "count": len(given)},
+        )
