@@ -105,7 +105,8 @@ class Activity:
     `envelope` is the JSON object without `$ts`, `$unique_key` and `$events`; each of `events` is
     a JSON object. They stay apart so that waiting events with the same envelope can travel
     together, which `mergeable` says they may. `user` identifies whose it is without saying who (a
-    digest), and is None when ordering by user is impossible.
+    digest), and is None when ordering by user is impossible. `notes` are bounded codes of what
+    mapping left out or changed.
     """
 
     envelope: bytes = field(repr=False)
@@ -114,6 +115,7 @@ class Activity:
     events: tuple[bytes, ...] = field(repr=False)
     user: str | None
     mergeable: bool = False
+    notes: tuple[str, ...] = ()
 
     def body(self) -> bytes:
         """The JSON document that is posted."""

@@ -1,0 +1,16 @@
+"""The JSON Schema of the input format, generated from the models: `relay schema` prints it."""
+
+from typing import Any
+
+from relay.stream.decoding.decode import APP_EVENT
+
+
+def app_event_schema() -> dict[str, Any]:
+    """The document that stands in `schemas/app-event.v1.json`."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:mics-relay:schema:app-event.v1",
+        "title": "App event, version 1",
+        "description": "A record's value on a topic that the relay reads: a JSON object in UTF-8.",
+        **APP_EVENT.json_schema(mode="validation"),
+    }

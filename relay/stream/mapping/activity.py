@@ -1,0 +1,177 @@
+"""AppEvent → Activity, or the reason why not. Called by the pipeline for each decoded event."""
+
+import json
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+
+from relay.stream.decoding.app_event import AppEvent, Choice, Profile, Segment, Track
+from relay.stream.decoding.visit import Visit
+from relay.stream.mapping.identity import Identity, identify, is_shared, locate
+from relay.stream.mapping.policy import MappingCode, MappingPolicy
+from relay.stream.mapping.rules import (
+    RESERVED_CHOICE_PROPERTIES,
+    RESERVED_PROFILE_PROPERTIES,
+    RESERVED_PROPERTIES,
+    check_consent,
+    check_properties,
+    check_time,
+    name_of,
+)
+from relay.stream.mapping.unique_key import unique_key
+from relay.stream.model import Activity, Unmappable, Unwanted
+
+_NO_VISIT = Visit()
+
+
+def map_event(
+    event: AppEvent, policy: MappingPolicy, now_ms: int
+) -> Activity | Unmappable | Unwanted:
+    """The activity that says what the event says."""
+    if isinstance(event, Segment):
+        return Unwanted(
+            MappingCode.SEGMENT_NOT_ROUTED, "type: segment events are not delivered as activities"
+        )
+    refusal = check_time(event, policy, now_ms) or check_consent(event, policy)
+    if refusal is not None:
+        return refusal
+    identity = identify(event.user, policy.identity)
+    if isinstance(identity, Unmappable):
+        return identity
+    named = _named(event, policy)
+    if isinstance(named, Unmappable | Unwanted):
+        return named
+    name, properties = named
+    visit = event.activity or _NO_VISIT
+    envelope = _envelope(event, visit, identity, policy)
+    if isinstance(envelope, Unmappable):
+        return envelope
+    notes = identity.notes
+    if isinstance(event, Track) and name != event.event:
+        notes = (*notes, MappingCode.EVENT_RENAMED)
+    return Activity(
+        envelope=to_json(envelope),
+        ts_ms=event.ts if visit.ts is None else visit.ts,
+        unique_key=unique_key(policy.source, event.id, event.ts) if policy.unique_key else None,
+        events=(to_json({"$ts": event.ts, "$event_name": name, "$properties": properties}),),
+        user=identity.lane,
+        notes=notes,
+    )
+
+
+def to_json(document: dict[str, Any]) -> bytes:
+    """Compact JSON. Integers beyond 64 bits, which orjson cannot write, keep every digit."""
+    try:
+        return orjson.dumps(document)
+    except TypeError:
+        return json.dumps(
+            document, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()
+
+
+def _named(
+    event: Track | Profile | Choice, policy: MappingPolicy
+) -> tuple[str, dict[str, Any]] | Unmappable | Unwanted:
+    """Name and properties of the activity's one event."""
+    match event:
+        case Track():
+            name = name_of(event, policy)
+            if not isinstance(name, str):
+                return name
+            wrong = check_properties(event.properties, RESERVED_PROPERTIES)
+            return wrong or (name, event.properties)
+        case Profile():
+            return _profile(event, policy)
+        case Choice():
+            wrong = check_properties(event.properties, RESERVED_CHOICE_PROPERTIES)
+            return wrong or (
+                "$set_user_choice",
+                {
+                    "$processing_id": event.processing_id,
+                    "$choice_acceptance_value": event.accepted,
+                    **event.properties,
+                },
+            )
+
+
+def _profile(event: Profile, policy: MappingPolicy) -> tuple[str, dict[str, Any]] | Unmappable:
+    wrong = check_properties(event.properties, RESERVED_PROFILE_PROPERTIES)
+    if wrong is not None:
+        return wrong
+    shared = policy.identity.guard.shared_accounts
+    path, account = "account", event.account
+    if account is None:
+        path = "user.accounts"
+        account = next((a for a in event.user.accounts if not is_shared(a.id, shared)), None)
+    if account is None or is_shared(account.id, shared):
+        return Unmappable(
+            MappingCode.PROFILE_WITHOUT_ACCOUNT,
+            f"{path}: a profile belongs to an account, and no usable one is given",
+        )
+    known = locate(account, policy.identity, path)
+    if isinstance(known, Unmappable):
+        return known
+    if known.compartment is None:
+        return Unmappable(
+            MappingCode.COMPARTMENT_MISSING,
+            f"{path}: a profile needs its compartment; set identity.default_compartment_id",
+        )
+    return "$set_user_profile_properties", {
+        "$compartment_id": known.compartment,
+        "$user_account_id": known.id,
+        **event.properties,
+    }
+
+
+def _envelope(
+    event: Track | Profile | Choice, visit: Visit, identity: Identity, policy: MappingPolicy
+) -> dict[str, Any] | Unmappable:
+    """Everything of the activity but its time, its key and its events."""
+    app_id, site_id = event.app_id, event.site_id
+    if app_id is None and site_id is None:
+        app_id, site_id = policy.default_app_id, policy.default_site_id
+    kind = visit.type
+    if kind is None:
+        if app_id is not None and site_id is not None:
+            return Unmappable(
+                MappingCode.CHANNEL_AMBIGUOUS, "activity.type: needed with both app_id and site_id"
+            )
+        kind = "APP_VISIT" if app_id is not None else "SITE_VISIT" if site_id else "TOUCH"
+    elif kind in ("APP_VISIT", "SITE_VISIT") and app_id is None and site_id is None:
+        return Unmappable(
+            MappingCode.CHANNEL_MISSING, f"activity.type: {kind} needs an app_id or a site_id"
+        )
+    envelope: dict[str, Any] = {
+        "$type": kind,
+        "$session_status": event.session_status or policy.session_status,
+        **identity.envelope,
+    }
+    if app_id is not None:
+        envelope["$app_id"] = app_id
+    if site_id is not None:
+        envelope["$site_id"] = site_id
+    if visit is not _NO_VISIT:
+        _add_visit(envelope, visit)
+    return envelope
+
+
+def _add_visit(envelope: dict[str, Any], visit: Visit) -> None:
+    if visit.ttl_minutes is not None:
+        envelope["$ttl"] = visit.ttl_minutes
+    if visit.session_duration_s is not None:
+        envelope["$session_duration"] = visit.session_duration_s
+    if visit.topics is not None:
+        envelope["$topics"] = visit.topics
+    if visit.origin is not None:
+        envelope["$origin"] = _dollared(visit.origin)
+    if visit.location is not None:
+        envelope["$location"] = _dollared(visit.location)
+    envelope |= visit.properties
+
+
+def _dollared(part: BaseModel) -> dict[str, Any]:
+    """Our names → the platform's, which begin with `$`; custom keys stay as they are."""
+    fields = part.model_dump(mode="json", exclude_none=True)
+    custom: dict[str, Any] = fields.pop("properties", {})
+    return {f"${name}": value for name, value in fields.items()} | custom

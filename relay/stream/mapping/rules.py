@@ -1,0 +1,97 @@
+"""Which events may go, and under which name: plausible time, consent, reserved names."""
+
+from relay.stream.decoding.app_event import AppEvent, Choice, Track
+from relay.stream.mapping.policy import MappingCode, MappingPolicy, ReservedNames
+from relay.stream.model import Unmappable, Unwanted
+
+# The platform computes the first two from $app_open, and deletes the third when it has been
+# processed: sending them does nothing, or counts installs twice.
+COMPUTED_NAMES = frozenset({"$app_install", "$app_update", "$page_view"})
+# These are made from the kinds `profile` and `choice`, which check what they need.
+KIND_OF_NAME = {"$set_user_profile_properties": "profile", "$set_user_choice": "choice"}
+
+# Keys of the objects around the properties: inside them they are a producer's mistake, or an
+# attempt to be someone else.
+RESERVED_PROPERTIES = frozenset(
+    {
+        "$ts",
+        "$type",
+        "$event_name",
+        "$events",
+        "$properties",
+        "$session_status",
+        "$unique_key",
+        "$user_identifiers",
+    }
+)
+RESERVED_PROFILE_PROPERTIES = RESERVED_PROPERTIES | {
+    "$compartment_id",
+    "$user_account_id",
+    "$creation_ts",
+    "$last_modified_ts",
+}
+RESERVED_CHOICE_PROPERTIES = RESERVED_PROPERTIES | {
+    "$processing_id",
+    "$choice_acceptance_value",
+    "$choice_ts",
+}
+
+
+def check_time(event: AppEvent, policy: MappingPolicy, now_ms: int) -> Unmappable | None:
+    """Refuses times so far from now that they must be wrong."""
+    times = [("ts", event.ts)]
+    if event.activity is not None and event.activity.ts is not None:
+        times.append(("activity.ts", event.activity.ts))
+    for field, ts_ms in times:
+        if ts_ms < now_ms - policy.past_max_ms:
+            return Unmappable(
+                MappingCode.IMPLAUSIBLE_TIME, f"{field}: further back than mapping.past_max_days"
+            )
+        if ts_ms > now_ms + policy.future_max_ms:
+            return Unmappable(
+                MappingCode.IMPLAUSIBLE_TIME,
+                f"{field}: further ahead than mapping.future_max_hours",
+            )
+    return None
+
+
+def check_consent(event: AppEvent, policy: MappingPolicy) -> Unwanted | None:
+    """Withholds what the user did not agree to. Not knowing is not agreeing; choices always go."""
+    if isinstance(event, Choice):
+        return None
+    for processing_id in policy.required_processings:
+        if not event.consents.get(processing_id, False):
+            state = "refused" if processing_id in event.consents else "unknown"
+            return Unwanted(
+                MappingCode.CONSENT_NOT_GRANTED,
+                f"consents: processing {processing_id} is {state}",
+            )
+    return None
+
+
+def name_of(event: Track, policy: MappingPolicy) -> str | Unmappable | Unwanted:
+    """The name to send a tracked event under."""
+    name = event.event
+    if name in COMPUTED_NAMES:
+        reason = f"event: {name} is computed or deleted by the platform itself"
+        match policy.reserved_names:
+            case ReservedNames.REJECT:
+                return Unmappable(MappingCode.RESERVED_EVENT_NAME, reason)
+            case ReservedNames.SKIP:
+                return Unwanted(MappingCode.RESERVED_EVENT_NAME, reason)
+            case ReservedNames.RENAME:
+                return name[1:]
+    kind = KIND_OF_NAME.get(name)
+    if kind is not None:
+        return Unmappable(
+            MappingCode.RESERVED_EVENT_NAME, f"event: {name} is sent with type {kind}"
+        )
+    return name
+
+
+def check_properties(properties: dict[str, object], reserved: frozenset[str]) -> Unmappable | None:
+    """Refuses properties that are named like keys of the objects around them."""
+    if reserved.isdisjoint(properties):
+        return None
+    names = ", ".join(sorted(reserved.intersection(properties)))
+    return Unmappable(MappingCode.RESERVED_PROPERTY, f"properties: reserved for the relay: {names}")
