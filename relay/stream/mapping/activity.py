@@ -56,6 +56,9 @@ def map_event(
         unique_key=unique_key(policy.source, event.id, event.ts) if policy.unique_key else None,
         events=(to_json({"$ts": event.ts, "$event_name": name, "$properties": properties}),),
         user=identity.lane,
+        # The platform gathers these into a session itself. A start of the session that the
+        # producer named belongs to this activity alone.
+        mergeable=envelope["$session_status"] == "IN_SESSION" and visit.ts is None,
         notes=notes,
     )
 

@@ -308,6 +308,16 @@ def test_without_unique_keys_none_travels():
     assert "$unique_key" not in json.loads(activity.body())
 
 
+def test_only_what_the_platform_aggregates_itself_may_travel_together():
+    def mergeable(**changes):
+        return map_event(event(**changes), POLICY, NOW).mergeable
+
+    assert mergeable(session_status="IN_SESSION")
+    assert not mergeable()
+    assert not mergeable(session_status="CLOSED_SESSION")
+    assert not mergeable(session_status="IN_SESSION", activity={"ts": NOW - 60_000})
+
+
 def test_the_key_is_the_events_own_even_when_the_activity_began_earlier():
     alone = map_event(event(), POLICY, NOW)
     in_session = map_event(event(activity={"ts": NOW - 60_000}), POLICY, NOW)
