@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help demo check format test storm bench constraints schemas clean
+.PHONY: help demo check format test storm bench constraints schemas docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -42,6 +42,9 @@ check: $(STAMP)
 
 format: $(STAMP)
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
+
+docs: $(STAMP)
+	@$(BIN)/python -m scripts.generate
 
 bench: $(STAMP)
 	@$(BIN)/python -m bench

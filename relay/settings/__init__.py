@@ -17,13 +17,14 @@ from relay.settings.admin import AdminSettings
 from relay.settings.log import LogSettings
 from relay.settings.options import models_in
 from relay.settings.problems import model_problems, unknown, variable_problems
+from relay.settings.secrets import resolve_secrets
 from relay.settings.sources import (
     Given,
+    drop_empty_groups,
     merge,
     process_environ,
     read_environ,
     read_file,
-    resolve_secrets,
 )
 
 DEFAULT_FILE = Path("relay.yaml")
@@ -55,6 +56,7 @@ def load(
     low = Given() if path is None else read_file(path)
     high = read_environ(process_environ() if environ is None else environ, Settings)
     given = merge(low, high)
+    drop_empty_groups(given.data, Settings)
     resolve_secrets(given, Settings, low, high)
     problems = [*given.problems, *variable_problems(given, Settings)]
     sections = _sections(given, needs, problems)
@@ -75,9 +77,8 @@ def _sections(
     sections: dict[str, BaseModel] = {}
     for name, field in Settings.model_fields.items():
         (model,) = models_in(field.annotation)
-        value = given.data.get(name)
         try:
-            sections[name] = model.model_validate({} if value is None else value)
+            sections[name] = model.model_validate(given.data.get(name, {}))
         except ValidationError as error:
             found = list(model_problems(error, given, Settings, (name,)))
             if needs is None or name in needs or not all(missing for missing, _ in found):

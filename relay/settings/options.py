@@ -85,6 +85,11 @@ def keys(models: Sequence[type[BaseModel]]) -> list[str]:
     return list(dict.fromkeys(known))
 
 
+def is_optional(annotation: Any) -> bool:
+    """Whether null is a value of its own."""
+    return type(None) in _members(annotation)
+
+
 def annotation_at(model: type[BaseModel], path: Sequence[str]) -> Any:
     """The type of the field at a path, or None where the models know no such field."""
     for parent in models_at(model, path[:-1]):

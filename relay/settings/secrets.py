@@ -1,11 +1,16 @@
 """A file that holds one secret → the secret. Whoever uses a token re-reads its file through this.
 
 Container platforms hand secrets over as files and replace the file when the secret changes.
+Every secret of the settings has a twin that names such a file: `password`, `password_file`.
 """
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
+
+from relay.settings.options import FILE_SUFFIX, annotation_at, is_secret, options
+from relay.settings.sources import Given
 
 _BYTES_MAX = 64 * 1024
 
@@ -30,3 +35,49 @@ def read_secret(path: Path) -> SecretStr:
     if not text:
         raise SecretUnreadable(f"{path}: is empty")
     return SecretStr(text)
+
+
+def resolve_secrets(given: Given, model: type[BaseModel], low: Given, high: Given) -> None:
+    """Put what `…_file` keys point at in place of the keys, unless the model reads them itself.
+
+    `low` and `high` are the two sources: a file named in one displaces a secret of the other.
+    """
+    for option in list(options(model)):
+        parent = _find(given.data, option.path[:-1])
+        key = option.path[-1]
+        if parent is None or option.field is None or not is_secret(option.field.annotation):
+            continue
+        twin = key + FILE_SUFFIX
+        if key in parent and twin in parent:
+            _displace(given, option.path, low, high)
+        own = (*option.path[:-1], twin)
+        if twin in parent and annotation_at(model, own) is None:
+            origin = given.origin(own)
+            try:
+                parent[key] = read_secret(Path(str(parent.pop(twin)))).get_secret_value()
+            except SecretUnreadable as error:
+                given.problems.append(f"{origin}: {'.'.join(own)}: {error}")
+                parent[key] = "unread"  # reported once; not also as missing
+            given.origins[option.path] = str(origin)
+
+
+def _displace(given: Given, path: tuple[str, ...], low: Given, high: Given) -> None:
+    key, twin = path[-1], path[-1] + FILE_SUFFIX
+    above = _find(high.data, path[:-1]) or {}
+    below = _find(low.data, path[:-1]) or {}
+    parent = _find(given.data, path[:-1]) or {}
+    if (key in above and twin in above) or (key in below and twin in below):
+        where = given.origin(path)
+        name = ".".join(path)
+        given.problems.append(f"{where}: {name}: give this or {name}{FILE_SUFFIX}, not both")
+        parent.pop(twin)
+    else:
+        parent.pop(twin if key in above else key)
+
+
+def _find(data: Any, path: tuple[str, ...]) -> dict[str, Any] | None:
+    for key in path:
+        if not isinstance(data, dict):
+            return None
+        data = data.get(key)
+    return data if isinstance(data, dict) else None

@@ -18,17 +18,15 @@ import yaml
 from pydantic import BaseModel
 
 from relay.settings.options import (
-    FILE_SUFFIX,
     PREFIX,
     SEPARATOR,
     annotation_at,
     is_many,
     is_mapping,
-    is_secret,
+    is_optional,
     models_in,
     options,
 )
-from relay.settings.secrets import SecretUnreadable, read_secret
 
 Loc = tuple[str | int, ...]
 
@@ -130,42 +128,15 @@ def merge(low: Given, high: Given) -> Given:
     return merged
 
 
-def resolve_secrets(given: Given, model: type[BaseModel], low: Given, high: Given) -> None:
-    """Put what `…_file` keys point at in place of the keys, unless the model reads them itself.
-
-    `low` and `high` are the two sources: a file named in one displaces a secret of the other.
-    """
-    for option in list(options(model)):
-        parent = _find(given.data, option.path[:-1])
-        key = option.path[-1]
-        if parent is None or option.field is None or not is_secret(option.field.annotation):
-            continue
-        twin = key + FILE_SUFFIX
-        if key in parent and twin in parent:
-            _displace(given, option.path, low, high)
-        own = (*option.path[:-1], twin)
-        if twin in parent and annotation_at(model, own) is None:
-            origin = given.origin(own)
-            try:
-                parent[key] = read_secret(Path(str(parent.pop(twin)))).get_secret_value()
-            except SecretUnreadable as error:
-                given.problems.append(f"{origin}: {'.'.join(own)}: {error}")
-                parent[key] = "unread"  # reported once; not also as missing
-            given.origins[option.path] = str(origin)
-
-
-def _displace(given: Given, path: tuple[str, ...], low: Given, high: Given) -> None:
-    key, twin = path[-1], path[-1] + FILE_SUFFIX
-    above = _find(high.data, path[:-1]) or {}
-    below = _find(low.data, path[:-1]) or {}
-    parent = _find(given.data, path[:-1]) or {}
-    if (key in above and twin in above) or (key in below and twin in below):
-        where = given.origin(path)
-        name = ".".join(path)
-        given.problems.append(f"{where}: {name}: give this or {name}{FILE_SUFFIX}, not both")
-        parent.pop(twin)
-    else:
-        parent.pop(twin if key in above else key)
+def drop_empty_groups(data: dict[str, Any], *models: type[BaseModel]) -> None:
+    """Take out groups with nothing below them: a header whose lines are all commented out."""
+    for model in models:
+        for name, known in model.model_fields.items():
+            groups = models_in(known.annotation)
+            if groups and data.get(name, ...) is None and not is_optional(known.annotation):
+                del data[name]
+            elif groups and isinstance(data.get(name), dict):
+                drop_empty_groups(data[name], *groups)
 
 
 class _Loader(yaml.SafeLoader):
@@ -295,11 +266,3 @@ def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
         else:
             merged[key] = value
     return merged
-
-
-def _find(data: Any, path: tuple[str, ...]) -> dict[str, Any] | None:
-    for key in path:
-        if not isinstance(data, dict):
-            return None
-        data = data.get(key)
-    return data if isinstance(data, dict) else None

@@ -103,6 +103,16 @@ def test_a_file_that_is_named_must_exist():
         load(Path("gone.yaml"), {}, needs=[])
 
 
+def test_a_header_with_nothing_below_it_counts_as_not_given():
+    settings = given("sample:\n  datamart_id: 1\n  login:\nadmin:\n")
+    assert settings.sample.login == Login()
+
+
+def test_an_empty_file_is_no_settings():
+    Path("relay.yaml").write_text("# nothing yet\n")
+    assert given(needs=[]).log.level == "info"
+
+
 def test_an_empty_variable_counts_as_not_given():
     assert given("sample: {datamart_id: 1}", RELAY_SAMPLE__DATAMART_ID="").sample.datamart_id == "1"
 

@@ -1,0 +1,24 @@
+"""Code → the pages and example files that list what it holds.
+
+`make docs` writes them; tests/test_generated.py fails when one of them lags behind the code.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from scripts.logs_docs import logs_page
+from scripts.settings_docs import env_file, settings_page, yaml_file
+
+ROOT = Path(__file__).parent.parent
+
+FILES: dict[str, Callable[[], str]] = {
+    "docs/SETTINGS.md": settings_page,
+    "docs/LOGS.md": logs_page,
+    ".env.example": env_file,
+    "relay.example.yaml": yaml_file,
+}
+
+
+if __name__ == "__main__":
+    for name, render in FILES.items():
+        (ROOT / name).write_text(render(), encoding="utf-8")
