@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from relay import __version__
+from relay.cli import sandbox
 from relay.errors import ExitStatus, RelayError
 
 app = typer.Typer(
@@ -87,6 +88,6 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 # In the order in which `relay --help` shows them.
-_COMMANDS: tuple[ModuleType, ...] = ()
+_COMMANDS: tuple[ModuleType, ...] = (sandbox,)
 for _command in _COMMANDS:
     _command.register(app)

@@ -1,0 +1,98 @@
+"""`/_sandbox/…`: what the sandbox saw, and what it shall do. For tests, the demo and people."""
+
+from collections.abc import AsyncIterator
+
+import orjson
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from relay.sandbox.faults import FaultPlan, explain
+from relay.sandbox.state import State
+
+ACTIVITIES_SHOWN = 100
+LOG_CHUNK_BYTES = 64 * 1024
+
+
+def routes(state: State) -> list[Route]:
+    """The routes of the sandbox's own API."""
+    control = Control(state)
+    return [
+        Route("/_sandbox/summary", control.summary, methods=["GET"]),
+        Route("/_sandbox/activities", control.activities, methods=["GET"]),
+        Route("/_sandbox/log", control.log, methods=["GET"]),
+        Route("/_sandbox/faults", control.faults, methods=["GET"]),
+        Route("/_sandbox/faults", control.set_faults, methods=["PUT"]),
+        Route("/_sandbox", control.reset, methods=["DELETE"]),
+    ]
+
+
+class Control:
+    """The handlers, with the state that they show and move."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def summary(self, _: Request) -> Response:
+        """Counts of everything. How order is judged: `relay.sandbox.order`."""
+        return _json(self._state.summary())
+
+    async def activities(self, request: Request) -> Response:
+        """The last stored activities, the newest first."""
+        limit = request.query_params.get("limit", str(ACTIVITIES_SHOWN))
+        if not (limit.isascii() and limit.isdigit()):
+            return _refused("limit must be a whole number")
+        newest = [
+            activity
+            for datamart in self._state.datamarts.values()
+            for activity in datamart.latest(int(limit))
+        ]
+        return _json(newest[: int(limit)])
+
+    async def log(self, _: Request) -> Response:
+        """Every request in order of arrival, a JSON object a line."""
+        return StreamingResponse(self._chunks(), media_type="application/x-ndjson")
+
+    async def faults(self, _: Request) -> Response:
+        """The plan in force and what its rules did."""
+        state = self._state
+        return _json(
+            {
+                "plan": state.plan.model_dump(mode="json", exclude_defaults=True),
+                "rules": [tally._asdict() for tally in state.tallies],
+            }
+        )
+
+    async def set_faults(self, request: Request) -> Response:
+        """Put a plan in force; an empty object ends all faults."""
+        try:
+            plan = FaultPlan.model_validate_json(await request.body())
+        except ValidationError as error:
+            return _refused(explain(error))
+        self._state.set_faults(plan)
+        return await self.faults(request)
+
+    async def reset(self, _: Request) -> Response:
+        """Forget everything."""
+        self._state.reset()
+        return Response(status_code=204)
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        chunk = bytearray()
+        for line in self._state.journal.lines():
+            chunk += line
+            if len(chunk) >= LOG_CHUNK_BYTES:
+                yield bytes(chunk)
+                chunk.clear()
+        yield bytes(chunk)
+
+
+def _json(document: object) -> Response:
+    return Response(
+        orjson.dumps(document, option=orjson.OPT_INDENT_2), media_type="application/json"
+    )
+
+
+def _refused(reason: str) -> Response:
+    return Response(orjson.dumps({"error": reason}), status_code=400, media_type="application/json")

@@ -1,0 +1,129 @@
+"""What every request to every stand-in passes first: it is read, logged, and met by its fault.
+
+An ASGI middleware. It puts the body under `sandbox.body` and the log entry under `sandbox.entry`
+into the scope. The sandbox's own addresses (`/_sandbox/…`, `/openapi.json`) pass untouched.
+"""
+
+from collections.abc import Callable
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from relay.sandbox.faults import Described, FaultKind, FaultRule
+from relay.sandbox.state import State
+
+OWN_PATHS = ("/_sandbox", "/openapi.json")
+BODY = "sandbox.body"
+ENTRY = "sandbox.entry"
+CLOSE = "sandbox.close"
+
+# (path, status, text, headers) -> the error as that path's API words it.
+Refusal = Callable[[str, int, str, dict[str, str]], Response]
+
+
+class AnswerLost(ConnectionResetError):
+    """Stands for a closed connection where there is none to close: an in-process transport."""
+
+
+class Gate:
+    """Logs each request and applies the fault that is decided for it."""
+
+    def __init__(self, app: ASGIApp, state: State, refusal: Refusal) -> None:
+        self._app = app
+        self._state = state
+        self._refusal = refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["path"].startswith(OWN_PATHS):
+            await self._app(scope, receive, send)
+            return
+        state = self._state
+        body = await _read(receive, state.options.upload_bytes_max)
+        if body is None:
+            return
+        method = scope["method"]
+        path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "replace")
+        entry = state.journal.open(state.now_ms(), method, path)
+        scope[BODY], scope[ENTRY] = body, entry
+        decision = state.next_fault(Described(method, path, body))
+        rule = None if decision.rule is None else state.plan.rules[decision.rule]
+        if decision.latency_ms:
+            await state.pause(decision.latency_ms)
+
+        async def recorded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                state.answered(entry, message["status"])
+            await send(message)
+
+        if rule is not None:
+            entry.fault = rule.kind.value
+            await self._apply(rule, decision.delay_ms, scope, receive, recorded)
+        elif len(body) > state.options.upload_bytes_max:
+            await self._refusal(path, 413, "The body is too large", {})(scope, receive, recorded)
+        else:
+            await self._app(scope, _replayed(body), recorded)
+
+    async def _apply(
+        self, rule: FaultRule, delay_ms: float, scope: Scope, receive: Receive, recorded: Send
+    ) -> None:
+        held: list[Message] = []
+
+        async def hold(message: Message) -> None:
+            held.append(message)
+
+        if rule.after_storing or rule.kind in {FaultKind.LOST_ANSWER, FaultKind.SLOW}:
+            await self._app(scope, _replayed(scope[BODY]), hold)
+        if delay_ms:
+            await self._state.pause(delay_ms)
+        match rule.kind:
+            case FaultKind.SLOW:
+                for message in held:
+                    await recorded(message)
+            case FaultKind.STATUS:
+                await self._refuse(rule, scope, receive, recorded)
+            case FaultKind.LOST_ANSWER | FaultKind.CLOSED:
+                self._state.answered(scope[ENTRY], None)
+                await _close(scope, receive)
+
+    async def _refuse(self, rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
+        status = rule.status or 500
+        headers = {} if rule.retry_after_s is None else {"retry-after": str(rule.retry_after_s)}
+        response = self._refusal(scope["path"], status, "Injected by the sandbox", headers)
+        await response(scope, receive, send)
+
+
+async def _close(scope: Scope, receive: Receive) -> None:
+    """Close the connection by the means that the server put into the scope, and see it closed."""
+    close = scope.get(CLOSE)
+    if close is None:
+        raise AnswerLost("the connection was closed without an answer")
+    close()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _read(receive: Receive, bytes_max: int) -> bytes | None:
+    """The whole body, a little more than `bytes_max` if it is too long, None if it broke off."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        return None
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        return body
+    chunks = [body]
+    size = len(body)
+    while message.get("more_body", False) and size <= bytes_max:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+    return b"".join(chunks)
+
+
+def _replayed(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive

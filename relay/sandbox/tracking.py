@@ -1,0 +1,118 @@
+"""`POST /v1/datamarts/{id}/user_activities`: a request in, an activity stored, an envelope out.
+
+The road that everything else waits for, so it is plain ASGI: no request object, no routing below.
+"""
+
+from collections.abc import Sequence
+
+import orjson
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from relay.sandbox import envelopes
+from relay.sandbox.gate import BODY, ENTRY
+from relay.sandbox.journal import Entry
+from relay.sandbox.state import State
+from relay.sandbox.validation import Problem, activity_problems
+
+PROBLEMS_SHOWN = 20
+
+
+def routes(state: State) -> list[Route]:
+    """The routes of this stand-in."""
+    return [
+        Route(
+            "/v1/datamarts/{datamart_id}/user_activities",
+            endpoint=UserActivities(state),
+            methods=["POST"],
+        )
+    ]
+
+
+class UserActivities:
+    """Takes one activity a request."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        response = self._answer(scope)
+        await response(scope, receive, send)
+
+    def _answer(self, scope: Scope) -> Response:
+        state = self._state
+        refusal = check_caller(state, scope)
+        if refusal is not None:
+            return refusal
+        datamart = state.datamart(scope["path_params"]["datamart_id"])
+        if datamart is None:
+            return not_found(state)
+        body: bytes = scope[BODY]
+        problem = check_body(state, scope, body)
+        if problem is not None:
+            return problem
+        try:
+            activity = orjson.loads(body)
+        except orjson.JSONDecodeError as exception:
+            where = f"is not JSON at character {exception.pos}"
+            return invalid(state, "user activity", [("$", where)])
+        problems = activity_problems(
+            activity, unique_key_version_1=state.options.unique_key_version_1
+        )
+        entry: Entry = scope[ENTRY]
+        if problems:
+            return invalid(state, "user activity", problems)
+        entry.unique_key = activity.get("$unique_key")
+        taken = datamart.take(activity, state.now_ms())
+        entry.user = taken.user.id
+        entry.identifiers = tuple(map(str, taken.identifiers))
+        entry.events = taken.events
+        state.journal.store(entry, taken.stored)
+        return envelopes.ok(state.options.accepted_data)
+
+
+def check_caller(state: State, scope: Scope) -> Response | None:
+    """The 401 for a caller without an accepted token, else None."""
+    given = _header(scope, b"authorization").strip()
+    accepted = state.options.tokens
+    if given and (not accepted or given in accepted or given.removeprefix("api:") in accepted):
+        return None
+    if given and f"api:{given}" in accepted:
+        return None
+    return envelopes.error(401, "Unauthorized", state.new_id())
+
+
+def check_body(state: State, scope: Scope, body: bytes) -> Response | None:
+    """The refusal of a body that is too large or does not say that it is JSON, else None."""
+    if len(body) > state.options.body_bytes_max:
+        state.refused += 1
+        return envelopes.error(413, "Payload Too Large", state.new_id())
+    media_type = _header(scope, b"content-type").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        return invalid(state, "request", [("Content-Type", "must be application/json")])
+    return None
+
+
+def not_found(state: State) -> Response:
+    """The documented 404."""
+    return envelopes.error(404, envelopes.NOT_FOUND, state.new_id())
+
+
+def invalid(state: State, what: str, problems: Sequence[Problem]) -> Response:
+    """The refusal of a body, with a reason for each field."""
+    state.refused += 1
+    shown = problems[:PROBLEMS_SHOWN]
+    reasons = "; ".join(f"{field} {reason}" for field, reason in shown)
+    return envelopes.error(
+        state.options.refusal_status, f"Invalid {what}: {reasons}", state.new_id(), fields=shown
+    )
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    for key, value in scope["headers"]:
+        if key == name:
+            decoded: str = value.decode("latin-1")
+            return decoded
+    return ""
