@@ -4,8 +4,10 @@
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from relay.schemas import SCHEMAS, rendered
 from scripts.logs_docs import logs_page
 from scripts.settings_docs import env_file, settings_page, yaml_file
 
@@ -16,6 +18,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/LOGS.md": logs_page,
     ".env.example": env_file,
     "relay.example.yaml": yaml_file,
+    **{f"schemas/{name}.json": partial(rendered, name) for name in SCHEMAS},
 }
 
 

@@ -12,7 +12,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from relay import __version__
-from relay.cli import sandbox
+from relay.cli import map as map_events
+from relay.cli import sandbox, schema
 from relay.errors import ExitStatus, RelayError
 
 app = typer.Typer(
@@ -88,6 +89,6 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 # In the order in which `relay --help` shows them.
-_COMMANDS: tuple[ModuleType, ...] = (sandbox,)
+_COMMANDS: tuple[ModuleType, ...] = (map_events, sandbox, schema)
 for _command in _COMMANDS:
     _command.register(app)

@@ -14,7 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relay.errors import SettingsError
 from relay.settings.admin import AdminSettings
+from relay.settings.decoding import DecodingSettings
+from relay.settings.identity import IdentitySettings
 from relay.settings.log import LogSettings
+from relay.settings.mapping import MappingSettings
 from relay.settings.options import models_in
 from relay.settings.problems import model_problems, unknown, variable_problems
 from relay.settings.secrets import resolve_secrets
@@ -35,6 +38,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    decoding: DecodingSettings = Field(description="Reading records.")
+    identity: IdentitySettings = Field(description="Whose an activity is.")
+    mapping: MappingSettings = Field(description="Events to activities.")
     admin: AdminSettings = Field(description="Health, metrics and status over HTTP.")
     log: LogSettings = Field(description="The lines on standard output.")
 

@@ -32,7 +32,7 @@ def decode(  # noqa: PLR0911 -- a return for each way a record can be wrong, in 
     if len(value) > policy.record_bytes_max:
         return Undecodable(
             UndecodableCode.TOO_LARGE,
-            f"the value has {len(value)} bytes; at most {policy.record_bytes_max} are read",
+            f"the value has more than {policy.record_bytes_max} bytes (decoding.record_bytes_max)",
         )
     try:
         # NaN and Infinity are not JSON. Of two equal keys no parser knows which is meant.

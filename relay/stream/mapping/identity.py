@@ -39,6 +39,7 @@ PLACEHOLDERS = frozenset(
 _OS = {"ios": "ios", "android": "and"}
 _HEX = frozenset("0123456789abcdef")
 _HASH_DIGITS = {name: hashlib.new(name).digest_size * 2 for name in EmailHashing}
+_PRECEDENCE = {"USER_ACCOUNT": 0, "USER_EMAIL": 1, "USER_AGENT": 2}
 # All-f is a placeholder only where it is as long as a UUID: `ff` may be anybody's id.
 _UUID_DIGITS = 32
 
@@ -64,10 +65,10 @@ class KnownAccount:
 
 
 def identify(user: User, policy: IdentityPolicy) -> Identity | Unmappable:
-    """The identifiers to send for `user`, by precedence: accounts, emails, devices."""
+    """The identifiers to send for `user`: accounts, devices, emails."""
     entries: list[Entry] = []
     notes: list[str] = []
-    for found in chain(_accounts(user, policy), _emails(user, policy), _devices(user, policy)):
+    for found in chain(_accounts(user, policy), _devices(user, policy), _emails(user, policy)):
         if isinstance(found, Unmappable):
             return found
         if isinstance(found, MappingCode):
@@ -80,7 +81,7 @@ def identify(user: User, policy: IdentityPolicy) -> Identity | Unmappable:
     envelope = _envelope(entries, policy.form)
     if isinstance(envelope, Unmappable):
         return envelope
-    return Identity(envelope, _lane(entries[0]), tuple(notes))
+    return Identity(envelope, _lane(entries), tuple(notes))
 
 
 def locate(account: Account, policy: IdentityPolicy, path: str) -> KnownAccount | Unmappable:
@@ -248,7 +249,9 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def _lane(entry: Entry) -> str:
+def _lane(entries: list[Entry]) -> str:
+    """A digest of the identifier that names the user best: an account, else an email."""
+    best = min(entries, key=lambda entry: _PRECEDENCE[entry["$type"]])
     # The clear address, which some events carry and others do not, must not part one user's.
-    parts = [str(value) for key, value in entry.items() if key != "$email"]
+    parts = [str(value) for key, value in best.items() if key != "$email"]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()

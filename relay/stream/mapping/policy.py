@@ -7,7 +7,8 @@ from enum import StrEnum
 # give another activity.
 MAPPING_VERSION = "1"
 
-DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 
 
 class MappingCode(StrEnum):
@@ -122,4 +123,4 @@ class MappingPolicy:
     reserved_names: ReservedNames = ReservedNames.REJECT
     default_app_id: str | None = None
     default_site_id: str | None = None
-    required_processings: frozenset[str] = frozenset()
+    required_processings: tuple[str, ...] = ()

@@ -144,8 +144,8 @@ def test_all_identifiers_travel_once_each_accounts_first():
     assert identifiers(someone) == [
         {"$type": "USER_ACCOUNT", "$compartment_id": "1000", "$user_account_id": "a"},
         {"$type": "USER_ACCOUNT", "$compartment_id": "1000", "$user_account_id": "b"},
-        {"$type": "USER_EMAIL", "$hash": SHA256},
         {"$type": "USER_AGENT", "$user_agent_id": "vec:1"},
+        {"$type": "USER_EMAIL", "$hash": SHA256},
     ]
 
 
@@ -244,6 +244,7 @@ def test_a_user_keeps_the_lane_however_the_first_identifier_is_written():
     assert lane(user([{"id": "a", "compartment": "crm"}], devices=[{"vector_id": "1"}])) == known
     assert lane(user([{"id": "a"}])) != known
     by_hash = lane(user(emails=[{"hash": SHA256}]))
+    assert lane(user(emails=[{"hash": SHA256}], devices=[{"vector_id": "1"}])) == by_hash
     clear = IdentityPolicy(email=EmailPolicy(send_clear=True))
     assert lane(user(emails=[{"address": "jane.doe@example.com"}]), clear) == by_hash
 

@@ -1,0 +1,64 @@
+"""Lines of events → the requests that they would become, printed; what `relay map` does."""
+
+import json
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import typer
+
+from relay.cli.lines import numbered_lines
+from relay.cli.masking import masked
+from relay.clock import Clock
+from relay.settings import Settings
+from relay.stream.decoding import decode
+from relay.stream.mapping import map_event
+from relay.stream.mapping.requests import activities_path, activity_request
+from relay.stream.model import Activity, Request, Undecodable, Unmappable, Unwanted
+
+Outcome = Activity | Undecodable | Unmappable | Unwanted
+
+
+def dry_run(file: BinaryIO, settings: Settings, clock: Clock, *, exact: bool) -> int:
+    """Print a request for each event, and on standard error what is not sent as it came.
+
+    Returns how many lines were rejected. Unless `exact`, personal data are masked.
+    """
+    # Without a datamart in the settings the path shows where it will stand.
+    tracking = getattr(settings, "tracking", None)
+    path = activities_path(tracking.datamart_id if tracking else "DATAMART_ID")
+    rejected = 0
+    for number, outcome in _outcomes(file, settings, clock):
+        match outcome:
+            case Activity():
+                typer.echo(_shown(activity_request(path, outcome), exact=exact))
+                for note in outcome.notes:
+                    _say(number, "note", note)
+            case Unwanted():
+                _say(number, "skipped", f"{outcome.code}: {outcome.reason}")
+            case Undecodable() | Unmappable():
+                rejected += 1
+                _say(number, "rejected", f"{outcome.code}: {outcome.reason}")
+    return rejected
+
+
+def _outcomes(file: BinaryIO, settings: Settings, clock: Clock) -> Iterator[tuple[int, Outcome]]:
+    decoding = settings.decoding.policy()
+    mapping = settings.mapping.policy(settings.identity)
+    for number, line in numbered_lines(file, decoding.record_bytes_max):
+        event = decode(line, decoding)
+        if isinstance(event, Undecodable | Unwanted):
+            yield number, event
+        else:
+            yield number, map_event(event, mapping, clock.now_ms())
+
+
+def _shown(request: Request, *, exact: bool) -> str:
+    body = request.body.decode()
+    if not exact:
+        # The standard library keeps integers of any size, and every other digit, as they are.
+        body = json.dumps(masked(json.loads(body)), ensure_ascii=False, separators=(",", ":"))
+    return f'{{"method":"{request.method}","path":"{request.path}","body":{body}}}'
+
+
+def _say(number: int, what: str, text: str) -> None:
+    typer.echo(f"line {number}: {what}: {text}", err=True)

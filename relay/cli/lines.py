@@ -1,0 +1,43 @@
+"""A file or standard input of events → its lines, numbered, each bounded in memory."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from relay.errors import InputError
+
+STDIN = Path("-")
+
+
+@contextmanager
+def opened(source: Path) -> Iterator[BinaryIO]:
+    """The file, or standard input for `-`."""
+    if source == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        file = source.open("rb")
+    except OSError as error:
+        raise InputError(
+            f"{source}: {error.strerror}", hint="give a file, or - for stdin"
+        ) from None
+    with file:
+        yield file
+
+
+def numbered_lines(file: BinaryIO, bytes_max: int) -> Iterator[tuple[int, bytes]]:
+    """Each line that is not blank, with its number and without its end.
+
+    Of a line with more than `bytes_max` bytes only so much is kept as shows that it is too long.
+    """
+    number = 0
+    while line := file.readline(bytes_max + 2):
+        number += 1
+        part = line
+        while not part.endswith(b"\n") and (part := file.readline(bytes_max + 2)):
+            pass
+        line = line.rstrip(b"\r\n")
+        if line.strip():
+            yield number, line

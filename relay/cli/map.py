@@ -1,0 +1,44 @@
+"""`relay map`: a file of events in, the exact requests out, and nothing is sent."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from relay.cli.options import ConfigOption
+from relay.errors import ExitStatus
+
+
+def register(app: typer.Typer) -> None:
+    """Make the command known."""
+    app.command(name="map")(map_events)
+
+
+def map_events(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Events, one JSON object a line; - is standard input."),
+    ],
+    config: ConfigOption = None,
+    show_personal_data: Annotated[
+        bool,
+        typer.Option("--show-personal-data", help="Print requests exactly as they would be sent."),
+    ] = False,
+) -> None:
+    """Show which requests events would become. Nothing is sent.
+
+    Each request is a line of JSON on standard output: method, path, body. What is rejected,
+    skipped or changed is said on standard error, by line. Exit status 10 when any is rejected.
+
+    Example: relay map events.ndjson --config relay.yaml
+    """
+    from relay.cli.dry_run import dry_run
+    from relay.cli.lines import opened
+    from relay.clock import SystemClock
+    from relay.settings import load
+
+    settings = load(config, needs=["decoding", "identity", "mapping"])
+    with opened(source) as file:
+        rejected = dry_run(file, settings, SystemClock(), exact=show_personal_data)
+    if rejected:
+        raise typer.Exit(ExitStatus.FINDINGS)

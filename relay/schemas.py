@@ -1,0 +1,22 @@
+"""The JSON Schemas of every format that we read or write, generated from their models.
+
+`relay schema` prints them, at run time: an installed relay needs no file for it. `make docs`
+writes them to `schemas/`.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from relay.segments.model import segment_command_schema
+from relay.stream.decoding.schema import app_event_schema
+
+SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
+    "app-event.v1": app_event_schema,
+    "segment-command.v1": segment_command_schema,
+}
+
+
+def rendered(name: str) -> str:
+    """The text of `schemas/<name>.json`."""
+    return json.dumps(SCHEMAS[name](), indent=2, ensure_ascii=False) + "\n"

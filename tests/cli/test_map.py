@@ -1,0 +1,130 @@
+"""`relay map`: what would be sent, and what would not be."""
+
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from relay import cli
+from relay.errors import ExitStatus
+
+ROOT = Path(__file__).parents[2]
+VENDOR = sorted((ROOT / "tests" / "golden" / "vendor").glob("*.json"))
+SETTINGS = {
+    "identity": {"default_compartment_id": "1000", "email": {"send_clear": True}},
+    "mapping": {"past_max_days": 36500},
+}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs `relay map` on lines, in an empty directory, with settings."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(lines, *options, settings=SETTINGS):
+        config = tmp_path / "relay.yaml"
+        config.write_text(json.dumps(settings))
+        source = tmp_path / "events.ndjson"
+        source.write_bytes(
+            b"\n".join(
+                line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines
+            )
+        )
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["map", str(source), "--config", str(config), *options])
+        out, err = capsys.readouterr()
+        requests = [json.loads(line) for line in out.splitlines()]
+        return SimpleNamespace(status=caught.value.code, requests=requests, out=out, err=err)
+
+    return run
+
+
+def example(name, **changes):
+    path = ROOT / "schemas" / "examples" / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) | changes
+
+
+def test_the_vendors_page_has_four_activity_samples():
+    assert len(VENDOR) == 4
+
+
+@pytest.mark.parametrize("path", VENDOR, ids=lambda path: path.stem)
+def test_a_sample_of_the_vendors_page_comes_out_exactly(run, path):
+    case = json.loads(path.read_text(encoding="utf-8"))
+    end = run([case["event"]], "--show-personal-data", settings=case["settings"])
+    assert (end.status, end.err) == (0, "")
+    (request,) = end.requests
+    assert request["method"] == "POST"
+    assert request["body"] == case["activity"]
+
+
+def test_personal_data_are_masked_unless_asked_for(run):
+    track = example("track")
+    track["properties"] |= {"contact": "other@example.org", "customer": "crm-881", "n": 2**70}
+    lines = [track, example("profile"), example("choice")]
+    secret = ["crm-881", "jane.doe", "other@", "6D92078A", "89998434", "75001", "gold", "2.13"]
+    masked = run(lines)
+    assert masked.status == 0
+    assert [word for word in secret if word in masked.out + masked.err] == []
+    shown = run(lines, "--show-personal-data")
+    assert [word for word in secret if word not in shown.out] == []
+    first, _, choice = (request["body"] for request in masked.requests)
+    assert first["$events"][0]["$properties"]["$items"][0]["$qty"] == 2
+    assert first["$events"][0]["$properties"]["n"] == 2**70
+    assert first["$unique_key"] == shown.requests[0]["body"]["$unique_key"]
+    assert choice["$events"][0]["$properties"]["$processing_id"] == "2048"
+
+
+def test_each_line_that_is_not_sent_is_named_with_its_number_and_reason(run):
+    end = run(
+        [
+            b"{",
+            b"",
+            example("segment"),
+            example("track", event="$page_view"),
+            example("track", user={"accounts": [{"id": "guest"}], "devices": [{"id": "vec:1"}]}),
+            b"x" * 1_048_577,
+            example("track-smallest"),
+        ]
+    )
+    assert end.status == ExitStatus.FINDINGS
+    assert len(end.requests) == 2
+    assert end.err.splitlines() == [
+        "line 1: rejected: invalid_json: not valid JSON at line 1 column 1",
+        (
+            "line 3: skipped: segment_not_routed: "
+            "type: segment events are not delivered as activities"
+        ),
+        (
+            "line 4: rejected: reserved_event_name: "
+            "event: $page_view is computed or deleted by the platform itself"
+        ),
+        "line 5: note: shared_account",
+        (
+            "line 6: rejected: too_large: "
+            "the value has more than 1048576 bytes (decoding.record_bytes_max)"
+        ),
+    ]
+
+
+def test_standard_input_is_read_for_a_dash(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    stdin = SimpleNamespace(buffer=io.BytesIO(json.dumps(example("track-smallest")).encode()))
+    monkeypatch.setattr("sys.stdin", stdin)
+    monkeypatch.setenv("RELAY_MAPPING__PAST_MAX_DAYS", "36500")
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["map", "-"])
+    assert caught.value.code == 0
+    assert json.loads(capsys.readouterr().out)["body"]["$type"] == "TOUCH"
+
+
+def test_a_file_that_is_not_there_is_an_input_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["map", "nowhere.ndjson"])
+    assert caught.value.code == ExitStatus.INPUT
+    assert capsys.readouterr().err == (
+        "relay: nowhere.ndjson: No such file or directory (give a file, or - for stdin)\n"
+    )
