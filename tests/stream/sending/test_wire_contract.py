@@ -1,0 +1,274 @@
+"""The wire's contract, over real sockets, the same for both implementations."""
+
+import asyncio
+import gzip
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from relay.stream.model import Answer, NoAnswer, Request
+from relay.stream.sending.token import StaticToken
+from relay.stream.sending.wire import Wire, WireKind, WirePolicy, open_wire
+from tests.support.certificates import CertificateAuthority
+from tests.support.raw_http import Exchange, raw_server, response
+
+TOKEN = "api:token-0123456789"
+POST = Request("POST", "/v1/datamarts/1/user_activities", b'{"$type":"TOUCH"}')
+HEAD_OF_TEN = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
+
+
+@pytest.fixture(params=list(WireKind))
+def kind(request) -> WireKind:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory) -> CertificateAuthority:
+    return CertificateAuthority(tmp_path_factory.mktemp("ca"))
+
+
+@asynccontextmanager
+async def wire_to(url: str, kind: WireKind, **changes) -> AsyncIterator[Wire]:
+    changes = {"authorization": StaticToken(TOKEN), **changes}
+    wire = open_wire(WirePolicy(base_url=url, kind=kind, **changes))
+    try:
+        yield wire
+    finally:
+        await wire.close()
+
+
+def server_context(ca: CertificateAuthority, *, ask_client: bool = False) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    identity = ca.issue("localhost")
+    context.load_cert_chain(identity.cert, identity.key)
+    if ask_client:
+        context.load_verify_locations(ca.cert)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def assert_no_answer(answer: Answer, why: NoAnswer, *words: str) -> None:
+    assert (answer.no_answer, answer.status) == (why, 0), answer
+    assert any(word in answer.detail.lower() for word in words), answer.detail
+    assert "\n" not in answer.detail
+    assert TOKEN not in answer.detail
+    assert POST.path not in answer.detail
+
+
+# --- what is sent and what comes back ---
+
+
+async def test_a_request_arrives_as_it_was_given(kind):
+    async with raw_server() as server, wire_to(server.url + "/base/", kind) as wire:
+        answer = await wire.send(Request("PUT", "/v1/x?y=%2F", b"\x00body"))
+        seen = server.requests[0]
+        assert answer.status == 200
+        assert (seen.method, seen.target, seen.body) == ("PUT", "/base/v1/x?y=%2F", b"\x00body")
+        assert seen.headers["authorization"] == TOKEN
+        assert seen.headers["content-type"] == "application/json"
+        assert seen.headers["content-length"] == "5"
+        assert seen.headers["accept-encoding"] == "gzip"
+        assert seen.headers["user-agent"].startswith("mics-relay/")
+        assert "cookie" not in seen.headers
+
+
+async def test_an_answer_carries_status_lower_case_headers_and_body(kind):
+    async def script(exchange: Exchange) -> None:
+        headers = (
+            ("Retry-After", "7"),
+            ("X-RateLimit-Remaining", "0"),
+            ("Vary", "a"),
+            ("vary", "b"),
+        )
+        await exchange.respond(429, b'{"status":"error"}', headers)
+
+    async with raw_server(script) as server, wire_to(server.url, kind) as wire:
+        answer = await wire.send(POST)
+        assert (answer.status, answer.body, answer.no_answer) == (429, b'{"status":"error"}', None)
+        assert answer.headers["retry-after"] == "7"
+        assert answer.headers["x-ratelimit-remaining"] == "0"
+        assert answer.headers["vary"] == "a, b"
+        assert all(name == name.lower() for name in answer.headers)
+
+
+async def test_a_header_outside_ascii_is_left_out_and_the_others_stay(kind):
+    raw = b"HTTP/1.1 200 OK\r\nX-City: Orl\xe9ans\r\nRetry-After: 3\r\nContent-Length: 2\r\n\r\nok"
+
+    async with raw_server(lambda e: e.send(raw)) as server, wire_to(server.url, kind) as wire:
+        answer = await wire.send(POST)
+        assert (answer.status, answer.body) == (200, b"ok")
+        assert answer.headers["retry-after"] == "3"
+        assert "x-city" not in answer.headers
+
+
+async def test_a_redirect_is_the_answer_and_is_not_followed(kind):
+    async with raw_server() as elsewhere:
+
+        async def script(exchange: Exchange) -> None:
+            await exchange.respond(302, b"", (("Location", elsewhere.url + "/stolen"),))
+
+        async with raw_server(script) as server, wire_to(server.url, kind) as wire:
+            assert (await wire.send(POST)).status == 302
+            assert len(server.requests) == 1
+            assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize("pieces", [1, 7])
+async def test_a_body_may_come_chunked_and_dripped(kind, pieces):
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for number in range(pieces):
+            await exchange.send(b"2\r\n%02d\r\n" % number)
+            await asyncio.sleep(0)
+        await exchange.send(b"0\r\n\r\n")
+
+    async with raw_server(script) as server, wire_to(server.url, kind) as wire:
+        for _ in range(2):
+            answer = await wire.send(POST)
+            assert answer.body == b"".join(b"%02d" % number for number in range(pieces))
+        assert server.connections == 1
+
+
+async def test_a_gzip_body_is_unpacked(kind):
+    async def script(exchange: Exchange) -> None:
+        await exchange.respond(200, gzip.compress(b"x" * 5000), (("Content-Encoding", "gzip"),))
+
+    async with raw_server(script) as server, wire_to(server.url, kind) as wire:
+        assert (await wire.send(POST)).body == b"x" * 5000
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_an_answer_without_a_body_is_whole(kind, status):
+    raw = b"HTTP/1.1 %d No Body\r\n\r\n" % status
+
+    async with raw_server(lambda e: e.send(raw)) as server, wire_to(server.url, kind) as wire:
+        assert [(await wire.send(POST)).status for _ in range(2)] == [status, status]
+        assert server.connections == 1
+
+
+# --- why there is no answer ---
+
+
+async def test_a_refused_connection_is_connect(kind):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses, and nobody takes it
+        async with wire_to(f"http://127.0.0.1:{taken.getsockname()[1]}", kind) as wire:
+            assert_no_answer(await wire.send(POST), NoAnswer.CONNECT, "refused", "attempts failed")
+
+
+async def test_an_unknown_name_is_connect(kind):
+    async with wire_to("http://relay.invalid", kind) as wire:
+        assert_no_answer(await wire.send(POST), NoAnswer.CONNECT, "name or service", "dns")
+
+
+async def test_a_certificate_nobody_vouches_for_is_connect_and_says_so(kind, ca):
+    context = server_context(ca)
+    async with raw_server(context=context) as server, wire_to(server.url, kind) as wire:
+        assert_no_answer(await wire.send(POST), NoAnswer.CONNECT, "certificate")
+        assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        HEAD_OF_TEN + b"xxx",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nf\r\nxxx",
+    ],
+    ids=["nothing", "in the head", "in the body", "in a chunk"],
+)
+@pytest.mark.parametrize("how", ["cut", "hang_up"])
+async def test_a_connection_that_ends_before_the_answer_does_is_broken(kind, raw, how):
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(raw)
+        getattr(exchange, how)()
+
+    async with raw_server(script) as server, wire_to(server.url, kind) as wire:
+        answer = await wire.send(POST)
+        assert (answer.no_answer, answer.status) == (NoAnswer.BROKEN, 0)
+        assert answer.detail
+        assert POST.path not in answer.detail
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        response(200, b"not gzip", (("Content-Encoding", "gzip"),)),
+    ],
+    ids=["another protocol", "no status", "no chunk", "no gzip"],
+)
+async def test_garbage_is_broken(kind, raw):
+    async with raw_server(lambda e: e.send(raw)) as server, wire_to(server.url, kind) as wire:
+        answer = await wire.send(POST)
+        assert (answer.no_answer, answer.status) == (NoAnswer.BROKEN, 0)
+        assert answer.detail
+
+
+@pytest.mark.parametrize("raw", [b"", HEAD_OF_TEN, HEAD_OF_TEN + b"x"])
+async def test_silence_is_a_timeout(kind, raw):
+    async with (
+        raw_server(lambda e: e.send(raw)) as server,
+        wire_to(server.url, kind, read_timeout_s=0.05) as wire,
+    ):
+        assert_no_answer(await wire.send(POST), NoAnswer.TIMEOUT, "timeout", "timed out")
+
+
+async def test_a_body_that_drips_for_ever_ends_with_the_total(kind):
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        while True:
+            await exchange.send(b"x")
+            await asyncio.sleep(0.01)
+
+    async with (
+        raw_server(script) as server,
+        wire_to(server.url, kind, total_timeout_s=0.2, read_timeout_s=0.2) as wire,
+    ):
+        assert_no_answer(await wire.send(POST), NoAnswer.TIMEOUT, "total", "timed out", "timeout")
+        await server.until(lambda s: s.ended == 1)
+
+
+async def test_a_handshake_that_nobody_answers_is_a_timeout(kind):
+    with socket.socket() as full, socket.socket() as first:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        first.connect(full.getsockname())  # fills the backlog: the next one gets no answer
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        async with wire_to(url, kind, connect_timeout_s=0.05) as wire:
+            answers = [await wire.send(POST) for _ in range(2)]
+            assert_no_answer(answers[-1], NoAnswer.TIMEOUT, "timeout", "timed out")
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 5000", b"Transfer-Encoding: chunked"])
+async def test_a_body_above_the_ceiling_is_cut_there_and_not_read_on(kind, head):
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 503 Busy\r\nRetry-After: 3\r\n" + head + b"\r\n\r\n")
+        if b"chunked" in head:
+            await exchange.send(b"1388\r\n" + b"x" * 5000 + b"\r\n")
+        else:
+            await exchange.send(b"x" * 4999)
+
+    async with (
+        raw_server(script) as server,
+        wire_to(server.url, kind, response_bytes_max=1024) as wire,
+    ):
+        answer = await wire.send(POST)
+        assert_no_answer(answer, NoAnswer.TOO_LARGE, "http 503 with a body above 1024 bytes")
+        assert answer.body == b"x" * 1024
+        assert answer.headers["retry-after"] == "3"
+        await server.until(lambda s: s.ended == 1)
+
+
+async def test_a_body_exactly_at_the_ceiling_is_an_answer(kind):
+    async with (
+        raw_server(lambda e: e.respond(200, b"x" * 1024)) as server,
+        wire_to(server.url, kind, response_bytes_max=1024) as wire,
+    ):
+        assert (await wire.send(POST)).body == b"x" * 1024
