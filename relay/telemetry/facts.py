@@ -158,6 +158,18 @@ class MetadataIgnored(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionRewound(Fact):
+    """Offsets went back: the log was cut and has grown again. What comes now is taken as new."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    partition: Annotated[str, "Whose, as topic-partition."]
+    expected: Annotated[int, "The offset that should have come next."]
+    offset: Annotated[int, "The offset that came."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordsSkipped(Fact):
     """Records were not sent by choice, since the last line of this kind and code."""
 
@@ -259,7 +271,6 @@ class DeadLetterTopicUnavailable(Fact):
         "relay_dead_letter_errors_total", "Failed writes to the dead-letter topic.", ("code",)
     )
 
-    topic: Annotated[str, "The dead-letter topic."]
     code: Annotated[str, "Name of the error, from a closed set."]
     reason: Annotated[str, "What Kafka's client says."]
     retry_in_s: Annotated[float, "When the next attempt is made."]
@@ -292,6 +303,32 @@ class OffsetsCommitted(Fact):
     round_trip_p99_ms: Annotated[float, "All but a hundredth of the requests were answered faster."]
     lateness_p50_s: Annotated[float, "Half of the deliveries came sooner after production."]
     lateness_p99_s: Annotated[float, "All but a hundredth of the deliveries came sooner."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitFailed(Fact):
+    """Kafka did not take a commit; the next one holds all that this one held."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.SETTLING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_commit_errors_total", "Commits that Kafka did not take.", ("code",)
+    )
+
+    code: Annotated[str, "`CommitRefused` when the partitions have moved on, else the error."]
+    reason: Annotated[str, "What Kafka's client says."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StillHeld(Fact):
+    """Once a minute while nothing may be sent: the reason has not gone away."""
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.SENDING
+
+    code: Annotated[str, "`held`, `down` or `dead_letter_topic`."]
+    reason: Annotated[str, "What it means."]
+    for_s: Annotated[float, "Since when, in seconds."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

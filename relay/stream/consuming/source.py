@@ -21,7 +21,7 @@ class AssignmentListener(Protocol):
     """Is told when partitions come and go. Both calls are awaited before the group goes on."""
 
     async def on_assigned(self, partitions: Collection[Partition], epoch: int) -> None:
-        """These are ours now. Records read from here on carry `epoch`."""
+        """These are ours now. Their records carry `epoch`, and none comes before this returns."""
         ...
 
     async def on_revoked(self, partitions: Collection[Partition]) -> None:

@@ -54,8 +54,8 @@ class Frontier:
 
     @property
     def open_count(self) -> int:
-        """How many records are open, those of an earlier life that have not come yet included."""
-        return len(self._open)
+        """How many records were taken and are open."""
+        return len(self._open) - len(self._unseen)
 
     @property
     def end(self) -> int:

@@ -1,0 +1,577 @@
+"""The state of the road of one event, and every change to it. No I/O, no clock, no async.
+
+The pipeline calls a method for each thing that happens (records came, an answer came, a dead
+letter was confirmed, a partition was assigned) and asks what may be done next (`next_flight`,
+`next_letters`, `commits`, `paused`). Every method runs to its end, so there is nothing to lock, and
+the whole can be driven by a table, a property or a simulation.
+"""
+
+import random
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from relay.stream.consuming.intake import IntakePolicy, full, partition_allowance, room
+from relay.stream.interpret import Interpret
+from relay.stream.model import (
+    Activity,
+    Answer,
+    Commit,
+    DeadLetter,
+    DeadLetterClass,
+    Fate,
+    Moment,
+    Parcel,
+    Partition,
+    Position,
+    Record,
+    Request,
+    Undecodable,
+    Unmappable,
+    Unwanted,
+    Verdict,
+    VerdictKind,
+)
+from relay.stream.sending.coalescing import CoalescingPolicy, joins, merge
+from relay.stream.sending.destination import Destination, DestinationPolicy
+from relay.stream.sending.lanes import Lanes, Waiting
+from relay.stream.sending.retries import backoff_s, exhausted
+from relay.stream.sending.verdicts import DEFAULT_RULES, Rule, excerpt, is_plain_success, judge
+from relay.stream.settling.assigned import Assigned
+from relay.stream.settling.frontier import Frontier
+from relay.stream.settling.ledger import Ledger
+from relay.stream.settling.offset_map import METADATA_BYTES_MAX, OffsetMap, decode, encode
+from relay.telemetry.facts import Fact, MetadataIgnored, PartitionRewound, RecordDeadLettered
+from relay.telemetry.histogram import Histogram
+
+
+class OnDeadLetter(StrEnum):
+    """What becomes of the later records of a user whose record was dead-lettered."""
+
+    CONTINUE = "continue"
+    PARK_USER = "park_user"
+
+
+@dataclass(frozen=True, slots=True)
+class EnginePolicy:
+    """The policies of the parts, and the few that are the engine's own."""
+
+    destination: DestinationPolicy = field(default_factory=DestinationPolicy)
+    intake: IntakePolicy = field(default_factory=IntakePolicy)
+    coalescing: CoalescingPolicy = field(default_factory=lambda: CoalescingPolicy(events_max=1))
+    rules: tuple[Rule, ...] = DEFAULT_RULES
+    on_dead_letter: OnDeadLetter = OnDeadLetter.CONTINUE
+    park_s: float = 3600.0
+    offset_map: bool = True
+    map_bytes_max: int = METADATA_BYTES_MAX
+    duplicates_window: int = 0
+    activities_path: str = "/v1/datamarts/0/user_activities"
+    redact: Callable[[str], str] = str
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A request under way, and the parcels that it settles."""
+
+    members: tuple[Waiting, ...]
+    request: Request
+    left_at: float
+
+
+@dataclass(slots=True, eq=False)
+class Letter:
+    """A dead letter that the broker has not confirmed yet."""
+
+    letter: DeadLetter
+    home: Assigned = field(repr=False)
+    size_bytes: int
+
+
+class Engine:
+    """See the module's docstring. Times are steady seconds; `Moment` adds the wall clock."""
+
+    def __init__(self, policy: EnginePolicy, interpret: Interpret, rng: random.Random) -> None:
+        self.policy = policy
+        self._interpret = interpret
+        self._rng = rng
+        self.facts: list[Fact] = []
+        self.destination = Destination(policy.destination, rng, self.facts.append)
+        self.lanes = Lanes()
+        self.ledger = Ledger()
+        self.assigned: dict[Partition, Assigned] = {}
+        self.letters: deque[Letter] = deque()
+        self.letters_blocked: str | None = None
+        self.letters_blocked_since = 0.0
+        self.round_trips = Histogram()
+        self.lateness = Histogram()
+        self.verdicts: dict[tuple[VerdictKind, str], int] = {}
+        self.requests = 0
+        self.retries = 0
+        self.notes: Counter[str] = Counter()
+        self.metadata_ignored = 0
+        self.maps_truncated = 0
+        self._stopped = False
+        self._full = False
+        self._groups = 0
+        self._parked: OrderedDict[Hashable, float] = OrderedDict()
+        self._seen: OrderedDict[str, Position] = OrderedDict()
+
+    # -- partitions come and go ---------------------------------------------------------------
+
+    def assign(self, commits: Mapping[Partition, Commit | None], epoch: int, now: float) -> None:
+        """These partitions are ours from the offsets that were committed for them."""
+        for partition, commit in commits.items():
+            start = OffsetMap(0, 0)
+            if commit is not None:
+                start = self._read_map(partition, commit)
+            self.assigned[partition] = Assigned(
+                partition, epoch, Frontier(start), last_commit=commit, moved_at=now
+            )
+
+    def leave(self, partitions: Collection[Partition]) -> None:
+        """These partitions will leave: give back what waits, let land what flies."""
+        homes = {home for p in partitions if (home := self.assigned.get(p)) is not None}
+        for home in homes:
+            home.leaving = True
+        self._give_back_waiting(homes)
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """These partitions are gone: what is still out belongs to nobody and is fenced."""
+        homes = {self.assigned.pop(p) for p in partitions if p in self.assigned}
+        self._give_back_waiting(homes)
+        kept: deque[Letter] = deque()
+        for letter in self.letters:
+            if letter.home in homes:
+                self.ledger.gave_back(letter.size_bytes)
+            else:
+                kept.append(letter)
+        self.letters = kept
+        if not kept:
+            self.letters_blocked = None
+
+    def busy(self, partitions: Collection[Partition]) -> bool:
+        """Whether something of these partitions is in flight or on its way to the dead letters."""
+        homes = {self.assigned[p] for p in partitions if p in self.assigned}
+        return any(home.in_flight for home in homes) or any(
+            letter.home in homes for letter in self.letters
+        )
+
+    def stop(self) -> None:
+        """Start nothing new; what is in flight may land."""
+        self._stopped = True
+
+    # -- records come -------------------------------------------------------------------------
+
+    def admit(self, record: Record, now: Moment) -> None:
+        """A record was read: it waits in its lane, or has met its fate."""
+        home = self.assigned.get(record.tp)
+        if home is None or home.leaving or home.epoch != record.epoch:
+            self.ledger.fenced += 1
+            return
+        if home.frontier.is_rewind(record.offset):
+            home = self._rewind(home, record.offset, now.steady)
+        known = home.frontier.seen_before(record.offset)
+        home.frontier.taken(record.offset)
+        if known:
+            self.ledger.took(0)
+            self.ledger.settled(Fate.SKIPPED, "settled_before_restart", 0)
+            return
+        outcome = self._interpret(record, now.wall_ms)
+        if isinstance(outcome, Parcel):
+            self._admit_parcel(outcome, home, now.steady)
+            return
+        size = record.size_bytes
+        self.ledger.took(size)
+        match outcome:
+            case Unwanted():
+                self._settle(home, record, size, Fate.SKIPPED, outcome.code)
+            case Undecodable():
+                self._bury(home, size, _letter(record, DeadLetterClass.UNDECODABLE, outcome))
+            case Unmappable():
+                self._bury(home, size, _letter(record, DeadLetterClass.UNMAPPABLE, outcome))
+
+    def room(self) -> int:
+        """How many records to ask for at once."""
+        return room(self.policy.intake, self.ledger.open)
+
+    def paused(self) -> set[Partition]:
+        """The partitions from which nothing may be taken now."""
+        policy, ledger = self.policy.intake, self.ledger
+        self._full = full(policy, ledger.open, ledger.open_bytes, was_full=self._full)
+        if self._full or self._stopped:
+            return set(self.assigned)
+        return {partition for partition, home in self.assigned.items() if self._is_full(home)}
+
+    # -- requests leave and answers come ------------------------------------------------------
+
+    def next_flight(self, now: Moment) -> Flight | None:
+        """The next request that may leave now, or None: see `wakes_at`."""
+        if not self._may_fly():
+            return None
+        self._wake_rested(now.steady)
+        if not self.lanes.has_ready:
+            return None
+        opens_at = self.destination.opens_at(self.lanes.in_flight, now.steady)
+        if opens_at is None or opens_at > now.steady:
+            return None
+        members = self.lanes.take(self._joins)
+        if members is None:
+            return None
+        self._groups += 1
+        delivered = self.ledger.delivered
+        for waiting in members:
+            waiting.attempts += 1
+            waiting.group = self._groups
+            waiting.last_attempt_ms = now.wall_ms
+            if waiting.first_attempt_ms is None:
+                waiting.first_attempt_ms = now.wall_ms
+                waiting.tried_since = now.steady
+                waiting.others_delivered = delivered
+            waiting.home.in_flight += 1
+        self.requests += 1
+        self.retries += members[0].attempts > 1
+        self.destination.left(now.steady)
+        return Flight(tuple(members), self._request(members), now.steady)
+
+    def wakes_at(self, now: float) -> float | None:
+        """When `next_flight` may have something without anything else happening before."""
+        if not self._may_fly():
+            return None
+        alarm = self.lanes.next_alarm()
+        if alarm is not None:
+            alarm = max(alarm, self.destination.budget.available_at(now))
+        if not self.lanes.has_ready:
+            return alarm
+        opens_at = self.destination.opens_at(self.lanes.in_flight, now)
+        if opens_at is None or (alarm is not None and alarm < opens_at):
+            return alarm
+        return opens_at
+
+    def answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
+        """An attempt ended: settle its records, or put them back at the head of their lane."""
+        round_trip_s = now.steady - flight.left_at
+        if is_plain_success(answer) and "retry-after" not in answer.headers:
+            verdict = _DELIVERED
+        else:
+            verdict = judge(answer, self.policy.rules, now.wall_ms)
+        counted = (verdict.kind, verdict.code)
+        self.verdicts[counted] = self.verdicts.get(counted, 0) + 1
+        self.round_trips.add(round_trip_s)
+        came_back = self.destination.judged(verdict, round_trip_s, self.lanes.in_flight, now.steady)
+        lane = flight.members[0].lane
+        for waiting in flight.members:
+            waiting.home.in_flight -= 1
+            waiting.last_code = verdict.code
+        if all(self._is_gone(waiting) for waiting in flight.members):
+            self.lanes.done(lane)
+            for waiting in flight.members:
+                self._fence(waiting)
+        elif verdict.kind is VerdictKind.DELIVERED:
+            self._delivered(flight, lane, now)
+        elif verdict.kind is VerdictKind.REFUSED:
+            self._refused(flight, lane, verdict, answer, now)
+        else:
+            self._failed(flight, lane, verdict, answer, now)
+        if came_back:
+            self.lanes.wake_all()
+
+    # -- dead letters and commits -------------------------------------------------------------
+
+    def next_letters(self, most: int) -> list[Letter]:
+        """Dead letters to be written, oldest first. They stay until `letters_written`."""
+        return [self.letters[i] for i in range(min(most, len(self.letters)))]
+
+    def letters_written(self, written: Sequence[Letter]) -> None:
+        """The broker confirmed these."""
+        confirmed = set(written)
+        self.letters = deque(letter for letter in self.letters if letter not in confirmed)
+        self.letters_blocked = None
+        for item in written:
+            letter = item.letter
+            if self.assigned.get(item.home.partition) is not item.home:
+                self.ledger.fenced += 1
+                continue
+            self._settle(
+                item.home, letter.record, item.size_bytes, Fate.DEAD_LETTERED, str(letter.cls)
+            )
+            self.facts.append(
+                RecordDeadLettered(
+                    position=letter.record.position,
+                    cls=letter.cls,
+                    code=letter.code,
+                    reason=letter.reason,
+                    status=letter.status,
+                    attempts=letter.attempts,
+                )
+            )
+
+    def letters_failed(self, reason: str, now: float) -> None:
+        """The broker did not confirm: nothing may pass until it does."""
+        if self.letters_blocked is None:
+            self.letters_blocked_since = now
+        self.letters_blocked = reason
+
+    def commits(self, now: float) -> dict[Partition, Commit]:
+        """What has changed since the last commit that was confirmed."""
+        changed: dict[Partition, Commit] = {}
+        for partition, home in self.assigned.items():
+            snapshot = home.frontier.snapshot()
+            metadata = ""
+            if self.policy.offset_map:
+                encoded = encode(snapshot, self.policy.map_bytes_max)
+                metadata = encoded.metadata
+                self.maps_truncated += encoded.truncated
+                home.map_fill = (
+                    1.0 if encoded.truncated else len(metadata) / self.policy.map_bytes_max
+                )
+            self._note_progress(home, snapshot, now)
+            commit = Commit(snapshot.offset, metadata)
+            nothing_yet = home.last_commit is None and snapshot.end == 0
+            if commit != home.last_commit and not nothing_yet:
+                changed[partition] = commit
+        return changed
+
+    def committed(self, commits: Mapping[Partition, Commit]) -> None:
+        """The broker confirmed these."""
+        for partition, commit in commits.items():
+            home = self.assigned.get(partition)
+            if home is not None:
+                home.last_commit = commit
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _may_fly(self) -> bool:
+        return not self._stopped and self.letters_blocked is None
+
+    def _read_map(self, partition: Partition, commit: Commit) -> OffsetMap:
+        if commit.metadata and self.policy.offset_map:
+            start = decode(commit.offset, commit.metadata)
+            if start is not None:
+                return start
+            self.metadata_ignored += 1
+            self.facts.append(
+                MetadataIgnored(
+                    partition=str(partition), reason="not a map of this version, or damaged"
+                )
+            )
+        return OffsetMap(commit.offset, commit.offset)
+
+    def _rewind(self, home: Assigned, offset: int, now: float) -> Assigned:
+        """The log was cut and grew again: what is known of its offsets is about other records."""
+        self.facts.append(
+            PartitionRewound(
+                partition=str(home.partition), expected=home.frontier.next_offset, offset=offset
+            )
+        )
+        self.drop([home.partition])
+        fresh = Assigned(
+            home.partition, home.epoch, Frontier(OffsetMap(offset, offset)), moved_at=now
+        )
+        self.assigned[home.partition] = fresh
+        return fresh
+
+    def _admit_parcel(self, parcel: Parcel, home: Assigned, now: float) -> None:
+        record, lane, size = parcel.record, parcel.lane, parcel.size_bytes
+        self.ledger.took(size)
+        if isinstance(parcel.payload, Activity) and parcel.payload.notes:
+            self.notes.update(parcel.payload.notes)
+        if self._is_duplicate(parcel):
+            self._settle(home, record, size, Fate.SKIPPED, "duplicate")
+            return
+        if lane is None:
+            lane = record.position
+        elif self._is_parked(lane, now):
+            self._bury(home, size, _letter(record, DeadLetterClass.FOLLOWED, _FOLLOWED))
+            return
+        self.lanes.add(Waiting(parcel, lane, home, size))
+        if self.lanes.length(lane) >= self.policy.intake.lane_records_max:
+            home.crowded.add(lane)
+
+    def _is_duplicate(self, parcel: Parcel) -> bool:
+        """Whether another record with the same key was taken lately."""
+        window, key = self.policy.duplicates_window, parcel.payload.unique_key
+        if not window or key is None:
+            return False
+        # The same position again is not a duplicate but the same record, read again.
+        first = self._seen.setdefault(key, parcel.record.position)
+        if len(self._seen) > window:
+            self._seen.popitem(last=False)
+        return first != parcel.record.position
+
+    def _is_full(self, home: Assigned) -> bool:
+        policy = self.policy.intake
+        if home.crowded:
+            enough = policy.lane_records_max * policy.resume_below
+            home.crowded = {lane for lane in home.crowded if self.lanes.length(lane) > enough}
+        allowance = partition_allowance(policy, home.map_fill)
+        return bool(home.crowded) or home.frontier.open_count >= allowance
+
+    def _joins(self, members: list[Waiting], candidate: Waiting) -> bool:
+        first = members[0]
+        if first.group or candidate.group:
+            return first.group == candidate.group > 0
+        if self.policy.coalescing.events_max <= 1:
+            return False
+        payload = candidate.parcel.payload
+        if not isinstance(payload, Activity):
+            return False
+        activities = _activities(members)
+        return bool(activities) and joins(self.policy.coalescing, activities, payload)
+
+    def _request(self, members: Sequence[Waiting]) -> Request:
+        payload = members[0].parcel.payload
+        if isinstance(payload, Request):
+            return payload
+        activity = merge(_activities(members))
+        return Request("POST", self.policy.activities_path, activity.body(), activity.unique_key)
+
+    def _wake_rested(self, now: float) -> None:
+        budget = self.destination.budget
+        while (alarm := self.lanes.next_alarm()) is not None and alarm <= now:
+            if budget.available_at(now) > now:
+                return
+            budget.take(now)
+            self.lanes.wake_next()
+
+    def _is_gone(self, waiting: Waiting) -> bool:
+        return self.assigned.get(waiting.home.partition) is not waiting.home
+
+    def _fence(self, waiting: Waiting) -> None:
+        """An answer came for a partition that is no longer ours, or is ours anew."""
+        self.ledger.fenced += 1
+        self.ledger.gave_back(waiting.size_bytes)
+
+    def _delivered(self, flight: Flight, lane: Hashable, now: Moment) -> None:
+        self.lanes.done(lane)
+        for waiting in flight.members:
+            if self._is_gone(waiting):
+                self._fence(waiting)
+                continue
+            record = waiting.parcel.record
+            self.lateness.add((now.wall_ms - record.timestamp_ms) / 1000)
+            self._settle(waiting.home, record, waiting.size_bytes, Fate.DELIVERED, "")
+
+    def _refused(
+        self, flight: Flight, lane: Hashable, verdict: Verdict, answer: Answer, now: Moment
+    ) -> None:
+        if len(flight.members) > 1:
+            # One of them is bad: each flies alone, so that only that one is dead-lettered.
+            self._put_back(flight, lane, None, split=True)
+            return
+        self._give_up(flight, DeadLetterClass.REFUSED, verdict, answer, now)
+
+    def _failed(
+        self, flight: Flight, lane: Hashable, verdict: Verdict, answer: Answer, now: Moment
+    ) -> None:
+        """Throttled, unavailable or misconfigured: mostly not the record's fault.
+
+        A failure counts against a record only if others were delivered since its last one.
+        """
+        first = flight.members[0]
+        rest_until = None
+        if verdict.kind is not VerdictKind.THROTTLED:
+            others = self.ledger.delivered > first.others_delivered
+            for waiting in flight.members:
+                waiting.failures += others
+                waiting.others_delivered = self.ledger.delivered
+            retry = self.policy.destination.retry
+            if exhausted(retry, first.failures, now.steady - first.tried_since):
+                if len(flight.members) > 1:
+                    self._put_back(flight, lane, None, split=True)
+                else:
+                    self._give_up(flight, DeadLetterClass.EXHAUSTED, verdict, answer, now)
+                return
+            if self.destination.flowing or first.failures:
+                wait_s = backoff_s(retry, max(1, first.failures), self._rng)
+                rest_until = now.steady + wait_s
+        self._put_back(flight, lane, rest_until)
+
+    def _put_back(
+        self, flight: Flight, lane: Hashable, rest_until: float | None, *, split: bool = False
+    ) -> None:
+        self.lanes.back(lane, rest_until)
+        if split:
+            for waiting in flight.members:
+                self._groups += 1
+                waiting.group = self._groups
+        leaving = {w.home for w in flight.members if w.home.leaving or self._is_gone(w)}
+        if leaving:
+            self._give_back_waiting(leaving)
+
+    def _give_up(
+        self,
+        flight: Flight,
+        cls: DeadLetterClass,
+        verdict: Verdict,
+        answer: Answer,
+        now: Moment,
+    ) -> None:
+        (waiting,) = flight.members
+        lane = waiting.lane
+        followers: list[Waiting] = []
+        if self.policy.on_dead_letter is OnDeadLetter.PARK_USER and waiting.parcel.lane is not None:
+            self._park(lane, now.steady)
+            followers = self.lanes.followers(lane)
+        self.lanes.done(lane)
+        letter = DeadLetter(
+            waiting.parcel.record,
+            cls,
+            verdict.code,
+            verdict.reason,
+            status=answer.status,
+            excerpt=excerpt(answer, self.policy.redact),
+            attempts=waiting.attempts,
+            first_attempt_ms=waiting.first_attempt_ms,
+            last_attempt_ms=waiting.last_attempt_ms,
+        )
+        self._bury(waiting.home, waiting.size_bytes, letter)
+        for follower in followers:
+            followed = _letter(follower.parcel.record, DeadLetterClass.FOLLOWED, _FOLLOWED)
+            self._bury(follower.home, follower.size_bytes, followed)
+
+    def _park(self, lane: Hashable, now: float) -> None:
+        self._parked[lane] = now + self.policy.park_s
+        if len(self._parked) > _PARKED_MAX:
+            self._parked.popitem(last=False)
+
+    def _is_parked(self, lane: Hashable, now: float) -> bool:
+        if not self._parked:
+            return False
+        until = self._parked.get(lane)
+        if until is not None and until <= now:
+            del self._parked[lane]
+            return False
+        return until is not None
+
+    def _give_back_waiting(self, homes: Collection[Assigned]) -> None:
+        for waiting in self.lanes.drop(lambda w: w.home in homes):
+            self.ledger.gave_back(waiting.size_bytes)
+
+    def _bury(self, home: Assigned, size_bytes: int, letter: DeadLetter) -> None:
+        self.letters.append(Letter(letter, home, size_bytes))
+
+    def _settle(self, home: Assigned, record: Record, size: int, fate: Fate, code: str) -> None:
+        home.frontier.finished(record.offset)
+        self.ledger.settled(fate, code, size)
+
+    def _note_progress(self, home: Assigned, snapshot: OffsetMap, now: float) -> None:
+        if home.last_commit is None or snapshot.offset != home.last_commit.offset:
+            home.moved_at = now
+        pinned = home.frontier.lowest_open
+        if pinned != home.pinned_at:
+            home.pinned_at = pinned
+            home.pinned_since = now
+
+
+def _activities(members: Sequence[Waiting]) -> list[Activity]:
+    return [m.parcel.payload for m in members if isinstance(m.parcel.payload, Activity)]
+
+
+def _letter(record: Record, cls: DeadLetterClass, why: Undecodable | Unmappable) -> DeadLetter:
+    return DeadLetter(record, cls, why.code, why.reason)
+
+
+_DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
+_FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
+_PARKED_MAX = 100_000

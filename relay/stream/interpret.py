@@ -1,0 +1,65 @@
+"""Record → Parcel, or why not: decoding, mapping and the choice of the lane, as one pure step.
+
+Called by the engine for each record that it takes.
+"""
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from relay.stream.decoding import DecodingPolicy, decode
+from relay.stream.mapping import MappingPolicy, map_event
+from relay.stream.model import Activity, Parcel, Record, Undecodable, Unmappable, Unwanted
+
+Interpretation: TypeAlias = Parcel | Undecodable | Unmappable | Unwanted
+Interpret: TypeAlias = Callable[[Record, int], Interpretation]
+
+
+class OrderBy(StrEnum):
+    """What keeps its order. Everything else may overtake."""
+
+    USER = "user"
+    KEY = "key"
+    PARTITION = "partition"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class InterpretPolicy:
+    """The policies of the parts, and what keeps its order."""
+
+    decoding: DecodingPolicy
+    mapping: MappingPolicy
+    order_by: OrderBy = OrderBy.USER
+
+
+def interpreter(policy: InterpretPolicy) -> Interpret:
+    """A function of (record, wall clock in ms) that says what becomes of the record."""
+
+    def interpret(record: Record, now_ms: int) -> Interpretation:
+        event = decode(record.value, policy.decoding)
+        if isinstance(event, Undecodable | Unwanted):
+            return event
+        activity = map_event(event, policy.mapping, now_ms)
+        if isinstance(activity, Unmappable | Unwanted):
+            return activity
+        return Parcel(record, lane_of(policy.order_by, record, activity), activity)
+
+    return interpret
+
+
+def lane_of(order_by: OrderBy, record: Record, activity: Activity) -> Hashable | None:
+    """The lane that the record must keep to; None when it may overtake and be overtaken.
+
+    A record without a key, or an event without a user, has nothing to be in order with.
+    """
+    match order_by:
+        case OrderBy.USER:
+            return activity.user
+        case OrderBy.KEY:
+            return None if record.key is None else (record.topic, record.key)
+        case OrderBy.PARTITION:
+            return record.tp
+        case OrderBy.NONE:
+            return None

@@ -1,0 +1,381 @@
+"""The loop of the road: records from the source → engine → wire and dead letters → commits.
+
+The engine holds all state and decides; this file waits. Its tasks are the intake, one worker for
+each request in flight, the writer of dead letters and the committer. None of them changes anything
+but through one synchronous call of the engine between two awaits.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from relay.clock import Clock
+from relay.errors import DrainIncomplete, KafkaError, RelayError
+from relay.stream.consuming.source import CommitRefused, RecordSource
+from relay.stream.engine import Engine, Flight
+from relay.stream.model import DeadLetter, Moment, Partition, Record
+from relay.stream.sending.wire import Wire
+from relay.stream.status import Reporter
+from relay.telemetry.facts import (
+    CommitFailed,
+    DeadLetterTopicUnavailable,
+    DrainEnded,
+    DrainStarted,
+    Emit,
+    Lifecycle,
+    LifecycleChanged,
+    PartitionsAssigned,
+    PartitionsRevoked,
+)
+
+
+class DeadLetterTopic(Protocol):
+    """Where dead letters go. Implemented by `relay.stream.settling.dead_letter_topic`."""
+
+    async def write(self, letters: Collection[DeadLetter]) -> None:
+        """Return when the broker has confirmed every one of them.
+
+        Raises:
+            KafkaError: It did not; some may have been written all the same.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinePolicy:
+    """The times that the loop keeps, in seconds."""
+
+    commit_every_s: float = 1.0
+    poll_timeout_s: float = 0.2
+    revoke_budget_s: float = 20.0
+    drain_deadline_s: float = 25.0
+    slice_s: float = 0.005
+    """Work between two looks at the other tasks: heartbeats run on the same loop."""
+    letters_per_write: int = 200
+    letter_retry_first_s: float = 0.5
+    letter_retry_max_s: float = 15.0
+
+
+class Pipeline:
+    """Runs once: `run` returns when everything that could be settled after `stop` is settled."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        source: RecordSource,
+        wire: Wire,
+        dead_letter_topic: DeadLetterTopic,
+        *,
+        emit: Emit,
+        clock: Clock,
+        policy: PipelinePolicy,
+        reporter: Reporter,
+    ) -> None:
+        self._engine = engine
+        self._source = source
+        self._wire = wire
+        self._dead_letter_topic = dead_letter_topic
+        self._emit = emit
+        self._clock = clock
+        self._policy = policy
+        self._reporter = reporter
+        self._paused: set[Partition] = set()
+        self._idle: list[asyncio.Future[Flight]] = []
+        self._alarm: asyncio.TimerHandle | None = None
+        self._letters_due = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._commit_lock = asyncio.Lock()
+        self._watchers: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._tasks: asyncio.TaskGroup | None = None
+        self._workers: set[asyncio.Task[None]] = set()
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """What the process is doing."""
+        return self._reporter.lifecycle
+
+    def stop(self, reason: str) -> None:
+        """Ask the pipeline to finish: nothing new is read or sent, what is in flight may land."""
+        if self._stopping.is_set():
+            return
+        self._engine.stop()
+        self._stopping.set()
+        self._become(Lifecycle.DRAINING)
+        self._emit(
+            DrainStarted(
+                reason=reason,
+                unsettled=self._engine.ledger.open,
+                deadline_s=self._policy.drain_deadline_s,
+            )
+        )
+
+    async def run(self) -> None:
+        """Move records until `stop`.
+
+        Raises:
+            KafkaError: The source cannot go on.
+            DrainIncomplete: The drain deadline passed; what is unsettled comes again.
+        """
+        self._loop = asyncio.get_running_loop()
+        await self._source.start(self)
+        self._become(Lifecycle.RUNNING)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self._react()
+                background = [
+                    tasks.create_task(self._write_letters(), name="letters"),
+                    tasks.create_task(self._keep_committing(), name="commits"),
+                ]
+                await self._take_in()
+                await self._drain()
+                for task in (*background, *self._workers):
+                    task.cancel()
+        except BaseExceptionGroup as group:
+            raise _sole(group) from None
+        finally:
+            self._tasks = None
+            self._engine.stop()
+            if self._alarm is not None:
+                self._alarm.cancel()
+            await self._source.stop()
+            self._become(Lifecycle.STOPPED)
+
+    # -- partitions come and go (called by the source) ----------------------------------------
+
+    async def on_assigned(self, partitions: Collection[Partition], epoch: int) -> None:
+        """Begin where the commits say, knowing what is finished beyond them."""
+        commits = await self._source.committed(partitions)
+        self._engine.assign(commits, epoch, self._loop.time())
+        self._paused -= set(partitions)
+        self._emit(PartitionsAssigned(partitions=_names(partitions), epoch=epoch))
+        self._react()
+
+    async def on_revoked(self, partitions: Collection[Partition]) -> None:
+        """Let land what flies, commit what is settled, forget the rest."""
+        before = self._engine.ledger.returned
+        self._engine.leave(partitions)
+        self._react()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._policy.revoke_budget_s):
+                await self._until(lambda: not self._engine.busy(partitions))
+        await self._commit()
+        self._engine.drop(partitions)
+        self._paused -= set(partitions)
+        self._react()
+        self._emit(
+            PartitionsRevoked(
+                partitions=_names(partitions),
+                unsettled=self._engine.ledger.returned - before,
+            )
+        )
+
+    # -- records in ---------------------------------------------------------------------------
+
+    async def _take_in(self) -> None:
+        while not self._stopping.is_set():
+            self._apply_pauses()
+            records = await self._source.poll(self._engine.room(), self._policy.poll_timeout_s)
+            await self._admit(records)
+
+    async def _admit(self, records: Collection[Record]) -> None:
+        slice_ends = self._loop.time() + self._policy.slice_s
+        now_ms = self._clock.now_ms()
+        for record in records:
+            now = self._loop.time()
+            if now >= slice_ends:
+                self._react()
+                await asyncio.sleep(0)
+                slice_ends = self._loop.time() + self._policy.slice_s
+            self._engine.admit(record, Moment(now, now_ms))
+        if records:
+            self._react()
+
+    def _apply_pauses(self) -> None:
+        wanted = self._engine.paused()
+        if wanted == self._paused:
+            return
+        if pause := wanted - self._paused:
+            self._source.pause(pause)
+        if resume := (self._paused - wanted) & self._engine.assigned.keys():
+            self._source.resume(resume)
+        self._paused = wanted
+
+    # -- requests out -------------------------------------------------------------------------
+
+    def _react(self) -> None:
+        """Do what the engine's last change made possible."""
+        self._launch()
+        self._tell()
+        if self._engine.letters:
+            self._letters_due.set()
+        if self._watchers:
+            self._wake_watchers()
+
+    def _launch(self) -> None:
+        """Hand flights to idle workers, to new ones when there are none, and set the alarm."""
+        if self._tasks is None:
+            return
+        now = self._moment()
+        while (flight := self._engine.next_flight(now)) is not None:
+            if self._idle:
+                self._idle.pop().set_result(flight)
+            else:
+                worker = self._tasks.create_task(self._work(flight), name="worker")
+                self._workers.add(worker)
+                worker.add_done_callback(self._workers.discard)
+        self._set_alarm(now.steady)
+
+    def _set_alarm(self, now: float) -> None:
+        """Come back when a rest, a pause or a probe is due.
+
+        An alarm that is too early is harmless, so one that stands is only replaced by an earlier.
+        """
+        at = self._engine.wakes_at(now)
+        if at is None or (self._alarm is not None and self._alarm.when() <= at + _TIMER_S):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(max(at, now) + _TIMER_S, self._alarm_rang)
+
+    def _alarm_rang(self) -> None:
+        self._alarm = None
+        self._react()
+
+    async def _work(self, flight: Flight) -> None:
+        """Carry flights, one after another; wait idle when there is none."""
+        engine, send = self._engine, self._wire.send
+        while True:
+            answer = await send(flight.request)
+            now = self._moment()
+            engine.answered(flight, answer, now)
+            following = engine.next_flight(now)
+            self._react()
+            if following is None:
+                idle: asyncio.Future[Flight] = self._loop.create_future()
+                self._idle.append(idle)
+                following = await idle
+            flight = following
+
+    # -- dead letters and commits -------------------------------------------------------------
+
+    async def _write_letters(self) -> None:
+        failures = 0
+        while True:
+            await self._letters_due.wait()
+            self._letters_due.clear()
+            while batch := self._engine.next_letters(self._policy.letters_per_write):
+                try:
+                    await self._dead_letter_topic.write([item.letter for item in batch])
+                except KafkaError as error:
+                    failures += 1
+                    retry_s = min(
+                        self._policy.letter_retry_max_s,
+                        self._policy.letter_retry_first_s * 2.0 ** min(failures - 1, 30),
+                    )
+                    self._engine.letters_failed(error.problem, self._loop.time())
+                    self._emit(
+                        DeadLetterTopicUnavailable(
+                            code=type(error).__name__, reason=error.problem, retry_in_s=retry_s
+                        )
+                    )
+                    await asyncio.sleep(retry_s)
+                    continue
+                failures = 0
+                self._engine.letters_written(batch)
+                self._react()
+
+    async def _keep_committing(self) -> None:
+        while True:
+            await asyncio.sleep(self._policy.commit_every_s)
+            await self._commit()
+            self._react()
+            self._reporter.tick(self._loop.time(), len(self._paused), self._source.lag())
+            self._tell()
+
+    async def _commit(self) -> None:
+        """Commit what has moved. One at a time: two commits under way could arrive swapped."""
+        async with self._commit_lock:
+            commits = self._engine.commits(self._loop.time())
+            if not commits:
+                return
+            try:
+                await self._source.commit(commits)
+            except (CommitRefused, KafkaError) as error:
+                self._emit(CommitFailed(code=type(error).__name__, reason=str(error)))
+                return
+            self._engine.committed(commits)
+
+    # -- the end ------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        started = self._loop.time()
+        engine = self._engine
+        in_time = True
+        try:
+            async with asyncio.timeout(self._policy.drain_deadline_s):
+                await self._until(lambda: not engine.lanes.in_flight and not engine.letters)
+        except TimeoutError:
+            in_time = False
+        await self._commit()
+        self._emit(DrainEnded(seconds=self._loop.time() - started, unsettled=engine.ledger.open))
+        if not in_time:
+            raise DrainIncomplete(
+                f"stopped with {engine.lanes.in_flight} requests unanswered and "
+                f"{len(engine.letters)} dead letters unconfirmed",
+                hint="nothing is lost: they are sent again after a restart",
+            )
+
+    # -- small things -------------------------------------------------------------------------
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition on the engine; it is looked at after every change."""
+        if condition():
+            return
+        changed: asyncio.Future[None] = self._loop.create_future()
+        self._watchers.append((condition, changed))
+        await changed
+
+    def _wake_watchers(self) -> None:
+        still: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        for condition, changed in self._watchers:
+            if changed.done():
+                continue
+            if condition():
+                changed.set_result(None)
+            else:
+                still.append((condition, changed))
+        self._watchers = still
+
+    def _moment(self) -> Moment:
+        return Moment(self._loop.time(), self._clock.now_ms())
+
+    def _tell(self) -> None:
+        facts = self._engine.facts
+        if facts:
+            for fact in facts:
+                self._emit(fact)
+            facts.clear()
+
+    def _become(self, state: Lifecycle) -> None:
+        old = self._reporter.lifecycle
+        if state is not old:
+            self._reporter.lifecycle = state
+            self._emit(LifecycleChanged(old=old, new=state))
+
+
+_TIMER_S = 0.0005
+"""Alarms are set a hair late: a timer may fire early by the resolution of the clock."""
+
+
+def _names(partitions: Collection[Partition]) -> tuple[str, ...]:
+    return tuple(str(partition) for partition in sorted(partitions))
+
+
+def _sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The exception that matters: ours before the consequences it had in other tasks."""
+    leaves = [e for e in group.exceptions if not isinstance(e, BaseExceptionGroup)]
+    ours = [e for e in leaves if isinstance(e, RelayError)]
+    return (ours or leaves or [group])[0]

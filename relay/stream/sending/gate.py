@@ -1,0 +1,146 @@
+"""What the destination as a whole is doing → whether anything may be sent to it now.
+
+One destination, one gate, four states:
+
+    flowing   everything may fly
+    paused    it asked for a pause (429, Retry-After, RateLimit): nothing flies until it is over
+    down      it does not answer or answers 5xx only: one probe at a time, further and further apart
+    held      the address, the token or the datamart is wrong: the same, until somebody mends it
+
+The gate separates "this record failed" from "this destination is down": while it is not flowing,
+a failure says nothing about the record that met it, so no attempt is counted against it.
+"""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+from relay.stream.model import Verdict, VerdictKind
+
+
+class GateState(StrEnum):
+    """See the module's docstring."""
+
+    FLOWING = "flowing"
+    PAUSED = "paused"
+    DOWN = "down"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """When the gate closes and how it probes. Seconds."""
+
+    down_after_failures: int = 5
+    probe_first_s: float = 0.5
+    probe_max_s: float = 15.0
+    pause_first_s: float = 0.05
+    pause_unasked_max_s: float = 30.0
+    pause_max_s: float = 300.0
+    resume_spread: float = 0.1
+    """A pause is lengthened by up to this share of itself, so that many senders do not return
+    at once."""
+
+
+class Gate:
+    """The state of one destination. Time in seconds of any steady clock."""
+
+    def __init__(self, policy: GatePolicy, rng: random.Random) -> None:
+        self._policy = policy
+        self._rng = rng
+        self.state = GateState.FLOWING
+        self.since = 0.0
+        self.reason = ""
+        self._opens_at = 0.0
+        self._probing = False
+        self._probes_failed = 0
+        self._streak = 0
+        self._throttled_in_a_row = 0
+        self.pauses = 0
+        self.probes = 0
+
+    def opens_at(self, now: float) -> float | None:
+        """When the next request may leave; None while a probe is out."""
+        if self.state is GateState.FLOWING:
+            return now
+        if self._probing:
+            return None
+        return max(now, self._opens_at)
+
+    def left(self) -> None:
+        """A request leaves."""
+        if self.state in (GateState.DOWN, GateState.HELD):
+            self._probing = True
+            self.probes += 1
+
+    def gave_up(self) -> None:
+        """A request that had left will never be judged (its partition went away)."""
+        self._probing = False
+
+    def judged(self, verdict: Verdict, now: float) -> GateState | None:
+        """Learn from an attempt. Returns the state before, when the state changed."""
+        before = self.state
+        self._probing = False
+        match verdict.kind:
+            case VerdictKind.DELIVERED | VerdictKind.REFUSED:
+                self._streak = 0
+                self._probes_failed = 0
+                self._throttled_in_a_row = 0
+                if self.state is not GateState.PAUSED:
+                    self._enter(GateState.FLOWING, "", now)
+                if verdict.retry_after_s and verdict.kind is VerdictKind.DELIVERED:
+                    self._pause(verdict, now)
+            case VerdictKind.THROTTLED:
+                self._streak = 0
+                self._pause(verdict, now)
+            case VerdictKind.UNAVAILABLE:
+                self._streak += 1
+                probing = self.state in (GateState.DOWN, GateState.HELD)
+                if probing or self._streak >= self._policy.down_after_failures:
+                    self._probe_later(GateState.DOWN, verdict, now)
+            case VerdictKind.MISCONFIGURED:
+                self._streak = 0
+                self._probe_later(GateState.HELD, verdict, now)
+        return before if before is not self.state else None
+
+    def tick(self, now: float) -> GateState | None:
+        """Let a pause end. Returns the state before, when the state changed."""
+        if self.state is GateState.PAUSED and now >= self._opens_at:
+            self._enter(GateState.FLOWING, "", now)
+            return GateState.PAUSED
+        return None
+
+    def nudge(self, now: float) -> None:
+        """Something was mended (a new token): probe at once."""
+        if self.state in (GateState.DOWN, GateState.HELD):
+            self._opens_at = now
+
+    def _pause(self, verdict: Verdict, now: float) -> None:
+        if verdict.retry_after_s is None:
+            doubled = self._policy.pause_first_s * 2.0 ** min(self._throttled_in_a_row, 30)
+            pause = min(doubled, self._policy.pause_unasked_max_s)
+        else:
+            pause = min(verdict.retry_after_s, self._policy.pause_max_s)
+        self._throttled_in_a_row += 1
+        pause *= 1 + self._policy.resume_spread * self._rng.random()
+        self._opens_at = max(self._opens_at, now + pause)
+        self.pauses += 1
+        self._enter(GateState.PAUSED, verdict.reason, now)
+
+    def _probe_later(self, state: GateState, verdict: Verdict, now: float) -> None:
+        if self.state is not state:
+            self._probes_failed = 0
+        delay = min(
+            self._policy.probe_max_s,
+            self._policy.probe_first_s * 2.0 ** min(self._probes_failed, 30),
+        )
+        self._probes_failed += 1
+        # Half of the delay is certain: the number of probes in an outage stays bounded.
+        self._opens_at = now + delay * (0.5 + 0.5 * self._rng.random())
+        self._enter(state, verdict.reason, now)
+
+    def _enter(self, state: GateState, reason: str, now: float) -> None:
+        if self.state is not state:
+            self.since = now
+        self.state = state
+        self.reason = reason

@@ -1,0 +1,125 @@
+"""Round trips and failures → how many requests may be in flight. The only queue before the wire.
+
+Additive increase, multiplicative decrease, with a slow start. What is watched:
+
+- the limit grows only when it was reached: an idle sender learns nothing about its destination;
+- throttling and timeouts cut it, at most once per window: one burst of 429 is one message;
+- round trips that grow well beyond the best seen cut it a little: the queue is then at the other
+  end, where more in flight buys nothing;
+- answers that are not round trips (refused connections, protocol errors) teach nothing about it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LimitPolicy:
+    """How the limit may move. `fixed` turns the adaptation off."""
+
+    initial: int = 16
+    maximum: int = 256
+    fixed: bool = False
+    cut_on_backpressure: float = 0.6
+    cut_on_slow: float = 0.85
+    slow_tolerance: float = 2.5
+    slow_floor_s: float = 0.02
+    """Round trips below this are never called slow: it is this machine that wavers there."""
+
+
+class AdaptiveLimit:
+    """How many may be in flight now, and why that changed last."""
+
+    FLOOR = 1
+    _SAMPLES_MIN = 10
+    _BASELINE_DRIFT = 1.02
+    _SETTLED_BELOW = 4
+
+    def __init__(
+        self, policy: LimitPolicy, changed: Callable[[int, int, str], None] | None = None
+    ) -> None:
+        self._policy = policy
+        self._changed = changed
+        self._limit = float(policy.maximum if policy.fixed else min(policy.initial, policy.maximum))
+        self._slow_start = True
+        self._baseline_s: float | None = None
+        self._window_ends = 0.0
+        self._sum_s = 0.0
+        self._samples = 0
+        self._reached = False
+        self._backpressure = False
+        self.why = "initial"
+
+    @property
+    def value(self) -> int:
+        """The limit as a whole number, at least 1."""
+        return int(self._limit)
+
+    def sample(self, round_trip_s: float, in_flight: int, now: float) -> None:
+        """A request came back with an answer. `in_flight` counts it."""
+        if self._policy.fixed:
+            return
+        self._sum_s += round_trip_s
+        self._samples += 1
+        if in_flight >= self.value:
+            self._reached = True
+        if now >= self._window_ends and self._samples >= self._SAMPLES_MIN:
+            self._close_window(now)
+
+    def backpressure(self, now: float, why: str) -> None:
+        """The destination throttled a request, or let it time out."""
+        if self._policy.fixed:
+            return
+        self._slow_start = False
+        if not self._backpressure:
+            self._backpressure = True
+            self._move(self._limit * self._policy.cut_on_backpressure, why)
+            self._start_window(now)
+
+    def restart(self, now: float, why: str) -> None:
+        """The destination is back after a pause: begin small, so that nothing stampedes."""
+        if self._policy.fixed:
+            return
+        self._slow_start = True
+        self._backpressure = False
+        self._move(min(self._limit, float(self._policy.initial)), why)
+        self._start_window(now)
+
+    def _close_window(self, now: float) -> None:
+        mean_s = self._sum_s / self._samples
+        best_s = self._baseline(mean_s)
+        if self._backpressure:
+            self._backpressure = False
+        elif mean_s > max(best_s * self._policy.slow_tolerance, self._policy.slow_floor_s):
+            self._slow_start = False
+            self._move(self._limit * self._policy.cut_on_slow, "slow answers")
+        elif self._reached:
+            grown = self._limit * 2 if self._slow_start else self._limit + max(1, self._limit / 20)
+            self._move(grown, "slow start" if self._slow_start else "limit reached")
+        self._start_window(now, mean_s)
+
+    def _baseline(self, mean_s: float) -> float:
+        """The best mean seen, drifting up slowly so that a slower destination is accepted in time.
+
+        With next to nothing in flight the queue cannot be ours, so then the mean is the baseline.
+        """
+        if self._baseline_s is None or self._limit < self._SETTLED_BELOW:
+            self._baseline_s = mean_s
+        self._baseline_s = min(mean_s, self._baseline_s * self._BASELINE_DRIFT)
+        return self._baseline_s
+
+    def _start_window(self, now: float, mean_s: float | None = None) -> None:
+        if mean_s is None:
+            mean_s = self._sum_s / self._samples if self._samples else (self._baseline_s or 0.0)
+        self._window_ends = now + mean_s
+        self._sum_s = 0.0
+        self._samples = 0
+        self._reached = False
+
+    def _move(self, wanted: float, why: str) -> None:
+        old = self.value
+        self._limit = min(max(wanted, float(self.FLOOR)), float(self._policy.maximum))
+        if self.value != old:
+            self.why = why
+            if self._changed is not None:
+                self._changed(old, self.value, why)

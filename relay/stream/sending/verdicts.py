@@ -1,0 +1,105 @@
+"""Answer → Verdict, by an ordered table of rules. The first rule that matches decides.
+
+Called by the engine for every attempt. The default table is the contract of docs/FAILURE.md; rules
+from the settings stand before it, so that a deployment can say what its proxy or gateway means.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from relay.stream.model import Answer, NoAnswer, Verdict, VerdictKind
+from relay.stream.sending.pacing import asked_pause_s
+
+EXCERPT_CHARS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When an answer has one of these statuses (0: no answer) and all that is given, it means this.
+
+    `header` is a lower-case name that must be present. `body` is searched in the (cut) body.
+    """
+
+    kind: VerdictKind
+    statuses: frozenset[int]
+    why: str
+    header: str | None = None
+    body: re.Pattern[bytes] | None = None
+
+    def matches(self, answer: Answer) -> bool:
+        """Whether this rule is about such an answer."""
+        return (
+            answer.status in self.statuses
+            and (self.header is None or self.header in answer.headers)
+            and (self.body is None or self.body.search(answer.body) is not None)
+        )
+
+
+def statuses(text: str) -> frozenset[int]:
+    """`"429"`, `"5xx"`, `"200-299"`, `"none"`, and lists of these with commas → a set.
+
+    Raises:
+        ValueError: The text is none of these; the message names the part.
+    """
+    found: set[int] = set()
+    for part in (part.strip() for part in text.split(",")):
+        if part == "none":
+            found.add(0)
+        elif match := re.fullmatch(r"([1-5])xx", part):
+            found.update(range(int(match[1]) * 100, int(match[1]) * 100 + 100))
+        elif match := re.fullmatch(r"([1-5]\d\d)(?:-([1-5]\d\d))?", part):
+            found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+        else:
+            raise ValueError(f"{part!r} is not a status: write 429, 5xx, 500-504 or none")
+    return frozenset(found)
+
+
+_SAYS_OK = re.compile(rb'"status"\s*:\s*"ok"')
+_SAYS_ERROR = re.compile(rb'"status"\s*:\s*"error"')
+
+DEFAULT_RULES: tuple[Rule, ...] = (
+    Rule(VerdictKind.DELIVERED, statuses("2xx"), "accepted", body=_SAYS_OK),
+    Rule(VerdictKind.REFUSED, statuses("2xx"), "answered 2xx with an error", body=_SAYS_ERROR),
+    # A login page or an empty answer of something in between: the API has not spoken.
+    Rule(VerdictKind.UNAVAILABLE, statuses("2xx"), "answered 2xx without status ok"),
+    Rule(VerdictKind.THROTTLED, statuses("429"), "too many requests"),
+    Rule(VerdictKind.THROTTLED, statuses("503"), "asked to wait", header="retry-after"),
+    Rule(VerdictKind.UNAVAILABLE, statuses("408, 425, 5xx, none"), "unavailable"),
+    # The address, the token or the proxy is wrong: true of every record, so no record is to blame.
+    Rule(VerdictKind.MISCONFIGURED, statuses("401"), "token not accepted"),
+    Rule(VerdictKind.MISCONFIGURED, statuses("403"), "token lacks the right"),
+    Rule(VerdictKind.MISCONFIGURED, statuses("404, 410"), "endpoint or datamart unknown"),
+    Rule(VerdictKind.MISCONFIGURED, statuses("3xx"), "redirected: base_url is not the API's"),
+    Rule(VerdictKind.MISCONFIGURED, statuses("402, 405, 407, 415, 421, 426"), "not the API"),
+    Rule(VerdictKind.REFUSED, statuses("4xx"), "refused"),
+    Rule(VerdictKind.UNAVAILABLE, statuses("1xx"), "not a final answer"),
+)
+
+
+def judge(answer: Answer, rules: Sequence[Rule], now_ms: int) -> Verdict:
+    """Say what an answer means. `now_ms` is the wall clock, for a `Retry-After` that is a date."""
+    rule = next((rule for rule in rules if rule.matches(answer)), _UNKNOWN)
+    status = answer.status
+    if status:
+        code = f"http_{status}"
+        reason = f"{status} {rule.why}"
+    else:
+        code = str(answer.no_answer or NoAnswer.BROKEN)
+        reason = f"no answer: {answer.detail or code}"
+    return Verdict(rule.kind, code, reason, status, asked_pause_s(answer, now_ms))
+
+
+def is_plain_success(answer: Answer) -> bool:
+    """The answer that nearly every attempt gets: judged without the table."""
+    return answer.status == 200 and _SAYS_OK.search(answer.body) is not None  # noqa: PLR2004
+
+
+def excerpt(answer: Answer, redact: Callable[[str], str]) -> str:
+    """The beginning of the body for a dead letter: one line, printable, redacted."""
+    text = answer.body[: 4 * EXCERPT_CHARS_MAX].decode("utf-8", "replace")
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return redact(line)[:EXCERPT_CHARS_MAX]
+
+
+_UNKNOWN = Rule(VerdictKind.UNAVAILABLE, frozenset(), "not an HTTP status")

@@ -1,0 +1,24 @@
+"""The engine's record of one assigned partition. Changed by the engine only."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from relay.stream.model import Commit, Partition
+from relay.stream.settling.frontier import Frontier
+
+
+@dataclass(slots=True, eq=False)
+class Assigned:
+    """A partition that is ours. Late results of an earlier assignment belong to another object."""
+
+    partition: Partition
+    epoch: int
+    frontier: Frontier
+    leaving: bool = False
+    in_flight: int = 0
+    map_fill: float = 0.0
+    crowded: set[Hashable] = field(default_factory=set)
+    last_commit: Commit | None = None
+    pinned_at: int | None = None
+    pinned_since: float = 0.0
+    moved_at: float = 0.0

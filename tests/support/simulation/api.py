@@ -1,0 +1,146 @@
+"""The destination, simulated: it takes its time, refuses, throttles, loses answers, and goes away.
+
+Its log says what it was asked and what it stored, in the order in which it stored; the judge reads
+nothing else of it.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+
+import orjson
+
+from relay.errors import KafkaRefused
+from relay.stream.model import Answer, NoAnswer
+
+_OK = b'{"status":"ok","data":true}'
+
+
+@dataclass
+class Faults:
+    """Shares of requests (0 to 1) and times in seconds."""
+
+    latency_s: tuple[float, float] = (0.01, 0.05)
+    throttled: float = 0.0
+    retry_after_s: float | None = None
+    failing: float = 0.0
+    answer_lost: float = 0.0
+    timing_out: float = 0.0
+    outages: list[tuple[float, float]] = field(default_factory=list)
+    misconfigured: list[tuple[float, float]] = field(default_factory=list)
+    per_second: float | None = None
+    slow_users: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+
+@dataclass
+class Seen:
+    """One event of one stored request."""
+
+    at: float
+    unique_key: str
+    user: str
+    seq: int
+    answered: bool
+
+
+class SimApi:
+    """Shared by all pipelines of a simulation."""
+
+    def __init__(self, faults: Faults, rng: random.Random):
+        self.faults = faults
+        self.rng = rng
+        self.stored: list[Seen] = []
+        self.requests = 0
+        self.requests_in_outage = 0
+        self.lost_answers = 0
+        self.in_flight = 0
+        self.in_flight_max = 0
+        self._busy_until = 0.0
+
+    async def send(self, request):
+        self.requests += 1
+        self.in_flight += 1
+        self.in_flight_max = max(self.in_flight_max, self.in_flight)
+        try:
+            return await self._serve(request)
+        finally:
+            self.in_flight -= 1
+
+    async def _serve(self, request):  # noqa: PLR0911 - a return for each kind of weather
+        loop = asyncio.get_running_loop()
+        faults, rng = self.faults, self.rng
+        latency = rng.uniform(*faults.latency_s)
+        now = loop.time() - 1000.0
+        if _within(faults.outages, now):
+            self.requests_in_outage += 1
+            await asyncio.sleep(latency)
+            return Answer(0, no_answer=NoAnswer.CONNECT, detail="connection refused")
+        await asyncio.sleep(latency / 2)
+        if _within(faults.misconfigured, now):
+            self.requests_in_outage += 1
+            return Answer(401, body=b'{"status":"error","error":"unauthorised"}')
+        draw = rng.random()
+        if draw < faults.throttled or self._too_fast(loop.time()):
+            headers = {}
+            if faults.retry_after_s is not None:
+                headers["retry-after"] = str(faults.retry_after_s)
+            return Answer(429, headers)
+        draw -= faults.throttled
+        if draw < faults.failing:
+            return Answer(500, body=b"oops")
+        activity = orjson.loads(request.body)
+        user = activity["$user_identifiers"][0]["$user_account_id"]
+        if any("poison" in event["$properties"] for event in activity["$events"]):
+            return Answer(400, body=b'{"status":"error","error":"invalid"}')
+        if user in faults.slow_users and _within([faults.slow_users[user]], now):
+            return Answer(500, body=b"this user only")
+        draw -= faults.failing
+        lost = draw < faults.answer_lost
+        self._store(activity, user, loop.time(), answered=not lost)
+        if lost:
+            self.lost_answers += 1
+            await asyncio.sleep(latency / 2)
+            return Answer(0, no_answer=NoAnswer.BROKEN, detail="connection closed")
+        draw -= faults.answer_lost
+        if draw < faults.timing_out:
+            self.lost_answers += 1
+            await asyncio.sleep(10)
+            return Answer(0, no_answer=NoAnswer.TIMEOUT, detail="no answer in 10 s")
+        await asyncio.sleep(latency / 2)
+        return Answer(200, body=_OK)
+
+    async def close(self):
+        pass
+
+    def _too_fast(self, now):
+        if self.faults.per_second is None:
+            return False
+        if self._busy_until > now + 0.2:
+            return True
+        self._busy_until = max(self._busy_until, now) + 1 / self.faults.per_second
+        return False
+
+    def _store(self, activity, user, at, *, answered):
+        for event in activity["$events"]:
+            properties = event["$properties"]
+            self.stored.append(Seen(at, activity["$unique_key"], user, properties["seq"], answered))
+
+
+def _within(windows, now):
+    return any(start <= now < stop for start, stop in windows)
+
+
+class SimDeadLetters:
+    """A dead-letter topic that can refuse writes for a time."""
+
+    def __init__(self, refusing: list[tuple[float, float]]):
+        self.refusing = refusing
+        self.written = []
+        self.refused = 0
+
+    async def write(self, letters):
+        await asyncio.sleep(0.005)
+        if _within(self.refusing, asyncio.get_running_loop().time() - 1000.0):
+            self.refused += 1
+            raise KafkaRefused("not authorised to write")
+        self.written.extend(letters)

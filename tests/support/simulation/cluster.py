@@ -1,0 +1,231 @@
+"""A broker with one consumer group: logs, commits with metadata, rebalances, fencing.
+
+Speaks the words of `relay.stream.consuming.source` as the Kafka edge does: the eager protocol, in
+which every rebalance revokes everything; commits of an old generation are refused; a member that
+dies is noticed after the session timeout.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+
+from relay.errors import KafkaUnreachable
+from relay.stream.consuming.source import CommitRefused
+from relay.stream.model import Commit, Partition, Record
+
+METADATA_BYTES_MAX = 4096
+
+
+@dataclass
+class Stored:
+    """A record in a log."""
+
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass
+class Log:
+    """One partition. `next` may run ahead of the last record: offsets have gaps."""
+
+    records: list[Stored] = field(default_factory=list)
+    next: int = 0
+
+    def append(self, timestamp_ms, key, value):
+        stored = Stored(self.next, timestamp_ms, key, value)
+        self.records.append(stored)
+        self.next += 1
+        return stored.offset
+
+
+class SimCluster:
+    """Holds the logs and runs the group."""
+
+    SESSION_TIMEOUT_S = 10.0
+    REBALANCE_TIMEOUT_S = 60.0
+
+    def __init__(self, partitions, rng: random.Random, topic="events"):
+        self.topic = topic
+        self.logs = {Partition(topic, n): Log() for n in range(partitions)}
+        self.commits: dict[Partition, Commit] = {}
+        self.members: list[SimSource] = []
+        self.generation = 0
+        self.down_until = 0.0
+        self.rng = rng
+        self._changed = asyncio.Event()
+        self._arrived = asyncio.Event()
+
+    def produce(self, number, timestamp_ms, key, value):
+        """Append a record; now and then an offset is skipped, as after a transaction marker."""
+        log = self.logs[Partition(self.topic, number)]
+        if self.rng.random() < 0.02:
+            log.next += 1
+        offset = log.append(timestamp_ms, key, value)
+        self._arrived.set()
+        self._arrived = asyncio.Event()
+        return offset
+
+    async def coordinate(self):
+        """Run the group until cancelled: each time members come or go, everything is dealt anew."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await self._rebalance()
+
+    def member_changed(self):
+        self._changed.set()
+
+    async def _rebalance(self):
+        alive = [m for m in self.members if not m.dead]
+        async with asyncio.TaskGroup() as revoking:
+            for member in alive:
+                revoking.create_task(self._revoke(member))
+        self.generation += 1
+        alive = [m for m in self.members if not m.dead and not m.left]
+        for member in self.members:
+            member.owned = {}
+        for index, partition in enumerate(sorted(self.logs)):
+            if alive:
+                member = alive[index % len(alive)]
+                member.owned[partition] = None
+        for member in alive:
+            member.generation = self.generation
+            member.epoch += 1
+            await member.assign()
+
+    async def _revoke(self, member):
+        if member.owned and not member.dead:
+            try:
+                async with asyncio.timeout(self.REBALANCE_TIMEOUT_S):
+                    await member.listener.on_revoked(set(member.owned))
+            except TimeoutError:
+                pass
+        member.owned = {}
+
+    async def arrival(self, timeout_s):
+        """Wait for something new, at most so long."""
+        arrived = self._arrived
+        try:
+            async with asyncio.timeout(timeout_s):
+                await arrived.wait()
+        except TimeoutError:
+            pass
+
+
+class SimSource:
+    """One member of the group; what a pipeline sees of the broker."""
+
+    def __init__(self, cluster: SimCluster):
+        self.cluster = cluster
+        self.listener = None
+        self.owned: dict[Partition, int | None] = {}
+        self.paused: set[Partition] = set()
+        self.generation = -1
+        self.epoch = 0
+        self.dead = False
+        self.left = False
+        self.polls = 0
+        self.last_poll = 0.0
+
+    async def start(self, listener):
+        self.listener = listener
+        self.cluster.members.append(self)
+        self.cluster.member_changed()
+
+    async def assign(self):
+        self.paused.clear()
+        if self.owned:
+            await self.listener.on_assigned(set(self.owned), self.epoch)
+        for partition in self.owned:
+            commit = self.cluster.commits.get(partition)
+            self.owned[partition] = commit.offset if commit else 0
+
+    async def poll(self, records_max, timeout_s):
+        self.polls += 1
+        self.last_poll = asyncio.get_running_loop().time()
+        found = self._take(records_max)
+        if not found:
+            await self.cluster.arrival(timeout_s)
+            found = self._take(records_max)
+        return found
+
+    def _take(self, records_max):
+        found = []
+        loop = asyncio.get_running_loop()
+        if loop.time() < self.cluster.down_until:
+            return found
+        for partition, position in self.owned.items():
+            if position is None or partition in self.paused:
+                continue
+            log = self.cluster.logs[partition]
+            for stored in log.records[_first_at(log.records, position) :]:
+                if len(found) >= records_max:
+                    return found
+                found.append(
+                    Record(
+                        partition.topic,
+                        partition.number,
+                        stored.offset,
+                        stored.timestamp_ms,
+                        stored.key,
+                        stored.value,
+                        epoch=self.epoch,
+                    )
+                )
+                self.owned[partition] = stored.offset + 1
+        return found
+
+    def pause(self, partitions):
+        self.paused |= set(partitions)
+
+    def resume(self, partitions):
+        self.paused -= set(partitions)
+
+    async def commit(self, commits):
+        await asyncio.sleep(0.002)
+        if self.dead or self.generation != self.cluster.generation:
+            raise CommitRefused("stale generation")
+        if asyncio.get_running_loop().time() < self.cluster.down_until:
+            raise KafkaUnreachable("the broker does not answer")
+        if not commits.keys() <= self.owned.keys():
+            raise CommitRefused("not the owner")
+        for partition, commit in commits.items():
+            assert len(commit.metadata.encode()) <= METADATA_BYTES_MAX
+            before = self.cluster.commits.get(partition)
+            assert before is None or before.offset <= commit.offset, "a commit went back"
+            self.cluster.commits[partition] = commit
+
+    async def committed(self, partitions):
+        await asyncio.sleep(0.001)
+        return {p: self.cluster.commits.get(p) for p in partitions}
+
+    def lag(self):
+        return {
+            p: max(0, self.cluster.logs[p].next - (position or 0))
+            for p, position in self.owned.items()
+        }
+
+    async def stop(self):
+        if self.dead or self.left:
+            return
+        self.left = True
+        self.cluster.member_changed()
+
+    def die(self):
+        """The process is gone; the group notices after the session timeout."""
+        self.dead = True
+        loop = asyncio.get_running_loop()
+        loop.call_later(self.cluster.SESSION_TIMEOUT_S, self.cluster.member_changed)
+
+
+def _first_at(records, offset):
+    low, high = 0, len(records)
+    while low < high:
+        middle = (low + high) // 2
+        if records[middle].offset < offset:
+            low = middle + 1
+        else:
+            high = middle
+    return low
