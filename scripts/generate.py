@@ -8,17 +8,28 @@ from functools import partial
 from pathlib import Path
 
 from relay.schemas import SCHEMAS, rendered
+from scripts.dashboard import dashboard
 from scripts.logs_docs import logs_page
+from scripts.metrics_docs import metrics_page
 from scripts.settings_docs import env_file, settings_page, yaml_file
 
 ROOT = Path(__file__).parent.parent
 
+
+def chart_alerts() -> str:
+    """The alert rules inside the chart: Helm reads nothing outside of it."""
+    return (ROOT / "deploy/alerts.yaml").read_text(encoding="utf-8")
+
+
 FILES: dict[str, Callable[[], str]] = {
     "docs/SETTINGS.md": settings_page,
     "docs/LOGS.md": logs_page,
+    "docs/METRICS.md": metrics_page,
     ".env.example": env_file,
     "relay.example.yaml": yaml_file,
     **{f"schemas/{name}.json": partial(rendered, name) for name in SCHEMAS},
+    "deploy/dashboard.json": dashboard,
+    "deploy/helm/relay/files/alerts.yaml": chart_alerts,
 }
 
 

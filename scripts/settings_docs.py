@@ -128,7 +128,8 @@ def _row(option: Option) -> str:
     field = option.field
     kind = "path" if field is None else type_text(field)
     default = "-" if field is None else _default_text(field)
-    return f"| `{option.name}`{variable} | {kind} | {default} | {_description(option)} |"
+    about = _description(option).replace("|", "\\|")
+    return f"| `{option.name}`{variable} | {kind} | {default} | {about} |"
 
 
 def _description(option: Option) -> str:

@@ -46,12 +46,14 @@ class Lifecycle(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """The Prometheus counter that a fact moves: by one, or by the field named `amount`."""
+    """The Prometheus counter that a fact moves by one.
+
+    Records are not counted here: the stream's ledger does that, once (docs/METRICS.md).
+    """
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
-    amount: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,48 +146,6 @@ class KafkaUnavailable(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KafkaSilent(Fact):
-    """No broker has answered a fetch for a while; reading goes on by itself when one does."""
-
-    level: ClassVar[Level] = Level.WARNING
-    stage: ClassVar[Stage] = Stage.CONSUMING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_kafka_silences_total", "Times the brokers were found silent."
-    )
-
-    seconds: Annotated[float, "For how long."]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopicsAwaited(Fact):
-    """Topics that are to be read do not exist yet; Relay waits for somebody to create them."""
-
-    level: ClassVar[Level] = Level.WARNING
-    stage: ClassVar[Stage] = Stage.CONSUMING
-
-    topics: Annotated[tuple[str, ...], "Their names."]
-    retry_in_s: Annotated[float, "When Relay looks again."]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PositionLost(Fact):
-    """The log does not hold the offset that was next: it was deleted before it was read, or cut."""
-
-    level: ClassVar[Level] = Level.ERROR
-    stage: ClassVar[Stage] = Stage.CONSUMING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_records_gone_total",
-        "Offsets that Kafka deleted before they were read.",
-        amount="gone",
-    )
-
-    partition: Annotated[str, "Whose, as topic-partition."]
-    offset: Annotated[int, "The offset that was next."]
-    resumed_at: Annotated[int, "The offset that is read instead (`kafka.auto_offset_reset`)."]
-    gone: Annotated[int, "Offsets passed over; Kafka's retention is shorter than our lag was."]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataIgnored(Fact):
     """A commit's metadata could not be used: what is finished beyond the offset is sent again."""
 
@@ -216,9 +176,6 @@ class RecordsSkipped(Fact):
     """Records were not sent by choice, since the last line of this kind and code."""
 
     stage: ClassVar[Stage] = Stage.MAPPING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_skipped_total", "Records not sent by choice.", ("code",), amount="count"
-    )
 
     code: Annotated[str, "Which choice, from a closed set."]
     count: Annotated[int, "How many."]
@@ -291,9 +248,6 @@ class RecordDeadLettered(Fact):
 
     level: ClassVar[Level] = Level.WARNING
     stage: ClassVar[Stage] = Stage.SETTLING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_dead_letters_total", "Records written to the dead-letter topic.", ("cls", "code")
-    )
 
     position: Annotated[Position, "Where the record stands, as topic-partition-offset."]
     cls: Annotated[DeadLetterClass, "The stage that found out, in a word."]

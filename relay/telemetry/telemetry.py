@@ -31,5 +31,5 @@ class Telemetry:
             counter = self._counters[type(fact)]
             if declared.labels:
                 counter = counter.labels(*(str(getattr(fact, name)) for name in declared.labels))
-            counter.inc(getattr(fact, declared.amount) if declared.amount else 1)
+            counter.inc()
         self._log.write(fact)

@@ -4,7 +4,7 @@ import io
 
 from prometheus_client import CollectorRegistry
 
-from relay.telemetry.facts import DestinationDown, RecordsSkipped, TokenReloaded, all_facts
+from relay.telemetry.facts import DestinationDown, TokenReloaded, all_facts
 from relay.telemetry.log import configure
 from relay.telemetry.telemetry import Telemetry
 
@@ -21,11 +21,12 @@ def test_a_fact_writes_its_line_and_moves_its_counter_by_one():
     assert registry.get_sample_value("relay_outages_total", {"code": "timeout"}) == 1
 
 
-def test_a_fact_about_many_moves_its_counter_by_as_many():
+def test_labels_of_a_counter_come_from_the_fields_of_the_fact():
     telemetry, _, registry = arrange()
-    telemetry.emit(RecordsSkipped(code="no_consent", count=41))
-    telemetry.emit(RecordsSkipped(code="no_consent", count=1))
-    assert registry.get_sample_value("relay_skipped_total", {"code": "no_consent"}) == 42
+    for code in ("timeout", "http_503", "timeout"):
+        telemetry.emit(DestinationDown(code=code, probe_in_s=1))
+    assert registry.get_sample_value("relay_outages_total", {"code": "timeout"}) == 2
+    assert registry.get_sample_value("relay_outages_total", {"code": "http_503"}) == 1
 
 
 def test_a_fact_without_a_counter_is_only_a_line():

@@ -1,0 +1,72 @@
+"""Metrics of the stream and counters of the facts → docs/METRICS.md."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from relay.stream.engine import Engine, EnginePolicy
+from relay.stream.model import Record, Unwanted
+from relay.stream.status import Reporter, ReportPolicy
+from relay.telemetry.facts import all_facts
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A metric as /metrics shows it."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    about: str
+
+    def series(self) -> set[str]:
+        """The names that a query may use."""
+        if self.kind == "histogram":
+            return {f"{self.name}_{end}" for end in ("bucket", "sum", "count")}
+        return {self.name}
+
+
+def described() -> list[Described]:
+    """Every metric of ours; what Python's client library adds (`process_…`) is not listed."""
+    return [*_of_the_stream(), *_of_the_facts()]
+
+
+def metrics_page() -> str:
+    """docs/METRICS.md."""
+    text = [
+        "# Metrics",
+        "",
+        "Made from the code by `make docs`. `GET /metrics` on the admin port answers in",
+        "Prometheus' text format, or as OpenMetrics when it is asked for. Beside these, it has",
+        "`process_…` and `python_…` of Python's client library.",
+        "",
+        "At any moment `relay_records_taken_total` = the sum of `relay_records_settled_total`",
+        "+ `relay_records_returned_total` + `relay_records_open`; `relay_ledger_balanced` says",
+        "whether it holds. [deploy/alerts.yaml](../deploy/alerts.yaml) and",
+        "[deploy/dashboard.json](../deploy/dashboard.json) use them.",
+        "",
+        "| metric | type | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for one in described():
+        labels = ", ".join(f"`{label}`" for label in one.labels)
+        text.append(f"| `{one.name}` | {one.kind} | {labels} | {one.about} |")
+    return "\n".join(text) + "\n"
+
+
+def _of_the_stream() -> Iterator[Described]:
+    engine = Engine(EnginePolicy(), _unwanted, random.Random(0))  # noqa: S311 - not for secrets
+    for family in Reporter(engine, lambda _fact: None, ReportPolicy()).metrics():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        labels = tuple(getattr(family, "_labelnames", ()))  # empty families have no samples
+        yield Described(name, family.type, labels, family.documentation)
+
+
+def _of_the_facts() -> Iterator[Described]:
+    for fact in all_facts():
+        if fact.counter:
+            yield Described(fact.counter.name, "counter", fact.counter.labels, fact.counter.help)
+
+
+def _unwanted(_record: Record, _now_ms: int) -> Unwanted:
+    return Unwanted("", "")

@@ -1,0 +1,81 @@
+"""The Dockerfile, as far as it can be tried without a container engine."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+
+import pytest
+
+from relay.telemetry.admin import admin_app, new_registry, serve_admin
+from relay.telemetry.health import Liveness, Readiness
+from scripts.generate import ROOT
+
+TEXT = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+
+
+def instruction(name: str) -> list[str]:
+    return re.findall(rf"^{name}\s+(.+)$", TEXT, re.MULTILINE)
+
+
+def test_what_is_copied_exists_and_is_not_ignored():
+    kept = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    for line in instruction("COPY"):
+        if "--from" not in line:
+            *sources, _ = line.split()
+            for source in sources:
+                path = source.removeprefix("./")
+                assert (ROOT / path).exists()
+                assert path in kept
+
+
+def test_everything_that_the_build_needs_is_copied():
+    copied = " ".join(instruction("COPY"))
+    for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "relay"):
+        assert name in copied
+
+
+def test_it_does_not_run_as_root():
+    assert instruction("USER") == ["10001:10001"]
+
+
+class Process:
+    """A status source that lives, or does not."""
+
+    def __init__(self, *, alive: bool) -> None:
+        self.alive = alive
+
+    def liveness(self) -> Liveness:
+        return Liveness(alive=self.alive, reason="as the test says")
+
+    def readiness(self) -> Readiness:
+        return Readiness(ready=False, reason="no matter")
+
+    def status(self) -> dict:
+        return {}
+
+    def metrics(self) -> list:
+        return []
+
+
+async def healthcheck(port: str) -> int:
+    (command,) = re.findall(r"HEALTHCHECK .*?CMD (\[.*\])", TEXT)
+    program, *arguments = json.loads(command)
+    assert program == "python"
+    run = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        env={**os.environ, "RELAY_ADMIN__PORT": port},  # noqa: TID251 - for another process
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    return await run.wait()
+
+
+@pytest.mark.parametrize("alive", [True, False])
+async def test_the_healthcheck_is_the_liveness_of_the_process(alive):
+    source = Process(alive=alive)
+    async with serve_admin(admin_app(source, new_registry(source)), "127.0.0.1", 0) as address:
+        port = address.rpartition(":")[2]
+        assert (await healthcheck(port) == 0) is alive
+    assert await healthcheck(port) != 0, "nobody listens any more"

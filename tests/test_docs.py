@@ -1,0 +1,95 @@
+"""What the documents name exists, under that name."""
+
+import re
+from itertools import pairwise
+
+import pytest
+import yaml
+
+from relay.errors import ExitStatus
+from relay.settings import Settings
+from relay.settings.options import options
+from relay.telemetry.facts import all_facts
+from scripts.generate import ROOT
+from scripts.metrics_docs import described
+
+RUNBOOK = (ROOT / "docs/RUNBOOK.md").read_text(encoding="utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+ALERTS = [
+    rule
+    for group in yaml.safe_load((ROOT / "deploy/alerts.yaml").read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+]
+SERIES = {series for metric in described() for series in metric.series()}
+# What Python's client library adds.
+FOREIGN = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
+
+
+def metrics_in(text: str) -> set[str]:
+    return set(re.findall(r"\b(?:relay|process)_[a-z_]+[a-z]\b", text))
+
+
+def test_the_exit_statuses_of_the_runbook_are_those_of_the_code():
+    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", RUNBOOK, re.MULTILINE)
+    assert [(int(status), name) for status, name in rows] == [(s.value, s.name) for s in ExitStatus]
+
+
+def test_every_alert_has_its_section_in_the_runbook_and_the_other_way_round():
+    sections = re.findall(r"^### (\w+)$", RUNBOOK, re.MULTILINE)
+    assert sections == [rule["alert"] for rule in ALERTS]
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
+def test_an_alert_asks_for_metrics_that_exist_and_says_what_and_where(rule):
+    assert metrics_in(rule["expr"])
+    assert metrics_in(rule["expr"]) <= SERIES
+    assert rule["labels"]["severity"] in {"critical", "warning"}
+    assert rule["annotations"]["summary"].endswith(".")
+    assert rule["annotations"]["runbook"] == f"docs/RUNBOOK.md#{rule['alert'].lower()}"
+
+
+@pytest.mark.parametrize("name", ["deploy/dashboard.json", "docs/RUNBOOK.md"])
+def test_metrics_that_are_named_exist(name):
+    named = metrics_in((ROOT / name).read_text(encoding="utf-8"))
+    assert named
+    assert named <= SERIES | FOREIGN
+
+
+def test_facts_that_the_runbook_looks_for_exist():
+    named = set(re.findall(r"log(?:'s| has| says) `(\w+)`", RUNBOOK))
+    assert len(named) > 3
+    assert named <= {fact.name() for fact in all_facts()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_that_a_page_names_exist(page):
+    sections = "|".join(Settings.model_fields)
+    named = re.findall(rf"`((?:{sections})\.[a-z_.]+)`", page.read_text(encoding="utf-8"))
+    known = {option.name for option in options(Settings)}
+    assert {name for name in named if not name.endswith((".py", "."))} <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_variables_that_a_page_names_exist(page):
+    named = set(re.findall(r"\bRELAY_[A-Z_]*[A-Z]\b", page.read_text(encoding="utf-8")))
+    known = {option.variable for option in options(Settings)} | {"RELAY_TEST_KAFKA"}
+    assert named <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_within_the_repository_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_glossary_is_short_and_in_order():
+    text = (ROOT / "docs/GLOSSARY.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| ([a-z ]+) \|", text, re.MULTILINE)[1:]
+    assert 20 < len(words) <= 40
+    assert all(before < after for before, after in pairwise(words))
+
+
+def test_the_changelog_begins_with_what_changes_delivery():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    for release in text.split("\n## ")[1:]:
+        assert re.findall(r"^### (.+)$", release, re.MULTILINE)[0] == "Delivery semantics"
