@@ -10,9 +10,11 @@ from typing import Any
 
 from relay.segments.model import segment_command_schema
 from relay.stream.decoding.schema import app_event_schema
+from relay.stream.mapping.user_activity import user_activity_schema
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "app-event.v1": app_event_schema,
+    "user-activity.v1": user_activity_schema,
     "segment-command.v1": segment_command_schema,
 }
 

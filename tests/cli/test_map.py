@@ -2,16 +2,14 @@
 
 import io
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from relay import cli
 from relay.errors import ExitStatus
+from tests.support.app_events import VENDOR_SAMPLES, example
 
-ROOT = Path(__file__).parents[2]
-VENDOR = sorted((ROOT / "tests" / "golden" / "vendor").glob("*.json"))
 SETTINGS = {
     "identity": {"default_compartment_id": "1000", "email": {"send_clear": True}},
     "mapping": {"past_max_days": 36500},
@@ -41,16 +39,11 @@ def run(tmp_path, monkeypatch, capsys):
     return run
 
 
-def example(name, **changes):
-    path = ROOT / "schemas" / "examples" / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) | changes
-
-
 def test_the_vendors_page_has_four_activity_samples():
-    assert len(VENDOR) == 4
+    assert len(VENDOR_SAMPLES) == 4
 
 
-@pytest.mark.parametrize("path", VENDOR, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", VENDOR_SAMPLES, ids=lambda path: path.stem)
 def test_a_sample_of_the_vendors_page_comes_out_exactly(run, path):
     case = json.loads(path.read_text(encoding="utf-8"))
     end = run([case["event"]], "--show-personal-data", settings=case["settings"])
@@ -83,8 +76,9 @@ def test_each_line_that_is_not_sent_is_named_with_its_number_and_reason(run):
             b"{",
             b"",
             example("segment"),
-            example("track", event="$page_view"),
-            example("track", user={"accounts": [{"id": "guest"}], "devices": [{"id": "vec:1"}]}),
+            example("track") | {"event": "$page_view"},
+            example("track")
+            | {"user": {"accounts": [{"id": "guest"}], "devices": [{"id": "vec:1"}]}},
             b"x" * 1_048_577,
             example("track-smallest"),
         ]

@@ -36,6 +36,7 @@ class _Event(InputModel):
     consents: dict[Identifier, bool] = Field(
         default_factory=dict,
         description="Processing id → whether the user accepted it. What is not named is unknown.",
+        json_schema_extra={"additionalProperties": False, "propertyNames": {"maxLength": 512}},
     )
 
 
