@@ -68,7 +68,7 @@ def load(
     sections = _sections(given, needs, problems)
     settings = None if problems else _whole(sections, problems)
     if settings is None:
-        raise SettingsError("\n".join(problems))
+        raise SettingsError("\n".join(dict.fromkeys(problems)))
     return settings
 
 

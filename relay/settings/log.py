@@ -5,15 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from relay.settings.section import Section
-
-
-class LogLevel(StrEnum):
-    """The least grave line that is written."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
+from relay.telemetry.facts import Level
 
 
 class LogFormat(StrEnum):
@@ -27,8 +19,8 @@ class LogFormat(StrEnum):
 class LogSettings(Section):
     """Logs go to standard output, one fact a line (docs/LOGS.md)."""
 
-    level: LogLevel = Field(
-        LogLevel.INFO,
+    level: Level = Field(
+        Level.INFO,
         description="Least grave level that is written. Only `debug` has lines per event.",
     )
     format: LogFormat = Field(
@@ -36,3 +28,7 @@ class LogSettings(Section):
         description="`json` for machines, `console` for people; `auto` takes `console` when "
         "standard output is a terminal and `json` when it is not.",
     )
+
+    def as_json(self, *, on_terminal: bool) -> bool:
+        """Whether lines are JSON, given what standard output is."""
+        return self.format is LogFormat.JSON or (self.format is LogFormat.AUTO and not on_terminal)

@@ -37,6 +37,19 @@ def read_secret(path: Path) -> SecretStr:
     return SecretStr(text)
 
 
+def secret_values(group: BaseModel) -> list[str]:
+    """Every secret below a group of settings, in clear: for whoever must keep them out of text."""
+    found: list[str] = []
+    for name in type(group).model_fields:
+        value = getattr(group, name, None)
+        for one in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(one, SecretStr):
+                found.append(one.get_secret_value())
+            elif isinstance(one, BaseModel):
+                found += secret_values(one)
+    return found
+
+
 def resolve_secrets(given: Given, model: type[BaseModel], low: Given, high: Given) -> None:
     """Put what `…_file` keys point at in place of the keys, unless the model reads them itself.
 

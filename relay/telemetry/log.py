@@ -24,6 +24,10 @@ _GRAVITY = {
 }
 
 
+# A shorter one turns up by chance, and masking it would make every line unreadable.
+_SECRET_LENGTH_MIN = 4
+
+
 class LineWriter:
     """Writes whole lines to a byte stream. A stream that fails costs lines, never records."""
 
@@ -78,7 +82,8 @@ def configure(
     writer = LineWriter(stream or sys.stdout.buffer)
     processors: list[Processor] = [
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        # People read the time of day where they are; machines compare places.
+        structlog.processors.TimeStamper(fmt="iso" if json else "%H:%M:%S", utc=json, key="at"),
         _Masker(secrets),
     ]
     if json:
@@ -110,7 +115,8 @@ class _Masker:
     """The last net: no text of a line may contain a secret of the settings."""
 
     def __init__(self, secrets: Collection[str]) -> None:
-        self._secrets = sorted((s for s in secrets if s), key=len, reverse=True)
+        long_enough = (secret for secret in secrets if len(secret) >= _SECRET_LENGTH_MIN)
+        self._secrets = sorted(long_enough, key=len, reverse=True)
 
     def __call__(
         self, _logger: WrappedLogger, _method: str, event: EventDict

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 
 from relay import settings as package
 from relay.errors import ExitStatus, SettingsError
 from relay.settings import Settings, load
+from relay.settings.secrets import secret_values
 from relay.settings.section import Section
 
 SECRET = "tok-5ecret-9000"
@@ -41,6 +42,7 @@ class Sample(Section):
     login: Login = Field(default_factory=Login, description="Login.")
     rules: list[Rule] = Field(default_factory=list, description="Rules.")
     token: SecretStr = Field(SecretStr("none"), description="Token.")
+    either: Login | Rule | None = Field(None, description="One group or another.")
     headers: dict[str, str] = Field(default_factory=dict, description="Headers.")
 
 
@@ -154,6 +156,18 @@ def test_an_unknown_key_deep_inside_is_refused_too():
         "my.yaml:3: sample.login.usr: unknown setting; did you mean sample.login.user?",
         "my.yaml:5: sample.rules[0].statis: unknown setting; did you mean sample.rules[0].status?",
     ]
+
+
+def test_a_key_of_neither_of_two_groups_is_named_without_pydantic_s_own_words():
+    assert complaints("sample: {datamart_id: 1, either: {usr: x}}") == [
+        "my.yaml:1: sample.either.usr: unknown setting; did you mean sample.either.user?"
+    ]
+
+
+def test_a_key_inside_a_list_that_a_variable_replaced_is_the_variable_s():
+    text = "sample:\n  datamart_id: 1\n  rules:\n  - verdict: x\n"
+    (line,) = complaints(text, RELAY_SAMPLE__RULES='[{"statis": [1]}]')
+    assert line.startswith("RELAY_SAMPLE__RULES: sample.rules[0].statis: unknown setting")
 
 
 def test_a_key_on_the_wrong_level_is_sent_to_the_right_one():
@@ -305,8 +319,20 @@ def test_secrets_are_in_no_representation_of_the_settings():
         assert SECRET not in shown
 
 
+def test_a_secret_in_the_wrong_place_is_not_shown_by_pydantic_either():
+    with pytest.raises(ValidationError) as caught:
+        Sample.model_validate({"limit": SECRET})
+    assert SECRET not in str(caught.value)
+
+
 def test_a_secret_given_as_a_number_is_taken_as_it_is_written():
     assert given("sample: {datamart_id: 1, token: 12345}").sample.token == SecretStr("12345")
+
+
+def test_all_secrets_can_be_listed_to_keep_them_out_of_text():
+    settings = given("sample: {datamart_id: 1, token: one, login: {password: two}}")
+    assert secret_values(settings) == ["two", "one"]
+    assert secret_values(given(needs=["log"])) == []
 
 
 def test_settings_are_frozen():
