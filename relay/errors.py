@@ -12,12 +12,13 @@ impossible; what happens to one record is never an exception but a value (`relay
     ├─ DestinationError            7    the API cannot be reached, or refuses the token
     ├─ InputError                  8    a file or line of input is not usable
     ├─ DrainIncomplete             9    stopped before all was settled; a restart resumes
-    └─ SegmentError                     (leaves: relay.segments.errors)
-       ├─ SegmentStopped          20    too many would leave: look, then allow it
-       ├─ SegmentBusy             21    another sync of this segment runs: wait for it
-       ├─ SegmentStateError       22    disk full, or a ledger this version cannot use
-       ├─ ExportError             23    the export failed, expired or is not there: run again
-       └─ ImportFailed            24    the platform did not take the import: run again
+    ├─ SegmentStopped             20    too many would leave: look, then allow it
+    ├─ SegmentBusy                21    another sync of this segment runs: wait for it
+    ├─ LocalStateError            22    disk full, or a ledger that this version cannot use
+    ├─ ExportError                23    the export failed, expired or is not there: run again
+    └─ ImportFailed               24    the platform did not take the import: run again
+
+The last five stand next to what raises them: relay.segments.errors, relay.apis.errors, relay.disk.
 """
 
 from enum import IntEnum
@@ -39,7 +40,7 @@ class ExitStatus(IntEnum):
     FINDINGS = 10
     SEGMENT_STOPPED = 20
     SEGMENT_BUSY = 21
-    SEGMENT_STATE = 22
+    LOCAL_STATE = 22
     SEGMENT_EXPORT = 23
     SEGMENT_IMPORT = 24
     INTERRUPTED = 130

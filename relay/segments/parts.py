@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from relay.disk import disk_errors
 from relay.errors import InputError
-from relay.segments.disk import disk_errors
 
 # The vendor asks for files of at most 100 MB; a little less leaves room for what wraps a body.
 PART_BYTES_MAX = 90_000_000

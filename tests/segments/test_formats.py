@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from relay.disk import LocalStateError
 from relay.errors import InputError
-from relay.segments.errors import SegmentStateError
 from relay.segments.formats import COLUMNS, FileFormat, encoder, read_commands
 from relay.segments.model import SegmentCommand
 from relay.segments.parts import write_parts
@@ -191,7 +191,7 @@ def test_a_full_disk_is_a_clear_error_with_a_status_of_its_own(tmp_path):
     full = tmp_path / "full"
     full.mkdir()
     (full / "part-0001.csv").symlink_to("/dev/full")
-    with pytest.raises(SegmentStateError, match="No space left on device"):
+    with pytest.raises(LocalStateError, match="No space left on device"):
         list(write_parts([b"x\n"] * 10_000, full, "csv"))
 
 

@@ -256,14 +256,7 @@ class KafkaCluster(Kafka):
         return False
 
     def _await_registered(self, count: int) -> None:
-        # Asked one by one: each learns of the others in its own time.
-        for index in self._running:
-            member = Kafka(f"localhost:{self._ports[index, 'PLAINTEXT']}")
-            wait_for(
-                lambda member=member: member.brokers() >= count,  # type: ignore[misc]
-                _START_S,
-                f"broker {index} does not know of {count} brokers",
-            )
+        wait_for(lambda: self.brokers() >= count, _START_S, f"{count} brokers did not register")
 
     def _end(self, index: int, how: signal.Signals) -> None:
         process = self._running.pop(index)

@@ -1,0 +1,242 @@
+"""One HTTP call to a vendor → its answer, or an error from `relay.apis.errors`. Retries included.
+
+Not the hot path: plain httpx, one call at a time. The one decision that matters is made here:
+a call is repeated only if it certainly was not carried out, or if doing it twice is harmless.
+Otherwise the caller gets `AnswerLost` and has to look what became of it.
+"""
+
+import asyncio
+import email.utils
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import TypeAdapter, ValidationError
+
+from relay.apis.errors import (
+    AccessRefused,
+    AnswerLost,
+    AnswerUnusable,
+    ApiError,
+    LoginRefused,
+    NotThere,
+    Refused,
+    ServerFault,
+    Throttled,
+    Unreachable,
+)
+from relay.clock import Clock, SystemClock
+from relay.disk import disk_errors
+
+Sleep = Callable[[float], Awaitable[None]]
+Content = bytes | Callable[[], AsyncIterator[bytes]]
+
+# Every timeout on its own: a connection is made quickly or not at all, an answer may take long.
+TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
+# The server reads and checks a whole upload before it answers.
+UPLOAD_TIMEOUT = httpx.Timeout(connect=10.0, read=600.0, write=120.0, pool=10.0)
+ANSWER_BYTES_MAX = 64 << 20
+
+
+_REFUSALS: Mapping[int, tuple[type[ApiError], str]] = {
+    401: (LoginRefused, "the credentials are not accepted"),
+    403: (AccessRefused, "not allowed"),
+    404: (NotThere, "there is no such thing"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a call is tried, and how long is waited in between."""
+
+    attempts: int = 6
+    wait_s: float = 0.5
+    wait_s_max: float = 30.0
+    retry_after_s_max: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An attempt that gave no usable answer."""
+
+    error: ApiError
+    performed: bool
+    """Whether it may have been carried out nevertheless."""
+    passing: bool
+    """Whether another attempt may fare better."""
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Calls one vendor.
+
+    `hints` tell, by HTTP status, what somebody can do about it; `words` finds the vendor's reason
+    in the body of a refusal, already free of anything personal.
+    """
+
+    vendor: str
+    client: httpx.AsyncClient
+    rng: random.Random
+    patience: Patience = Patience()
+    sleep: Sleep = asyncio.sleep
+    clock: Clock = field(default_factory=SystemClock)
+    hints: Mapping[int, str] = field(default_factory=dict)
+    words: Callable[[bytes], str] = field(default=lambda _: "")
+    faults_final: bool = False
+    """Whether a 5xx is not tried again at once: some vendors open a ticket for each."""
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        repeatable: bool,
+        content: Content | None = None,
+        into: Path | None = None,
+        **options: Any,
+    ) -> httpx.Response:
+        """The answer, which has a status of success. Raises an ApiError otherwise.
+
+        With `into` its body goes to that file instead of memory.
+        """
+        call = _Call(method, path, content, into, options)
+        attempt = 0
+        while True:
+            attempt += 1
+            outcome = await self._attempt(call)
+            if isinstance(outcome, httpx.Response):
+                return outcome
+            if not repeatable and outcome.performed:
+                raise AnswerLost(f"{outcome.error.problem}: it may have been carried out")
+            wait_s = self._wait_s(outcome, attempt)
+            if wait_s is None:
+                raise outcome.error
+            await self.sleep(wait_s)
+
+    async def _attempt(self, call: "_Call") -> httpx.Response | Trouble:
+        what = f"{self.vendor}: {call.method} {call.path}"
+        content = call.content() if callable(call.content) else call.content
+        try:
+            async with self.client.stream(
+                call.method, call.path, content=content, **call.options
+            ) as response:
+                await _read(response, what, call.into if response.is_success else None)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return no_answer(what, error)
+        except AnswerUnusable as error:
+            return Trouble(error, performed=True, passing=False)
+        if response.is_success:
+            return response
+        said = f"{what}: {response.status_code}"
+        words = self.words(response.content)
+        return refusal(
+            f"{said}: {words}" if words else said,
+            response,
+            self.hints.get(response.status_code),
+            self.clock.now_ms(),
+        )
+
+    def _wait_s(self, trouble: Trouble, attempt: int) -> float | None:
+        patience = self.patience
+        fault = isinstance(trouble.error, ServerFault)
+        if not trouble.passing or attempt >= (
+            1 if fault and self.faults_final else patience.attempts
+        ):
+            return None
+        if trouble.retry_after_s is not None:
+            asked = trouble.retry_after_s
+            return None if asked > patience.retry_after_s_max else asked
+        ceiling = min(patience.wait_s * 2 ** (attempt - 1), patience.wait_s_max)
+        return self.rng.uniform(ceiling / 2, ceiling)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: str
+    path: str
+    content: Content | None
+    into: Path | None
+    options: dict[str, Any]
+
+
+def parse(what: str, adapter: TypeAdapter[Any], body: bytes) -> Any:
+    """The answer as a value, or AnswerUnusable that names the field and not its content."""
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise AnswerUnusable(
+            f"{what}: the answer is not as documented: {f'{place}: ' if place else ''}"
+            f"{first['msg'].partition(' at line')[0]}"
+        ) from None
+
+
+def no_answer(what: str, error: Exception) -> Trouble:
+    """What httpx says → what it means. A test holds this against every exception httpx has."""
+    kind = type(error).__name__
+    match error:
+        case httpx.ConnectTimeout() | httpx.ConnectError() | httpx.ProxyError():
+            return Trouble(Unreachable(f"{what}: cannot connect ({kind})"), False, True)
+        case httpx.PoolTimeout():
+            return Trouble(Unreachable(f"{what}: no free connection"), False, True)
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.LocalProtocolError():
+            return Trouble(
+                Unreachable(f"{what}: the address cannot be called ({kind})"), False, False
+            )
+        case httpx.TimeoutException():
+            return Trouble(Unreachable(f"{what}: no answer in time ({kind})"), True, True)
+        case httpx.TransportError():
+            return Trouble(Unreachable(f"{what}: the connection broke ({kind})"), True, True)
+        case _:  # decoding errors, too many redirects
+            return Trouble(AnswerUnusable(f"{what}: unusable answer ({kind})"), True, False)
+
+
+def refusal(said: str, response: httpx.Response, hint: str | None, now_ms: int) -> Trouble:
+    """An answer without success → what it means."""
+    status = response.status_code
+    asked = retry_after_s(response.headers.get("retry-after"), now_ms)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        throttled = Throttled(f"{said}: too many requests", hint=hint, status=status)
+        return Trouble(throttled, False, True, asked)
+    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        fault = ServerFault(f"{said}: failed on their side", hint=hint, status=status)
+        return Trouble(fault, True, True, asked)
+    kind, meaning = _REFUSALS.get(status, (Refused, "refused"))
+    if status < HTTPStatus.BAD_REQUEST:
+        kind, meaning = AnswerUnusable, "a redirect, where an answer was due"
+    return Trouble(kind(f"{said}: {meaning}", hint=hint, status=status), False, False)
+
+
+def retry_after_s(header: str | None, now_ms: int) -> float | None:
+    """`Retry-After`, which is seconds or a date; None when it is neither."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, date.timestamp() - now_ms / 1000)
+
+
+async def _read(response: httpx.Response, what: str, into: Path | None) -> None:
+    """Read the body into the response, up to a ceiling, or all of it into a file."""
+    if into is not None:
+        with disk_errors(into), into.open("wb") as file:
+            async for chunk in response.aiter_bytes():
+                file.write(chunk)
+        return
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            raise AnswerUnusable(f"{what}: the answer is larger than {ANSWER_BYTES_MAX} bytes")
+    response._content = bytes(body)  # noqa: SLF001 - what aread() does, with a ceiling

@@ -1,0 +1,92 @@
+"""An object in S3 → an open file. Needs obstore, which the extra `s3` brings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import BinaryIO
+
+import obstore
+from obstore import exceptions as known
+from obstore.store import S3Store
+
+from relay.apis.errors import AccessRefused, ApiError, ExportError, ExportExpired, Unreachable
+
+_PIECE_BYTES = 8 << 20
+KEPT = "files are kept for 48 hours at most; ask for a new export"
+
+
+@dataclass(frozen=True, slots=True)
+class S3Access:
+    """How to reach S3. Without keys, what the surroundings offer is used: a role, a profile."""
+
+    region: str = "us-east-1"
+    endpoint: str | None = None
+    access_key_id: str | None = field(default=None, repr=False)
+    secret_access_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+
+async def read_object(
+    bucket: str, key: str, access: S3Access, file: BinaryIO, on_bytes: Callable[[int, int], None]
+) -> int:
+    """Write the object to `file`, a piece at a time; its size."""
+    what = f"S3 bucket {bucket}"
+    try:
+        store = _store(bucket, access)
+        meta = await obstore.head_async(store, key)
+        total, tag = meta["size"], meta["e_tag"]
+        for start in range(0, total, _PIECE_BYTES):
+            end = min(start + _PIECE_BYTES, total)
+            # All pieces of one and the same object, even if somebody replaces it meanwhile.
+            piece = await obstore.get_async(
+                store, key, options={"range": (start, end), "if_match": tag}
+            )
+            data = await piece.bytes_async()
+            if len(data) != end - start:
+                raise Unreachable(f"{what}: {len(data)} bytes came of {end - start}")
+            file.write(data)
+            on_bytes(end, total)
+    except (OSError, known.BaseError) as error:
+        raise _meaning(what, error) from None
+    return total
+
+
+def _meaning(what: str, error: Exception) -> ApiError | ExportError | OSError:
+    """What obstore says → what it means. Its texts hold addresses, so none of them is kept."""
+    match error:
+        case FileNotFoundError():
+            return ExportExpired(f"{what}: the file is not there", hint=KEPT)
+        case known.PermissionDeniedError() | known.UnauthenticatedError():
+            return AccessRefused(
+                f"{what}: not allowed",
+                hint="check segments.s3; without the right to list, S3 says this of a missing "
+                "file too",
+            )
+        case known.PreconditionError():
+            return Unreachable(f"{what}: the file was replaced during the download")
+        case OSError() if error.errno is not None:
+            return error  # ours: the disk
+        case _:
+            return Unreachable(f"{what}: cannot be read ({type(error).__name__})")
+
+
+def _store(bucket: str, access: S3Access) -> S3Store:
+    given = {
+        "endpoint": access.endpoint,
+        "access_key_id": access.access_key_id,
+        "secret_access_key": access.secret_access_key,
+        "session_token": access.session_token,
+    }
+    return S3Store(
+        bucket,
+        region=access.region,
+        # Stores that are not Amazon's rarely answer at bucket.host.
+        virtual_hosted_style_request=access.endpoint is None,
+        client_options={
+            "allow_http": (access.endpoint or "").startswith("http://"),
+            "connect_timeout": "10s",
+            "timeout": "120s",  # for one piece
+        },
+        retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=120)},
+        **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
+    )
