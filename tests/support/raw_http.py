@@ -29,6 +29,7 @@ class Exchange:
     """One request, and the means to answer it."""
 
     seen: Seen
+    reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     server: "RawServer"
 
@@ -106,7 +107,7 @@ class RawServer:
             while (seen := await read_request(reader, number)) is not None:
                 self.requests.append(seen)
                 await self._tell()
-                await self.script(Exchange(seen, writer, self))
+                await self.script(Exchange(seen, reader, writer, self))
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:

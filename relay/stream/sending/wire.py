@@ -15,9 +15,15 @@ at `response_bytes_max`; look at no proxy and no credential of the environment.
 Response headers that come several times are joined with a comma. A value outside ASCII has no
 agreed meaning (RFC 9110, 5.5) and is left out.
 
-Where the two differ: over an `https` address `http2` is negotiated by both (httpx needs the
-extra `http2`), over plain `http` both speak HTTP/1.1. The fast wire has no separate limit for
-writing a request: a write that stalls ends with `read_timeout_s`.
+HTTP/2 is negotiated over `https` when `http2` is set; over plain `http` both speak HTTP/1.1.
+
+Where the two differ:
+
+- A cancelled attempt, or one that `close` cuts short, is given up at once by both. httpx closes
+  its connection at once as well; the fast client finishes the exchange in its own thread, at most
+  until `total_timeout_s`. Either way such an attempt may have arrived.
+- The fast client has no limit of its own for writing: a stalled write ends with `read_timeout_s`.
+- httpx speaks HTTP/2 only with the extra `http2`.
 """
 
 from dataclasses import dataclass, field

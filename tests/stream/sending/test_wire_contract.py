@@ -3,59 +3,14 @@
 import asyncio
 import gzip
 import socket
-import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
-from relay.stream.model import Answer, NoAnswer, Request
-from relay.stream.sending.token import StaticToken
-from relay.stream.sending.wire import Wire, WireKind, WirePolicy, open_wire
-from tests.support.certificates import CertificateAuthority
+from relay.stream.model import NoAnswer, Request
 from tests.support.raw_http import Exchange, raw_server, response
+from tests.support.wires import POST, TOKEN, assert_no_answer, wire_to
 
-TOKEN = "api:token-0123456789"
-POST = Request("POST", "/v1/datamarts/1/user_activities", b'{"$type":"TOUCH"}')
 HEAD_OF_TEN = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
-
-
-@pytest.fixture(params=list(WireKind))
-def kind(request) -> WireKind:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def ca(tmp_path_factory) -> CertificateAuthority:
-    return CertificateAuthority(tmp_path_factory.mktemp("ca"))
-
-
-@asynccontextmanager
-async def wire_to(url: str, kind: WireKind, **changes) -> AsyncIterator[Wire]:
-    changes = {"authorization": StaticToken(TOKEN), **changes}
-    wire = open_wire(WirePolicy(base_url=url, kind=kind, **changes))
-    try:
-        yield wire
-    finally:
-        await wire.close()
-
-
-def server_context(ca: CertificateAuthority, *, ask_client: bool = False) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    identity = ca.issue("localhost")
-    context.load_cert_chain(identity.cert, identity.key)
-    if ask_client:
-        context.load_verify_locations(ca.cert)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def assert_no_answer(answer: Answer, why: NoAnswer, *words: str) -> None:
-    assert (answer.no_answer, answer.status) == (why, 0), answer
-    assert any(word in answer.detail.lower() for word in words), answer.detail
-    assert "\n" not in answer.detail
-    assert TOKEN not in answer.detail
-    assert POST.path not in answer.detail
 
 
 # --- what is sent and what comes back ---
@@ -162,13 +117,6 @@ async def test_a_refused_connection_is_connect(kind):
 async def test_an_unknown_name_is_connect(kind):
     async with wire_to("http://relay.invalid", kind) as wire:
         assert_no_answer(await wire.send(POST), NoAnswer.CONNECT, "name or service", "dns")
-
-
-async def test_a_certificate_nobody_vouches_for_is_connect_and_says_so(kind, ca):
-    context = server_context(ca)
-    async with raw_server(context=context) as server, wire_to(server.url, kind) as wire:
-        assert_no_answer(await wire.send(POST), NoAnswer.CONNECT, "certificate")
-        assert server.requests == []
 
 
 @pytest.mark.parametrize(

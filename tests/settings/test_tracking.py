@@ -1,0 +1,105 @@
+import pytest
+from pydantic import ValidationError
+
+from relay.errors import SettingsError
+from relay.settings.tracking import TrackingSettings
+from relay.stream.sending.wire import WireKind, WirePolicy
+
+
+def tracking(**given) -> TrackingSettings:
+    return TrackingSettings.model_validate({"datamart_id": 1234, "api_token": "api:abc", **given})
+
+
+def test_the_defaults_of_the_settings_are_the_defaults_of_the_policy():
+    policy = tracking().wire_policy()
+    assert policy == WirePolicy(
+        base_url="https://api.mediarithmics.com", authorization=policy.authorization
+    )
+    assert tracking().datamart_id == "1234"
+
+
+def test_every_setting_reaches_the_wire(tmp_path):
+    given = {
+        "base_url": "http://127.0.0.1:8080/base/",
+        "wire": "httpx",
+        "connect_timeout_s": 1,
+        "write_timeout_s": 2,
+        "read_timeout_s": 3,
+        "total_timeout_s": 4,
+        "keepalive_s": 5,
+        "connections_max": 6,
+        "response_bytes_max": 7000,
+        "http2": True,
+        "proxy": "http://user:password@proxy:3128",
+        "ca_file": tmp_path / "ca.pem",
+        "client_cert_file": tmp_path / "cert.pem",
+        "client_key_file": tmp_path / "key.pem",
+    }
+    policy = tracking(**given).wire_policy()
+    assert policy == WirePolicy(
+        base_url="http://127.0.0.1:8080/base",
+        authorization=policy.authorization,
+        kind=WireKind.HTTPX,
+        connect_timeout_s=1,
+        write_timeout_s=2,
+        read_timeout_s=3,
+        total_timeout_s=4,
+        keepalive_s=5,
+        connections_max=6,
+        response_bytes_max=7000,
+        http2=True,
+        proxy_url="http://user:password@proxy:3128",
+        ca_file=tmp_path / "ca.pem",
+        client_cert_file=tmp_path / "cert.pem",
+        client_key_file=tmp_path / "key.pem",
+    )
+    assert "password" not in repr(policy)
+
+
+def test_the_token_comes_from_the_setting_or_from_the_file(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("api:file\n")
+    assert tracking().authorization().header(0) == "api:abc"
+    from_file = tracking(api_token=None, api_token_file=path, api_token_prefix="Bearer ")
+    assert from_file.authorization().header(0) == "Bearer api:file"
+
+
+def test_without_a_token_the_settings_load_and_the_wire_says_what_to_set():
+    with pytest.raises(SettingsError, match="RELAY_TRACKING__API_TOKEN"):
+        tracking(api_token=None).wire_policy()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"base_url": "api.mediarithmics.com"},
+        {"base_url": "ftp://api.mediarithmics.com"},
+        {"base_url": "https://"},
+        {"base_url": "https://host:port"},
+        {"base_url": "https://user:pass@host"},
+        {"base_url": "https://host/?x=1"},
+        {"proxy": "proxy:3128"},
+        {"proxy": "socks5://proxy:3128"},
+        {"datamart_id": "12a"},
+        {"datamart_id": ""},
+        {"read_timeout_s": 31},
+        {"connect_timeout_s": 0},
+        {"total_timeout_s": "inf"},
+        {"client_key_file": "key.pem"},
+        {"api_token_prefix": "Bearer\n"},
+        {"api_tokn": "x"},
+        {"wire": "aiohttp"},
+    ],
+    ids=str,
+)
+def test_a_value_that_cannot_work_is_refused(given):
+    with pytest.raises(ValidationError):
+        tracking(**given)
+
+
+def test_no_repr_and_no_error_shows_a_secret():
+    settings = tracking(api_token="api:abc-secret", proxy="http://u:pass-secret@proxy")
+    assert "secret" not in repr(settings) + repr(settings.wire_policy())
+    with pytest.raises(ValidationError) as raised:
+        tracking(api_token="api:abc-secret", proxy="nonsense-secret", ca_file=3)
+    assert "secret" not in str(raised.value)

@@ -1,0 +1,30 @@
+"""What the tests of the wire share: an open wire, a request, the shape of a failed attempt."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from relay.stream.model import Answer, NoAnswer, Request
+from relay.stream.sending.token import StaticToken
+from relay.stream.sending.wire import Wire, WireKind, WirePolicy, open_wire
+
+TOKEN = "api:token-0123456789"
+POST = Request("POST", "/v1/datamarts/1/user_activities", b'{"$type":"TOUCH"}')
+
+
+@asynccontextmanager
+async def wire_to(url: str, kind: WireKind, **changes) -> AsyncIterator[Wire]:
+    changes = {"authorization": StaticToken(TOKEN), **changes}
+    wire = open_wire(WirePolicy(base_url=url, kind=kind, **changes))
+    try:
+        yield wire
+    finally:
+        await wire.close()
+
+
+def assert_no_answer(answer: Answer, why: NoAnswer, *words: str) -> None:
+    """The attempt failed for this reason, says one of the words, and gives nothing away."""
+    assert (answer.no_answer, answer.status) == (why, 0), answer
+    assert any(word in answer.detail.lower() for word in words), answer.detail
+    assert "\n" not in answer.detail
+    assert TOKEN not in answer.detail
+    assert POST.path not in answer.detail
