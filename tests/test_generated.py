@@ -57,7 +57,7 @@ def test_every_value_of_the_examples_is_one_that_the_setting_takes(option, tmp_p
     )
     text = variables(commented)[option.variable]
     secret = tmp_path / "secret"
-    secret.write_text("x")
+    secret.write_text("http://secret.example")
     if text.startswith(str(settings_docs.SECRETS)):
         text = str(secret)
     assert not [line for line in said(option.variable, text) if line.startswith(option.variable)]

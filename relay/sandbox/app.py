@@ -1,9 +1,10 @@
 """The sandbox as one ASGI application: options in, the stand-ins behind their gate out.
 
-Each stand-in is a module with `routes(state) -> list[Route]`. A new one is named in `STAND_INS`.
+Each stand-in is a module with `routes(state) -> list[Route]`. A new one is named in `STAND_INS`;
+what it keeps, it keeps with `State.keep`, so that a reset forgets it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -11,7 +12,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
 
 from relay.clock import Clock, SystemClock
 from relay.sandbox import (
@@ -21,18 +21,12 @@ from relay.sandbox import (
     envelopes,
     mparticle,
     tracking,
+    user_points_api,
 )
 from relay.sandbox.gate import Gate
 from relay.sandbox.options import SandboxOptions
+from relay.sandbox.stand_in import StandIn
 from relay.sandbox.state import State
-
-STAND_INS: tuple[Callable[[State], Sequence[BaseRoute]], ...] = (
-    tracking.routes,
-    document_imports.routes,
-    mparticle.routes,
-    digital_audience.routes,
-    control.routes,
-)
 
 
 def create_app(options: SandboxOptions | None = None, clock: Clock | None = None) -> Starlette:
@@ -40,8 +34,8 @@ def create_app(options: SandboxOptions | None = None, clock: Clock | None = None
     state = State(options or SandboxOptions(), clock or SystemClock())
 
     def refusal(path: str, status: int, text: str, headers: Mapping[str, str]) -> Response:
-        del path  # One way to word an error so far.
-        return envelopes.error(status, text, state.new_id(), headers=headers)
+        words = next((s.refusal for s in STAND_INS if path.startswith(s.prefix)), mediarithmics)
+        return words(state, status, text, headers)
 
     async def http_error(request: Request, exception: Exception) -> Response:
         """No such path, or not with that method."""
@@ -54,9 +48,26 @@ def create_app(options: SandboxOptions | None = None, clock: Clock | None = None
         return refusal(request.url.path, status, text, headers)
 
     app = Starlette(
-        routes=[route for stand_in in STAND_INS for route in stand_in(state)],
+        routes=[
+            *(route for stand_in in STAND_INS for route in stand_in.routes(state)),
+            *control.routes(state),
+        ],
         middleware=[Middleware(Gate, state=state, refusal=refusal)],
         exception_handlers={HTTPException: http_error},
     )
     app.state.sandbox = state
     return app
+
+
+def mediarithmics(state: State, status: int, text: str, headers: Mapping[str, str]) -> Response:
+    """An error as mediarithmics words it."""
+    return envelopes.error(status, text, state.new_id(), headers=headers)
+
+
+STAND_INS: tuple[StandIn, ...] = (
+    StandIn("/v1/datamarts/", tracking.routes, mediarithmics),
+    StandIn("/v1/datamarts/", user_points_api.routes, mediarithmics),
+    StandIn("/v1/datamarts/", document_imports.routes, mediarithmics),
+    StandIn("/service/", mparticle.routes, mediarithmics),
+    StandIn("/segment/", digital_audience.routes, mediarithmics),
+)

@@ -1,9 +1,9 @@
 """`/_sandbox/…`: what the sandbox saw, and what it shall do. For tests, the demo and people."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -12,7 +12,7 @@ from relay.sandbox.faults import FaultPlan, explain
 from relay.sandbox.state import State
 
 ACTIVITIES_SHOWN = 100
-LOG_CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 
 
 def routes(state: State) -> list[Route]:
@@ -24,6 +24,8 @@ def routes(state: State) -> list[Route]:
         Route("/_sandbox/log", control.log, methods=["GET"]),
         Route("/_sandbox/faults", control.faults, methods=["GET"]),
         Route("/_sandbox/faults", control.set_faults, methods=["PUT"]),
+        Route("/_sandbox/users", control.users, methods=["GET"]),
+        Route("/_sandbox/clock", control.set_clock, methods=["PUT"]),
         Route("/_sandbox", control.reset, methods=["DELETE"]),
     ]
 
@@ -52,7 +54,9 @@ class Control:
 
     async def log(self, _: Request) -> Response:
         """Every request in order of arrival, a JSON object a line."""
-        return StreamingResponse(self._chunks(), media_type="application/x-ndjson")
+        return StreamingResponse(
+            _in_chunks(self._state.journal.lines()), media_type="application/x-ndjson"
+        )
 
     async def faults(self, _: Request) -> Response:
         """The plan in force and what its rules did."""
@@ -73,19 +77,48 @@ class Control:
         self._state.set_faults(plan)
         return await self.faults(request)
 
+    async def users(self, _: Request) -> Response:
+        """Every user with profiles, choices and events, a JSON object a line."""
+        return StreamingResponse(_in_chunks(self._user_lines()), media_type="application/x-ndjson")
+
+    async def set_clock(self, request: Request) -> Response:
+        """Move the sandbox's time: sessions close by it."""
+        try:
+            move = ClockMove.model_validate_json(await request.body())
+        except ValidationError as error:
+            return _refused(explain(error))
+        self._state.clock_offset_ms += move.advance_ms
+        return _json({"now_ms": self._state.now_ms()})
+
     async def reset(self, _: Request) -> Response:
         """Forget everything."""
         self._state.reset()
         return Response(status_code=204)
 
-    async def _chunks(self) -> AsyncIterator[bytes]:
-        chunk = bytearray()
-        for line in self._state.journal.lines():
-            chunk += line
-            if len(chunk) >= LOG_CHUNK_BYTES:
-                yield bytes(chunk)
-                chunk.clear()
-        yield bytes(chunk)
+    def _user_lines(self) -> Iterator[bytes]:
+        now_ms = self._state.now_ms()
+        for datamart_id, datamart in list(self._state.datamarts.items()):
+            for user in list(datamart.users):
+                document = {"datamart_id": datamart_id, **datamart.everything(user, now_ms)}
+                yield orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class ClockMove(BaseModel):
+    """How far the sandbox's time moves on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    advance_ms: int = Field(ge=0, le=10 * 365 * 24 * 3_600_000)
+
+
+async def _in_chunks(lines: Iterator[bytes]) -> AsyncIterator[bytes]:
+    chunk = bytearray()
+    for line in lines:
+        chunk += line
+        if len(chunk) >= CHUNK_BYTES:
+            yield bytes(chunk)
+            chunk.clear()
+    yield bytes(chunk)
 
 
 def _json(document: object) -> Response:

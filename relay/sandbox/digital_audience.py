@@ -166,7 +166,7 @@ class DigitalAudience:
 
     @property
     def _room(self) -> Audiences:
-        return self._state.room(Audiences)
+        return self._state.keep(Audiences, lambda: Audiences(self._state))
 
     async def login(self, request: Request) -> Response:
         """Begin a session."""

@@ -57,7 +57,7 @@ class DocumentImports:
 
     @property
     def _store(self) -> SegmentStore:
-        return self._state.room(SegmentStore)
+        return self._state.keep(SegmentStore, lambda: SegmentStore(self._state))
 
     async def create(self, request: Request) -> Response:
         """Make a document import."""

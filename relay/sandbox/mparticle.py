@@ -124,7 +124,7 @@ class Mparticle:
 
     @property
     def _exports(self) -> Exports:
-        return self._state.room(Exports)
+        return self._state.keep(Exports, lambda: Exports(self._state))
 
     async def list_segments(self, request: Request) -> Response:
         """A bare list of segment objects."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from relay.sandbox.profiles import Strategy
+
 
 class RepeatPolicy(StrEnum):
     """What a second activity with the same `$unique_key` does to the timeline."""
@@ -34,6 +36,12 @@ class SandboxOptions:
     repeat_policy: RepeatPolicy = RepeatPolicy.OVERWRITE
     """Inferred: a store keyed by `$unique_key` would overwrite. The relay must be right under all
     three."""
+
+    profile_strategy: Strategy = Strategy.SHALLOW
+    """Inferred: what a `PUT user_profiles` without any parameter does: the legacy default."""
+
+    profile_event_strategy: Strategy = Strategy.SHALLOW
+    """Inferred: what `$set_user_profile_properties` does to the profile."""
 
     unique_key_version_1: bool = True
     """Inferred: refuse a `$unique_key` that is not a UUID of version 1."""

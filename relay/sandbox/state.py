@@ -6,8 +6,9 @@ Each change is one synchronous step, so no request ever sees half of another.
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from relay.clock import Clock
@@ -24,22 +25,24 @@ from relay.sandbox.faults import (
 from relay.sandbox.journal import Entry, Journal
 from relay.sandbox.options import SandboxOptions
 
-
-class _RoomKind(Protocol):
-    def __init__(self, state: "State") -> None: ...
-
-
-_Room = TypeVar("_Room", bound=_RoomKind)
+Kept = TypeVar("Kept")
 
 
 class State:
-    """The sandbox's memory. Stand-ins of other APIs keep theirs beside it, made anew by `reset`."""
+    """The sandbox's memory."""
 
     def __init__(self, options: SandboxOptions, clock: Clock) -> None:
         self.options = options
         self._clock = clock
         self.closing = asyncio.Event()
         self.reset()
+
+    def keep(self, kind: type[Kept], make: Callable[[], Kept]) -> Kept:
+        """What a stand-in keeps beside this state: the one of its kind, made when it is missing."""
+        kept = self._kept.get(kind)
+        if not isinstance(kept, kind):
+            kept = self._kept[kind] = make()
+        return kept
 
     def reset(self) -> None:
         """Forget everything, faults and clock included."""
@@ -50,16 +53,11 @@ class State:
         self.clock_offset_ms = 0
         self.journal = Journal(self.options.log_max)
         self.datamarts: dict[str, Datamart] = {}
+        self._kept: dict[type, object] = {}
         self.by_status: Counter[int] = Counter()
         self.injected: Counter[str] = Counter()
         self.refused = 0
         self.answers_lost = 0
-        self._rooms: dict[type[Any], Any] = {}
-
-    def room(self, kind: type[_Room]) -> _Room:
-        """What one stand-in keeps: made with this state when first asked for, gone with `reset`."""
-        found: _Room = self._rooms.get(kind) or self._rooms.setdefault(kind, kind(self))
-        return found
 
     def now_ms(self) -> int:
         """The sandbox's time, which can be moved."""
@@ -125,6 +123,9 @@ class State:
             "duplicates": sum(count.duplicates for count in counts),
             "duplicate_events": sum(count.duplicate_events for count in counts),
             "out_of_order": sum(count.out_of_order for count in counts),
+            "profile_updates": sum(count.profile_updates for count in counts),
+            "choice_updates": sum(count.choice_updates for count in counts),
+            "removed_events": dict(sum((count.removed_events for count in counts), Counter())),
             "order_breaks": [found for count in counts for found in count.breaks],
             "refused": self.refused,
             "requests": self.journal.arrived,

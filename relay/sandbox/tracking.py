@@ -65,9 +65,9 @@ class UserActivities:
         if problems:
             return invalid(state, "user activity", problems)
         entry.unique_key = activity.get("$unique_key")
-        taken = datamart.take(activity, state.now_ms())
+        taken = datamart.take(activity, body, state.now_ms())
         entry.user = taken.user.id
-        entry.identifiers = tuple(map(str, taken.identifiers))
+        entry.identifiers = taken.identifiers
         entry.events = taken.events
         state.journal.store(entry, taken.stored)
         return envelopes.ok(state.options.accepted_data)

@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from relay.sandbox.choices import Choices
 from relay.sandbox.order import OrderMarks
+from relay.sandbox.profiles import Profile, ProfileKey
+from relay.sandbox.sessions import Session
 
 
 class Identifier(NamedTuple):
@@ -27,20 +30,34 @@ class Identifier(NamedTuple):
 
 @dataclass(slots=True)
 class UserPoint:
-    """One person, as far as the sandbox knows."""
+    """One person, as far as the sandbox knows, and everything that is theirs."""
 
     id: str
     number: int
     created_ms: int
-    identifiers: dict[Identifier, dict[str, Any]] = field(default_factory=dict)
-    rows: list[int] = field(default_factory=list)
+    identifiers: dict[Identifier, int] = field(default_factory=dict)
+    """With the time at which each was first seen."""
+    posts: list[int] = field(default_factory=list)
+    """Activities by their numbers, without those of sessions."""
+    sessions: list[Session] = field(default_factory=list)
+    first_open: int | None = None
+    """The activity with the first `$app_open`."""
+    profiles: dict[ProfileKey, Profile] = field(default_factory=dict)
+    choices: Choices = field(default_factory=Choices)
     marks: OrderMarks = field(default_factory=OrderMarks)
     merged_into: "UserPoint | None" = None
 
     def absorb(self, other: "UserPoint") -> None:
         """Take over everything of a point that turns out to be the same person."""
         self.identifiers.update(other.identifiers)
-        self.rows.extend(other.rows)
+        self.posts = sorted(self.posts + other.posts)
+        self.sessions = sorted(self.sessions + other.sessions, key=lambda s: s.posts[0])
+        opens = [first for first in (self.first_open, other.first_open) if first is not None]
+        self.first_open = min(opens, default=None)
+        # Inferred: of two profiles with one key, the one that changed last stays.
+        both = sorted([*self.profiles.values(), *other.profiles.values()], key=lambda p: p.revision)
+        self.profiles = {profile.key: profile for profile in both}
+        self.choices.absorb(other.choices)
         self.marks.absorb(other.marks)
 
 
@@ -109,7 +126,7 @@ class UserPoints:
             for other in others:
                 self._merge(point, other)
         for identifier in wanted:
-            point.identifiers.setdefault(identifier, {})
+            point.identifiers.setdefault(identifier, now_ms)
             self._by_identifier[identifier] = point
         return point
 

@@ -4,7 +4,7 @@ Written from the vendor's documentation alone. It names fields and never repeats
 are personal data. Lenient where the vendor is: ids and times may be strings or numbers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +33,8 @@ IDENTIFIER_KEYS = {
     "USER_EMAIL": "$hash",
     "USER_AGENT": "$user_agent_id",
 }
+SET_PROFILE = "$set_user_profile_properties"
+SET_CHOICE = "$set_user_choice"
 UUID_CHARACTERS = 36
 LONG_DIGITS = 18
 
@@ -73,6 +75,14 @@ def is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def acceptance_problems(document: Mapping[str, Any], where: str) -> list[Problem]:
+    """What is wrong with the answer that a choice gives."""
+    value = document.get("$choice_acceptance_value")
+    if isinstance(value, bool):
+        return []
+    return [(where, "is required" if value is None else "must be true or false")]
+
+
 def _one_of(
     activity: dict[str, Any], field: str, allowed: frozenset[str], problems: list[Problem]
 ) -> None:
@@ -100,8 +110,29 @@ def _events(events: Any, problems: list[Problem]) -> None:
         if ts is not None and whole(ts) is None:
             problems.append((f"$events[{index}].$ts", "must be epoch milliseconds"))
         properties = event.get("$properties")
+        where = f"$events[{index}].$properties"
         if properties is not None and not isinstance(properties, dict):
-            problems.append((f"$events[{index}].$properties", "must be an object"))
+            problems.append((where, "must be an object"))
+        elif name == SET_PROFILE:
+            _profile_event(properties or {}, where, problems)
+        elif name == SET_CHOICE:
+            _choice_event(properties or {}, where, problems)
+
+
+def _profile_event(properties: dict[str, Any], where: str, problems: list[Problem]) -> None:
+    # Inferred: refused. The vendor says what the event must hold, not what happens without it.
+    if not is_id(properties.get("$user_account_id")):
+        problems.append((f"{where}.$user_account_id", "must be an id"))
+    compartment = properties.get("$compartment_id")
+    if compartment is not None and not is_id(compartment):
+        problems.append((f"{where}.$compartment_id", "must be an id"))
+
+
+def _choice_event(properties: dict[str, Any], where: str, problems: list[Problem]) -> None:
+    # Inferred: refused, as above.
+    if not is_id(properties.get("$processing_id")):
+        problems.append((f"{where}.$processing_id", "must be an id"))
+    problems += acceptance_problems(properties, f"{where}.$choice_acceptance_value")
 
 
 def _identifiers(activity: dict[str, Any], problems: list[Problem]) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from relay.errors import SettingsError
 from relay.settings.admin import AdminSettings
 from relay.settings.decoding import DecodingSettings
+from relay.settings.delivery import DeliverySettings
 from relay.settings.identity import IdentitySettings
 from relay.settings.log import LogSettings
 from relay.settings.mapping import MappingSettings
@@ -29,6 +30,7 @@ from relay.settings.sources import (
     read_environ,
     read_file,
 )
+from relay.settings.tracking import TrackingSettings
 
 DEFAULT_FILE = Path("relay.yaml")
 
@@ -38,6 +40,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    tracking: TrackingSettings = Field(description="Where activities go.")
+    delivery: DeliverySettings = Field(description="How they get there.")
     decoding: DecodingSettings = Field(description="Reading records.")
     identity: IdentitySettings = Field(description="Whose an activity is.")
     mapping: MappingSettings = Field(description="Events to activities.")

@@ -46,6 +46,7 @@ class TrackingSettings(Section):
     )
     datamart_id: str = Field(
         pattern=r"^[0-9]{1,20}$",
+        examples=["1234"],
         description="The datamart that the activities belong to.",
     )
     api_token: SecretStr | None = Field(
@@ -115,6 +116,7 @@ class TrackingSettings(Section):
     )
     proxy: Annotated[SecretStr | None, AfterValidator(_proxy)] = Field(
         None,
+        examples=["http://user:password@proxy.example.com:3128"],
         description="An HTTP proxy to go through. The usual proxy variables are not looked at.",
     )
     ca_file: Path | None = Field(

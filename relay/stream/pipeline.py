@@ -158,9 +158,10 @@ class Pipeline:
         before = self._engine.ledger.returned
         self._engine.leave(partitions)
         self._react()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._policy.revoke_budget_s):
-                await self._until(lambda: not self._engine.busy(partitions))
+        if self._tasks is not None:  # else nothing lands any more
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._policy.revoke_budget_s):
+                    await self._until(lambda: not self._engine.busy(partitions))
         await self._commit()
         self._engine.drop(partitions)
         self._paused -= set(partitions)

@@ -146,6 +146,46 @@ class KafkaUnavailable(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaSilent(Fact):
+    """No broker has answered a fetch for a while; reading goes on by itself when one does."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_kafka_silences_total", "Times the brokers were found silent."
+    )
+
+    seconds: Annotated[float, "For how long."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicsAwaited(Fact):
+    """Topics that are to be read do not exist yet; Relay waits for somebody to create them."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    topics: Annotated[tuple[str, ...], "Their names."]
+    retry_in_s: Annotated[float, "When Relay looks again."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionLost(Fact):
+    """The log does not hold the offset that was next: it was deleted before it was read, or cut."""
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_positions_lost_total", "Times Kafka had deleted what was to be read next."
+    )
+
+    partition: Annotated[str, "Whose, as topic-partition."]
+    offset: Annotated[int, "The offset that was next."]
+    resumed_at: Annotated[int, "The offset that is read instead (`kafka.auto_offset_reset`)."]
+    gone: Annotated[int, "Offsets passed over; Kafka's retention is shorter than our lag was."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataIgnored(Fact):
     """A commit's metadata could not be used: what is finished beyond the offset is sent again."""
 

@@ -62,7 +62,7 @@ async def test_a_file_becomes_members_of_the_segment(world, file, form):
 async def test_the_request_is_the_one_of_the_vendors_sample(world, file):
     imports = await world.imports()
     made = await imports.create("relay-1", NDJSON, priority="HIGH")
-    stored = world.state.room(SegmentStore).imports[made.id]
+    stored = world.state.keep(SegmentStore, lambda: SegmentStore(world.state)).imports[made.id]
     assert {key: stored[key] for key in ("document_type", "mime_type", "encoding", "name")} == {
         "document_type": "USER_SEGMENT",
         "mime_type": NDJSON,

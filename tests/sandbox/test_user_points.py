@@ -33,10 +33,10 @@ def test_a_known_identifier_finds_its_user():
 def test_users_merge_into_the_oldest_when_their_identifiers_meet():
     users = points()
     old, young = users.meet([account("a")], 1), users.meet([account("b")], 2)
-    old.rows, young.rows = [1], [2]
+    old.posts, young.posts = [1, 4], [2]
     assert users.meet([account("b"), account("a")], 3) is old
     assert list(users) == [old]
-    assert old.rows == [1, 2]
+    assert old.posts == [1, 2, 4]
     assert users.merged == 1
 
 

@@ -256,7 +256,14 @@ class KafkaCluster(Kafka):
         return False
 
     def _await_registered(self, count: int) -> None:
-        wait_for(lambda: self.brokers() >= count, _START_S, f"{count} brokers did not register")
+        # Asked one by one: each learns of the others in its own time.
+        for index in self._running:
+            member = Kafka(f"localhost:{self._ports[index, 'PLAINTEXT']}")
+            wait_for(
+                lambda member=member: member.brokers() >= count,  # type: ignore[misc]
+                _START_S,
+                f"broker {index} does not know of {count} brokers",
+            )
 
     def _end(self, index: int, how: signal.Signals) -> None:
         process = self._running.pop(index)

@@ -88,18 +88,26 @@ class SecuredListeners:
                 result.result(timeout=30)
 
     def deny(self, admin: AdminClient, user: str, topic: str, operation: AclOperation) -> None:
-        """Forbid one user one operation on one topic, everybody else keeps it."""
-        acl = [
-            AclBinding(
-                ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, f"User:{name}", "*", op, how
-            )
-            for name, op, how in (
-                (user, operation, AclPermissionType.DENY),
-                ("*", AclOperation.ALL, AclPermissionType.ALLOW),
-            )
-        ]
-        for result in admin.create_acls(acl).values():
-            result.result(timeout=30)
+        """Forbid one user one operation on one topic; everybody else keeps it."""
+        _forbid(admin, ResourceType.TOPIC, topic, user, operation)
+
+    def deny_group(self, admin: AdminClient, user: str, group: str) -> None:
+        """Forbid one user a consumer group."""
+        _forbid(admin, ResourceType.GROUP, group, user, AclOperation.READ)
+
+
+def _forbid(
+    admin: AdminClient, kind: ResourceType, name: str, user: str, operation: AclOperation
+) -> None:
+    literal = ResourcePatternType.LITERAL
+    deny, allow = AclPermissionType.DENY, AclPermissionType.ALLOW
+    acls = [
+        AclBinding(kind, name, literal, f"User:{user}", "*", operation, deny),
+        # With any rule for a thing, what is not allowed is forbidden to all.
+        AclBinding(kind, name, literal, "User:*", "*", AclOperation.ALL, allow),
+    ]
+    for result in admin.create_acls(acls).values():
+        result.result(timeout=30)
 
 
 def unsigned_token(subject: str, issued_s: int, life_s: int = 3600) -> str:

@@ -1,0 +1,226 @@
+"""aiokafka's exceptions → ours, in one context manager.
+
+Every exception of `aiokafka.errors` stands in exactly one of the groups below; a test reflects
+over that module and fails when a new version brings one that does not.
+"""
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiokafka import errors as theirs
+
+from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable, TopicMissing
+
+PASSING: tuple[type[Exception], ...] = (
+    theirs.NoBrokersAvailable,
+    theirs.NodeNotReadyError,
+    theirs.KafkaProtocolError,
+    theirs.CorrelationIdError,
+    theirs.Cancelled,
+    theirs.TooManyInFlightRequests,
+    theirs.StaleMetadata,
+    theirs.MetadataEmptyBrokerList,
+    theirs.KafkaUnavailableError,
+    theirs.KafkaTimeoutError,
+    theirs.KafkaConnectionError,
+    theirs.QuotaViolationError,
+    theirs.UnknownError,
+    theirs.LeaderNotAvailableError,
+    theirs.NotLeaderForPartitionError,
+    theirs.RequestTimedOutError,
+    theirs.BrokerNotAvailableError,
+    theirs.ReplicaNotAvailableError,
+    theirs.StaleControllerEpochError,
+    theirs.StaleLeaderEpochCodeError,
+    theirs.GroupLoadInProgressError,
+    theirs.GroupCoordinatorNotAvailableError,
+    theirs.NotCoordinatorForGroupError,
+    theirs.NotEnoughReplicasError,
+    theirs.NotEnoughReplicasAfterAppendError,
+    theirs.NotControllerError,
+    theirs.KafkaStorageError,
+    theirs.ReassignmentInProgress,
+    theirs.FetchSessionIdNotFound,
+    theirs.InvalidFetchSessionEpoch,
+    theirs.ListenerNotFound,
+    # The idempotent producer lost its place; a new one is made and the write repeated.
+    theirs.ProducerClosed,
+    theirs.ProducerFenced,
+    theirs.OutOfOrderSequenceNumber,
+    theirs.DuplicateSequenceNumber,
+    theirs.InvalidProducerEpoch,
+    theirs.InvalidProducerIdMapping,
+    theirs.UnknownProducerId,
+)
+"""The cluster cannot do it now and may do it later: `KafkaUnreachable`."""
+
+REFUSING: tuple[type[Exception], ...] = (
+    theirs.UnrecognizedBrokerVersion,
+    theirs.IncompatibleBrokerVersion,
+    theirs.AuthenticationMethodNotSupported,
+    theirs.AuthenticationFailedError,
+    theirs.UnsupportedCodecError,
+    theirs.KafkaConfigurationError,
+    theirs.RecordTooLargeError,
+    theirs.NoOffsetForPartitionError,
+    theirs.OffsetOutOfRangeError,
+    theirs.CorruptRecordException,
+    theirs.InvalidFetchRequestError,
+    theirs.MessageSizeTooLargeError,
+    theirs.RecordListTooLargeError,
+    theirs.OffsetMetadataTooLargeError,
+    theirs.InvalidRequiredAcksError,
+    theirs.InconsistentGroupProtocolError,
+    theirs.InvalidGroupIdError,
+    theirs.InvalidSessionTimeoutError,
+    theirs.InvalidCommitOffsetSizeError,
+    theirs.TopicAuthorizationFailedError,
+    theirs.GroupAuthorizationFailedError,
+    theirs.ClusterAuthorizationFailedError,
+    theirs.InvalidTimestampError,
+    theirs.UnsupportedSaslMechanismError,
+    theirs.IllegalSaslStateError,
+    theirs.UnsupportedVersionError,
+    theirs.TopicAlreadyExistsError,
+    theirs.InvalidPartitionsError,
+    theirs.InvalidReplicationFactorError,
+    theirs.InvalidReplicationAssignmentError,
+    theirs.InvalidConfigurationError,
+    theirs.InvalidRequestError,
+    theirs.UnsupportedForMessageFormatError,
+    theirs.PolicyViolationError,
+    theirs.SecurityDisabled,
+    theirs.OperationNotAttempted,
+    theirs.LogDirNotFound,
+    theirs.SaslAuthenticationFailed,
+    theirs.DelegationTokenAuthDisabled,
+    theirs.DelegationTokenNotFound,
+    theirs.DelegationTokenOwnerMismatch,
+    theirs.DelegationTokenRequestNotAllowed,
+    theirs.DelegationTokenAuthorizationFailed,
+    theirs.DelegationTokenExpired,
+    theirs.InvalidPrincipalType,
+    theirs.NonEmptyGroup,
+    theirs.GroupIdNotFound,
+    theirs.TransactionalIdAuthorizationFailed,
+    theirs.InvalidTxnState,
+    theirs.InvalidTransactionTimeout,
+    theirs.ConcurrentTransactions,
+    theirs.TransactionCoordinatorFenced,
+)
+"""The cluster says no, and goes on saying it until somebody changes something: `KafkaRefused`."""
+
+MISSING: tuple[type[Exception], ...] = (
+    theirs.UnknownTopicOrPartitionError,
+    theirs.InvalidTopicError,
+)
+"""There is no such topic: `TopicMissing`."""
+
+MOVED_ON: tuple[type[Exception], ...] = (
+    theirs.CommitFailedError,
+    theirs.IllegalGenerationError,
+    theirs.UnknownMemberIdError,
+    theirs.RebalanceInProgressError,
+    theirs.MemberIdRequired,
+)
+"""The group has rebalanced since: whoever commits treats these apart, for all others they pass."""
+
+OURS: tuple[type[Exception], ...] = (
+    theirs.IllegalStateError,
+    theirs.IllegalArgumentError,
+    theirs.IllegalOperation,
+    theirs.ConsumerStoppedError,
+)
+"""We used the client wrongly: a defect, never translated."""
+
+_HINTS: dict[type[BaseException], str] = {
+    theirs.SaslAuthenticationFailed: "check kafka.security",
+    theirs.AuthenticationFailedError: "check kafka.security",
+    theirs.UnsupportedSaslMechanismError: "check kafka.security.mechanism",
+    theirs.TopicAuthorizationFailedError: "grant the access that is missing (ACLs)",
+    theirs.GroupAuthorizationFailedError: "grant READ on the consumer group (ACLs)",
+    theirs.ClusterAuthorizationFailedError: "grant IDEMPOTENT_WRITE on the cluster (ACLs)",
+    theirs.MessageSizeTooLargeError: "raise the topic's max.message.bytes",
+    theirs.RecordListTooLargeError: "raise the topic's max.message.bytes",
+    theirs.RecordTooLargeError: "raise kafka.partition_fetch_bytes_max",
+    theirs.InvalidSessionTimeoutError: "the broker does not allow kafka.session_timeout_s",
+    theirs.InvalidReplicationFactorError: "too few brokers for dead_letter.replication_factor",
+    theirs.UnsupportedCodecError: "reinstall relay with its dependencies",
+    theirs.InvalidTopicError: "topic names hold letters, digits, dots, dashes, underscores",
+    theirs.UnknownTopicOrPartitionError: "create it, or mend its name",
+}
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Whatever goes wrong with Kafka inside leaves as a `KafkaError` whose text begins `what`."""
+    try:
+        yield
+    except Exception as error:
+        ours = translation(error, what)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def translation(error: BaseException, what: str) -> KafkaError | None:
+    """Our exception for one of aiokafka's or of the network's; None for anything else."""
+    refusal = _tls_refusal(error)
+    if refusal is not None:
+        return KafkaRefused(f"{what}: {refusal}", hint="check kafka.security")
+    problem = f"{what}: {reason(error)}"
+    hint = _HINTS.get(type(error))
+    if isinstance(error, ConnectionResetError | theirs.KafkaConnectionError):
+        hint = "does kafka.security.protocol fit the listener?"
+    if isinstance(error, MISSING):
+        return TopicMissing(problem, hint=hint)
+    if isinstance(error, REFUSING):
+        return KafkaRefused(problem, hint=hint)
+    if isinstance(error, (*PASSING, *MOVED_ON, OSError)):
+        return KafkaUnreachable(problem, hint=hint)
+    if isinstance(error, theirs.KafkaError) and not isinstance(error, OURS):
+        return KafkaUnreachable(problem)
+    return None
+
+
+def code(error: BaseException) -> str:
+    """The name of an error, from a closed set: good for a metric label."""
+    return type(error.__cause__ or error).__name__.removesuffix("Error")
+
+
+def reason(error: BaseException) -> str:
+    """What happened, in a few words, without the address book of the client."""
+    if isinstance(error, socket.gaierror):
+        return "the host name cannot be resolved"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError):
+        return (error.strerror or _spaced(type(error).__name__)).lower().partition(" ('")[0]
+    said = str(error.args[0]) if error.args and isinstance(error.args[0], str) else ""
+    name = getattr(error, "message", "") or _spaced(type(error).__name__)
+    name = name.replace("_", " ").lower()
+    return f"{name}: {said.splitlines()[0]}" if said else name
+
+
+def _tls_refusal(error: BaseException) -> str | None:
+    """What TLS says, also when aiokafka only says that the connection closed."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return f"the broker's certificate is not trusted: {seen.verify_message}"
+        if isinstance(seen, ssl.SSLError):
+            said = (seen.reason or "handshake failed").replace("_", " ").lower()
+            if seen.reason == "WRONG_VERSION_NUMBER":
+                return f"the listener does not speak TLS ({said})"
+            if "CERTIFICATE" in (seen.reason or ""):
+                return f"the broker wants another certificate from us, or one at all ({said})"
+            return f"TLS: {said}"
+        seen = seen.__cause__
+    return None
+
+
+def _spaced(name: str) -> str:
+    words = (f" {c.lower()}" if c.isupper() else c for c in name.removesuffix("Error"))
+    return "".join(words).strip()

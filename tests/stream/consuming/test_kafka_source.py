@@ -1,0 +1,516 @@
+"""The consumer edge against a real Apache Kafka."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from relay.errors import KafkaRefused, TopicMissing
+from relay.settings.kafka import KafkaSettings
+from relay.stream.consuming.kafka import KafkaSource
+from relay.stream.consuming.source import CommitRefused
+from relay.stream.model import Commit, Partition
+from relay.telemetry.facts import PositionLost, TopicsAwaited
+from tests.support.kafka_security import USERS
+
+pytestmark = pytest.mark.broker
+
+
+@dataclass
+class Listener:
+    """Writes down what it is told."""
+
+    told: list = field(default_factory=list)
+    on: dict = field(default_factory=dict)
+
+    async def on_assigned(self, partitions, epoch):
+        self.told.append(("assigned", frozenset(partitions), epoch))
+        if "assigned" in self.on:
+            await self.on["assigned"](partitions)
+
+    async def on_revoked(self, partitions):
+        self.told.append(("revoked", frozenset(partitions)))
+        if "revoked" in self.on:
+            await self.on["revoked"](partitions)
+
+    def count(self, what):
+        return sum(1 for told in self.told if told[0] == what)
+
+
+class Told(list):
+    """Facts, and an event for the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.something = asyncio.Event()
+
+    def append(self, fact):
+        super().append(fact)
+        self.something.set()
+
+
+@contextlib.asynccontextmanager
+async def member(kafka, listener=None, facts=None, **given):
+    given.setdefault("group_id", "group-of-a-test")
+    given.setdefault("bootstrap_servers", kafka.bootstrap_servers)
+    given.setdefault("session_timeout_s", 6)
+    given.setdefault("metadata_age_max_s", 1)
+    policy = KafkaSettings(**given).consumer("{topic}.dlq")
+    source = KafkaSource(policy, (facts if facts is not None else []).append)
+    await source.start(listener or Listener())
+    try:
+        yield source
+    finally:
+        await source.stop()
+
+
+async def read(source, count, seconds=20.0):
+    """Poll until `count` records have come."""
+    records = []
+    async with asyncio.timeout(seconds):
+        while len(records) < count:
+            records += await source.poll(500, 0.1)
+    return records
+
+
+async def polled_until(source, condition, seconds=20.0):
+    records = []
+    async with asyncio.timeout(seconds):
+        while not condition():
+            records += await source.poll(500, 0.05)
+    return records
+
+
+async def produce(kafka, topic, values, partition=0, **options):
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers, enable_idempotence=True, **options
+    ) as producer:
+        for value in values:
+            await producer.send(topic, value, partition=partition)
+        await producer.flush()
+
+
+def numbers(count, start=0):
+    return [b"%d" % i for i in range(start, start + count)]
+
+
+async def test_records_come_raw_in_order_and_with_the_epoch(kafka, topic):
+    listener = Listener()
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
+        await producer.send_and_wait(
+            topic, b"\xff\x00", key=b"k", headers=[("h", b"1"), ("h", b"2")], timestamp_ms=1234
+        )
+        await producer.send_and_wait(topic, None, key=b"only-key")
+
+    async with member(kafka, listener, topics=[topic], group_id=topic) as source:
+        first, second = await read(source, 2)
+
+    assert (first.key, first.value) == (b"k", b"\xff\x00")
+    assert first.headers == (("h", b"1"), ("h", b"2"))
+    assert (first.timestamp_ms, first.offset, first.epoch) == (1234, 0, 1)
+    assert (second.key, second.value, second.offset) == (b"only-key", None, 1)
+    assert listener.told == [
+        ("assigned", frozenset({Partition(topic, 0)}), 1),
+        ("revoked", frozenset({Partition(topic, 0)})),
+    ]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_every_compression_codec_is_read(kafka, topic, codec):
+    await produce(kafka, topic, [b"x" * 1000] * 50, compression_type=codec)
+
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        assert {r.value for r in await read(source, 50)} == {b"x" * 1000}
+
+
+async def test_a_record_larger_than_the_fetch_limit_still_comes(kafka):
+    topic = kafka.create_topic(config={"max.message.bytes": "8000000"})
+    await produce(kafka, topic, [b"x" * 5_000_000, b"after"], max_request_size=8_000_000)
+
+    async with member(
+        kafka, topics=[topic], group_id=topic, partition_fetch_bytes_max=10_000
+    ) as source:
+        assert [len(r.value) for r in await read(source, 2)] == [5_000_000, 5]
+
+
+async def test_a_commit_with_4_kb_of_metadata_is_read_back(kafka, topic):
+    here = Partition(topic, 0)
+    commit = Commit(3, "r1" + "ü~" * 1300)
+    assert 3900 < len(commit.metadata.encode()) < 4096
+    await produce(kafka, topic, numbers(5))
+
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        await read(source, 5)
+        assert await source.committed([here]) == {here: None}
+        await source.commit({here: commit})
+        assert await source.committed([here]) == {here: commit}
+
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        assert [r.offset for r in await read(source, 2)] == [3, 4]
+        assert await source.committed([here]) == {here: commit}
+
+
+async def test_metadata_above_the_brokers_limit_is_refused_and_the_offset_stays(kafka, topic):
+    here = Partition(topic, 0)
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        await polled_until(source, source.lag)
+        await source.commit({here: Commit(0, "small")})
+
+        with pytest.raises(KafkaRefused, match="metadata"):
+            await source.commit({here: Commit(1, "x" * 5000)})
+
+        assert await source.committed([here]) == {here: Commit(0, "small")}
+
+
+async def test_lag_is_what_was_not_handed_out(kafka, topic):
+    here = Partition(topic, 0)
+    await produce(kafka, topic, numbers(10))
+
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        first = await polled_until(source, lambda: source.lag().get(here) == 10 or True)
+        records = []
+        async with asyncio.timeout(20):
+            while not records:
+                records = await source.poll(4, 0.1)
+        assert first == []
+        assert source.lag() == {here: 6}
+        await read(source, 6)
+        assert source.lag() == {here: 0}
+
+
+async def test_what_an_open_transaction_holds_back_is_no_lag_and_an_aborted_one_never_comes(
+    kafka, topic
+):
+    here = Partition(topic, 0)
+    async with (
+        AIOKafkaProducer(
+            bootstrap_servers=kafka.bootstrap_servers, transactional_id=topic
+        ) as producer,
+        member(kafka, topics=[topic], group_id=topic) as source,
+    ):
+        await produce(kafka, topic, [b"before"])
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, b"open", partition=0)
+
+        assert [r.value for r in await read(source, 1)] == [b"before"]
+        await polled_until(source, lambda: source.lag() == {here: 0})
+
+        await producer.abort_transaction()
+        await produce(kafka, topic, [b"after"])
+        after = await read(source, 1)
+        assert [r.value for r in after] == [b"after"]
+
+
+async def test_nothing_comes_from_a_paused_partition_and_nothing_is_lost_by_pausing(kafka):
+    topic = kafka.create_topic(partitions=2)
+    one, two = Partition(topic, 0), Partition(topic, 1)
+    await produce(kafka, topic, numbers(100), partition=0)
+    await produce(kafka, topic, numbers(100), partition=1)
+
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        records = []
+        async with asyncio.timeout(20):
+            while not records:
+                records = await source.poll(10, 0.1)
+        held = records[0].tp
+        other = two if held == one else one
+        source.pause([held])
+        during = []
+        async with asyncio.timeout(20):
+            while len(during) < 100:
+                during += await source.poll(7, 0.05)
+        assert {r.tp for r in during} == {other}
+        assert await source.poll(500, 0.05) == []
+
+        source.resume([held])
+        rest = await read(source, 100 - len(records))
+    assert [r.offset for r in records + rest] == list(range(100))
+    assert [r.offset for r in during] == list(range(100))
+
+
+async def test_pausing_keeps_what_was_fetched_ahead(kafka, topic):
+    """Fact 7 of aiokafka: asked for a paused partition, getmany throws its buffer away."""
+    here = Partition(topic, 0)
+    await produce(kafka, topic, numbers(100))
+
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        await read_at_least_one(source)
+        ahead = source._consumer._fetcher._records
+        source.pause([here])
+        kept = next(iter(ahead.values()))
+        for _ in range(3):
+            assert await source.poll(500, 0.02) == []
+        assert next(iter(ahead.values())) is kept
+        source.resume([here])
+        assert await source.poll(500, 0.1)
+
+
+async def read_at_least_one(source):
+    async with asyncio.timeout(20):
+        while not await source.poll(1, 0.1):
+            pass
+
+
+async def test_a_resume_ends_a_poll_that_waits_with_everything_paused(kafka, topic):
+    here = Partition(topic, 0)
+    listener = Listener()
+    await produce(kafka, topic, numbers(3))
+
+    async with member(kafka, listener, topics=[topic], group_id=topic) as source:
+        await polled_until(source, lambda: listener.count("assigned"))
+        source.pause([here])
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            waiting = group.create_task(source.poll(10, 60.0))
+            await asyncio.sleep(0)
+            source.resume([here])
+            assert await waiting is not None
+
+
+async def test_a_second_member_takes_over_half_and_commits_of_the_drain_count(kafka):
+    topic = kafka.create_topic(partitions=4)
+    everything = {Partition(topic, n) for n in range(4)}
+    for n in range(4):
+        await produce(kafka, topic, numbers(10), partition=n)
+    first, second = Listener(), Listener()
+
+    async with member(kafka, first, topics=[topic], group_id=topic) as one:
+        await read(one, 40)
+
+        async def drain(partitions):
+            await one.commit({p: Commit(7, "drained") for p in partitions})
+
+        first.on["revoked"] = drain
+        async with member(kafka, second, topics=[topic], group_id=topic) as two:
+
+            async def keep_polling():
+                return await polled_until(one, lambda: first.count("assigned") == 2)
+
+            async with asyncio.TaskGroup() as group:
+                polling = group.create_task(keep_polling())
+                again = await polled_until(two, lambda: second.count("assigned"))
+            ours = polling.result()
+            assert first.told[1] == ("revoked", frozenset(everything))
+            mine, theirs = first.told[2][1], second.told[0][1]
+            assert mine | theirs == everything
+            assert (len(mine), len(theirs)) == (2, 2)
+            again += await read(two, 6 - len(again))
+            ours += await read(one, 6 - len(ours))
+            assert [r.offset for r in again if r.partition == min(theirs).number] == [7, 8, 9]
+            assert {r.epoch for r in ours} == {2}
+            assert {r.epoch for r in again} == {1}
+
+            with pytest.raises(CommitRefused):
+                await one.commit({p: Commit(8, "") for p in theirs})
+            first.on.clear()
+
+
+async def test_a_member_that_was_thrown_out_cannot_commit(kafka, topic):
+    here = Partition(topic, 0)
+    async with member(kafka, topics=[topic], group_id=topic, session_timeout_s=1) as source:
+        await polled_until(source, source.lag)
+        # What the broker answers to a member of an older generation.
+        source._consumer._coordinator.generation -= 1
+
+        with pytest.raises(CommitRefused):
+            await source.commit({here: Commit(1, "")})
+
+
+async def test_polling_ends_in_time_while_the_group_rebalances(kafka, topic):
+    listener = Listener()
+    released = asyncio.Event()
+
+    async def slow(_):
+        await released.wait()
+
+    async with member(kafka, listener, topics=[topic], group_id=topic) as one:
+        await polled_until(one, lambda: listener.count("assigned"))
+        listener.on["revoked"] = slow
+        async with member(kafka, topics=[topic], group_id=topic):
+            await polled_until(one, lambda: listener.count("revoked"))
+            await produce(kafka, topic, [b"x"])
+            loop = asyncio.get_running_loop()
+            before = loop.time()
+            assert await one.poll(10, 0.2) == []
+            assert loop.time() - before < 5.0
+            released.set()
+            listener.on.clear()
+            await polled_until(one, lambda: listener.count("assigned") == 2)
+
+
+async def test_no_record_comes_before_the_listener_knows_of_its_partition(kafka, topic):
+    listener = Listener()
+    released = asyncio.Event()
+
+    async def slow(_):
+        await released.wait()
+
+    listener.on["assigned"] = slow
+    await produce(kafka, topic, numbers(3))
+    async with member(kafka, listener, topics=[topic], group_id=topic) as source:
+        await polled_until(source, lambda: listener.count("assigned"))
+        for _ in range(5):
+            assert await source.poll(10, 0.05) == []
+        released.set()
+        assert len(await read(source, 3)) == 3
+
+
+@pytest.mark.parametrize("call", ["assigned", "revoked"])
+async def test_a_listener_that_fails_ends_the_next_poll(kafka, topic, call):
+    """What a listener raises, aiokafka logs and forgets."""
+    listener = Listener()
+
+    async def fail(_):
+        raise ZeroDivisionError
+
+    async with member(kafka, listener, topics=[topic], group_id=topic) as source:
+        listener.on[call] = fail
+        if call == "revoked":
+            await polled_until(source, lambda: listener.count("assigned"))
+            source._consumer._coordinator.request_rejoin()
+        with pytest.raises(ZeroDivisionError):
+            await polled_until(source, lambda: False)
+        listener.on.clear()
+
+
+async def test_members_with_a_name_keep_their_partitions_over_a_restart(kafka):
+    topic = kafka.create_topic(partitions=2)
+    stays, first, again = Listener(), Listener(), Listener()
+    given = {"topics": [topic], "group_id": topic, "session_timeout_s": 20}
+
+    async with member(kafka, stays, group_instance_id="a", **given) as one:
+        await polled_until(one, lambda: stays.count("assigned"))
+        async with member(kafka, first, group_instance_id="b", **given):
+            await polled_until(one, lambda: stays.count("assigned") == 2)
+        async with member(kafka, again, group_instance_id="b", **given) as two:
+            await polled_until(two, lambda: again.count("assigned"))
+            await one.poll(1, 0.1)
+
+        assert again.told[0][1] == first.told[0][1]
+        assert stays.count("revoked") == 1
+
+
+async def test_a_pattern_reads_new_topics_and_never_dead_letters(kafka, topic):
+    listener = Listener()
+    kafka.create_topic(f"{topic}-a")
+    kafka.create_topic(f"{topic}-a.dlq")
+    await produce(kafka, f"{topic}-a", [b"a"])
+    await produce(kafka, f"{topic}-a.dlq", [b"dead"])
+
+    async with member(kafka, listener, topic_pattern=f"{topic}-.*", group_id=topic) as source:
+        assert [r.value for r in await read(source, 1)] == [b"a"]
+
+        kafka.create_topic(f"{topic}-b")
+        await produce(kafka, f"{topic}-b", [b"b"])
+        more = await polled_until(source, lambda: listener.count("assigned") > 1)
+        while b"b" not in {r.value for r in more}:
+            more += await read(source, 1)
+
+    topics = {p.topic for told in listener.told for p in told[1]}
+    assert topics == {f"{topic}-a", f"{topic}-b"}
+
+
+async def test_a_missing_topic_ends_the_start(kafka, topic):
+    with pytest.raises(TopicMissing, match="no-such-topic not found"):
+        async with member(kafka, topics=[topic, "no-such-topic"]):
+            pass
+
+
+async def test_a_missing_topic_is_waited_for_when_asked(kafka, topic, monkeypatch):
+    monkeypatch.setattr("relay.stream.consuming.topics._LOOK_AGAIN_S", 0.05)
+    facts = Told()
+    name = f"{topic}-later"
+
+    async def create_it():
+        await facts.something.wait()
+        await asyncio.to_thread(kafka.create_topic, name)
+        await produce(kafka, name, [b"x"])
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(create_it())
+        async with member(
+            kafka, facts=facts, topics=[name], missing_topics="wait", group_id=topic
+        ) as source:
+            assert await read(source, 1)
+    assert facts[0] == TopicsAwaited(topics=(name,), retry_in_s=0.05)
+
+
+async def test_a_refused_group_ends_the_poll(secured_kafka):
+    topic = secured_kafka.create_topic()
+    secured_kafka.security.deny_group(secured_kafka.admin, "guest", "forbidden-group")
+    async with member(
+        secured_kafka,
+        bootstrap_servers=secured_kafka.address("SASL_PLAIN"),
+        topics=[topic],
+        group_id="forbidden-group",
+        security={
+            "protocol": "SASL_PLAINTEXT",
+            "mechanism": "SCRAM-SHA-256",
+            "username": "guest",
+            "password": USERS["guest"],
+        },
+    ) as source:
+        with pytest.raises(KafkaRefused, match="group"):
+            await polled_until(source, lambda: False)
+
+
+async def test_reading_over_sasl_scram_and_tls(secured_kafka):
+    topic = secured_kafka.create_topic()
+    await produce(secured_kafka, topic, numbers(5))
+
+    async with member(
+        secured_kafka,
+        bootstrap_servers=secured_kafka.address("SASL_TLS"),
+        topics=[topic],
+        group_id=topic,
+        security={
+            "protocol": "SASL_SSL",
+            "mechanism": "SCRAM-SHA-512",
+            "username": "relay",
+            "password": USERS["relay"],
+            "ca_file": secured_kafka.security.authority.cert,
+        },
+    ) as source:
+        assert len(await read(source, 5)) == 5
+        await source.commit({Partition(topic, 0): Commit(5, "")})
+
+
+@pytest.mark.parametrize(("reset", "resumed"), [("earliest", 6), ("latest", 10)])
+async def test_an_offset_that_was_deleted_is_reported_with_the_number_gone(
+    kafka, topic, reset, resumed
+):
+    from confluent_kafka import TopicPartition  # noqa: PLC0415
+
+    here = Partition(topic, 0)
+    facts = []
+    await produce(kafka, topic, numbers(10))
+    given = {"topics": [topic], "group_id": topic, "auto_offset_reset": reset}
+    async with member(kafka, **given) as source:
+        await polled_until(source, source.lag)
+        await source.commit({here: Commit(2, "")})
+    for result in kafka.admin.delete_records([TopicPartition(topic, 0, 6)]).values():
+        result.result(timeout=20)
+
+    async with member(kafka, facts=facts, **given) as source:
+        await polled_until(source, lambda: facts)
+        await produce(kafka, topic, [b"new"])
+        records = await read(source, 11 - resumed)
+
+    assert facts == [
+        PositionLost(partition=str(here), offset=2, resumed_at=resumed, gone=resumed - 2)
+    ]
+    assert [r.offset for r in records] == list(range(resumed, 11))
+
+
+async def test_without_a_commit_reading_begins_where_the_settings_say(kafka, topic):
+    await produce(kafka, topic, numbers(3))
+    facts = []
+
+    async with member(
+        kafka, facts=facts, topics=[topic], group_id=topic, auto_offset_reset="latest"
+    ) as source:
+        await polled_until(source, source.lag)
+        await produce(kafka, topic, [b"new"])
+        assert [r.offset for r in await read(source, 1)] == [3]
+    assert facts == []
