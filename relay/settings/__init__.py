@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from relay.errors import SettingsError
 from relay.settings.admin import AdminSettings
+from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.decoding import DecodingSettings
 from relay.settings.delivery import DeliverySettings
 from relay.settings.identity import IdentitySettings
+from relay.settings.kafka import KafkaSettings
 from relay.settings.log import LogSettings
 from relay.settings.mapping import MappingSettings
 from relay.settings.options import models_in
@@ -40,6 +42,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    kafka: KafkaSettings = Field(description="Where records come from.")
+    dead_letter: DeadLetterSettings = Field(description="Where undeliverable records go.")
     tracking: TrackingSettings = Field(description="Where activities go.")
     delivery: DeliverySettings = Field(description="How they get there.")
     decoding: DecodingSettings = Field(description="Reading records.")

@@ -36,6 +36,10 @@ class Position(NamedTuple):
         return f"{self.topic}-{self.partition}-{self.offset}"
 
 
+Header = tuple[str, bytes | None]
+"""A Kafka header. Names may repeat, their order counts, and a value may be null."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A Kafka record as it came: raw bytes, and the assignment epoch that fences late results.
@@ -49,7 +53,7 @@ class Record:
     timestamp_ms: int
     key: bytes | None = field(repr=False)
     value: bytes | None = field(repr=False)
-    headers: tuple[tuple[str, bytes], ...] = field(repr=False, default=())
+    headers: tuple[Header, ...] = field(repr=False, default=())
     epoch: int = 0
 
     @property
@@ -67,7 +71,7 @@ class Record:
         """What the record weighs in memory, about: key, value, headers."""
         size = len(self.key or b"") + len(self.value or b"")
         for name, value in self.headers:
-            size += len(name) + len(value)
+            size += len(name) + len(value or b"")
         return size
 
 

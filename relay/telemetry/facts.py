@@ -298,6 +298,16 @@ class RecordDeadLettered(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterTopicCreated(Fact):
+    """A dead-letter topic did not exist and was created (`dead_letter.create`)."""
+
+    stage: ClassVar[Stage] = Stage.SETTLING
+
+    topic: Annotated[str, "Its name."]
+    partitions: Annotated[int, "Its partitions."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterTopicUnavailable(Fact):
     """A dead letter cannot be written; its partition waits, because its offset must not pass."""
 

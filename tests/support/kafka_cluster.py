@@ -75,6 +75,7 @@ class KafkaCluster(Kafka):
         self._ports: dict[tuple[int, str], int] = {}
         self._running: dict[int, subprocess.Popen[bytes]] = {}
         self._reaper: subprocess.Popen[str] | None = None
+        self._asked: dict[int, Kafka] = {}
         self.replication_max = min(brokers, 3)
 
     @property
@@ -122,6 +123,7 @@ class KafkaCluster(Kafka):
         for index in list(self._running):
             self.kill_broker(index)
         self._admin = None
+        self._asked.clear()
         if self._reaper is not None:
             assert self._reaper.stdin is not None
             self._reaper.stdin.close()
@@ -255,15 +257,28 @@ class KafkaCluster(Kafka):
             return True
         return False
 
+    def leader(self, topic: str, partition: int = 0) -> int:
+        """The broker that leads a partition."""
+        found = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
+        return int(found[partition].leader)
+
     def _await_registered(self, count: int) -> None:
-        # Asked one by one: each learns of the others in its own time.
-        for index in self._running:
-            member = Kafka(f"localhost:{self._ports[index, 'PLAINTEXT']}")
+        for index, member in self._members().items():
             wait_for(
                 lambda member=member: member.brokers() >= count,  # type: ignore[misc]
                 _START_S,
                 f"broker {index} does not know of {count} brokers",
             )
+
+    def _has_leaders(self, name: str, partitions: int) -> bool:
+        return all(member._has_leaders(name, partitions) for member in self._members().values())
+
+    def _members(self) -> dict[int, Kafka]:
+        """Each broker by itself: they learn of one another and of topics in their own time."""
+        for index in self._running:
+            address = f"localhost:{self._ports[index, 'PLAINTEXT']}"
+            self._asked.setdefault(index, Kafka(address))
+        return {index: self._asked[index] for index in self._running}
 
     def _end(self, index: int, how: signal.Signals) -> None:
         process = self._running.pop(index)

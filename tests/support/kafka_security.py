@@ -14,6 +14,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -90,6 +91,20 @@ class SecuredListeners:
     def deny(self, admin: AdminClient, user: str, topic: str, operation: AclOperation) -> None:
         """Forbid one user one operation on one topic; everybody else keeps it."""
         _forbid(admin, ResourceType.TOPIC, topic, user, operation)
+
+    def forgive(self, admin: AdminClient, topic: str) -> None:
+        """Take back what `deny` did to a topic."""
+        everything = AclBindingFilter(
+            ResourceType.TOPIC,
+            topic,
+            ResourcePatternType.LITERAL,
+            None,
+            None,
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+        for result in admin.delete_acls([everything]).values():
+            result.result(timeout=30)
 
     def deny_group(self, admin: AdminClient, user: str, group: str) -> None:
         """Forbid one user a consumer group."""

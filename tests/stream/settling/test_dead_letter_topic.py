@@ -1,0 +1,260 @@
+"""The producer edge against a real Apache Kafka: what is written, and what if it cannot be."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from confluent_kafka.admin import AclOperation
+
+from relay.errors import KafkaRefused, KafkaUnreachable, TopicMissing
+from relay.settings.dead_letter import DeadLetterSettings
+from relay.settings.kafka import KafkaSettings
+from relay.stream.model import DeadLetter, DeadLetterClass, Position, Record
+from relay.stream.settling.dead_letter import opened
+from relay.stream.settling.dead_letter_topic import DeadLetterTopic
+from relay.telemetry.facts import DeadLetterTopicCreated
+from tests.support.kafka_security import USERS
+
+pytestmark = pytest.mark.broker
+
+
+def letter(topic, offset=0, *, key=b"k", value=b"v", headers=(), epoch=1, **given):
+    record = Record(topic, 0, offset, 7, key, value, tuple(headers), epoch)
+    return DeadLetter(record, DeadLetterClass.REFUSED, "http_400", "no", **given)
+
+
+def policy(kafka, topic, security=None, address=None, **given):
+    settings = KafkaSettings(
+        bootstrap_servers=address or kafka.bootstrap_servers,
+        topics=[topic],
+        security=security or {},
+        start_timeout_s=10,
+    )
+    return DeadLetterSettings(**given).policy(settings)
+
+
+@contextlib.asynccontextmanager
+async def edge(given, facts=None):
+    topic = DeadLetterTopic(given, (facts if facts is not None else []).append)
+    await topic.start()
+    try:
+        yield topic
+    finally:
+        await topic.stop()
+
+
+async def written(kafka, topic):
+    """Everything that stands in a topic of one partition."""
+    here = TopicPartition(topic, 0)
+    async with AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap_servers) as consumer:
+        consumer.assign([here])
+        await consumer.seek_to_beginning(here)
+        end = (await consumer.end_offsets([here]))[here]
+        records = []
+        async with asyncio.timeout(20):
+            while await consumer.position(here) < end:
+                for batch in (await consumer.getmany(timeout_ms=100)).values():
+                    records += batch
+        return records
+
+
+async def test_key_value_and_headers_arrive_untouched_with_the_envelope_behind(kafka, topic):
+    headers = (("h", b"1"), ("h", None), ("", b"\xff"))
+    given = letter(topic, 42, key=b"\x00\xff", value=b"\xff{", headers=headers, attempts=3)
+
+    async with edge(policy(kafka, topic)) as dead_letters:
+        await dead_letters.write([given])
+
+    (record,) = await written(kafka, f"{topic}.dlq")
+    original, (death,) = opened(record.headers)
+    assert (record.key, record.value, original) == (b"\x00\xff", b"\xff{", headers)
+    assert (death.position, death.attempts) == (Position(topic, 0, 42), 3)
+    assert record.timestamp > 1_600_000_000_000, "retention counts from the death"
+
+
+@pytest.mark.parametrize(("key", "value"), [(None, b"v"), (b"k", None), (None, None)])
+async def test_records_without_key_or_value_arrive_as_they_were(kafka, topic, key, value):
+    async with edge(policy(kafka, topic)) as dead_letters:
+        await dead_letters.write([letter(topic, key=key, value=value, headers=[("h", b"1")])])
+
+    (record,) = await written(kafka, f"{topic}.dlq")
+    assert (record.key, record.value) == (key, value)
+    assert opened(record.headers)[0] == (("h", b"1"),)
+
+
+async def test_many_letters_are_confirmed_together(kafka, topic):
+    letters = [letter(topic, offset) for offset in range(500)]
+
+    async with edge(policy(kafka, topic)) as dead_letters:
+        await dead_letters.write(letters)
+
+    assert len(await written(kafka, f"{topic}.dlq")) == 500
+
+
+async def test_a_missing_topic_is_created_to_keep_letters_for_good(kafka, topic):
+    facts = []
+    async with edge(policy(kafka, topic, partitions=2), facts) as dead_letters:
+        await dead_letters.write([letter(topic, value=b"x" * 5_000_000)])
+
+    assert facts == [DeadLetterTopicCreated(topic=f"{topic}.dlq", partitions=2)]
+    config = config_of(kafka, f"{topic}.dlq")
+    assert config["retention.ms"].value == "-1"
+    assert config["cleanup.policy"].value == "delete"
+    assert config["max.message.bytes"].value == "16777216"
+
+
+async def test_an_existing_topic_is_taken_as_it_is(kafka, topic):
+    kafka.create_topic(f"{topic}.dlq", config={"retention.ms": "12345"})
+    facts = []
+
+    async with edge(policy(kafka, topic), facts) as dead_letters:
+        await dead_letters.write([letter(topic)])
+
+    assert facts == []
+    assert config_of(kafka, f"{topic}.dlq")["retention.ms"].value == "12345"
+
+
+def config_of(kafka, topic):
+    from confluent_kafka.admin import ConfigResource, ResourceType  # noqa: PLC0415
+
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    return kafka.admin.describe_configs([resource])[resource].result(timeout=20)
+
+
+async def test_a_missing_topic_that_is_not_to_be_created_ends_the_start(kafka, topic):
+    with pytest.raises(TopicMissing, match=r"\.dlq not found"):
+        async with edge(policy(kafka, topic, create=False)):
+            pass
+
+
+async def test_the_topic_of_a_source_that_was_not_named_is_created_with_its_first_letter(
+    kafka, topic
+):
+    other = f"{topic}-other"
+    async with edge(policy(kafka, topic)) as dead_letters:
+        await dead_letters.write([letter(other)])
+
+    assert len(await written(kafka, f"{other}.dlq")) == 1
+
+
+async def test_a_creation_that_the_broker_refuses_says_why(kafka, topic):
+    with pytest.raises(KafkaRefused, match="replication factor"):
+        async with edge(policy(kafka, topic, replication_factor=100)):
+            pass
+
+
+async def test_a_letter_that_is_too_large_is_refused_and_the_others_are_not_written_twice(
+    kafka, topic
+):
+    kafka.create_topic(f"{topic}.dlq", config={"max.message.bytes": "10000"})
+    small, large = letter(topic, 0), letter(topic, 1, value=b"x" * 20_000)
+
+    async with edge(policy(kafka, topic)) as dead_letters:
+        for _ in range(2):
+            with pytest.raises(KafkaRefused, match=r"too large.*max\.message\.bytes"):
+                await dead_letters.write([small, large])
+        await dead_letters.write([small, replace(large, record=letter(topic, 1).record)])
+
+    deaths = [opened(r.headers)[1][-1] for r in await written(kafka, f"{topic}.dlq")]
+    assert sorted(death.position.offset for death in deaths) == [0, 1]
+
+
+async def test_a_forbidden_topic_is_refused_until_access_is_granted(secured_kafka):
+    topic = secured_kafka.create_topic()
+    dead = secured_kafka.create_topic(f"{topic}.dlq")
+    secured_kafka.security.deny(secured_kafka.admin, "guest", dead, AclOperation.WRITE)
+    login = {
+        "protocol": "SASL_PLAINTEXT",
+        "mechanism": "SCRAM-SHA-256",
+        "username": "guest",
+        "password": USERS["guest"],
+    }
+    given = policy(secured_kafka, topic, login, secured_kafka.address("SASL_PLAIN"))
+
+    async with edge(given) as dead_letters:
+        with pytest.raises(KafkaRefused, match="topic authorization failed"):
+            await dead_letters.write([letter(topic)])
+        secured_kafka.security.forgive(secured_kafka.admin, dead)
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(KafkaRefused):  # ACLs travel
+                    await dead_letters.write([letter(topic)])
+                    break
+
+    assert len(await written(secured_kafka, dead)) == 1
+
+
+async def test_a_letter_whose_confirmation_came_late_is_not_written_twice(kafka_cluster):
+    topic = kafka_cluster.create_topic(replication=1)
+    dead = kafka_cluster.create_topic(f"{topic}.dlq", replication=1)
+    leader = kafka_cluster.leader(dead)
+    given = replace(policy(kafka_cluster, topic), write_timeout_s=0.5)
+
+    async with edge(given) as dead_letters:
+        await dead_letters.write([letter(topic, 0)])
+        kafka_cluster.freeze_broker(leader)
+        try:
+            for _ in range(3):
+                with pytest.raises(KafkaUnreachable, match="no confirmation in time"):
+                    await dead_letters.write([letter(topic, 1)])
+        finally:
+            kafka_cluster.thaw_broker(leader)
+        async with asyncio.timeout(30):
+            while True:
+                with contextlib.suppress(KafkaUnreachable):
+                    await dead_letters.write([letter(topic, 1)])
+                    break
+
+    deaths = [opened(r.headers)[1][-1] for r in await written(kafka_cluster, dead)]
+    assert [death.position.offset for death in deaths] == [0, 1]
+
+
+async def test_letters_survive_the_death_of_their_broker(kafka_cluster):
+    topic = kafka_cluster.create_topic()
+    dead = kafka_cluster.create_topic(f"{topic}.dlq", replication=3)
+    leader = kafka_cluster.leader(dead)
+
+    async with edge(policy(kafka_cluster, topic)) as dead_letters:
+        await dead_letters.write([letter(topic, 0)])
+        kafka_cluster.kill_broker(leader)
+        try:
+            await dead_letters.write([letter(topic, 1)])
+            deaths = [opened(r.headers)[1][-1] for r in await written(kafka_cluster, dead)]
+        finally:
+            kafka_cluster.start_broker(leader)
+
+    assert [death.position.offset for death in deaths] == [0, 1]
+
+
+async def test_a_producer_that_broke_is_replaced(kafka, topic):
+    async with edge(policy(kafka, topic)) as dead_letters:
+        await dead_letters.write([letter(topic, 9)])
+        broken = dead_letters._producer
+        broken._txn_manager._sequence_numbers[TopicPartition(f"{topic}.dlq", 0)] = 1000
+        with pytest.raises(KafkaUnreachable, match="out of order sequence"):
+            await dead_letters.write([letter(topic, 0)])
+        await dead_letters.write([letter(topic, 0)])
+        assert dead_letters._producer is not broken
+
+    assert len(await written(kafka, f"{topic}.dlq")) == 2
+
+
+async def test_stopping_while_no_broker_takes_letters_ends_in_time(kafka_cluster, monkeypatch):
+    monkeypatch.setattr("relay.stream.settling.dead_letter_topic._STOP_S", 0.2)
+    topic = kafka_cluster.create_topic(replication=1)
+    dead = kafka_cluster.create_topic(f"{topic}.dlq", replication=1)
+    leader = kafka_cluster.leader(dead)
+    given = replace(policy(kafka_cluster, topic), write_timeout_s=0.2)
+
+    dead_letters = DeadLetterTopic(given, lambda _: None)
+    await dead_letters.start()
+    kafka_cluster.freeze_broker(leader)
+    try:
+        with pytest.raises(KafkaUnreachable):
+            await dead_letters.write([letter(topic, 1)])
+        async with asyncio.timeout(10):
+            await dead_letters.stop()
+    finally:
+        kafka_cluster.thaw_broker(leader)
