@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from relay.clock import Clock, SystemClock
 from relay.sandbox import (
@@ -20,6 +21,7 @@ from relay.sandbox import (
     document_imports,
     envelopes,
     mparticle,
+    openapi,
     tracking,
     user_points_api,
 )
@@ -27,6 +29,7 @@ from relay.sandbox.gate import Gate
 from relay.sandbox.options import SandboxOptions
 from relay.sandbox.stand_in import StandIn
 from relay.sandbox.state import State
+from relay.sandbox.tracking_openapi import PATHS, SCHEMAS
 
 
 def create_app(options: SandboxOptions | None = None, clock: Clock | None = None) -> Starlette:
@@ -51,6 +54,7 @@ def create_app(options: SandboxOptions | None = None, clock: Clock | None = None
         routes=[
             *(route for stand_in in STAND_INS for route in stand_in.routes(state)),
             *control.routes(state),
+            *openapi.routes(STAND_INS),
         ],
         middleware=[Middleware(Gate, state=state, refusal=refusal)],
         exception_handlers={HTTPException: http_error},
@@ -59,14 +63,17 @@ def create_app(options: SandboxOptions | None = None, clock: Clock | None = None
     return app
 
 
+def _tracking(state: State) -> list[BaseRoute]:
+    return [*tracking.routes(state), *user_points_api.routes(state)]
+
+
 def mediarithmics(state: State, status: int, text: str, headers: Mapping[str, str]) -> Response:
     """An error as mediarithmics words it."""
     return envelopes.error(status, text, state.new_id(), headers=headers)
 
 
 STAND_INS: tuple[StandIn, ...] = (
-    StandIn("/v1/datamarts/", tracking.routes, mediarithmics),
-    StandIn("/v1/datamarts/", user_points_api.routes, mediarithmics),
+    StandIn("/v1/datamarts/", _tracking, mediarithmics, PATHS, SCHEMAS),
     StandIn("/v1/datamarts/", document_imports.routes, mediarithmics),
     StandIn("/service/", mparticle.routes, mediarithmics),
     StandIn("/segment/", digital_audience.routes, mediarithmics),

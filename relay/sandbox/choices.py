@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.sandbox.validation import Problem, acceptance_problems, whole
+from relay.sandbox.validation import Problem, acceptance_problems, id_text, is_id, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ def choice_problems(document: Any, processing_id: str) -> list[Problem]:
         wrong = "is required" if ts is None else "must be epoch milliseconds"
         problems.append(("$choice_ts", wrong))
     problems += acceptance_problems(document, "$choice_acceptance_value")
-    if str(document.get("$processing_id", processing_id)) != processing_id:
+    named = document.get("$processing_id")
+    if named is not None and (not is_id(named) or id_text(named) != processing_id):
         problems.append(("$processing_id", "must be the one of the path"))
     return problems

@@ -1,5 +1,6 @@
 """`/_sandbox/…`: what the sandbox saw, and what it shall do. For tests, the demo and people."""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import orjson
@@ -13,6 +14,7 @@ from relay.sandbox.state import State
 
 ACTIVITIES_SHOWN = 100
 CHUNK_BYTES = 64 * 1024
+LIMIT = re.compile("[0-9]{1,9}")
 
 
 def routes(state: State) -> list[Route]:
@@ -22,8 +24,7 @@ def routes(state: State) -> list[Route]:
         Route("/_sandbox/summary", control.summary, methods=["GET"]),
         Route("/_sandbox/activities", control.activities, methods=["GET"]),
         Route("/_sandbox/log", control.log, methods=["GET"]),
-        Route("/_sandbox/faults", control.faults, methods=["GET"]),
-        Route("/_sandbox/faults", control.set_faults, methods=["PUT"]),
+        Route("/_sandbox/faults", control.faults, methods=["GET", "PUT"]),
         Route("/_sandbox/users", control.users, methods=["GET"]),
         Route("/_sandbox/clock", control.set_clock, methods=["PUT"]),
         Route("/_sandbox", control.reset, methods=["DELETE"]),
@@ -43,8 +44,8 @@ class Control:
     async def activities(self, request: Request) -> Response:
         """The last stored activities, the newest first."""
         limit = request.query_params.get("limit", str(ACTIVITIES_SHOWN))
-        if not (limit.isascii() and limit.isdigit()):
-            return _refused("limit must be a whole number")
+        if not LIMIT.fullmatch(limit):
+            return _refused("limit must be a whole number of at most nine digits")
         newest = [
             activity
             for datamart in self._state.datamarts.values()
@@ -58,24 +59,20 @@ class Control:
             _in_chunks(self._state.journal.lines()), media_type="application/x-ndjson"
         )
 
-    async def faults(self, _: Request) -> Response:
-        """The plan in force and what its rules did."""
+    async def faults(self, request: Request) -> Response:
+        """The plan in force and what its rules did; a PUT puts one in force first."""
         state = self._state
+        if request.method == "PUT":
+            try:
+                state.set_faults(FaultPlan.model_validate_json(await request.body()))
+            except ValidationError as error:
+                return _refused(explain(error))
         return _json(
             {
                 "plan": state.plan.model_dump(mode="json", exclude_defaults=True),
                 "rules": [tally._asdict() for tally in state.tallies],
             }
         )
-
-    async def set_faults(self, request: Request) -> Response:
-        """Put a plan in force; an empty object ends all faults."""
-        try:
-            plan = FaultPlan.model_validate_json(await request.body())
-        except ValidationError as error:
-            return _refused(explain(error))
-        self._state.set_faults(plan)
-        return await self.faults(request)
 
     async def users(self, _: Request) -> Response:
         """Every user with profiles, choices and events, a JSON object a line."""
@@ -106,7 +103,7 @@ class Control:
 class ClockMove(BaseModel):
     """How far the sandbox's time moves on."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     advance_ms: int = Field(ge=0, le=10 * 365 * 24 * 3_600_000)
 

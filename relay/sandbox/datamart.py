@@ -15,8 +15,8 @@ from relay.sandbox.order import judge
 from relay.sandbox.processing import OPEN, REMOVED, processed
 from relay.sandbox.profiles import Profile, ProfileKey, Strategy, properties_of, updated
 from relay.sandbox.sessions import aggregated, join, key_of, visited_by
-from relay.sandbox.user_points import UserPoint, UserPoints, identifiers_of
-from relay.sandbox.validation import SET_CHOICE, SET_PROFILE, whole
+from relay.sandbox.user_points import UserPoint, UserPoints, account_of, identifiers_of
+from relay.sandbox.validation import SET_CHOICE, SET_PROFILE, id_text, whole
 
 BREAKS_SHOWN = 20
 
@@ -218,17 +218,15 @@ class Datamart:
                 user.first_open = number if user.first_open is None else user.first_open
             elif name == SET_PROFILE:
                 properties = event["$properties"]
-                compartment = properties.get(
-                    "$compartment_id", self._options.default_compartment_id
-                )
-                key = ProfileKey(str(compartment), str(properties["$user_account_id"]))
+                account = account_of(properties, self._options.default_compartment_id)
+                key = ProfileKey(account.compartment, account.value)
                 strategy = self._options.profile_event_strategy
                 self.put_profile(user, key, properties, strategy, now_ms)
             elif name == SET_CHOICE:
                 properties = event["$properties"]
                 # Inferred: the event's time is the choice's time.
                 ts = whole(event.get("$ts")) or whole(activity.get("$ts")) or now_ms
-                self.put_choice(user, str(properties["$processing_id"]), properties, ts, now_ms)
+                self.put_choice(user, id_text(properties["$processing_id"]), properties, ts, now_ms)
 
     def _remember(self, key: str, number: int) -> None:
         self._post_of_key[key] = number

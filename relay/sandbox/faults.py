@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -34,10 +34,29 @@ class FaultKind(StrEnum):
     """Stored at once, answered after `delay_ms`."""
 
 
+# What `FaultRule._complete` checks, for the OpenAPI document.
+_STATUS_WITH_KIND: dict[str, Any] = {
+    "anyOf": [
+        {
+            "required": ["status"],
+            "properties": {"kind": {"const": "status"}, "status": {"type": "integer"}},
+        },
+        {
+            "properties": {
+                "kind": {"enum": ["lost_answer", "closed", "slow"]},
+                "status": {"type": "null"},
+            }
+        },
+    ]
+}
+
+
 class FaultRule(BaseModel):
     """One kind of fault, how often, and for which requests."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, json_schema_extra=_STATUS_WITH_KIND
+    )
 
     kind: FaultKind
     rate: float = Field(default=1.0, ge=0, le=1, description="Chance for each request in scope.")
@@ -63,7 +82,7 @@ class FaultRule(BaseModel):
 class FaultPlan(BaseModel):
     """The faults in force. The empty plan has none."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     seed: int = 0
     latency_ms: Delay = Field(

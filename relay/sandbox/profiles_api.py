@@ -8,7 +8,7 @@ from relay.sandbox import envelopes
 from relay.sandbox.profiles import ProfileKey, Strategy
 from relay.sandbox.tracking import invalid, not_found
 from relay.sandbox.user_point_call import Call
-from relay.sandbox.validation import Problem, is_id
+from relay.sandbox.validation import Problem, id_text, is_id
 
 STRATEGIES = (Strategy.PARTIAL_UPDATE, Strategy.PARTIAL_DELETE, Strategy.FORCE_REPLACE)
 
@@ -59,7 +59,7 @@ def _problems(document: Any, key: ProfileKey) -> list[Problem]:
     # Inferred: a key in the body that is not the one of the path is a mistake.
     for field, of_path in (("$compartment_id", key.compartment), ("$user_account_id", key.account)):
         value = document.get(field)
-        if value is not None and (not is_id(value) or str(value) != of_path):
+        if value is not None and (not is_id(value) or id_text(value) != of_path):
             problems.append((field, "must be the one of the path"))
     return problems
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from relay.sandbox.validation import whole
+from relay.sandbox.validation import id_text, whole
 
 MILLISECONDS = 1000
 
@@ -66,7 +66,7 @@ def key_of(activity: Mapping[str, Any]) -> SessionKey:
     channel = activity.get("$site_id")
     if channel is None:
         channel = activity.get("$app_id")
-    return SessionKey(activity["$type"], "" if channel is None else str(channel))
+    return SessionKey(activity["$type"], "" if channel is None else id_text(channel))
 
 
 def visited_by(activity: Mapping[str, Any]) -> Visited:

@@ -22,5 +22,8 @@ class StandIn:
 
     routes: Callable[[State], Sequence[BaseRoute]]
     refusal: Refusal
-    openapi_paths: Mapping[str, Any] = field(default_factory=dict)
-    """Its part of the document at `/openapi.json`."""
+    paths: Mapping[str, Any] = field(default_factory=dict)
+    """Its paths in the document at `/openapi.json`."""
+
+    schemas: Mapping[str, Any] = field(default_factory=dict)
+    """What its paths refer to under `#/components/schemas/`."""

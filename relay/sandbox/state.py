@@ -5,6 +5,7 @@ Each change is one synchronous step, so no request ever sees half of another.
 
 import asyncio
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +27,7 @@ from relay.sandbox.journal import Entry, Journal
 from relay.sandbox.options import SandboxOptions
 
 Kept = TypeVar("Kept")
+_DATAMART_ID = re.compile("[1-9][0-9]{0,8}")
 
 
 class State:
@@ -73,9 +75,7 @@ class State:
         if found is not None:
             return found
         known = self.options.datamarts
-        if not (datamart_id.isascii() and datamart_id.isdigit()):
-            return None
-        if known and datamart_id not in known:
+        if not _DATAMART_ID.fullmatch(datamart_id) or (known and datamart_id not in known):
             return None
         self.datamarts[datamart_id] = Datamart(self.options)
         return self.datamarts[datamart_id]

@@ -6,7 +6,7 @@ the survivor (inferred).
 """
 
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,6 +15,7 @@ from relay.sandbox.choices import Choices
 from relay.sandbox.order import OrderMarks
 from relay.sandbox.profiles import Profile, ProfileKey
 from relay.sandbox.sessions import Session
+from relay.sandbox.validation import id_text
 
 
 class Identifier(NamedTuple):
@@ -67,25 +68,25 @@ def identifiers_of(activity: dict[str, Any], default_compartment: str) -> list[I
     for entry in activity.get("$user_identifiers") or ():
         match entry["$type"]:
             case "USER_ACCOUNT":
-                compartment = entry.get("$compartment_id")
-                found.append(_account(entry["$user_account_id"], compartment, default_compartment))
+                found.append(account_of(entry, default_compartment))
             case "USER_EMAIL":
-                found.append(Identifier("USER_EMAIL", "", str(entry["$hash"])))
+                found.append(Identifier("USER_EMAIL", "", id_text(entry["$hash"])))
             case _:
-                found.append(Identifier("USER_AGENT", "", str(entry["$user_agent_id"])))
-    account = activity.get("$user_account_id")
-    if account is not None:
-        found.append(_account(account, activity.get("$compartment_id"), default_compartment))
+                found.append(Identifier("USER_AGENT", "", id_text(entry["$user_agent_id"])))
+    if activity.get("$user_account_id") is not None:
+        found.append(account_of(activity, default_compartment))
     if (agent := activity.get("$user_agent_id")) is not None:
-        found.append(Identifier("USER_AGENT", "", str(agent)))
+        found.append(Identifier("USER_AGENT", "", id_text(agent)))
     if (email := activity.get("$email_hash")) is not None:
-        found.append(Identifier("USER_EMAIL", "", str(email["$hash"])))
+        found.append(Identifier("USER_EMAIL", "", id_text(email["$hash"])))
     return found
 
 
-def _account(account: Any, compartment: Any, default_compartment: str) -> Identifier:
-    where = default_compartment if compartment is None else str(compartment)
-    return Identifier("USER_ACCOUNT", where, str(account))
+def account_of(document: Mapping[str, Any], default_compartment: str) -> Identifier:
+    """The account that `$user_account_id` and `$compartment_id` of a valid document name."""
+    compartment = document.get("$compartment_id")
+    where = default_compartment if compartment is None else id_text(compartment)
+    return Identifier("USER_ACCOUNT", where, id_text(document["$user_account_id"]))
 
 
 class UserPoints:

@@ -45,11 +45,13 @@ def get_identifiers(call: Call) -> Response:
 
 def get_activities(call: Call) -> Response:
     """The user's timeline; `live=true` shows open sessions too."""
+    live = call.query.get("live", ["false"])[0]
+    if live not in {"true", "false"}:
+        return invalid(call.state, "query", [("live", "must be true or false")])
     user = call.found()
     if user is None:
         return call.listing([])
-    live = call.query.get("live", ["false"])[0] == "true"
-    return call.listing(call.datamart.timeline(user, call.now_ms, live=live))
+    return call.listing(call.datamart.timeline(user, call.now_ms, live=live == "true"))
 
 
 Handler = Callable[[Call], Response]

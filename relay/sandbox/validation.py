@@ -4,9 +4,9 @@ Written from the vendor's documentation alone. It names fields and never repeats
 are personal data. Lenient where the vendor is: ids and times may be strings or numbers.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import UUID
 
 Problem = tuple[str, str]
 
@@ -35,8 +35,15 @@ IDENTIFIER_KEYS = {
 }
 SET_PROFILE = "$set_user_profile_properties"
 SET_CHOICE = "$set_user_choice"
-UUID_CHARACTERS = 36
-LONG_DIGITS = 18
+# Without anchors, as the OpenAPI document puts its own around them.
+UUID_VERSION_1 = (
+    "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-1[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
+)
+WHOLE_TEXT = "[0-9]{1,18}"
+WHOLE_MAX = 2**63 - 1  # the vendor's type is Long
+
+_UUID_VERSION_1 = re.compile(UUID_VERSION_1)
+_WHOLE_TEXT = re.compile(WHOLE_TEXT)
 
 
 def activity_problems(activity: Any, *, unique_key_version_1: bool) -> list[Problem]:
@@ -60,19 +67,25 @@ def activity_problems(activity: Any, *, unique_key_version_1: bool) -> list[Prob
 
 
 def whole(value: Any) -> int | None:
-    """A whole number given as a number or as a string of digits, else None."""
-    if isinstance(value, int):
-        return None if isinstance(value, bool) else value
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= LONG_DIGITS:
-        return int(value)
-    return None
+    """A whole number of at least 0, given as a number or as a string of digits; else None."""
+    if isinstance(value, str):
+        return int(value) if _WHOLE_TEXT.fullmatch(value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    # JSON knows one kind of number: 5.0 is as whole as 5.
+    return int(value) if value % 1 == 0 and 0 <= value <= WHOLE_MAX else None
 
 
 def is_id(value: Any) -> bool:
     """An id: a string that is not empty, or a whole number."""
     if isinstance(value, str):
         return value != ""
-    return isinstance(value, int) and not isinstance(value, bool)
+    return whole(value) is not None
+
+
+def id_text(value: Any) -> str:
+    """The text of a valid id."""
+    return value if isinstance(value, str) else str(whole(value))
 
 
 def acceptance_problems(document: Mapping[str, Any], where: str) -> list[Problem]:
@@ -174,14 +187,7 @@ def _identifier(entry: dict[str, Any], key: str, where: str, problems: list[Prob
 def _is_key(key: Any, *, version_1: bool) -> bool:
     if not isinstance(key, str) or not key:
         return False
-    if not version_1:
-        return True
-    if len(key) != UUID_CHARACTERS:
-        return False
-    try:
-        return UUID(key).version == 1
-    except ValueError:
-        return False
+    return not version_1 or _UUID_VERSION_1.fullmatch(key) is not None
 
 
 def _is_email_hash(value: Any) -> bool:
@@ -195,7 +201,7 @@ def _is_number(value: Any) -> bool:
 _LEGACY_IDENTIFIERS = ("$user_agent_id", "$user_account_id", "$email_hash")
 _OPTIONAL_FIELDS: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("$ts", lambda value: whole(value) is not None, "epoch milliseconds"),
-    ("$ttl", lambda value: (whole(value) or 0) >= 0 and whole(value) is not None, "minutes"),
+    ("$ttl", lambda value: whole(value) is not None, "minutes"),
     ("$site_id", is_id, "an id"),
     ("$app_id", is_id, "an id"),
     ("$compartment_id", is_id, "an id"),

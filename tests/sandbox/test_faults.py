@@ -1,5 +1,6 @@
 """Plan, request and chance in; which fault comes out."""
 
+import json
 import random
 
 import pytest
@@ -25,7 +26,7 @@ def run(plan: FaultPlan, requests: list[Described]) -> list[int | None]:
 
 
 def plan(*rules, **fields) -> FaultPlan:
-    return FaultPlan.model_validate({"rules": rules, **fields})
+    return FaultPlan.model_validate_json(json.dumps({"rules": rules, **fields}))
 
 
 def test_an_empty_plan_has_no_faults():
