@@ -1,5 +1,5 @@
 """`python -m relay` is `relay`."""
 
-from relay.cli import main
+from relay.cli import entry
 
-main()
+entry()

@@ -12,8 +12,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from relay import __version__
+from relay.cli import demo, run, sandbox, schema
 from relay.cli import map as map_events
-from relay.cli import sandbox, schema
 from relay.errors import ExitStatus, RelayError
 
 app = typer.Typer(
@@ -40,6 +40,16 @@ def relay(
     ] = False,
 ) -> None:
     """Move app events from Kafka to the mediarithmics tracking API: in order, losing nothing."""
+
+
+def entry() -> NoReturn:
+    """What the shell calls: `main`, ending as `relay.process_exit` says and why."""
+    try:
+        main()
+    except SystemExit as ended:
+        from relay.process_exit import leave
+
+        leave(ended.code if isinstance(ended.code, int) else ExitStatus.OK)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -89,6 +99,6 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 # In the order in which `relay --help` shows them.
-_COMMANDS: tuple[ModuleType, ...] = (map_events, sandbox, schema)
+_COMMANDS: tuple[ModuleType, ...] = (demo, run, map_events, sandbox, schema)
 for _command in _COMMANDS:
     _command.register(app)

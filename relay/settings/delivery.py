@@ -9,6 +9,7 @@ from relay.settings.section import Section
 from relay.stream.consuming.intake import IntakePolicy
 from relay.stream.engine import EnginePolicy, OnDeadLetter
 from relay.stream.interpret import OrderBy
+from relay.stream.mapping.requests import activities_path
 from relay.stream.model import VerdictKind
 from relay.stream.pipeline import PipelinePolicy
 from relay.stream.sending.coalescing import CoalescingPolicy
@@ -233,7 +234,7 @@ class DeliverySettings(Section):
             park_s=self.park_s,
             offset_map=self.offset_map,
             duplicates_window=self.duplicates_window,
-            activities_path=f"/v1/datamarts/{datamart_id}/user_activities",
+            activities_path=activities_path(datamart_id),
             redact=redact,
         )
 

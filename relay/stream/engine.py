@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from relay.stream.consuming.intake import IntakePolicy, full, partition_allowance, room
 from relay.stream.interpret import Interpret
+from relay.stream.mapping.requests import activity_request
 from relay.stream.model import (
     Activity,
     Answer,
@@ -423,8 +424,7 @@ class Engine:
         payload = members[0].parcel.payload
         if isinstance(payload, Request):
             return payload
-        activity = merge(_activities(members))
-        return Request("POST", self.policy.activities_path, activity.body(), activity.unique_key)
+        return activity_request(self.policy.activities_path, merge(_activities(members)))
 
     def _wake_rested(self, now: float) -> None:
         budget = self.destination.budget

@@ -34,7 +34,7 @@ class GatePolicy:
     down_after_failures: int = 5
     probe_first_s: float = 0.5
     probe_max_s: float = 15.0
-    pause_first_s: float = 0.05
+    pause_first_s: float = 0.02
     pause_unasked_max_s: float = 30.0
     pause_max_s: float = 300.0
     resume_spread: float = 0.1

@@ -1,0 +1,89 @@
+"""`relay demo`: the whole road on this machine, nothing to install, nothing to set up."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from relay.cli.options import on_terminal
+from relay.errors import ExitStatus, SettingsError
+
+_RATE_TO_WATCH = 150.0
+
+
+def register(app: typer.Typer) -> None:
+    """Make the command known."""
+    app.command()(demo)
+
+
+def demo(
+    events: Annotated[int, typer.Option(min=3, help="How many events to produce.")] = 2500,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=1, help="Events a second. Default: a pace to watch; with --json, all."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which imaginary people, events and faults.")] = 0,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep the relay's log in this file.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Draw nothing; print the result as one JSON object.")
+    ] = False,
+) -> None:
+    """Run the main job here: an embedded Kafka, the relay, and a sandbox API with some faults.
+
+    Exit status 0 only if every record is accounted for and each user's order was kept.
+
+    Example: relay demo --events 2000 --json
+    """
+    try:
+        from relay.demo.play import play
+    except ImportError as error:
+        raise SettingsError(
+            f"the demo needs the package {error.name}",
+            hint="install the extra: pip install 'mics-relay[demo]'",
+        ) from None
+    import uvloop
+    from rich.console import Console
+    from rich.live import Live
+
+    from relay.demo.picture import Picture, summary
+    from relay.demo.tally import Tally
+
+    console = Console()
+    drawing = on_terminal() and not as_json
+    picture = Picture(events)
+    if rate is None and not as_json:
+        rate = _RATE_TO_WATCH
+    if not drawing and not as_json:
+        console.print("relay demo: embedded Kafka → relay → sandbox API; one moment")
+    with (
+        Live(console=console, auto_refresh=False) if drawing else nullcontext() as live,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+
+        def watch(tally: Tally, activities: list[Mapping[str, Any]]) -> None:
+            if live is not None:
+                live.update(picture.draw(tally, activities), refresh=True)
+
+        tally, seconds = runner.run(play(events, rate, seed, log, watch))
+    if as_json:
+        result = {
+            "produced": tally.produced,
+            "delivered": tally.delivered,
+            "dead_lettered": tally.dead_lettered,
+            "skipped": tally.skipped,
+            "requests": tally.requests,
+            "duplicates": tally.duplicates,
+            "out_of_order": tally.out_of_order,
+            "seconds": round(seconds, 3),
+        }
+        typer.echo(json.dumps(result))
+    else:
+        console.print(summary(tally, seconds, good=tally.good))
+    if not tally.good:
+        raise typer.Exit(ExitStatus.FINDINGS)
