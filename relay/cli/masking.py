@@ -42,16 +42,7 @@ def _identifiers(value: Any) -> Iterator[str]:
 
 def _masked(value: Any, known: frozenset[str]) -> Any:
     if isinstance(value, dict):
-        return {
-            _text(key, known): MASK
-            if key in _IDENTIFIERS
-            else _hidden(inner)
-            if key == "$location"
-            else inner
-            if key == "$unique_key"
-            else _masked(inner, known)
-            for key, inner in value.items()
-        }
+        return {_text(key, known): _field(key, inner, known) for key, inner in value.items()}
     if isinstance(value, list):
         return [_masked(inner, known) for inner in value]
     if isinstance(value, str):
@@ -59,6 +50,16 @@ def _masked(value: Any, known: frozenset[str]) -> Any:
     if type(value) is int and str(value) in known:
         return MASK
     return value
+
+
+def _field(key: str, value: Any, known: frozenset[str]) -> Any:
+    if key in _IDENTIFIERS:
+        return MASK
+    if key == "$location":
+        return _hidden(value)
+    if key == "$unique_key":
+        return value  # made from a hash: it names the event, and says nothing of the user
+    return _masked(value, known)
 
 
 def _hidden(value: Any) -> Any:

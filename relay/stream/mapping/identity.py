@@ -109,8 +109,7 @@ def locate(account: Account, policy: IdentityPolicy, path: str) -> KnownAccount 
 
 def is_shared(account_id: str, shared: frozenset[str]) -> bool:
     """Whether many people use this account id, or nobody does."""
-    folded = account_id.strip().casefold()
-    return folded in shared or is_placeholder(folded)
+    return account_id.strip().casefold() in shared or is_placeholder(account_id)
 
 
 def is_placeholder(value: str) -> bool:
@@ -221,8 +220,6 @@ def _email_hash(email: Email, policy: EmailPolicy, path: str) -> str | Unmappabl
 
 
 def _is_shared_email(email: Email, digest: str, shared: frozenset[str]) -> bool:
-    if not shared:
-        return False
     return digest in shared or (
         email.address is not None and email.address.strip().casefold() in shared
     )

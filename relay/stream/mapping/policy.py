@@ -30,7 +30,8 @@ class MappingCode(StrEnum):
     RESERVED_EVENT_NAME = "reserved_event_name"
     RESERVED_PROPERTY = "reserved_property"
     # Not sent: skipped.
-    CONSENT_NOT_GRANTED = "consent_not_granted"
+    CONSENT_REFUSED = "consent_refused"
+    CONSENT_UNKNOWN = "consent_unknown"
     SEGMENT_NOT_ROUTED = "segment_not_routed"
     # Sent, and said in the activity's notes.
     PLACEHOLDER_DEVICE = "placeholder_device"

@@ -60,11 +60,14 @@ def check_consent(event: AppEvent, policy: MappingPolicy) -> Unwanted | None:
     if isinstance(event, Choice):
         return None
     for processing_id in policy.required_processings:
-        if not event.consents.get(processing_id, False):
-            state = "refused" if processing_id in event.consents else "unknown"
+        accepted = event.consents.get(processing_id)
+        if accepted is None:
             return Unwanted(
-                MappingCode.CONSENT_NOT_GRANTED,
-                f"consents: processing {processing_id} is {state}",
+                MappingCode.CONSENT_UNKNOWN, f"consents: processing {processing_id} is not named"
+            )
+        if not accepted:
+            return Unwanted(
+                MappingCode.CONSENT_REFUSED, f"consents: processing {processing_id} is refused"
             )
     return None
 

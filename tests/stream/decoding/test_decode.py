@@ -188,6 +188,13 @@ def test_a_null_value_is_skipped_unless_the_settings_want_it_dead_lettered():
     assert kept == Undecodable("null_value", reason)
 
 
+def test_the_limits_of_size_are_still_allowed():
+    value = json.dumps(event(id="i" * 512)).encode()
+    assert isinstance(decode(value, DecodingPolicy(record_bytes_max=len(value))), Track)
+    larger = decode(value, DecodingPolicy(record_bytes_max=len(value) - 1))
+    assert larger.code == "too_large"
+
+
 @pytest.mark.parametrize("number", ["1e400", "-1e999", "9" * 400 + ".0"])
 @pytest.mark.parametrize("place", ['{"a": [{"b": %s}]}', '{"a": %s}'])
 def test_a_number_that_no_receiver_could_hold_is_refused(number, place):

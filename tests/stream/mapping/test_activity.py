@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
-from relay.stream.mapping.policy import DAY_MS, IdentityPolicy, ReservedNames
+from relay.stream.mapping.policy import (
+    DAY_MS,
+    IdentityPolicy,
+    MissingCompartment,
+    ReservedNames,
+)
 from relay.stream.model import Activity, Unmappable, Unwanted
 
 NOW = 1769851800123
@@ -198,6 +203,19 @@ def test_a_profile_passes_over_shared_accounts_and_needs_one_of_its_own():
         assert code == "profile_without_account"
 
 
+def test_a_profile_needs_the_compartment_of_its_account():
+    unknown = event("profile", account={"id": "crm-9", "compartment": "CRM"})
+    assert refusal(unknown) == (
+        "compartment_unknown",
+        "account.compartment: neither a number nor a name in identity.compartments",
+    )
+    platform = IdentityPolicy(missing_compartment=MissingCompartment.PLATFORM)
+    assert refusal(event("profile"), replace(POLICY, identity=platform)) == (
+        "compartment_missing",
+        "user.accounts: a profile needs its compartment; set identity.default_compartment_id",
+    )
+
+
 def test_a_choice_sets_the_processing_and_whether_it_is_accepted():
     sent = body(event("choice", accepted=False, properties={"banner": "3"}))
     assert sent["$events"] == [
@@ -277,6 +295,11 @@ def test_an_implausible_time_is_refused_on_the_event_and_on_its_activity(ts, say
     assert refusal(event(activity={"ts": ts})) == ("implausible_time", f"activity.ts: {says}")
 
 
+@pytest.mark.parametrize("ts", [NOW - POLICY.past_max_ms, NOW, NOW + POLICY.future_max_ms])
+def test_the_edges_of_what_is_plausible_are_plausible(ts):
+    assert body(event(ts=ts))["$ts"] == ts
+
+
 def test_how_far_from_now_is_plausible_is_a_setting():
     wide = replace(POLICY, past_max_ms=60 * 365 * DAY_MS, future_max_ms=2000 * 365 * DAY_MS)
     assert body(event(ts="1970-01-01T00:00:00Z"), wide)["$ts"] == 0
@@ -287,14 +310,24 @@ GATED = replace(POLICY, required_processings=("2048",))
 
 
 @pytest.mark.parametrize(
-    ("consents", "state"),
-    [({}, "unknown"), ({"1": True}, "unknown"), ({"2048": False, "1": True}, "refused")],
+    ("consents", "code", "state"),
+    [
+        ({}, "consent_unknown", "not named"),
+        ({"1": True}, "consent_unknown", "not named"),
+        ({"2048": False, "1": True}, "consent_refused", "refused"),
+    ],
 )
 @pytest.mark.parametrize("kind", ["track", "profile"])
-def test_what_the_user_did_not_agree_to_is_withheld(kind, consents, state):
+def test_what_the_user_did_not_agree_to_is_withheld(kind, consents, code, state):
     assert map_event(event(kind, consents=consents), GATED, NOW) == Unwanted(
-        "consent_not_granted", f"consents: processing 2048 is {state}"
+        code, f"consents: processing 2048 is {state}"
     )
+
+
+def test_every_required_processing_must_be_accepted():
+    both = replace(POLICY, required_processings=("2048", "4096"))
+    assert map_event(event(consents={"2048": True}), both, NOW).code == "consent_unknown"
+    assert body(event(consents={"2048": True, "4096": True}), both)
 
 
 def test_what_the_user_agreed_to_and_choices_themselves_pass():

@@ -158,6 +158,7 @@ def test_all_identifiers_travel_once_each_accounts_first():
         {"id": "undefined"},
         {"vector_id": "0"},
         {"registry": "9", "network_id": "null"},
+        {"registry": "9", "network_id": " Null "},
     ],
 )
 def test_a_device_id_that_means_none_is_left_out_and_noted(device):
@@ -170,7 +171,7 @@ def test_a_device_id_that_means_none_is_left_out_and_noted(device):
     )
 
 
-@pytest.mark.parametrize("name", ["Kiosk-7", "kiosk-7", "guest", "NULL", "0", " anonymous "])
+@pytest.mark.parametrize("name", ["Kiosk-7", " kiosk-7 ", "guest", "NULL", "0", " anonymous "])
 def test_an_account_that_many_people_share_is_left_out_and_noted(name):
     policy = IdentityPolicy(
         default_compartment_id="1000", guard=GuardPolicy(shared_accounts=frozenset({"kiosk-7"}))
@@ -180,16 +181,29 @@ def test_an_account_that_many_people_share_is_left_out_and_noted(name):
     assert [entry["$type"] for entry in found.envelope["$user_identifiers"]] == ["USER_AGENT"]
 
 
-@pytest.mark.parametrize("given", [{"address": "Shop@Example.com"}, {"hash": "HASH"}])
+SHARED = hashlib.sha256(b"shop@example.com").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"address": "Shop@Example.com"},
+        {"hash": SHARED},
+        {"hash": SHA256, "address": " Shop@Example.com "},
+    ],
+)
 def test_an_address_that_many_people_share_is_left_out_and_noted(given):
-    shared = hashlib.sha256(b"shop@example.com").hexdigest()
-    if "hash" in given:
-        given = {"hash": shared}
-    guard = GuardPolicy(shared_emails=frozenset({"shop@example.com", shared}))
+    guard = GuardPolicy(shared_emails=frozenset({"shop@example.com", SHARED}))
     policy = IdentityPolicy(guard=guard)
     found = identify(user(emails=[given], devices=[{"vector_id": "1"}]), policy)
     assert found.notes == ("shared_email",)
     assert len(found.envelope["$user_identifiers"]) == 1
+
+
+@pytest.mark.parametrize("value", ["ff", "f-f", "0a", "00-1", "nullable", "f" * 31])
+def test_an_id_that_only_looks_a_little_like_a_placeholder_is_sent(value):
+    (entry,) = identifiers(user(devices=[{"id": value}]))
+    assert entry["$user_agent_id"] == value
 
 
 @pytest.mark.parametrize(("what", "limit"), [("accounts", 4), ("emails", 4), ("devices", 10)])
