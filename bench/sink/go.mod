@@ -1,0 +1,3 @@
+module relay.bench/sink
+
+go 1.22

@@ -1,0 +1,172 @@
+"""How fast each HTTP client posts, and what a request costs: the choice behind the fast wire.
+
+    python -m bench.wire [--seconds 1.0] [--rounds 3]
+
+One process, one event loop (uvloop), a 600-byte body, the sink of `bench.sink` on the same
+machine. The wires are the very ones of `relay`; next to them stand the bare clients, written as
+their documentation shows, and aiohttp. Rounds are interleaved; medians are printed.
+
+`main` is the CPU of the event loop's thread: what is taken from everything else that the process
+does. `all` has the client's own threads in it as well.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import statistics
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import uvloop
+
+from bench.machine import BenchError, described
+from bench.sink import ceiling, null_log, running
+from relay.stream.model import Request
+from relay.stream.sending.token import StaticToken
+from relay.stream.sending.wire import WireKind, WirePolicy, open_wire
+
+PATH = "/v1/datamarts/1/user_activities"
+BODY = b'{"$type":"TOUCH","$events":["' + b"x" * 569 + b'"]}'
+HEADERS = {"authorization": "api:token", "content-type": "application/json"}
+ENOUGH = 256 * 1024
+
+Send = Callable[[], Awaitable[int]]
+Contender = Callable[[str], contextlib.AbstractAsyncContextManager[Send]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One contender at one concurrency."""
+
+    per_second: float
+    main_us: float
+    all_us: float
+
+
+@contextlib.asynccontextmanager
+async def relay_wire(url: str, kind: WireKind) -> AsyncIterator[Send]:
+    """One of relay's own."""
+    wire = open_wire(WirePolicy(url, StaticToken("api:token"), kind))
+    request = Request("POST", PATH, BODY)
+
+    async def send() -> int:
+        return (await wire.send(request)).status
+
+    yield send
+    await wire.close()
+
+
+@contextlib.asynccontextmanager
+async def bare_pyreqwest(url: str) -> AsyncIterator[Send]:
+    """What the fast wire is made of, without limits, checks and headers."""
+    from pyreqwest.client import ClientBuilder  # noqa: PLC0415
+
+    async with ClientBuilder().build() as client:
+
+        async def send() -> int:
+            request = client.post(url + PATH).headers(HEADERS).body_bytes(BODY).build()
+            response = await request.send()
+            await response.bytes()
+            return response.status
+
+        yield send
+
+
+@contextlib.asynccontextmanager
+async def bare_aiohttp(url: str) -> AsyncIterator[Send]:
+    """The other candidate."""
+    try:
+        import aiohttp  # noqa: PLC0415
+    except ImportError:
+        raise BenchError("pip install -r bench/requirements.txt") from None
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=30, sock_connect=5, sock_read=15)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()
+    ) as session:
+
+        async def send() -> int:
+            async with session.post(
+                url + PATH, data=BODY, headers=HEADERS, allow_redirects=False
+            ) as response:
+                await response.content.read(ENOUGH)
+                return response.status
+
+        yield send
+
+
+CONTENDERS: dict[str, Contender] = {
+    "relay, fast": lambda url: relay_wire(url, WireKind.FAST),
+    "relay, httpx": lambda url: relay_wire(url, WireKind.HTTPX),
+    "pyreqwest, bare": bare_pyreqwest,
+    "aiohttp, bare": bare_aiohttp,
+}
+
+
+async def measure(send: Send, concurrency: int, seconds: float) -> Figure:
+    """Keeps `concurrency` requests in flight for a while."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    done = 0
+
+    async def worker() -> None:
+        nonlocal done
+        while loop.time() < until:
+            status = await send()
+            if status != 200:
+                raise BenchError(f"the sink answered {status}")
+            done += 1
+
+    began = time.perf_counter(), time.thread_time(), time.process_time()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(worker())
+    ended = time.perf_counter(), time.thread_time(), time.process_time()
+    wall, main, everything = (after - before for before, after in zip(began, ended, strict=True))
+    return Figure(done / wall, main / done * 1e6, everything / done * 1e6)
+
+
+async def run(seconds: float, rounds: int, concurrencies: tuple[int, ...]) -> None:
+    """Every contender at every concurrency, round by round, then the table."""
+    figures: dict[tuple[str, int], list[Figure]] = {}
+    async with running(log=null_log()) as sink:
+        for _ in range(rounds):
+            for name, contender in CONTENDERS.items():
+                async with contender(sink.url) as send:
+                    await measure(send, 8, 0.1)  # warm: connections, caches
+                    for concurrency in concurrencies:
+                        figure = await measure(send, concurrency, seconds)
+                        figures.setdefault((name, concurrency), []).append(figure)
+    print(f"{'in flight':>28}" + "".join(f"{c:>24}" for c in concurrencies))
+    for name in CONTENDERS:
+        cells = []
+        for concurrency in concurrencies:
+            runs = figures[name, concurrency]
+            rate = statistics.median(run.per_second for run in runs)
+            main = statistics.median(run.main_us for run in runs)
+            everything = statistics.median(run.all_us for run in runs)
+            cells.append(f"{rate:8,.0f}/s {main:4.0f}/{everything:4.0f} µs".rjust(24))
+        print(f"{name:>28}" + "".join(cells))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="bench.wire", description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 16, 64, 256])
+    given = parser.parse_args()
+    print(described("pyreqwest", "httpx", "aiohttp", "uvloop"))
+    print("requests/s, CPU per request of the loop's thread / of all threads; medians")
+    rate, cpu = asyncio.run(ceiling(64, BODY, null_log()))
+    print(f"{'wrk, 64 connections':>28}{rate:12,.0f}/s; the sink takes {cpu:.0f} µs CPU a request")
+    uvloop.run(run(given.seconds, given.rounds, tuple(given.in_flight)))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BenchError as error:
+        sys.exit(f"bench.wire: {error}")
