@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -104,3 +106,9 @@ def test_a_plan_that_makes_no_sense_is_refused_with_the_field(rule, says):
     with pytest.raises(ValidationError) as caught:
         plan(rule)
     assert says in explain(caught.value)
+
+
+def test_the_plan_in_the_documentation_is_one():
+    page = Path(__file__).parents[2] / "docs" / "SANDBOX.md"
+    (example,) = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(FaultPlan.model_validate_json(example).rules) == 6
