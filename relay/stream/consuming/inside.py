@@ -10,6 +10,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka import TopicPartition
+from aiokafka import errors as theirs
+from aiokafka.protocol.group import HeartbeatRequest
 
 from relay.kafka_client.errors import translated
 from relay.stream.model import Partition
@@ -53,6 +55,18 @@ class Inside:
         found: Mapping[TopicPartition, Any]
         found = await self._consumer._coordinator.fetch_committed_offsets(partitions)
         return found
+
+    async def try_group(self) -> None:
+        """Raise what keeps us from joining the group, without joining.
+
+        A heartbeat of a member that does not exist: a group that is open to us complains about the
+        member, one that is closed about us.
+        """
+        coordinator = self._consumer._coordinator
+        await coordinator.ensure_coordinator_known()
+        answer = await coordinator._send_req(HeartbeatRequest(coordinator.group_id, -1, "nobody"))
+        if theirs.for_code(answer.error_code) is theirs.GroupAuthorizationFailedError:
+            raise theirs.GroupAuthorizationFailedError(coordinator.group_id)
 
     def behind(self, partition: Partition) -> int | None:
         """How many records of a partition were not handed out yet, where that is known."""

@@ -1,0 +1,69 @@
+"""The tracking API, its token and the datamart, asked by the road that activities take.
+
+The probe posts a body that is no JSON to the endpoint of the activities. There is nothing in it
+that could be stored: an API that lets us in can only complain about it.
+"""
+
+from dataclasses import replace
+
+from relay.checks.finding import Finding, Level, failure, ok, warning
+from relay.errors import DestinationError, RelayError
+from relay.settings.tracking import TrackingSettings
+from relay.stream.mapping.requests import activities_path
+from relay.stream.model import Answer, Request
+from relay.stream.sending.wire import WireKind, open_wire
+
+_NO_JSON = b"{"
+_COMPLAINS = (Level.OK, "answers and takes the token", None)
+_MEANINGS: dict[int, tuple[Level, str, str | None]] = {
+    400: _COMPLAINS,
+    415: _COMPLAINS,
+    422: _COMPLAINS,
+    401: (Level.FAIL, "the token is refused", "check tracking.api_token"),
+    403: (Level.FAIL, "no access", "give the token's account a role on the datamart"),
+    404: (Level.FAIL, "not found", "check tracking.datamart_id and tracking.base_url"),
+    429: (Level.WARN, "answers, and asks to slow down", "relay would wait as long as it asks"),
+}
+_CLASSES: dict[int, tuple[Level, str, str | None]] = {
+    1: (Level.FAIL, "answers strangely", "is that the tracking API?"),
+    2: (Level.WARN, "accepts what is no JSON", "is that the tracking API?"),
+    3: (Level.FAIL, "sends us elsewhere", "check tracking.base_url"),
+    4: (Level.FAIL, "refuses", "check tracking.base_url"),
+    5: (Level.WARN, "answers, but not well", "relay would hold the stream and try again"),
+}
+
+
+async def check_tracking(tracking: TrackingSettings) -> Finding:
+    """Whether the API answers, takes the token, and knows the datamart."""
+    where = f"{tracking.base_url}, datamart {tracking.datamart_id}"
+    try:
+        # httpx, whatever the settings say: the fast client is for processes that end by themselves.
+        policy = replace(tracking.wire_policy(), kind=WireKind.HTTPX, http2=False)
+        wire = open_wire(policy)
+        try:
+            path = activities_path(tracking.datamart_id)
+            answer = await wire.send(Request("POST", path, _NO_JSON))
+        finally:
+            await wire.close()
+    except RelayError as error:
+        return failure("api", error)
+    return judged(answer, where)
+
+
+def judged(answer: Answer, where: str) -> Finding:
+    """What the answer to the probe means."""
+    if answer.status == 0:
+        said = f"no answer ({answer.no_answer}) {answer.detail}".rstrip()
+        hint: str | None = "check tracking.base_url, the network, a proxy"
+        level, text = Level.FAIL, said
+    else:
+        known = _MEANINGS.get(answer.status) or _CLASSES[answer.status // 100]
+        level, text, hint = known
+        text += f" ({answer.status})"
+    match level:
+        case Level.OK:
+            return ok("api", f"{where}: {text}")
+        case Level.WARN:
+            return warning("api", f"{where}: {text}", hint)
+        case Level.FAIL:
+            return failure("api", DestinationError(f"{where}: {text}", hint=hint))

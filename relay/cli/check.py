@@ -1,0 +1,76 @@
+"""`relay check`: settings, cluster, topics and API in, one line per finding out."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import typer
+
+from relay.checks.finding import Finding, Level, failure, ok
+from relay.cli.options import ConfigOption, JsonOption
+from relay.errors import SettingsError
+
+_COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Make the command known."""
+    app.command()(check)
+
+
+def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Look whether everything is there that a run needs. Nothing is moved or stored.
+
+    A line per finding: ok, warn or fail, and what to do. The API is asked with a body that is no
+    JSON, which it can only refuse. Exit status: that of the first failure, as `relay run` would.
+
+    Example: relay check --config relay.yaml
+    """
+    import asyncio
+
+    findings: list[Finding] = []
+
+    async def look() -> None:
+        async for finding in _findings(config):
+            findings.append(finding)
+            if not as_json:
+                _show(finding)
+
+    asyncio.run(look())
+    failed = [finding for finding in findings if finding.level is Level.FAIL]
+    if as_json:
+        typer.echo(json.dumps({"ok": not failed, "findings": [_plain(f) for f in findings]}))
+    if failed:
+        raise typer.Exit(failed[0].status)
+
+
+async def _findings(config: Path | None) -> AsyncIterator[Finding]:
+    from relay.checks.kafka import check_kafka
+    from relay.checks.tracking import check_tracking
+    from relay.settings import load
+
+    try:
+        settings = load(config)
+    except SettingsError as error:
+        for line in error.problem.splitlines():
+            yield failure("settings", SettingsError(line))
+        return
+    yield ok("settings", "complete, and nothing contradicts")
+    async for finding in check_kafka(settings.kafka, settings.dead_letter):
+        yield finding
+    yield await check_tracking(settings.tracking)
+
+
+def _show(finding: Finding) -> None:
+    level = typer.style(f"{finding.level.value:4}", fg=_COLOURS[finding.level])
+    hint = "" if finding.hint is None else f" ({finding.hint})"
+    typer.echo(f"{level}  {finding.subject}: {finding.text}{hint}")
+
+
+def _plain(finding: Finding) -> dict[str, str | None]:
+    return {
+        "level": finding.level.value,
+        "subject": finding.subject,
+        "text": finding.text,
+        "hint": finding.hint,
+    }
