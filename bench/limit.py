@@ -1,0 +1,104 @@
+"""The limit: the bare wire posting what relay would post, with no Kafka and no guarantee.
+
+    python -m bench.limit [--seconds 2] [--rounds 3] [--in-flight 64 256]
+
+The bodies are made beforehand, by the very decoding and mapping of relay, from the same events
+that the contenders get. What `relay run` reaches is to be read as a share of this; wrk, in C,
+shows how far the sink itself is from being the limit.
+"""
+
+import argparse
+import itertools
+import statistics
+import sys
+
+import uvloop
+
+from bench.machine import BenchError, described
+from bench.sink import ceiling, null_log, running
+from bench.wire import Figure, measure
+from bench.workload import COMPARTMENT, DATAMART, Workload
+from relay.settings.identity import IdentitySettings
+from relay.settings.mapping import MappingSettings
+from relay.stream.decoding import DecodingPolicy, decode
+from relay.stream.mapping import map_event
+from relay.stream.model import Activity, Request, Undecodable, Unwanted
+from relay.stream.sending.token import StaticToken
+from relay.stream.sending.wire import WireKind, WirePolicy, open_wire
+
+NOW_MS = 1_767_261_700_000  # just after the events of `Workload` happened
+
+
+def bodies(workload: Workload) -> list[bytes]:
+    """What relay posts for each event of a workload."""
+    identity = IdentitySettings(default_compartment_id=COMPARTMENT)
+    policy = MappingSettings().policy(identity)
+    made = []
+    for event in workload.make():
+        decoded = decode(event.value, DecodingPolicy())
+        if isinstance(decoded, Undecodable | Unwanted):
+            raise BenchError(f"the workload is not decodable: {decoded.reason}")
+        activity = map_event(decoded, policy, NOW_MS)
+        if not isinstance(activity, Activity):
+            raise BenchError(f"the workload is not mappable: {activity.reason}")
+        made.append(activity.body())
+    return made
+
+
+async def bare_loop(
+    url: str, posted: list[bytes], kind: WireKind, in_flight: int, seconds: float
+) -> Figure:
+    """Keeps `in_flight` requests going for a while."""
+    wire = open_wire(WirePolicy(url, StaticToken("api:token"), kind))
+    path = f"/v1/datamarts/{DATAMART}/user_activities"
+    requests = itertools.cycle([Request("POST", path, body) for body in posted])
+
+    async def send() -> int:
+        return (await wire.send(next(requests))).status
+
+    await measure(send, 8, 0.1)  # warm: connections, caches
+    figure = await measure(send, in_flight, seconds)
+    await wire.close()
+    return figure
+
+
+async def run(seconds: float, rounds: int, in_flight: list[int], kind: WireKind) -> None:
+    """Rounds at each number in flight; medians, and the spread."""
+    posted = bodies(Workload(events=5_000))
+    size = statistics.mean(map(len, posted))
+    rate, cpu_us = await ceiling(64, posted[0], null_log())
+    print(f"bodies of {size:.0f} bytes; wrk, 64 connections: {rate:,.0f} requests/s,")
+    print(f"of which the sink takes {cpu_us:.1f} µs CPU each")
+    async with running(log=null_log()) as sink:
+        found: dict[int, list[Figure]] = {count: [] for count in in_flight}
+        for _ in range(rounds):
+            for count in in_flight:
+                found[count].append(await bare_loop(sink.url, posted, kind, count, seconds))
+    for count, figures in found.items():
+        rates = sorted(figure.per_second for figure in figures)
+        main = statistics.median(figure.main_us for figure in figures)
+        everything = statistics.median(figure.all_us for figure in figures)
+        print(
+            f"wire {kind}, {count:4} in flight: {statistics.median(rates):9,.0f} requests/s "
+            f"({rates[0]:,.0f} to {rates[-1]:,.0f}), CPU {main:.0f} µs of the loop's thread, "
+            f"{everything:.0f} µs of all"
+        )
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="bench.limit", description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[16, 64, 256])
+    parser.add_argument("--wire", type=WireKind, choices=list(WireKind), default=WireKind.FAST)
+    given = parser.parse_args()
+    print(described("pyreqwest", "uvloop"))
+    uvloop.run(run(given.seconds, given.rounds, given.in_flight, given.wire))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BenchError as error:
+        sys.exit(f"bench.limit: {error}")
