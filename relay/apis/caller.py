@@ -8,7 +8,8 @@ Otherwise the caller gets `AnswerLost` and has to look what became of it.
 import asyncio
 import email.utils
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -175,6 +176,17 @@ def parse(what: str, adapter: TypeAdapter[Any], body: bytes) -> Any:
             f"{what}: the answer is not as documented: {f'{place}: ' if place else ''}"
             f"{first['msg'].partition(' at line')[0]}"
         ) from None
+
+
+@contextmanager
+def unusable_is_lost(*, unless: bool) -> Iterator[None]:
+    """An answer that cannot be read tells nothing: what it answered may have been carried out."""
+    try:
+        yield
+    except AnswerUnusable as error:
+        if unless:
+            raise
+        raise AnswerLost(f"{error.problem}: it may have been carried out") from None
 
 
 def no_answer(what: str, error: Exception) -> Trouble:

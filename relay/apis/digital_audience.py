@@ -21,7 +21,7 @@ import httpx
 import orjson
 from pydantic import TypeAdapter
 
-from relay.apis.caller import TIMEOUT, Caller, parse
+from relay.apis.caller import TIMEOUT, Caller, parse, unusable_is_lost
 from relay.apis.digital_audience_model import (
     ACCOUNTS,
     AUDIENCE,
@@ -127,7 +127,9 @@ class DigitalAudience:
         body: dict[str, Any] = {"name": name, "campaignId": _number(campaign_id)}
         if description is not None:
             body["description"] = description
-        made: Audience = self._one(_CREATE, AUDIENCE, await self._call(_CREATE, json=body))
+        answer = await self._call(_CREATE, json=body)
+        with unusable_is_lost(unless=False):
+            made: Audience = self._one(_CREATE, AUDIENCE, answer)
         return made
 
     async def extend(self, segment_id: str, end: datetime) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 from urllib.parse import quote
 
+import httpx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from relay.apis.caller import UPLOAD_TIMEOUT, Caller, parse
+from relay.apis.caller import UPLOAD_TIMEOUT, Caller, parse, unusable_is_lost
 from relay.apis.errors import AnswerUnusable, Refused, vendor_words
 from relay.disk import disk_errors
 
@@ -165,9 +166,15 @@ class DocumentImports:
     def _executions(self, import_id: str) -> str:
         return f"{self._root}/{quote(import_id, safe='')}/executions"
 
-    async def _call(self, method: str, path: str, adapter: TypeAdapter[Any], **options: Any) -> Any:
-        answer = await self._caller.send(method, path, **options)
-        what = f"{self._caller.vendor}: {method} {path}"
+    async def _call(
+        self, method: str, path: str, adapter: TypeAdapter[Any], *, repeatable: bool, **options: Any
+    ) -> Any:
+        answer = await self._caller.send(method, path, repeatable=repeatable, **options)
+        with unusable_is_lost(unless=repeatable):
+            return self._data(f"{method} {path}", adapter, answer)
+
+    def _data(self, call: str, adapter: TypeAdapter[Any], answer: httpx.Response) -> Any:
+        what = f"{self._caller.vendor}: {call}"
         envelope: _Envelope[Any] = parse(what, adapter, answer.content)
         if envelope.status != "ok":  # an error may come with a status of success
             raise Refused(f"{what}: refused: {vendor_words(envelope.error or '')}")

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from relay.apis.caller import Caller, parse
+from relay.apis.caller import Caller, parse, unusable_is_lost
 from relay.apis.errors import ExportExpired, NotThere
 
 BASE_URL = "https://query.indicative-prod.mparticle.com"
@@ -109,7 +109,8 @@ class MparticleSegments:
         **options: Any,
     ) -> Any:
         answer = await self._caller.send(method, path, repeatable=repeatable, **options)
-        return parse(f"{self._caller.vendor}: {method} {path}", adapter, answer.content)
+        with unusable_is_lost(unless=repeatable):
+            return parse(f"{self._caller.vendor}: {method} {path}", adapter, answer.content)
 
 
 class _Wire(BaseModel):

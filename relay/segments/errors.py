@@ -19,3 +19,7 @@ class ImportFailed(RelayError):
     """The platform did not take an import, or did not say what became of it."""
 
     exit_status = ExitStatus.SEGMENT_IMPORT
+
+
+class ImportOverdue(ImportFailed):
+    """An import was still running when our patience ended; the run stays open."""

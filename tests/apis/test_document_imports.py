@@ -253,13 +253,16 @@ async def test_an_error_inside_a_success_is_an_error(file):
 
 
 @pytest.mark.parametrize(
-    "body", ["", "<html>", "[]", '{"status":"ok"}', '{"status":"ok","data":{}}']
+    "body", ["", "<html>", "[]", '{"status":"ok"}', '{"status":"ok","data":7}']
 )
 async def test_an_answer_that_is_not_the_documented_one_is_said(body):
     transport = httpx.MockTransport(lambda request: httpx.Response(200, text=body))
     async with httpx.AsyncClient(transport=transport, base_url="https://api") as client:
         imports = DocumentImports(Caller("mediarithmics", client, random.Random(0)), "1")
         with pytest.raises(AnswerUnusable, match="not as documented"):
+            await imports.find("x")
+        # What was asked for may have been done nevertheless.
+        with pytest.raises(AnswerLost, match="not as documented"):
             await imports.create("x", NDJSON)
 
 

@@ -1,0 +1,194 @@
+"""The SQLite file behind a ledger: opened, of the right version, its errors translated.
+
+A file for each segment, so that syncs of different segments never wait for one another. Its
+directory is locked by a file beside it, which the system unlocks when a process ends, however.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from relay.disk import LocalStateError, disk_errors
+from relay.segments.errors import SegmentBusy
+
+# "RlyS": another program's database is told apart from a damaged one of ours.
+_APPLICATION_ID = 0x526C7953
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- One row for each sync or import that was begun. `outcome` is null while it is open.
+CREATE TABLE runs (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  stage TEXT NOT NULL,
+  outcome TEXT,
+  problem TEXT,
+  began_ms INTEGER NOT NULL,
+  ended_ms INTEGER,
+  source TEXT NOT NULL,
+  export_id TEXT,
+  exported_ms INTEGER,
+  expiration_minutes INTEGER,
+  plan TEXT
+);
+
+-- The files of a run. Written in the order of users, so that a file's users are a range.
+CREATE TABLE parts (
+  run INTEGER NOT NULL REFERENCES runs,
+  number INTEGER NOT NULL,
+  file TEXT NOT NULL,
+  format TEXT NOT NULL,
+  size_bytes INTEGER NOT NULL,
+  lines INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  first_user TEXT,
+  last_user TEXT,
+  import_asked INTEGER NOT NULL DEFAULT 0,
+  import_id TEXT,
+  state TEXT NOT NULL DEFAULT 'written',
+  succeeded INTEGER,
+  rejected INTEGER,
+  problem TEXT,
+  PRIMARY KEY (run, number)
+);
+
+-- An attempt to upload a file. Written before the call; the id comes with the answer, or later.
+CREATE TABLE executions (
+  run INTEGER NOT NULL,
+  part INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,
+  asked_ms INTEGER NOT NULL,
+  execution_id TEXT,
+  adopted INTEGER NOT NULL DEFAULT 0,
+  vanished INTEGER NOT NULL DEFAULT 0,
+  status TEXT,
+  PRIMARY KEY (run, part, attempt)
+);
+
+-- Who is in the segment by what was imported. `expires_ms` is the earliest moment at which the
+-- platform may let the user go, `gone_ms` the moment by which it has; 0 is never. `sure` is 0 where
+-- the outcome of the last command is not known.
+CREATE TABLE members (
+  user TEXT PRIMARY KEY,
+  expires_ms INTEGER NOT NULL,
+  gone_ms INTEGER NOT NULL,
+  sure INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- What the open run does to whom.
+CREATE TABLE changes (user TEXT PRIMARY KEY, operation TEXT NOT NULL) WITHOUT ROWID;
+
+-- Lines that the platform rejected, of the last run that had any.
+CREATE TABLE rejections (
+  part INTEGER NOT NULL,
+  line INTEGER,
+  user TEXT,
+  reason TEXT NOT NULL
+);
+"""
+
+
+def open_database(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open a ledger's database, and make it if there is none."""
+    with sqlite_errors(path), disk_errors(path):
+        if read_only:
+            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        else:
+            path.touch(mode=0o600)  # it names people
+            db = sqlite3.connect(path, isolation_level=None)
+        db.row_factory = sqlite3.Row
+        try:
+            _check_version(path, db)
+            if not read_only:
+                _prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing, and on the disk when it ends."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:  # SQLite has ended it already where the disk was full
+            db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Translate what SQLite says about the file at `path`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "") or ""
+        if name.startswith("SQLITE_FULL"):
+            problem, hint = "the disk is full", "make room, then run again: it resumes"
+        elif name.startswith("SQLITE_BUSY"):
+            problem, hint = "another process holds it", "wait until that has ended"
+        elif name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+            problem = "it is damaged, or no ledger at all"
+            hint = "restore it, or move it away: the next sync then sends every member again"
+        else:
+            problem, hint = f"{name or type(error).__name__}", "check the disk and the rights"
+        raise LocalStateError(f"the ledger {path}: {problem}", hint=hint) from None
+
+
+@contextmanager
+def locked(directory: Path, what: str) -> Iterator[None]:
+    """Hold the directory for this process alone, or raise SegmentBusy."""
+    with disk_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 20, 0).decode("ascii", "replace").strip()
+            raise SegmentBusy(
+                f"{what} is being worked on by process {holder or 'unknown'}",
+                hint="one at a time: wait until it has ended",
+            ) from None
+        os.truncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _check_version(path: Path, db: sqlite3.Connection) -> None:
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if application_id not in (0, _APPLICATION_ID):
+        raise LocalStateError(f"{path} is a database of another program")
+    if version > VERSION:
+        raise LocalStateError(
+            f"the ledger {path} is of version {version}, this Relay knows {VERSION}",
+            hint="use the newer Relay that wrote it; nothing was changed",
+        )
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    # Readers (`status`) do not wait for a sync; a commit is on the disk when it returns.
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    # Bounds of memory: 32 MB of pages; sorting beyond that goes to temporary files.
+    db.execute("PRAGMA cache_size = -32000")
+    db.execute("PRAGMA temp_store = FILE")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        with transaction(db):
+            for statement in _SCHEMA.split(";\n"):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {VERSION}")

@@ -1,0 +1,109 @@
+"""An mParticle segment → its export on the local disk: asked for, waited for, downloaded whole."""
+
+import asyncio
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from relay.apis.caller import Sleep
+from relay.apis.errors import (
+    AnswerLost,
+    ExportFailed,
+    ExportOverdue,
+    ExportWithoutFile,
+    ServerFault,
+    Throttled,
+    Unreachable,
+)
+from relay.apis.mparticle_segments import Export, ExportStatus, MparticleSegments
+from relay.apis.object_store import fetch
+from relay.clock import Clock
+from relay.segments.progress import Progress
+
+if TYPE_CHECKING:
+    from relay.apis.s3 import S3Access
+
+_NAMELESS_MAX = 5
+_FAULTS_MAX = 5
+_DOWNLOADS_MAX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPolicy:
+    """How an export is waited for: seconds as a rule, hours for a large one."""
+
+    poll_s: float = 2.0
+    poll_s_max: float = 60.0
+    patience_s: float = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Gets exports."""
+
+    api: MparticleSegments
+    access: "S3Access | None"
+    policy: ExportPolicy
+    clock: Clock
+    rng: random.Random
+    progress: Progress
+    sleep: Sleep = asyncio.sleep
+
+    async def ask(self, segment_id: str) -> Export:
+        """Ask for an export. If the answer is lost, once more: an export changes nothing."""
+        try:
+            return await self.api.request_export(segment_id)
+        except AnswerLost as lost:
+            self.progress.note(f"{lost.problem}; asking again, so two may be under way")
+            return await self.api.request_export(segment_id)
+
+    async def wait(self, export_id: str) -> Export:
+        """Wait until an export is complete and names its file. Raises an ExportError otherwise."""
+        self.progress.begin(f"waiting for mParticle to export ({export_id})")
+        began_ms = self.clock.now_ms()
+        wait_s, faults, nameless = self.policy.poll_s, 0, 0
+        while True:
+            export = None
+            try:
+                export = await self.api.export(export_id)
+                faults = 0
+            except (ServerFault, Throttled, Unreachable):
+                faults += 1
+                if faults >= _FAULTS_MAX:
+                    raise
+            if export is not None and export.status is ExportStatus.FAILED:
+                raise ExportFailed(
+                    f"mParticle gave up the export {export_id}",
+                    hint="it says no reason; run again, and ask mParticle if that does not help",
+                )
+            if export is not None and export.status is ExportStatus.COMPLETE:
+                if export.filename is not None:
+                    return export
+                nameless += 1
+                if nameless >= _NAMELESS_MAX:
+                    raise ExportWithoutFile(
+                        f"mParticle says that the export {export_id} is complete, but names no file"
+                    )
+            waited_s = (self.clock.now_ms() - began_ms) / 1000
+            if waited_s >= self.policy.patience_s:
+                raise ExportOverdue(
+                    f"the export {export_id} is not complete after {waited_s:.0f} s",
+                    hint="run again later: it goes on waiting for this export",
+                )
+            await self.sleep(self.rng.uniform(wait_s / 2, wait_s))
+            wait_s = min(wait_s * 1.5, self.policy.poll_s_max)
+
+    async def download(self, location: str, to: Path) -> int:
+        """Download an export. One that breaks off is begun again, a few times."""
+        self.progress.begin("downloading the export", None, "bytes")
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await fetch(location, to, self.access, self.progress.at)
+            except Unreachable as error:
+                if attempt >= _DOWNLOADS_MAX:
+                    raise
+                self.progress.note(f"{error.problem}; beginning again")
+                await self.sleep(self.rng.uniform(1.0, 2.0) * attempt)

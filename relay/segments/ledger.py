@@ -1,0 +1,300 @@
+"""What was begun, what was asked of the platform, and what became of it: written before each step.
+
+Whoever opens it after a crash knows where to go on. `about` says what the ledger is for; runs have
+parts, parts have executions. The members of the segment are in `relay.segments.members`.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from relay.disk import LocalStateError
+from relay.segments.database import open_database, sqlite_errors, transaction
+from relay.segments.formats import FileFormat
+from relay.segments.parts import Part
+
+
+class Stage(StrEnum):
+    """How far an open run is."""
+
+    ASKED = "asked"
+    """Nothing is known to be under way."""
+    EXPORTING = "exporting"
+    DOWNLOADED = "downloaded"
+    COMPARED = "compared"
+    WRITTEN = "written"
+    """The files are on the disk; from here on something may have been uploaded."""
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    DONE = "done"
+    PLANNED = "planned"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+
+
+class PartState(StrEnum):
+    """What became of a file."""
+
+    WRITTEN = "written"
+    DONE = "done"
+    UNSURE = "unsure"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One sync or import."""
+
+    id: int
+    name: str
+    stage: Stage
+    outcome: Outcome | None
+    problem: str | None
+    began_ms: int
+    ended_ms: int | None
+    source: str
+    export_id: str | None
+    exported_ms: int | None
+    expiration_minutes: int | None
+    plan: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class PartRecord:
+    """A file of a run, and what became of it."""
+
+    run: int
+    number: int
+    file: str
+    format: FileFormat
+    size_bytes: int
+    lines: int
+    sha256: str
+    first_user: str | None
+    last_user: str | None
+    import_asked: bool
+    import_id: str | None
+    state: PartState
+    succeeded: int | None
+    rejected: int | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    """An attempt to upload a file. Without an id: asked for, and no answer known."""
+
+    attempt: int
+    asked_ms: int
+    execution_id: str | None
+    adopted: bool
+    vanished: bool
+    status: str | None
+
+
+class Ledger:
+    """The ledger of one segment, or of one file that is imported."""
+
+    def __init__(self, path: Path, about: dict[str, str], *, read_only: bool = False) -> None:
+        """`about` is what this ledger is for; one that is for something else is not touched."""
+        self.path = path
+        self.db = open_database(path, read_only=read_only)
+        try:
+            with sqlite_errors(path):
+                self._check_about(about, read_only=read_only)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.db.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it or nothing."""
+        with sqlite_errors(self.path), transaction(self.db):
+            yield self.db
+
+    def open_run(self) -> Run | None:
+        """The run that has not ended."""
+        return self._run("outcome IS NULL")
+
+    def last_run(self) -> Run | None:
+        """The run that was begun last, whether it has ended or not."""
+        return self._run("1")
+
+    @contextmanager
+    def scratch(self) -> Iterator[sqlite3.Connection]:
+        """The database for work that leaves nothing behind, or that only reads."""
+        with sqlite_errors(self.path):
+            yield self.db
+
+    def begin(self, name: str, source: str, now_ms: int) -> Run:
+        """Begin a run. `source` is where its users come from."""
+        with self.writing() as db:
+            if self.open_run() is not None:
+                raise AssertionError("a run is open already")
+            db.execute(
+                "INSERT INTO runs (name, source, stage, began_ms) VALUES (?, ?, ?, ?)",
+                (name, source, Stage.ASKED, now_ms),
+            )
+            db.execute("DELETE FROM rejections")
+        return self._must("1")
+
+    def move(self, run: Run, stage: Stage, **columns: Any) -> Run:
+        """Take an open run to a stage; inside a transaction of the caller's if there is one."""
+        self._update("runs", {"stage": stage, **columns}, {"id": run.id})
+        return self._must("outcome IS NULL")
+
+    def end(self, run: Run, outcome: Outcome, now_ms: int, problem: str | None = None) -> Run:
+        """End a run. What is known about it stays; the list of its changes goes."""
+        with self.writing() as db:
+            values = {"outcome": outcome, "ended_ms": now_ms, "problem": problem}
+            self._update("runs", values, {"id": run.id})
+            db.execute("DELETE FROM changes")
+        with sqlite_errors(self.path):
+            self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return self._must("1")
+
+    def add_parts(
+        self,
+        run: Run,
+        parts: Iterable[tuple[Part, str | None, str | None]],
+        form: FileFormat,
+        expiration_minutes: int | None,
+    ) -> Run:
+        """Note files that are on the disk, with the first and last user of each."""
+        rows = [
+            {
+                "run": run.id,
+                "number": number,
+                "file": part.path.name,
+                "format": form,
+                "size_bytes": part.size_bytes,
+                "lines": part.lines,
+                "sha256": part.sha256,
+                "first_user": first,
+                "last_user": last,
+            }
+            for number, (part, first, last) in enumerate(parts, start=1)
+        ]
+        with self.writing() as db:
+            db.execute("DELETE FROM parts WHERE run = ?", (run.id,))
+            db.executemany(
+                "INSERT INTO parts (run, number, file, format, size_bytes, lines, sha256,"
+                " first_user, last_user) VALUES (:run, :number, :file, :format, :size_bytes,"
+                " :lines, :sha256, :first_user, :last_user)",
+                rows,
+            )
+            return self.move(run, Stage.WRITTEN, expiration_minutes=expiration_minutes)
+
+    def parts(self, run: Run) -> list[PartRecord]:
+        """The files of a run, in order."""
+        with sqlite_errors(self.path):
+            found = self.db.execute(
+                "SELECT * FROM parts WHERE run = ? ORDER BY number", (run.id,)
+            ).fetchall()
+        return [
+            PartRecord(
+                **{
+                    **dict(row),
+                    "format": FileFormat(row["format"]),
+                    "state": PartState(row["state"]),
+                    "import_asked": bool(row["import_asked"]),
+                }
+            )
+            for row in found
+        ]
+
+    def set_part(self, part: PartRecord, **columns: Any) -> None:
+        """Note something about a file; inside a transaction of the caller's if there is one."""
+        self._update("parts", columns, {"run": part.run, "number": part.number})
+
+    def executions(self, part: PartRecord) -> list[ExecutionRecord]:
+        """The attempts to upload a file, in order."""
+        with sqlite_errors(self.path):
+            found = self.db.execute(
+                "SELECT attempt, asked_ms, execution_id, adopted, vanished, status FROM executions"
+                " WHERE run = ? AND part = ? ORDER BY attempt",
+                (part.run, part.number),
+            ).fetchall()
+        return [
+            ExecutionRecord(
+                **{
+                    **dict(row),
+                    "adopted": bool(row["adopted"]),
+                    "vanished": bool(row["vanished"]),
+                }
+            )
+            for row in found
+        ]
+
+    def add_execution(self, part: PartRecord, now_ms: int, execution_id: str | None = None) -> int:
+        """Note an upload before it is made, or one that was found; the number of the attempt."""
+        with self.writing() as db:
+            (attempt,) = db.execute(
+                "SELECT coalesce(max(attempt), 0) + 1 FROM executions WHERE run = ? AND part = ?",
+                (part.run, part.number),
+            ).fetchone()
+            db.execute(
+                "INSERT INTO executions (run, part, attempt, asked_ms, execution_id, adopted)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (part.run, part.number, attempt, now_ms, execution_id, execution_id is not None),
+            )
+        return int(attempt)
+
+    def set_execution(self, part: PartRecord, attempt: int, **columns: Any) -> None:
+        """Note something about an attempt."""
+        key = {"run": part.run, "part": part.number, "attempt": attempt}
+        self._update("executions", columns, key)
+
+    def _run(self, condition: str) -> Run | None:
+        with sqlite_errors(self.path):
+            row = self.db.execute(
+                f"SELECT * FROM runs WHERE {condition} ORDER BY id DESC LIMIT 1"  # noqa: S608 - conditions are literals of this file
+            ).fetchone()
+        if row is None:
+            return None
+        fields = dict(row)
+        fields["stage"] = Stage(row["stage"])
+        fields["outcome"] = None if row["outcome"] is None else Outcome(row["outcome"])
+        fields["plan"] = None if row["plan"] is None else json.loads(row["plan"])
+        return Run(**fields)
+
+    def _must(self, condition: str) -> Run:
+        run = self._run(condition)
+        if run is None:
+            raise AssertionError("the run is not in its ledger")
+        return run
+
+    def _update(self, table: str, values: dict[str, Any], key: dict[str, Any]) -> None:
+        assignments = ", ".join(f"{name} = ?" for name in values)
+        conditions = " AND ".join(f"{name} = ?" for name in key)
+        with sqlite_errors(self.path):
+            self.db.execute(
+                f"UPDATE {table} SET {assignments} WHERE {conditions}",  # noqa: S608 - names are literals of this package
+                (*values.values(), *key.values()),
+            )
+
+    def _check_about(self, about: dict[str, str], *, read_only: bool) -> None:
+        known = {row["key"]: row["value"] for row in self.db.execute("SELECT * FROM about")}
+        if not known and not read_only:
+            with transaction(self.db):
+                self.db.executemany("INSERT INTO about VALUES (?, ?)", about.items())
+            return
+        other = [key for key, value in about.items() if known.get(key, value) != value]
+        if other:
+            raise LocalStateError(
+                f"the ledger {self.path} was begun with another {' and '.join(other)}",
+                hint="its list of members is of no use for this: give the sync a new name",
+            )

@@ -1,0 +1,32 @@
+"""What a sync tells while it works: commands draw bars from it, tests and cron jobs need not."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Hears what is being done, how far it is, and what is worth a line of its own."""
+
+    def begin(self, what: str, total: int | None = None, unit: str = "") -> None:
+        """Something begins; `total` is None where nobody knows how long it is."""
+        ...
+
+    def at(self, done: int, total: int | None = None) -> None:
+        """How far it is."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something that should be read afterwards."""
+        ...
+
+
+class NoProgress:
+    """Tells nobody."""
+
+    def begin(self, what: str, total: int | None = None, unit: str = "") -> None:
+        """Nothing."""
+
+    def at(self, done: int, total: int | None = None) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""

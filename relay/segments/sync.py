@@ -1,0 +1,272 @@
+"""One sync: export → compare with what was imported last → import the difference → verify.
+
+Each step leaves what it found in the ledger and on the disk before the next begins, so a run that
+was cut off anywhere is gone on with. What can be repeated without harm is repeated (a download, a
+comparison, writing files); what cannot is looked up first (`relay.segments.upload`).
+"""
+
+import json
+import random
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from relay.apis.errors import ExportError, ExportExpired, ExportOverdue
+from relay.disk import disk_errors
+from relay.errors import InputError, RelayError
+from relay.segments.errors import ImportFailed, SegmentStopped
+from relay.segments.exporting import Exporter
+from relay.segments.formats import FileFormat
+from relay.segments.ledger import Ledger, Outcome, PartState, Run, Stage
+from relay.segments.lines import LineOf, Target, line_writer
+from relay.segments.members import ExpiryPolicy, changes, compare, load, nth_change
+from relay.segments.next_step import UploadPolicy
+from relay.segments.parts import PART_BYTES_MAX, Part, write_parts
+from relay.segments.plan import Plan, SafetyPolicy, check_safety
+from relay.segments.progress import Progress
+from relay.segments.report import Report, report
+from relay.segments.settle import Settler
+from relay.segments.upload import Platform, Uploads
+from relay.segments.user_ids import IdPolicy, read_users
+
+_EXPORT = "export.csv"
+_FILES = (_EXPORT, _EXPORT + ".part", "part-*")
+_STEP = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPolicy:
+    """Everything that is decided about one sync."""
+
+    name: str
+    source_segment_id: str
+    target: Target
+    ids: IdPolicy
+    expiry: ExpiryPolicy = field(default_factory=ExpiryPolicy)
+    safety: SafetyPolicy = field(default_factory=SafetyPolicy)
+    upload: UploadPolicy = field(default_factory=UploadPolicy)
+    form: FileFormat = FileFormat.NDJSON
+    part_bytes_max: int = PART_BYTES_MAX
+    stale_after_s: float = 24 * 3600.0
+    """An export older than this is not begun to be imported: a new one is asked for."""
+
+    def about(self, datamart_id: str) -> dict[str, str]:
+        """What the list of members is true for; changing any of it needs a new ledger."""
+        return {
+            "datamart": datamart_id,
+            "segment": f"{self.target.by} {self.target.segment}",
+            "identifier": f"{self.target.identifier} {self.target.compartment_id or ''}".strip(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked of one run."""
+
+    plan_only: bool = False
+    file: Path | None = None
+    """Import this instead of a new export."""
+    fresh: bool = False
+    """Begin anew even if a run can be gone on with; what is under way is seen through first."""
+    allow_removals: bool = False
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Runs one sync. The caller holds the lock on the ledger's directory."""
+
+    policy: SyncPolicy
+    ledger: Ledger
+    directory: Path
+    exporter: Exporter
+    platform: Platform
+    rng: random.Random
+    progress: Progress
+
+    async def run(self, wish: Wish) -> Report:
+        """Go on with the open run, or begin one, and take it to its end.
+
+        What may pass (no connection, a full disk, a refused token) leaves the run open; what would
+        only fail again ends it, and the next sync begins a new one.
+        """
+        run, resumed = await self._open_run(wish)
+        try:
+            run = await self._until_compared(run, wish)
+            if wish.plan_only:
+                if run.stage is Stage.COMPARED:
+                    run = self._end(run, Outcome.PLANNED)
+                return report(self.ledger, run, resumed=resumed)
+            if run.stage is Stage.COMPARED:
+                if not wish.allow_removals:
+                    check_safety(_plan(run), self.policy.safety)
+                run = self._write(run)
+            await self._upload(run, self.policy.upload)
+            run = self._finish(run)
+        except SegmentStopped as error:
+            self._end(run, Outcome.STOPPED, error)
+            raise
+        except (InputError, ExportError) as error:
+            if not isinstance(error, ExportOverdue):
+                self._end(run, Outcome.FAILED, error)
+            raise
+        return report(self.ledger, run, resumed=resumed)
+
+    async def _open_run(self, wish: Wish) -> tuple[Run, bool]:
+        """The run to work on, and whether it was begun before."""
+        run = self.ledger.open_run()
+        if run is not None:
+            usable = not (wish.fresh or wish.file or self._is_stale(run))
+            if usable or (wish.plan_only and run.stage is Stage.WRITTEN):
+                return run, True
+            if run.stage is Stage.WRITTEN:
+                await self._see_through(run)
+            self._end(run, Outcome.ABANDONED)
+        return self._begin(wish), False
+
+    def _begin(self, wish: Wish) -> Run:
+        now_ms = self._now()
+        self._remove(*_FILES, "errors-*")
+        source = self.policy.source_segment_id
+        if wish.file is not None:
+            source = "file"
+            with disk_errors(self.directory):
+                shutil.copyfile(wish.file, self.directory / _EXPORT)
+        stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
+        # Unique wherever it is begun: the run's document imports are found by this name.
+        name = f"relay-{self.policy.name}-{stamp}-{self.rng.getrandbits(32):08x}"
+        run = self.ledger.begin(name, source, now_ms)
+        if wish.file is None:
+            return run
+        return self.ledger.move(run, Stage.DOWNLOADED, exported_ms=now_ms)
+
+    def _is_stale(self, run: Run) -> bool:
+        """Whether what it would import is too old, or from elsewhere by now."""
+        since_ms = run.exported_ms or run.began_ms
+        old = self._now() - since_ms > self.policy.stale_after_s * 1000
+        return old or run.source not in (self.policy.source_segment_id, "file")
+
+    async def _until_compared(self, run: Run, wish: Wish) -> Run:
+        expired = 0
+        while run.stage not in (Stage.COMPARED, Stage.WRITTEN):
+            match run.stage:
+                case Stage.ASKED:
+                    export = await self.exporter.ask(self.policy.source_segment_id)
+                    run = self.ledger.move(run, Stage.EXPORTING, export_id=export.export_id)
+                case Stage.EXPORTING:
+                    try:
+                        run = await self._export(run)
+                    except ExportExpired as error:
+                        expired += 1
+                        if expired > 1:
+                            raise
+                        self.progress.note(f"{error.problem}; asking for a new export")
+                        run = self.ledger.move(run, Stage.ASKED, export_id=None)
+                case Stage.DOWNLOADED:
+                    run = self._compare(run, wish)
+        return run
+
+    async def _export(self, run: Run) -> Run:
+        export = await self.exporter.wait(run.export_id or "")
+        await self.exporter.download(export.filename or "", self.directory / _EXPORT)
+        done = export.end_time or export.start_time
+        return self.ledger.move(run, Stage.DOWNLOADED, exported_ms=int(done.timestamp() * 1000))
+
+    def _compare(self, run: Run, wish: Wish) -> Run:
+        self.progress.begin("reading the export", None, "rows")
+        path = self.directory / _EXPORT
+        with self.ledger.scratch() as db:
+            loaded = load(db, read_users(path, self.policy.ids), self.progress.at)
+        rows, without = loaded
+        if rows == without and not wish.allow_empty:
+            raise InputError(
+                f"the export names no user in {rows} rows ({path}): nothing was uploaded",
+                hint="if the segment is empty by intent, run it once with --allow-empty",
+            )
+        self.progress.begin("comparing with the last import")
+        with self.ledger.writing() as db:
+            plan = compare(db, loaded, self.policy.expiry, self._now())
+            return self.ledger.move(run, Stage.COMPARED, plan=json.dumps(asdict(plan)))
+
+    def _write(self, run: Run) -> Run:
+        self.progress.begin("writing files", _plan(run).commands, "lines")
+        minutes = self.policy.expiry.minutes
+        header, line = line_writer(self.policy.target, minutes, self.policy.form)
+        with self.ledger.scratch() as db:
+            parts = write_parts(
+                self._lines(line),
+                self.directory,
+                self.policy.form.value,
+                header=header,
+                bytes_max=self.policy.part_bytes_max,
+            )
+            written: list[tuple[Part, str | None, str | None]] = []
+            before = 0
+            for part in parts:
+                users = nth_change(db, before), nth_change(db, before + part.lines - 1)
+                written.append((part, *users))
+                before += part.lines
+        return self.ledger.add_parts(run, written, self.policy.form, minutes)
+
+    def _lines(self, line: LineOf) -> Iterator[bytes]:
+        for count, (user, operation) in enumerate(changes(self.ledger.db), start=1):
+            yield line(user, operation)
+            if count % _STEP == 0:
+                self.progress.at(count)
+
+    async def _upload(self, run: Run, policy: UploadPolicy) -> None:
+        settler = Settler(
+            self.platform,
+            self.ledger,
+            self.directory,
+            run.expiration_minutes or 0,
+            policy.verify_counts,
+            self.progress,
+        )
+        await Uploads(
+            self.platform,
+            self.ledger,
+            self.directory,
+            run,
+            policy,
+            self.progress,
+            settler.settle,
+            settler.unsure,
+        ).see_through()
+
+    async def _see_through(self, run: Run) -> None:
+        """Wait for what an old run has under way; what it has not begun is left to the new one."""
+        self.progress.note(f"{run.name} is out of date: seeing through what it has under way")
+        for part in self.ledger.parts(run):
+            if part.state is PartState.WRITTEN and not self.ledger.executions(part):
+                self.ledger.set_part(part, state=PartState.ABANDONED)
+        await self._upload(run, replace(self.policy.upload, attempts_max=0))
+
+    def _finish(self, run: Run) -> Run:
+        open_parts = [p for p in self.ledger.parts(run) if p.state is not PartState.DONE]
+        if not open_parts:
+            return self._end(run, Outcome.DONE)
+        problems = [f"part {p.number}: {p.problem}" for p in open_parts if p.problem]
+        failed = ImportFailed("; ".join(problems), hint="the next sync sends those users again")
+        self._end(run, Outcome.FAILED, failed)
+        raise failed
+
+    def _end(self, run: Run, outcome: Outcome, why: RelayError | None = None) -> Run:
+        ended = self.ledger.end(run, outcome, self._now(), why.problem if why else None)
+        self._remove(*_FILES)  # they name people; error files stay until the next run
+        return ended
+
+    def _remove(self, *patterns: str) -> None:
+        with disk_errors(self.directory):
+            for pattern in patterns:
+                for path in self.directory.glob(pattern):
+                    path.unlink()
+
+    def _now(self) -> int:
+        return self.platform.clock.now_ms()
+
+
+def _plan(run: Run) -> Plan:
+    return Plan(**(run.plan or {}))

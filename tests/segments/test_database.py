@@ -1,0 +1,133 @@
+"""The ledger's file: opened, refused, locked."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from relay.disk import LocalStateError
+from relay.errors import ExitStatus
+from relay.segments.database import VERSION, locked, open_database, sqlite_errors, transaction
+from relay.segments.errors import SegmentBusy
+from relay.segments.ledger import Ledger, Outcome
+
+ABOUT = {"datamart": "1", "segment": "segment_id 7"}
+
+
+def test_a_ledger_names_people_and_is_for_its_owner_alone(tmp_path):
+    Ledger(tmp_path / "ledger.sqlite", ABOUT).close()
+    assert stat.S_IMODE((tmp_path / "ledger.sqlite").stat().st_mode) == 0o600
+
+
+def test_a_ledger_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    Ledger(path, ABOUT).close()
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(LocalStateError, match="version 2, this Relay knows 1") as caught:
+        Ledger(path, ABOUT)
+    assert caught.value.exit_status is ExitStatus.LOCAL_STATE
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but long enough to look like one" * 20])
+def test_a_file_that_is_no_ledger_is_refused(tmp_path, content):
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(LocalStateError, match="damaged, or no ledger at all"):
+        Ledger(path, ABOUT)
+
+
+def test_a_database_of_another_program_is_refused(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA application_id = 7")
+        db.execute("CREATE TABLE t (x)")
+    db.close()
+    with pytest.raises(LocalStateError, match="another program"):
+        Ledger(path, ABOUT)
+
+
+def test_a_ledger_of_another_segment_is_refused(tmp_path):
+    Ledger(tmp_path / "ledger.sqlite", ABOUT).close()
+    with pytest.raises(LocalStateError, match="another segment"):
+        Ledger(tmp_path / "ledger.sqlite", ABOUT | {"segment": "segment_id 8"})
+
+
+def test_a_ledger_can_be_read_while_it_is_written(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path, ABOUT)
+    run = ledger.begin("r", "s", 1)
+    with ledger.writing() as db:
+        db.execute("DELETE FROM members")
+        reader = Ledger(path, {}, read_only=True)
+        assert reader.open_run() == run
+        reader.close()
+    ledger.close()
+
+
+def test_a_full_disk_is_said_as_such_and_changes_nothing(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path, ABOUT)
+    pages = ledger.db.execute("PRAGMA page_count").fetchone()[0]
+    ledger.db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(LocalStateError, match="the disk is full"), ledger.writing() as db:
+        db.executemany("INSERT INTO members VALUES (?, 0, 0, 1)", ((str(n),) for n in range(9999)))
+    assert ledger.db.execute("SELECT count(*) FROM members").fetchone()[0] == 0
+    ledger.close()
+
+
+def fail_half_way(db):
+    db.execute("INSERT INTO about VALUES ('a', 'b')")
+    db.execute("SELECT * FROM nothing")
+
+
+def test_a_transaction_is_all_or_nothing(tmp_path):
+    db = open_database(tmp_path / "ledger.sqlite")
+    with pytest.raises(sqlite3.OperationalError), transaction(db):
+        fail_half_way(db)
+    assert db.execute("SELECT count(*) FROM about").fetchone()[0] == 0
+    db.close()
+
+
+def test_other_errors_of_the_database_have_a_meaning_too(tmp_path):
+    with pytest.raises(LocalStateError, match="SQLITE_ERROR"), sqlite_errors(tmp_path):
+        sqlite3.connect(":memory:").execute("SELECT * FROM nothing")
+
+
+def test_one_process_at_a_time_works_on_a_segment(tmp_path):
+    with locked(tmp_path / "churn", "the sync churn"):
+        script = textwrap.dedent(f"""
+            from pathlib import Path
+            from relay.segments.database import locked
+            with locked(Path({str(tmp_path / "churn")!r}), "the sync churn"):
+                print("in")
+        """)
+        other = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        )
+        assert f"SegmentBusy: the sync churn is being worked on by process {os.getpid()}" in (
+            other.stderr
+        )
+    with locked(tmp_path / "churn", "the sync churn"):
+        pass
+    assert SegmentBusy("x").exit_status is ExitStatus.SEGMENT_BUSY
+
+
+def test_a_run_ends_once_and_its_list_of_changes_with_it(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite", ABOUT)
+    run = ledger.begin("r", "s", 1)
+    assert ledger.open_run() == run
+    ledger.db.execute("INSERT INTO changes VALUES ('u', 'UPDATE')")
+    ended = ledger.end(run, Outcome.DONE, 2)
+    assert (ended.outcome, ended.ended_ms) == (Outcome.DONE, 2)
+    assert ledger.open_run() is None
+    assert ledger.last_run() == ended
+    assert ledger.db.execute("SELECT count(*) FROM changes").fetchone()[0] == 0
+    ledger.close()

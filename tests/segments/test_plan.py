@@ -1,0 +1,40 @@
+"""When a sync stops itself."""
+
+import pytest
+
+from relay.errors import ExitStatus
+from relay.segments.errors import SegmentStopped
+from relay.segments.plan import Plan, SafetyPolicy, check_safety
+
+
+def plan(members, leaving, **counts):
+    fields = {"rows": 0, "without_id": 0, "repeated": 0, "users": 0, "entering": 0, "renewing": 0}
+    return Plan(**{**fields, "again": 0, "members": members, "leaving": leaving, **counts})
+
+
+@pytest.mark.parametrize(
+    ("members", "leaving", "stops"),
+    [
+        (1000, 300, False),
+        (1000, 301, True),
+        (1000, 1000, True),
+        (100, 100, False),  # so few may always leave
+        (101, 101, True),
+        (0, 0, False),
+    ],
+)
+def test_a_sync_stops_above_the_share_and_above_the_number(members, leaving, stops):
+    if not stops:
+        check_safety(plan(members, leaving), SafetyPolicy(0.3, 100))
+        return
+    with pytest.raises(
+        SegmentStopped, match=f"{leaving} of {members}.*nothing was uploaded"
+    ) as caught:
+        check_safety(plan(members, leaving), SafetyPolicy(0.3, 100))
+    assert caught.value.exit_status is ExitStatus.SEGMENT_STOPPED
+
+
+def test_the_numbers_of_a_plan_add_up():
+    found = plan(10, 3, users=12, entering=4, renewing=2, again=1)
+    assert (found.updates, found.commands, found.staying) == (7, 10, 5)
+    assert found.document()["removal_share"] == 0.3

@@ -1,0 +1,567 @@
+"""A sync, whole: export, comparison, import, over real HTTP; and when it is cut off."""
+
+import pytest
+
+from relay.apis.errors import (
+    ExportExpired,
+    ExportFailed,
+    ExportOverdue,
+    ExportWithoutFile,
+    LoginRefused,
+    NotThere,
+    ServerFault,
+)
+from relay.disk import LocalStateError
+from relay.errors import ExitStatus, InputError
+from relay.segments.errors import ImportFailed, ImportOverdue, SegmentStopped
+from relay.segments.formats import FileFormat
+from relay.segments.lines import Target
+from relay.segments.members import ExpiryPolicy
+from relay.segments.next_step import UploadPolicy
+from relay.segments.user_ids import IdPolicy, IdType
+from tests.support.segment_sync import SOURCE, WEEK, Syncs, csv_of
+
+DAY_S = 86_400
+PEOPLE = [f"u-{number}" for number in range(100)]
+
+
+@pytest.fixture
+def syncs(world, tmp_path):
+    return Syncs(world, tmp_path)
+
+
+async def test_the_first_sync_puts_everybody_in(syncs, world):
+    report = await syncs.run(PEOPLE)
+    await syncs.sees(PEOPLE)
+    assert (report.outcome, report.commands, report.succeeded, report.rejected) == (
+        "done", 100, 100, 0,
+    )  # fmt: skip
+    assert (report.members, report.unsure, report.parts) == (100, 0, 1)
+    assert report.plan.entering == 100
+    assert len(await world.uploads()) == 1
+
+
+async def test_a_later_sync_sends_only_who_entered_and_who_left(syncs, world):
+    await syncs.run(PEOPLE)
+    after = [*PEOPLE[5:], "new-1", "new-2"]
+    report = await syncs.run(after)
+    await syncs.sees(after)
+    assert (report.plan.entering, report.plan.leaving, report.plan.staying) == (2, 5, 95)
+    assert [upload["lines"] for upload in await world.uploads()] == [100, 7]
+
+
+async def test_a_sync_that_finds_nothing_to_do_uploads_nothing(syncs, world):
+    await syncs.run(PEOPLE)
+    report = await syncs.run(PEOPLE)
+    assert (report.outcome, report.commands, report.parts) == ("done", 0, 0)
+    assert len(await world.uploads()) == 1
+
+
+async def test_members_are_renewed_before_they_expire_and_not_earlier(syncs, world):
+    await syncs.run(PEOPLE)
+    for day, renewed in ((3, 0), (4, 100), (6, 0), (8, 100)):
+        await world.clock.sleep(day * DAY_S - (world.clock.ms - _START) / 1000)
+        assert (await syncs.run(PEOPLE)).plan.renewing == renewed
+        await syncs.sees(PEOPLE)
+
+
+_START = 1_767_225_600_000
+
+
+async def test_a_sync_that_nobody_runs_any_more_leaves_an_empty_segment(syncs, world):
+    await syncs.run(PEOPLE)
+    await world.clock.sleep(7 * DAY_S + 60)
+    assert await world.members("7") == {}
+    # Who is gone by itself enters anew, or needs no DELETE; no removal, so no safety stop.
+    report = await syncs.run(PEOPLE[:10])
+    assert (report.plan.members, report.plan.entering, report.plan.leaving) == (0, 10, 0)
+    await syncs.sees(PEOPLE[:10])
+
+
+async def test_with_an_expiration_of_zero_members_stay_and_nothing_is_renewed(world, tmp_path):
+    syncs = Syncs(world, tmp_path, expiry=ExpiryPolicy(0, 0))
+    await syncs.run(PEOPLE)
+    await world.clock.sleep(400 * DAY_S)
+    assert (await syncs.run(PEOPLE)).commands == 0
+    await syncs.sees(PEOPLE)
+
+
+async def test_rows_without_a_user_and_repeated_users_are_counted(syncs, world):
+    await world.set_export(SOURCE, b"id,n\na,1\n,2\na,3\nnull,4\nb,5\n")
+    plan = (await syncs.run()).plan
+    assert (plan.rows, plan.users, plan.repeated, plan.without_id) == (5, 2, 1, 2)
+    await syncs.sees(["a", "b"])
+
+
+async def test_a_sync_by_address_sends_hashes_only(world, tmp_path):
+    syncs = Syncs(
+        world,
+        tmp_path,
+        target=Target("7", identifier="email_hash"),
+        ids=IdPolicy(IdType.EMAIL, column="id"),
+    )
+    await syncs.run(["Jane@example.com"])
+    await syncs.sees(["8c87b489ce35cf2e2f39f80e282cb2e804932a56a213983eeeb428407d43b52d"])
+    on_disk = b"".join(path.read_bytes() for path in syncs.directory.iterdir())
+    assert b"example.com" not in on_disk
+
+
+@pytest.mark.parametrize("form", list(FileFormat))
+async def test_a_large_segment_travels_in_several_files(world, tmp_path, form):
+    syncs = Syncs(world, tmp_path, form=form, part_bytes_max=1000)
+    report = await syncs.run(PEOPLE)
+    uploads = await world.uploads()
+    assert report.parts == len(uploads) > 2
+    assert all(upload["bytes"] <= 1000 for upload in uploads)
+    assert sum(upload["lines"] for upload in uploads) == 100
+    assert len({upload["import"] for upload in uploads}) == len(uploads)
+    await syncs.sees(PEOPLE)
+
+
+async def test_no_more_executions_are_under_way_than_allowed(world, tmp_path):
+    syncs = Syncs(world, tmp_path, part_bytes_max=1000, upload=UploadPolicy(in_flight_max=2))
+    await world.put("imports", pending_ms=60_000)
+    await syncs.run(PEOPLE)
+    begun = [upload["created_ms"] for upload in await world.uploads()]
+    assert all(later - earlier > 55_000 for earlier, later in zip(begun, begun[2:], strict=False))
+
+
+async def test_a_plan_says_what_would_be_done_and_does_nothing(syncs, world):
+    await syncs.run(PEOPLE)
+    report = await syncs.run(PEOPLE[50:], plan_only=True)
+    assert (report.outcome, report.plan.leaving) == ("planned", 50)
+    assert report.plan.removal_share == 0.5
+    assert len(await world.uploads()) == 1
+    await syncs.sees(PEOPLE)
+
+
+async def test_too_many_removals_stop_it_before_anything_is_uploaded(syncs, world):
+    await syncs.run(PEOPLE)
+    with pytest.raises(SegmentStopped, match="50 of 100") as caught:
+        await syncs.run(PEOPLE[50:])
+    assert caught.value.exit_status is ExitStatus.SEGMENT_STOPPED
+    assert len(await world.uploads()) == 1
+    await syncs.sees(PEOPLE)
+    await syncs.run(PEOPLE[50:], allow_removals=True)
+    await syncs.sees(PEOPLE[50:])
+
+
+async def test_an_export_of_nobody_is_an_error_unless_it_is_meant(syncs, world):
+    await syncs.run(PEOPLE[:5])
+    with pytest.raises(InputError, match="names no user in 0 rows"):
+        await syncs.run([])
+    await syncs.sees(PEOPLE[:5])
+    await syncs.run([], allow_empty=True)
+    await syncs.sees([])
+
+
+async def test_a_file_can_take_the_place_of_an_export(syncs, world, tmp_path):
+    (tmp_path / "mine.csv").write_bytes(csv_of(["a", "b"]))
+    report = await syncs.run(file=tmp_path / "mine.csv")
+    assert report.outcome == "done"
+    assert await world.exports() == []
+    await syncs.sees(["a", "b"])
+
+
+async def test_after_a_run_no_file_that_names_people_is_left(syncs):
+    await syncs.run(PEOPLE)
+    assert {path.name.partition("-")[0] for path in syncs.directory.iterdir()} <= {
+        "ledger.sqlite", "lock",
+    }  # fmt: skip
+
+
+# What mParticle can do to it.
+
+
+async def test_an_export_that_failed_ends_the_run_and_the_next_asks_anew(syncs, world):
+    await world.put("mparticle", fail_next=1)
+    with pytest.raises(ExportFailed, match="says no reason") as caught:
+        await syncs.run(PEOPLE)
+    assert caught.value.exit_status is ExitStatus.SEGMENT_EXPORT
+    await syncs.run()
+    assert len(await world.exports()) == 2
+    await syncs.sees(PEOPLE)
+
+
+async def test_an_export_without_a_file_name_is_asked_about_a_few_times(syncs, world):
+    await world.put("mparticle", null_filename=3)
+    await syncs.run(PEOPLE)
+    await world.put("mparticle", null_filename=99)
+    with pytest.raises(ExportWithoutFile):
+        await syncs.run(PEOPLE)
+    await syncs.sees(PEOPLE)
+
+
+async def test_an_export_of_hours_is_waited_for_with_longer_and_longer_pauses(syncs, world):
+    await world.put("mparticle", takes_ms=5 * 3_600_000)
+    await syncs.run(PEOPLE)
+    assert len(world.clock.waits) < 500
+    await syncs.sees(PEOPLE)
+
+
+async def test_patience_with_an_export_ends_but_the_export_is_not_forgotten(syncs, world):
+    await world.put("mparticle", takes_ms=8 * 3_600_000)
+    with pytest.raises(ExportOverdue):
+        await syncs.run(PEOPLE)
+    report = await syncs.run()
+    assert report.resumed
+    assert len(await world.exports()) == 1
+    await syncs.sees(PEOPLE)
+
+
+@pytest.mark.parametrize("gone", ["not_found", "dead_file"])
+async def test_an_export_that_expired_before_it_was_fetched_is_asked_for_anew(syncs, world, gone):
+    await world.put("mparticle", gone=gone, takes_ms=8 * 3_600_000)
+    with pytest.raises(ExportOverdue):
+        await syncs.run(PEOPLE)
+    await world.put("mparticle", gone=gone, takes_ms=0, kept_ms=3_600_000)
+    await syncs.run()
+    assert len(await world.exports()) == 2
+    await syncs.sees(PEOPLE)
+
+
+async def test_an_export_that_always_expires_is_not_asked_for_for_ever(syncs, world):
+    await world.put("mparticle", takes_ms=300, kept_ms=0)
+    with pytest.raises(ExportExpired):
+        await syncs.run(PEOPLE)
+    assert len(await world.exports()) == 2
+
+
+async def test_a_download_that_breaks_off_is_begun_again(syncs, world):
+    await world.put("mparticle", cut_downloads=2)
+    await syncs.run(PEOPLE)
+    await syncs.sees(PEOPLE)
+
+
+async def test_a_segment_that_does_not_exist_there_is_an_input_error(syncs):
+    with pytest.raises(NotThere) as caught:
+        await syncs.run()
+    assert caught.value.exit_status is ExitStatus.INPUT
+
+
+async def test_faults_while_waiting_are_borne_but_not_for_ever(syncs, world):
+    fault = {"kind": "status", "status": 500, "method": "GET", "path": "*/export/*"}
+    await world.faults(fault | {"times": 3})
+    await syncs.run(PEOPLE)
+    await world.faults(fault)
+    with pytest.raises(ServerFault):
+        await syncs.run(PEOPLE)
+
+
+async def test_a_lost_answer_to_the_request_is_said_and_costs_a_second_export(syncs, world):
+    await world.faults({"kind": "lost_answer", "path": "*/export/", "times": 1})
+    await syncs.run(PEOPLE)
+    assert len(await world.exports()) == 2
+    assert any("two may be under way" in note for note in syncs.notes.said)
+    await syncs.sees(PEOPLE)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"mpid\n1\n", "no column named id"),
+        (b"id,n\na\n", "has 1 columns where"),
+        ("id\nä\n".encode("latin-1"), "not UTF-8"),
+        (b"", "is empty"),
+    ],
+)
+async def test_an_export_that_cannot_be_read_uploads_nothing_and_loses_nothing(
+    syncs, world, content, says
+):
+    await syncs.run(PEOPLE)
+    await world.set_export(SOURCE, content)
+    with pytest.raises(InputError, match=says):
+        await syncs.run()
+    assert len(await world.uploads()) == 1
+    assert (await syncs.run(PEOPLE)).commands == 0
+
+
+# What mediarithmics can do to it.
+
+
+async def test_rejected_lines_are_reported_and_their_users_are_not_taken_for_members(syncs, world):
+    await world.put("imports", reject_containing='"u-7"')
+    report = await syncs.run(PEOPLE)
+    assert (report.outcome, report.succeeded, report.rejected) == ("done", 99, 1)
+    assert report.rejections == {"user unknown": 1}
+    assert (report.members, report.unsure) == (99, 0)
+    await world.put("imports")
+    assert (await syncs.run(PEOPLE)).commands == 1
+    await syncs.sees(PEOPLE)
+
+
+@pytest.mark.parametrize("form", ["document", "lines", "csv"])
+async def test_an_error_file_that_names_the_users_settles_the_others(syncs, world, form):
+    await world.put("imports", reject_containing='"u-7"', error_file=form)
+    report = await syncs.run(PEOPLE)
+    assert (report.members, report.unsure) == (99, 0)
+
+
+@pytest.mark.parametrize("form", ["number", "opaque", "missing", "none"])
+async def test_an_error_file_that_does_not_leaves_everybody_unsure_and_sent_again(
+    syncs, world, form
+):
+    await world.put("imports", reject_containing='"u-7"', error_file=form)
+    with pytest.raises(ImportFailed, match="1 lines were rejected, and which cannot be told"):
+        await syncs.run(PEOPLE)
+    await world.put("imports")
+    report = await syncs.run(PEOPLE[:90])
+    assert (report.plan.again, report.plan.leaving, report.unsure) == (90, 10, 0)
+    await syncs.sees(PEOPLE[:90])
+
+
+@pytest.mark.parametrize("counts", ["wrong", "none"])
+async def test_counts_that_disagree_or_are_missing_are_not_believed(syncs, world, counts):
+    await world.put("imports", counts=counts)
+    with pytest.raises(ImportFailed, match="the platform") as caught:
+        await syncs.run(PEOPLE)
+    assert caught.value.exit_status is ExitStatus.SEGMENT_IMPORT
+    await world.put("imports", counts="parameters")
+    assert (await syncs.run(PEOPLE)).plan.again == 100
+
+
+async def test_missing_counts_can_be_taken_on_trust(world, tmp_path):
+    syncs = Syncs(world, tmp_path, upload=UploadPolicy(verify_counts=False))
+    await world.put("imports", counts="none")
+    assert (await syncs.run(PEOPLE)).unsure == 0
+
+
+async def test_an_execution_that_failed_half_way_is_made_again(syncs, world):
+    await world.put("imports", fail_rate=0.5, seed=2)
+    report = await syncs.run(PEOPLE)
+    assert [upload["status"] for upload in await world.uploads()] == ["FAILED", "SUCCEEDED"]
+    assert report.unsure == 0
+    await syncs.sees(PEOPLE)
+
+
+async def test_executions_that_always_fail_end_the_run_and_the_next_mends_the_segment(syncs, world):
+    await syncs.run(PEOPLE)
+    await world.put("imports", fail_rate=1)
+    after = [*PEOPLE[10:], *(f"new-{number}" for number in range(10))]
+    with pytest.raises(ImportFailed, match="3 executions ended as FAILED: the executor stopped"):
+        await syncs.run(after)
+    await world.put("imports")
+    # Nobody knows what was done: who was to enter or to leave is sent again, and nobody else.
+    report = await syncs.run(after)
+    assert report.commands == 20
+    await syncs.sees(after)
+
+
+async def test_after_a_half_done_import_a_change_of_mind_still_ends_right(syncs, world):
+    await world.put("imports", fail_rate=1, fail_applied=1.0)
+    with pytest.raises(ImportFailed):
+        await syncs.run(PEOPLE)
+    await world.put("imports")
+    report = await syncs.run(PEOPLE[:60], allow_removals=True)
+    assert report.plan.leaving == 40
+    await syncs.sees(PEOPLE[:60])
+
+
+@pytest.mark.parametrize("status", ["EXECUTOR_NOT_RESPONDING", "LOST"])
+async def test_other_words_for_failure_are_failures(syncs, world, status):
+    await world.put("imports", fail_rate=1, fail_status=status)
+    with pytest.raises(ImportFailed, match=status):
+        await syncs.run(PEOPLE)
+
+
+async def test_the_older_word_for_success_is_success(syncs, world):
+    await world.put("imports", success_status="SUCCESS")
+    await syncs.run(PEOPLE)
+    await syncs.sees(PEOPLE)
+
+
+async def test_an_unknown_status_is_waited_out_and_never_taken_for_success(syncs, world):
+    await world.put("imports", success_status="ARCHIVED")
+    with pytest.raises(ImportOverdue, match="still ARCHIVED"):
+        await syncs.run(PEOPLE)
+    await world.put("imports")
+    with syncs.ledger() as ledger:
+        assert ledger.open_run() is not None
+
+
+async def test_an_execution_of_hours_outlives_our_patience_and_is_found_again(syncs, world):
+    await world.put("imports", running_ms=8 * 3_600_000)
+    with pytest.raises(ImportOverdue):
+        await syncs.run(PEOPLE)
+    report = await syncs.run()
+    assert report.resumed
+    assert len(await world.uploads()) == 1
+    await syncs.sees(PEOPLE)
+
+
+async def test_a_segment_that_does_not_exist_here_rejects_every_line(syncs, world):
+    await world.put("imports", segments=["8"])
+    report = await syncs.run(PEOPLE)
+    assert (report.rejected, report.members) == (100, 0)
+    assert report.rejections == {"segment unknown": 100}
+
+
+async def test_a_refused_upload_ends_the_run_and_leaves_nothing_open(syncs, world):
+    await world.faults({"kind": "status", "status": 413, "path": "*/executions", "method": "POST"})
+    with pytest.raises(ImportFailed, match="413"):
+        await syncs.run(PEOPLE)
+    await world.faults()
+    report = await syncs.run()
+    assert not report.resumed
+    await syncs.sees(PEOPLE)
+
+
+async def test_one_refused_file_of_many_abandons_those_that_were_not_begun(world, tmp_path):
+    syncs = Syncs(world, tmp_path, part_bytes_max=1000, upload=UploadPolicy(in_flight_max=1))
+    await world.faults(
+        {
+            "kind": "status",
+            "status": 422,
+            "path": "*/executions",
+            "method": "POST",
+            "skip": 2,
+            "times": 1,
+        }
+    )
+    with pytest.raises(ImportFailed, match=r"part 3: .*422"):
+        await syncs.run(PEOPLE)
+    assert len(await world.uploads()) == 2
+    await syncs.run()
+    await syncs.sees(PEOPLE)
+
+
+async def test_a_refused_token_keeps_the_run_open(syncs, world):
+    await world.faults({"kind": "status", "status": 401, "path": "/v1/*"})
+    with pytest.raises(LoginRefused):
+        await syncs.run(PEOPLE)
+    await world.faults()
+    report = await syncs.run()
+    assert report.resumed
+    assert len(await world.exports()) == 1
+    await syncs.sees(PEOPLE)
+
+
+# Lost answers.
+
+
+@pytest.mark.parametrize("path", ["*/document_imports", "*/executions"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "lost_answer"},
+        {"kind": "closed"},
+        {"kind": "status", "status": 502, "after_storing": True},
+        {"kind": "status", "status": 502},
+    ],
+)
+async def test_an_upload_whose_answer_was_lost_is_looked_for_before_it_is_made_again(
+    syncs, world, path, fault
+):
+    await world.faults(fault | {"path": path, "method": "POST", "times": 1})
+    report = await syncs.run(PEOPLE)
+    assert len(await world.uploads()) == 1
+    await syncs.sees(PEOPLE)
+    stored = fault["kind"] == "lost_answer" or fault.get("after_storing", False)
+    assert report.adopted == (path == "*/executions" and stored)
+
+
+async def test_an_execution_that_shows_up_late_is_adopted_within_the_time_for_it(syncs, world):
+    await world.put("imports", late_ms=40_000)
+    await world.faults(
+        {"kind": "lost_answer", "path": "*/executions", "method": "POST", "times": 1}
+    )
+    report = await syncs.run(PEOPLE)
+    assert report.adopted == 1
+    assert len(await world.uploads()) == 1
+
+
+async def test_one_that_shows_up_after_that_is_waited_for_and_reported(syncs, world):
+    await world.put("imports", late_ms=100_000, running_ms=120_000)
+    await world.faults(
+        {"kind": "lost_answer", "path": "*/executions", "method": "POST", "times": 1}
+    )
+    await syncs.run(PEOPLE)
+    assert len(await world.uploads()) == 2
+    assert any("one more than was asked for" in note for note in syncs.notes.said)
+    assert len({upload["sha256"] for upload in await world.uploads()}) == 1
+    await syncs.sees(PEOPLE)
+
+
+# What happens between runs.
+
+
+async def test_an_open_run_that_is_out_of_date_is_seen_through_and_not_gone_on_with(
+    world, tmp_path
+):
+    syncs = Syncs(world, tmp_path, part_bytes_max=1000, upload=UploadPolicy(in_flight_max=2))
+    await world.put("imports", running_ms=8 * 3_600_000)
+    with pytest.raises(ImportOverdue):
+        await syncs.run(PEOPLE)
+    assert len(await world.uploads()) == 2
+    await world.clock.sleep(30 * 3600)
+    await world.put("imports")
+    after = PEOPLE[30:]
+    report = await syncs.run(after, allow_removals=True)
+    assert not report.resumed
+    await syncs.sees(after)
+    names = [upload["import"].rpartition("-part-")[0] for upload in await world.uploads()]
+    assert names.count(names[0]) == 2  # nothing of the old run was begun any more
+
+
+async def test_fresh_begins_anew_and_a_file_does_too(syncs, world, tmp_path):
+    await world.put("imports", running_ms=8 * 3_600_000)
+    with pytest.raises(ImportOverdue):
+        await syncs.run(PEOPLE)
+    await world.put("imports")
+    report = await syncs.run(PEOPLE[1:], fresh=True)
+    assert not report.resumed
+    await syncs.sees(PEOPLE[1:])
+
+
+async def test_another_source_in_the_settings_does_not_go_on_with_the_old_export(world, tmp_path):
+    syncs = Syncs(world, tmp_path)
+    await world.put("mparticle", takes_ms=8 * 3_600_000)
+    with pytest.raises(ExportOverdue):
+        await syncs.run(PEOPLE)
+    await world.put("mparticle")
+    await world.set_export("other", csv_of(["z"]))
+    syncs.changes = {"source_segment_id": "other"}
+    await syncs.run()
+    await syncs.sees(["z"])
+
+
+async def test_a_ledger_of_another_target_is_not_used(world, tmp_path):
+    syncs = Syncs(world, tmp_path)
+    await syncs.run(PEOPLE)
+    syncs.changes = {"target": Target("8", compartment_id="1000")}
+    with pytest.raises(LocalStateError, match="another segment"):
+        await syncs.run(PEOPLE)
+
+
+async def test_an_expiry_that_is_changed_in_the_settings_reaches_everybody(world, tmp_path):
+    syncs = Syncs(world, tmp_path, expiry=ExpiryPolicy(0, 0))
+    await syncs.run(PEOPLE)
+    syncs.changes = {"expiry": ExpiryPolicy(WEEK, WEEK // 2)}
+    assert (await syncs.run(PEOPLE)).plan.renewing == 100
+    await syncs.sees(PEOPLE)
+
+
+async def test_a_file_that_was_tampered_with_is_not_uploaded(syncs, world):
+    await world.faults({"kind": "status", "status": 401, "path": "*/executions"})
+    with pytest.raises(LoginRefused):
+        await syncs.run(PEOPLE)
+    await world.faults()
+    (syncs.directory / "part-0001.ndjson").write_bytes(b"")
+    with pytest.raises(LocalStateError, match="not the file that was written"):
+        await syncs.run()
+    await syncs.run(fresh=True)
+    await syncs.sees(PEOPLE)
+
+
+async def test_without_its_ledger_a_sync_sends_everybody_again_and_expiry_does_the_rest(
+    syncs, world
+):
+    await syncs.run(PEOPLE)
+    for path in syncs.directory.iterdir():
+        path.unlink()
+    await syncs.run(PEOPLE[50:])
+    assert set(await world.members("7")) == set(PEOPLE)  # who left meanwhile is not known here …
+    await world.clock.sleep(6 * DAY_S)
+    await syncs.run(PEOPLE[50:])
+    await world.clock.sleep(2 * DAY_S)
+    await syncs.sees(PEOPLE[50:])  # … and is gone when the week is over

@@ -1,0 +1,115 @@
+"""The users of an export: whatever its columns, exactly as they stand there."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from relay.errors import InputError
+from relay.segments.user_ids import IdPolicy, IdType, read_users
+from relay.stream.mapping.policy import EmailHashing, EmailPolicy
+
+BIG = "-7636538281262557111"
+
+
+def users(tmp_path, text, **policy):
+    path = tmp_path / "export.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return list(read_users(path, IdPolicy(**{"id_type": IdType.MPID, **policy})))
+
+
+@pytest.mark.parametrize("column", ["mpid", "MPID", 1])
+def test_the_column_is_told_by_name_or_by_place(tmp_path, column):
+    assert users(tmp_path, f"name,mpid\nx,{BIG}\n", column=column) == [BIG]
+
+
+def test_a_name_that_fits_exactly_is_preferred_to_one_that_differs_in_case(tmp_path):
+    assert users(tmp_path, f"MPID,mpid\n7,{BIG}\n", column="mpid") == [BIG]
+
+
+def test_a_file_without_a_line_of_names_is_read_from_its_first_line(tmp_path):
+    assert users(tmp_path, "1,x\n2,y\n", header=False) == ["1", "2"]
+
+
+def test_a_mark_quoted_line_breaks_and_line_ends_of_windows_change_nothing(tmp_path):
+    text = b'\xef\xbb\xbfmpid,note\r\n1,"two\r\nlines, and ""quotes"""\r\n\r\n2,\r\n'
+    assert users(tmp_path, text, column="mpid") == ["1", "2"]
+
+
+@pytest.mark.parametrize("value", [str(2**63 - 1), str(-(2**63)), str(2**53 + 1), "1"])
+def test_an_id_of_64_bits_is_kept_to_the_digit(tmp_path, value):
+    assert users(tmp_path, f"mpid\n{value}\n") == [value]
+
+
+cells = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1
+).filter(lambda text: text.strip() and text.strip().casefold().strip("0-") and len(text) < 200)
+
+
+@given(st.lists(cells.filter(lambda c: c.casefold().strip() not in WORDS), max_size=5))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_customers_id_may_hold_spaces_quotes_and_anything_else(tmp_path, ids):
+    text = io.StringIO()
+    csv.writer(text).writerows([["id"], *([id_] for id_ in ids)])
+    assert users(tmp_path, text.getvalue(), id_type=IdType.CUSTOMER_ID) == ids
+
+
+WORDS = {"null", "nil", "none", "undefined", "nan", "n/a", "unknown", "anonymous", "guest"}
+
+
+@pytest.mark.parametrize("nobody", ["", " ", "null", "0", "00000000-0000-0000-0000-000000000000"])
+def test_a_row_that_names_nobody_is_counted_and_not_sent(tmp_path, nobody):
+    assert users(tmp_path, f"id,x\n{nobody},1\na,1\n", id_type=IdType.CUSTOMER_ID) == [None, "a"]
+
+
+def test_addresses_become_the_hashes_of_the_datamart(tmp_path):
+    text = "email\n Jane@Example.com \n"
+    [sha256] = users(tmp_path, text, id_type=IdType.EMAIL)
+    assert sha256 == "8c87b489ce35cf2e2f39f80e282cb2e804932a56a213983eeeb428407d43b52d"
+    policy = EmailPolicy(hashing=EmailHashing.MD5, normalise=False)
+    [md5] = users(tmp_path, "email\nJane@Example.com\n", id_type=IdType.EMAIL, email=policy)
+    assert len(md5) == 32
+    assert users(tmp_path, f"h\n{sha256.upper()}\n", id_type=IdType.EMAIL_HASH) == [sha256]
+
+
+@pytest.mark.parametrize(
+    ("text", "policy", "says"),
+    [
+        ("name\nx\n", {"column": "mpid"}, "export.csv:1: has no column named mpid among its 1"),
+        ("mpid,mpid\n1,2\n", {"column": "mpid"}, "export.csv:1: has 2 columns named mpid"),
+        ("mpid\n1\n", {"column": 3}, "export.csv:1: has 1 columns, none at 3"),
+        ("1\n", {"column": 3, "header": False}, "export.csv:1: has 1 columns, none at 3"),
+        ("mpid\n1\n", {"column": "mpid", "header": False}, "told by name, but the file has no"),
+        (f"{BIG}\n1\n", {}, "set header to false"),
+        ("jane@example.com\n", {"id_type": IdType.EMAIL}, "set header to false"),
+        ("", {}, "export.csv: is empty"),
+        ("mpid,x\n1,2\n3\n", {}, "export.csv:3: has 1 columns where the first line has 2"),
+        ("mpid\n1\nabc\n", {}, "export.csv:3: column 1 holds no mpid"),
+        ("mpid\n1.2E+18\n", {}, "a spreadsheet has rounded it"),
+        ("mpid\n 12\n", {}, "there is white space around it"),
+        ("mpid\n9223372036854775808\n", {}, "export.csv:2: column 1 holds no mpid"),
+        ("email\njane example.com\n", {"id_type": IdType.EMAIL}, "column 1 holds no email"),
+        ("h\nabc\n", {"id_type": IdType.EMAIL_HASH}, "column 1 holds no email_hash"),
+        ("mpid\n1\n".encode("utf-16"), {}, "is UTF-16"),
+        (b"mpid,n\n1,\xe9\n", {}, "export.csv:2: byte 3 of the line is not UTF-8"),
+    ],
+)
+def test_a_bad_export_is_refused_with_file_line_and_column(tmp_path, text, policy, says):
+    with pytest.raises(InputError) as caught:
+        users(tmp_path, text, **policy)
+    assert says in str(caught.value)
+    for personal in (BIG, "abc", "jane", "9223372036854775808"):
+        assert personal not in str(caught.value)
+
+
+def test_each_kind_of_id_has_its_field_in_a_command():
+    assert {kind: kind.identifier for kind in IdType} == {
+        IdType.MPID: "user_account_id",
+        IdType.CUSTOMER_ID: "user_account_id",
+        IdType.OTHER: "user_account_id",
+        IdType.EMAIL: "email_hash",
+        IdType.EMAIL_HASH: "email_hash",
+        IdType.USER_AGENT_ID: "user_agent_id",
+    }

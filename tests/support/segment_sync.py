@@ -1,0 +1,102 @@
+"""A sync on a world, and what must hold after each of its runs."""
+
+import random
+from collections.abc import Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from relay.segments.database import locked
+from relay.segments.exporting import Exporter, ExportPolicy
+from relay.segments.ledger import Ledger
+from relay.segments.lines import Target
+from relay.segments.members import MINUTE_MS, ExpiryPolicy
+from relay.segments.next_step import UploadPolicy
+from relay.segments.plan import SafetyPolicy
+from relay.segments.report import Report
+from relay.segments.sync import Sync, SyncPolicy, Wish
+from relay.segments.upload import Platform
+from relay.segments.user_ids import IdPolicy, IdType
+from tests.support.segment_world import World
+
+SOURCE = "82200474-c131-4f7b-a35e-381469af31a7"
+WEEK = 10_080
+
+
+def policy(**changes: Any) -> SyncPolicy:
+    fields: dict[str, Any] = {
+        "name": "churn",
+        "source_segment_id": SOURCE,
+        "target": Target("7", compartment_id="1000"),
+        "ids": IdPolicy(IdType.CUSTOMER_ID, column="id"),
+        "expiry": ExpiryPolicy(WEEK, WEEK // 2),
+        "safety": SafetyPolicy(0.3, 10),
+        "upload": UploadPolicy(),
+    }
+    return SyncPolicy(**(fields | changes))
+
+
+def csv_of(users: Iterable[str]) -> bytes:
+    return ("id,name\n" + "".join(f"{user},x\n" for user in users)).encode()
+
+
+class Notes:
+    """What a sync said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.begun: list[str] = []
+
+    def begin(self, what: str, total: int | None = None, unit: str = "") -> None:
+        self.begun.append(what)
+
+    def at(self, done: int, total: int | None = None) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+class Syncs:
+    """Runs syncs on a world, one process's worth each: nothing is shared but the disk."""
+
+    def __init__(self, world: World, directory: Path, **changes: Any) -> None:
+        self.world = world
+        self.directory = directory / "churn"
+        self.changes = changes
+        self.notes = Notes()
+        self._count = 0
+
+    @contextmanager
+    def ledger(self) -> Any:
+        made = policy(**self.changes)
+        self.directory.mkdir(exist_ok=True)
+        ledger = Ledger(self.directory / "ledger.sqlite", made.about("1234"))
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+    async def run(self, users: Iterable[str] | None = None, **wish: Any) -> Report:
+        if users is not None:
+            await self.world.set_export(SOURCE, csv_of(users))
+        self._count += 1
+        world, made = self.world, policy(**self.changes)
+        rng = random.Random(self._count)
+        exporter = Exporter(
+            await world.mparticle(), None, ExportPolicy(), world.clock, rng, self.notes,
+            world.clock.sleep,
+        )  # fmt: skip
+        platform = Platform(await world.imports(), world.clock, world.clock.sleep)
+        with locked(self.directory, "the sync churn"), self.ledger() as ledger:
+            sync = Sync(made, ledger, self.directory, exporter, platform, rng, self.notes)
+            return await sync.run(Wish(**wish))
+
+    async def sees(self, users: Iterable[str]) -> None:
+        """The segment holds these users and nobody else, and nobody for longer than settled."""
+        members = await self.world.members("7")
+        assert set(members) == set(users)
+        minutes = policy(**self.changes).expiry.minutes
+        for expires in members.values():
+            assert (expires is None) == (minutes == 0)
+            assert expires is None or expires <= self.world.clock.ms + minutes * MINUTE_MS
