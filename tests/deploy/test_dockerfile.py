@@ -11,6 +11,7 @@ import pytest
 from relay.telemetry.admin import admin_app, new_registry, serve_admin
 from relay.telemetry.health import Liveness, Readiness
 from scripts.generate import ROOT
+from tests.support.commands import parsed
 
 TEXT = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 
@@ -38,6 +39,13 @@ def test_everything_that_the_build_needs_is_copied():
 
 def test_it_does_not_run_as_root():
     assert instruction("USER") == ["10001:10001"]
+
+
+def test_its_command_is_one_of_relay_s():
+    (entry,), (command,) = instruction("ENTRYPOINT"), instruction("CMD")
+    whole = [*json.loads(entry), *json.loads(command)]
+    assert whole[0] == "relay"
+    assert parsed(whole[1:]) == "run"
 
 
 class Process:

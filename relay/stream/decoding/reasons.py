@@ -1,7 +1,7 @@
 """Why bytes are not an app event: a code from a closed set, and a sentence that names the field.
 
-A reason never holds a value, and a key only where it is one of a name's usual characters: what
-producers get wrong may be personal data, and reasons end in logs and headers.
+A reason never holds a value, and a key only where it looks like a name that somebody gave to a
+field: what producers get wrong may be personal data, and reasons end in logs and headers.
 """
 
 import codecs
@@ -42,7 +42,9 @@ _PARSER_SAYS = (
     ("recursion limit", UndecodableCode.TOO_DEEP, "nested too deeply"),
     ("number out of range", UndecodableCode.NUMBER_OUT_OF_RANGE, "number out of range"),
 )
-_PLAIN_NAME = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_-]{0,39}\Z").match
+# Words, and two digits at the most: what is called `crm-88100` or like a device id is a value that
+# somebody used as a key.
+_PLAIN_NAME = re.compile(r"(?=.{1,40}\Z)[$_]?[A-Za-z]+(?:[_-][A-Za-z]+)*_?\d{0,2}\Z").match
 
 # pydantic's error types → what to tell. Its own messages may quote the input, so none is used.
 _TEXTS = {

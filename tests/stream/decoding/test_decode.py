@@ -120,6 +120,14 @@ def test_bytes_that_are_no_json_object_are_told_apart(value, code, reason):
             "user.devices[0].registry: is missing",
         ),
         ({"usr": {}}, "unknown_field", "usr: is not a field of this format"),
+        ({"$category1": 1}, "unknown_field", "$category1: is not a field of this format"),
+        ({"order-ref": 1}, "unknown_field", "order-ref: is not a field of this format"),
+        ({"crm-88100": 1}, "unknown_field", "(unusual name): is not a field of this format"),
+        (
+            {"ab12cd34-8246-4ba4-ae5b-76104861e7dc": 1},
+            "unknown_field",
+            "(unusual name): is not a field of this format",
+        ),
         ({"jane@example.com": 1}, "unknown_field", "(unusual name): is not a field of this format"),
         (
             {"session_status": "SESSION_SNAPSHOT"},

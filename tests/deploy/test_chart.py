@@ -1,0 +1,79 @@
+"""The Helm chart, as far as it can be tried without Helm (and with it, where it is installed)."""
+
+import re
+import shutil
+import subprocess
+
+import jsonschema
+import pytest
+import yaml
+
+from relay import __version__
+from relay.settings import load
+from scripts.generate import ROOT
+from tests.support.commands import parsed
+
+CHART = ROOT / "deploy/helm/relay"
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+SCHEMA = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
+DEPLOYMENT = (CHART / "templates/deployment.yaml").read_text(encoding="utf-8")
+
+
+def test_the_values_fit_their_schema():
+    jsonschema.validate(VALUES, SCHEMA)
+
+
+def test_a_misspelt_value_is_refused():
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**VALUES, "replica": 3}, SCHEMA)
+
+
+def test_the_settings_of_the_values_are_settings_of_relay(tmp_path):
+    """Only the datamart is left to be filled in."""
+    settings = {**VALUES["settings"], "tracking": {"datamart_id": "1234"}}
+    (tmp_path / "relay.yaml").write_text(yaml.safe_dump(settings))
+    (tmp_path / "token").write_text("t")
+    (file,) = VALUES["secret"]["files"]
+    variables = {file["variable"]: str(tmp_path / "token"), "RELAY_ADMIN__HOST": "0.0.0.0"}
+    assert load(tmp_path / "relay.yaml", variables).kafka.group_id == "relay"
+
+
+def test_the_command_is_one_that_relay_takes():
+    (arguments,) = re.findall(r"args: (\[.*\])", DEPLOYMENT)
+    assert parsed(yaml.safe_load(arguments)) == "run"
+    notes = (CHART / "templates/NOTES.txt").read_text(encoding="utf-8")
+    (check,) = re.findall(r"-- relay (.+)", notes)
+    assert parsed(check.split()) == "check"
+
+
+def test_the_drain_that_the_chart_assumes_is_the_default_of_the_settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    helpers = (CHART / "templates/_helpers.tpl").read_text(encoding="utf-8")
+    (assumed,) = re.findall(r'dig "delivery" "drain_deadline_s" (\d+)', helpers)
+    default = load(None, {}, needs=["delivery"]).delivery.drain_deadline_s
+    assert float(assumed) == default
+    assert VALUES["terminationGracePeriodSeconds"] > default + 5
+
+
+def test_the_port_that_the_chart_assumes_is_the_default_of_the_settings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    helpers = (CHART / "templates/_helpers.tpl").read_text(encoding="utf-8")
+    (assumed,) = re.findall(r'dig "admin" "port" (\d+)', helpers)
+    assert int(assumed) == load(None, {}, needs=["admin"]).admin.port
+
+
+def test_versions_agree():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert chart["appVersion"] == __version__
+
+
+@pytest.mark.skipif(shutil.which("helm") is None, reason="Helm is not installed")
+def test_helm_renders_it_and_refuses_a_drain_that_would_be_cut_short():
+    command = ["helm", "template", "r", str(CHART), "--kube-version", "1.31"]
+    monitored = ["--set", "alerts.enabled=true,serviceMonitor.enabled=true"]
+    run = subprocess.run([*command, *monitored], capture_output=True, text=True, check=True)
+    kinds = {document["kind"] for document in yaml.safe_load_all(run.stdout)}
+    assert {"Deployment", "ConfigMap", "PodDisruptionBudget", "PrometheusRule"} <= kinds
+    short = ["--set", "terminationGracePeriodSeconds=20"]
+    run = subprocess.run([*command, *short], capture_output=True, text=True, check=False)
+    assert "must exceed settings.delivery.drain_deadline_s" in run.stderr
