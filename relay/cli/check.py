@@ -28,6 +28,9 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """
     import asyncio
 
+    from relay.telemetry.log import silence
+
+    silence()
     findings: list[Finding] = []
 
     async def look() -> None:

@@ -44,7 +44,9 @@ def emit(
     from relay.cli.lines import numbered_lines, opened
     from relay.cli.progress import line_progress
     from relay.settings import load
+    from relay.telemetry.log import silence
 
+    silence()
     settings = load(config, needs=["kafka", "decoding", "identity", "mapping"])
     target = topic or _only_topic(settings.kafka.topics, settings.kafka.topic_pattern)
     began = time.perf_counter()

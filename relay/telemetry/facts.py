@@ -147,7 +147,10 @@ class KafkaUnavailable(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaSilent(Fact):
-    """No broker has answered a fetch for a while; reading goes on by itself when one does."""
+    """No broker has answered a fetch for a while; reading goes on by itself when one does.
+
+    Said again every minute.
+    """
 
     level: ClassVar[Level] = Level.WARNING
     stage: ClassVar[Stage] = Stage.CONSUMING
@@ -156,6 +159,16 @@ class KafkaSilent(Fact):
     )
 
     seconds: Annotated[float, "For how long."]
+    reason: Annotated[str, "What becomes of an attempt to go in anew."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaHeard(Fact):
+    """A broker answers again."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    after_s: Annotated[float, "How long none did."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -404,6 +417,7 @@ class LibraryLogged(Fact):
 
     logger: Annotated[str, "Name of the library's logger."]
     text: Annotated[str, "What it said."]
+    repeated: Annotated[int, "How often it said the like without a line of its own."] = 0
 
 
 def all_facts() -> list[type[Fact]]:

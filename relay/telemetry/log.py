@@ -28,6 +28,10 @@ _GRAVITY = {
 _SECRET_LENGTH_MIN = 4
 
 
+_SAY_AGAIN_S = 60.0
+_KINDS_MAX = 1000
+
+
 class LineWriter:
     """Writes whole lines to a byte stream. A stream that fails costs lines, never records."""
 
@@ -108,7 +112,18 @@ def configure(
     ).bind()
     log = Log(logger, writer)
     _lead_libraries_into(log)
+    # What aiokafka has to say, facts of ours say once (docs/LOGS.md, consuming); while a broker is
+    # away it would write thirty lines a second.
+    loud = level is Level.DEBUG
+    logging.getLogger("aiokafka").setLevel(logging.WARNING if loud else logging.CRITICAL)
     return log
+
+
+def silence() -> None:
+    """Keep libraries from writing to standard error, in commands that say themselves what is."""
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())
 
 
 class _Masker:
@@ -133,19 +148,33 @@ class _Masker:
 
 
 class _Handler(logging.Handler):
-    """Takes the records of libraries that use the standard `logging`."""
+    """Takes the records of libraries that use the standard `logging`.
+
+    What a library says again and again is written once a minute, with a count.
+    """
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
         self._log = log
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write it as a fact: message and kind of exception, without its trace."""
+        kind = (record.name, str(record.msg))
+        at, repeated = self._said.get(kind, (0.0, 0))
+        if record.created - at < _SAY_AGAIN_S:
+            self._said[kind] = (at, repeated + 1)
+            return
+        if len(self._said) >= _KINDS_MAX:
+            self._said.clear()
+        self._said[kind] = (record.created, 0)
         text = record.getMessage()
         if record.exc_info and record.exc_info[0]:
             text = f"{text} [{record.exc_info[0].__qualname__}: {record.exc_info[1]}]"
         level = Level.ERROR if record.levelno >= logging.ERROR else Level.WARNING
-        self._log.write(LibraryLogged(logger=record.name, text=redact(text)), level)
+        self._log.write(
+            LibraryLogged(logger=record.name, text=redact(text), repeated=repeated), level
+        )
 
 
 def _lead_libraries_into(log: Log) -> None:

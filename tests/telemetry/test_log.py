@@ -2,6 +2,8 @@
 
 import io
 import logging
+import subprocess
+import sys
 import warnings
 
 import orjson
@@ -98,11 +100,48 @@ def test_the_form_for_people_has_the_same_fields(sink):
 def test_libraries_are_led_into_the_same_log_from_warning_on(sink):
     configure(json=True, stream=sink)
     logging.getLogger("httpx").info("HTTP Request: POST https://api/ann")
-    logging.getLogger("aiokafka.client").warning("Unable to reach node %s", 1)
+    logging.getLogger("library.client").warning("Unable to reach node %s", 1)
     (line,) = sink.lines()
     assert line["fact"] == "library_logged"
-    assert (line["level"], line["logger"]) == ("warning", "aiokafka.client")
+    assert (line["level"], line["logger"]) == ("warning", "library.client")
     assert line["text"] == "Unable to reach node 1"
+
+
+def test_what_a_library_repeats_is_a_line_a_minute_with_a_count(sink):
+    configure(json=True, stream=sink)
+    logger = logging.getLogger("library")
+
+    def say(at, text, *arguments):
+        record = logger.makeRecord("library", logging.ERROR, "f", 1, text, arguments, None)
+        record.created = 1_700_000_000.0 + at
+        logger.handle(record)
+
+    for at in range(61):
+        say(at, "no connection to %s", at)
+    say(1, "something else")
+    assert [(line["text"], line["repeated"]) for line in sink.lines()] == [
+        ("no connection to 0", 0),
+        ("no connection to 60", 59),
+        ("something else", 0),
+    ]
+
+
+def test_of_aiokafka_only_debug_has_lines(sink):
+    configure(json=True, stream=sink)
+    logging.getLogger("aiokafka.client").error("Unable connect to node")
+    assert sink.lines() == []
+    configure(Level.DEBUG, json=True, stream=sink)
+    logging.getLogger("aiokafka.client").error("Unable connect to node")
+    assert len(sink.lines()) == 1
+
+
+def test_silence_keeps_libraries_from_standard_error():
+    script = (
+        "import logging; from relay.telemetry.log import silence; silence(); silence();"
+        "logging.getLogger('aiokafka').error('x'); assert len(logging.getLogger().handlers) == 1"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
 
 
 def test_a_library_s_exception_is_one_line_without_its_trace(sink):
@@ -128,13 +167,13 @@ def test_configuring_twice_does_not_write_twice(sink):
     before = Sink()
     configure(json=True, stream=before)
     configure(json=True, stream=sink)
-    logging.getLogger("aiokafka").warning("once")
+    logging.getLogger("library").warning("once")
     assert (len(before.lines()), len(sink.lines())) == (0, 1)
 
 
 def test_secrets_of_the_settings_are_masked_wherever_they_turn_up(sink):
     configure(json=True, stream=sink, secrets=["s3cr3t", "", "log"])
-    logging.getLogger("aiokafka").warning("login with s3cr3t failed")
+    logging.getLogger("library").warning("login with s3cr3t failed")
     assert sink.lines()[0]["text"] == "login with *** failed"
 
 

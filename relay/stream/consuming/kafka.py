@@ -22,13 +22,12 @@ from relay.kafka_client.errors import MOVED_ON, code, translated
 from relay.stream.consuming.inside import Inside
 from relay.stream.consuming.options import consumer_options
 from relay.stream.consuming.policy import ConsumerPolicy, OffsetReset
+from relay.stream.consuming.silence import SilenceWatch
 from relay.stream.consuming.source import AssignmentListener, CommitRefused
 from relay.stream.consuming.topics import await_topics, reading_pattern
 from relay.stream.model import Commit, Partition, Record
-from relay.telemetry.facts import Emit, KafkaSilent, KafkaUnavailable, PositionLost
+from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
 
-_SILENCE_S = 10.0
-"""Without any answer to a fetch for this long, the cluster is reported as silent."""
 _STOP_S = 10.0
 _POLL_GRACE_S = 0.1
 _LOOK_UP_S = 5.0
@@ -51,8 +50,7 @@ class KafkaSource:
         self._changed = asyncio.Event()
         self._commits: set[asyncio.Timeout] = set()
         self._failure: BaseException | None = None
-        self._heard = (0, 0.0)
-        self._silent = False
+        self._silence = SilenceWatch(policy.client, emit)
 
     async def start(self, listener: AssignmentListener) -> None:
         """Join the group; `RecordSource.start`."""
@@ -80,6 +78,8 @@ class KafkaSource:
         if self._failure is not None:
             raise self._failure
         self._inside.check_alive()
+        newest = max(map(self._inside.last_answer, self._wanted), default=None)
+        await self._silence.look(newest, asyncio.get_running_loop().time())
         try:
             with translated("reading from Kafka"):
                 if self._wanted:
@@ -92,8 +92,6 @@ class KafkaSource:
             )
             await asyncio.sleep(timeout_s)
             return []
-        finally:
-            self._tell_silence()
 
     def pause(self, partitions: Collection[Partition]) -> None:
         """Take nothing from these; `RecordSource.pause`."""
@@ -265,17 +263,6 @@ class KafkaSource:
             else:
                 self._consumer.pause(tp)
         self._changed.set()
-
-    def _tell_silence(self) -> None:
-        """While brokers are away aiokafka tries in silence; after a while somebody should know."""
-        now = asyncio.get_running_loop().time()
-        newest = max(map(self._inside.last_answer, self._wanted), default=0)
-        if newest != self._heard[0] or not self._wanted:
-            self._heard = (newest, now)
-            self._silent = False
-        elif not self._silent and now - self._heard[1] > _SILENCE_S:
-            self._silent = True
-            self._emit(KafkaSilent(seconds=now - self._heard[1]))
 
 
 class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped
