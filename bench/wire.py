@@ -13,6 +13,7 @@ does. `all` has the client's own threads in it as well.
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import statistics
 import sys
 import time
@@ -77,10 +78,8 @@ async def bare_pyreqwest(url: str) -> AsyncIterator[Send]:
 @contextlib.asynccontextmanager
 async def bare_aiohttp(url: str) -> AsyncIterator[Send]:
     """The other candidate."""
-    try:
-        import aiohttp  # noqa: PLC0415
-    except ImportError:
-        raise BenchError("pip install -r bench/requirements.txt") from None
+    import aiohttp  # noqa: PLC0415 - not a dependency of relay
+
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=30, sock_connect=5, sock_read=15)
     async with aiohttp.ClientSession(
@@ -101,8 +100,9 @@ CONTENDERS: dict[str, Contender] = {
     "relay, fast": lambda url: relay_wire(url, WireKind.FAST),
     "relay, httpx": lambda url: relay_wire(url, WireKind.HTTPX),
     "pyreqwest, bare": bare_pyreqwest,
-    "aiohttp, bare": bare_aiohttp,
 }
+if importlib.util.find_spec("aiohttp") is not None:  # bench/requirements.txt
+    CONTENDERS["aiohttp, bare"] = bare_aiohttp
 
 
 async def measure(send: Send, concurrency: int, seconds: float) -> Figure:
@@ -158,7 +158,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 16, 64, 256])
     given = parser.parse_args()
-    print(described("pyreqwest", "httpx", "aiohttp", "uvloop"))
+    with_aiohttp = bare_aiohttp in CONTENDERS.values()
+    print(described("pyreqwest", "httpx", "uvloop", *(["aiohttp"] if with_aiohttp else [])))
+    if not with_aiohttp:
+        print("without aiohttp: pip install -r bench/requirements.txt")
     print("requests/s, CPU per request of the loop's thread / of all threads; medians")
     rate, cpu = asyncio.run(ceiling(64, BODY, null_log()))
     print(f"{'wrk, 64 connections':>28}{rate:12,.0f}/s; the sink takes {cpu:.0f} µs CPU a request")
