@@ -1,6 +1,7 @@
 """What the documents name exists, under that name."""
 
 import re
+import shlex
 from itertools import pairwise
 
 import pytest
@@ -12,6 +13,7 @@ from relay.settings.options import options
 from relay.telemetry.facts import all_facts
 from scripts.generate import ROOT
 from scripts.metrics_docs import described
+from tests.support.commands import parsed
 
 RUNBOOK = (ROOT / "docs/RUNBOOK.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -93,3 +95,14 @@ def test_the_changelog_begins_with_what_changes_delivery():
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     for release in text.split("\n## ")[1:]:
         assert re.findall(r"^### (.+)$", release, re.MULTILINE)[0] == "Delivery semantics"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_that_a_page_shows_are_ones_that_relay_takes(page):
+    text = page.read_text(encoding="utf-8")
+    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            for command in re.findall(r"(?:^|\| |\$ )(?:\.venv/bin/)?relay ([^|#>&]+)", line):
+                parsed(shlex.split(command))
+    for command in re.findall(r"`relay ([a-z]+(?: [^`]*)?)`", text):
+        parsed(shlex.split(command))
