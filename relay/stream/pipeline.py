@@ -321,6 +321,7 @@ class Pipeline:
         except TimeoutError:
             in_time = False
         await self._commit()
+        self._reporter.line(self._loop.time())
         self._emit(DrainEnded(seconds=self._loop.time() - started, unsettled=engine.ledger.open))
         if not in_time:
             raise DrainIncomplete(
