@@ -331,6 +331,7 @@ class Engine:
             nothing_yet = home.last_commit is None and snapshot.end == 0
             if commit != home.last_commit and not nothing_yet:
                 changed[partition] = commit
+                home.settled_in_commit = home.settled_since_commit
         return changed
 
     def committed(self, commits: Mapping[Partition, Commit]) -> None:
@@ -339,6 +340,8 @@ class Engine:
             home = self.assigned.get(partition)
             if home is not None:
                 home.last_commit = commit
+                home.settled_since_commit -= home.settled_in_commit
+                home.settled_in_commit = 0
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -553,6 +556,7 @@ class Engine:
 
     def _settle(self, home: Assigned, record: Record, size: int, fate: Fate, code: str) -> None:
         home.frontier.finished(record.offset)
+        home.settled_since_commit += 1
         self.ledger.settled(fate, code, size)
 
     def _note_progress(self, home: Assigned, snapshot: OffsetMap, now: float) -> None:

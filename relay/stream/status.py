@@ -143,6 +143,7 @@ class Reporter:
                 "skipped": dict(ledger.skipped),
                 "returned": ledger.returned,
                 "open": ledger.open,
+                "uncommitted": sum(h.settled_since_commit for h in engine.assigned.values()),
                 "balanced": ledger.balanced,
             },
             "destination": {

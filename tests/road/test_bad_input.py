@@ -83,7 +83,9 @@ BAD: dict[str, tuple[bytes | None, str, str, str]] = {
         changed(user={"devices": [{"id": "mob:ios:raw:00000000-0000-0000-0000-000000000000"}]}),
         "unmappable", "no_identifier", "user",
     ),
-    "a reserved event name": (changed(event="$page_view"), "unmappable", "reserved_event_name", "event"),
+    "a reserved name": (
+        changed(event="$page_view"), "unmappable", "reserved_event_name", "event",
+    ),
     "what the API refuses": (
         changed(properties={"refuse": "me"}), "refused", "http_400", "400",
     ),

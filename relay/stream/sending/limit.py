@@ -3,7 +3,8 @@
 Additive increase, multiplicative decrease, with a slow start. What is watched:
 
 - the limit grows only when it was reached: an idle sender learns nothing about its destination;
-- throttling and timeouts cut it, at most once per window: one burst of 429 is one message;
+- throttling and timeouts cut it by their share of a window's requests. A few are how a destination
+  says that it is near what it can take, so up to a tenth only stops the growth;
 - round trips that grow well beyond the best seen cut it a little: the queue is then at the other
   end, where more in flight buys nothing;
 - answers that are not round trips (refused connections, protocol errors) teach nothing about it.
@@ -20,7 +21,10 @@ class LimitPolicy:
     initial: int = 16
     maximum: int = 256
     fixed: bool = False
-    cut_on_backpressure: float = 0.6
+    cut_out_of_slow_start: float = 0.6
+    cut_most: float = 0.5
+    hold_above: float = 0.02
+    cut_above: float = 0.1
     cut_on_slow: float = 0.85
     slow_tolerance: float = 2.5
     slow_floor_s: float = 0.02
@@ -47,7 +51,7 @@ class AdaptiveLimit:
         self._sum_s = 0.0
         self._samples = 0
         self._reached = False
-        self._backpressure = False
+        self._refusals = 0
         self.why = "initial"
 
     @property
@@ -63,36 +67,45 @@ class AdaptiveLimit:
         self._samples += 1
         if in_flight >= self.value:
             self._reached = True
-        if now >= self._window_ends and self._samples >= self._SAMPLES_MIN:
-            self._close_window(now)
+        self._close_window_in_time(now)
 
     def backpressure(self, now: float, why: str) -> None:
         """The destination throttled a request, or let it time out."""
         if self._policy.fixed:
             return
-        self._slow_start = False
-        if not self._backpressure:
-            self._backpressure = True
-            self._move(self._limit * self._policy.cut_on_backpressure, why)
+        if self._slow_start:
+            # Doubling has overshot: go back at once, and grow carefully from there.
+            self._slow_start = False
+            self._move(self._limit * self._policy.cut_out_of_slow_start, why)
             self._start_window(now)
+            return
+        self._refusals += 1
+        self._close_window_in_time(now)
 
     def restart(self, now: float, why: str) -> None:
         """The destination is back after a pause: begin small, so that nothing stampedes."""
         if self._policy.fixed:
             return
         self._slow_start = True
-        self._backpressure = False
         self._move(min(self._limit, float(self._policy.initial)), why)
         self._start_window(now)
 
+    def _close_window_in_time(self, now: float) -> None:
+        if now >= self._window_ends and self._samples + self._refusals >= self._SAMPLES_MIN:
+            self._close_window(now)
+
     def _close_window(self, now: float) -> None:
-        mean_s = self._sum_s / self._samples
+        policy = self._policy
+        refused = self._refusals / (self._samples + self._refusals)
+        mean_s = self._sum_s / self._samples if self._samples else self._baseline_s or 0.0
         best_s = self._baseline(mean_s)
-        if self._backpressure:
-            self._backpressure = False
-        elif mean_s > max(best_s * self._policy.slow_tolerance, self._policy.slow_floor_s):
+        if refused > policy.cut_above:
+            self._move(self._limit * max(policy.cut_most, 1 - refused), "throttled or timed out")
+        elif refused > policy.hold_above:
+            pass
+        elif mean_s > max(best_s * policy.slow_tolerance, policy.slow_floor_s):
             self._slow_start = False
-            self._move(self._limit * self._policy.cut_on_slow, "slow answers")
+            self._move(self._limit * policy.cut_on_slow, "slow answers")
         elif self._reached:
             grown = self._limit * 2 if self._slow_start else self._limit + max(1, self._limit / 20)
             self._move(grown, "slow start" if self._slow_start else "limit reached")
@@ -114,6 +127,7 @@ class AdaptiveLimit:
         self._window_ends = now + mean_s
         self._sum_s = 0.0
         self._samples = 0
+        self._refusals = 0
         self._reached = False
 
     def _move(self, wanted: float, why: str) -> None:

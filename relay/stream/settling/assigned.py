@@ -19,6 +19,8 @@ class Assigned:
     map_fill: float = 0.0
     crowded: set[Hashable] = field(default_factory=set)
     last_commit: Commit | None = None
+    settled_since_commit: int = 0
+    settled_in_commit: int = 0
     pinned_at: int | None = None
     pinned_since: float = 0.0
     moved_at: float = 0.0
