@@ -78,6 +78,7 @@ class Flight:
     members: tuple[Waiting, ...]
     request: Request
     left_at: float
+    probe: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -232,8 +233,8 @@ class Engine:
             waiting.home.in_flight += 1
         self.requests += 1
         self.retries += members[0].attempts > 1
-        self.destination.left(now.steady)
-        return Flight(tuple(members), self._request(members), now.steady)
+        probe = self.destination.left(now.steady)
+        return Flight(tuple(members), self._request(members), now.steady, probe)
 
     def wakes_at(self, now: float) -> float | None:
         """When `next_flight` may have something without anything else happening before."""
@@ -259,7 +260,9 @@ class Engine:
         counted = (verdict.kind, verdict.code)
         self.verdicts[counted] = self.verdicts.get(counted, 0) + 1
         self.round_trips.add(round_trip_s)
-        came_back = self.destination.judged(verdict, round_trip_s, self.lanes.in_flight, now.steady)
+        came_back = self.destination.judged(
+            verdict, round_trip_s, self.lanes.in_flight, now.steady, flight.probe
+        )
         lane = flight.members[0].lane
         for waiting in flight.members:
             waiting.home.in_flight -= 1

@@ -55,12 +55,14 @@ class Destination:
         gate = self.gate.opens_at(now)
         return None if gate is None else self.rate.opens_at(gate)
 
-    def left(self, now: float) -> None:
-        """A request leaves."""
-        self.gate.left()
+    def left(self, now: float) -> int:
+        """A request leaves. Returns the number to give to `judged`: not 0 when it is a probe."""
         self.rate.left(now)
+        return self.gate.left()
 
-    def judged(self, verdict: Verdict, round_trip_s: float, in_flight: int, now: float) -> bool:
+    def judged(
+        self, verdict: Verdict, round_trip_s: float, in_flight: int, now: float, probe: int
+    ) -> bool:
         """Learn from an attempt. Returns whether the destination has come back with it."""
         if verdict.kind is VerdictKind.THROTTLED or verdict.code in _OVERLOAD_CODES:
             self.limit.backpressure(now, verdict.code)
@@ -69,7 +71,7 @@ class Destination:
         if verdict.kind is VerdictKind.DELIVERED:
             self.budget.succeeded()
         since = self.gate.since
-        before = self.gate.judged(verdict, now)
+        before = self.gate.judged(verdict, now, probe)
         if before is not None:
             self._changed(before, since, verdict, now)
         return before in (GateState.DOWN, GateState.HELD) and self.flowing

@@ -51,8 +51,9 @@ class Gate:
         self.state = GateState.FLOWING
         self.since = 0.0
         self.reason = ""
-        self._opens_at = 0.0
-        self._probing = False
+        self._paused_until = 0.0
+        self._probe_at = 0.0
+        self._probe_out = _NO_PROBE
         self._probes_failed = 0
         self._streak = 0
         self._throttled_in_a_row = 0
@@ -63,40 +64,40 @@ class Gate:
         """When the next request may leave; None while a probe is out."""
         if self.state is GateState.FLOWING:
             return now
-        if self._probing:
+        if self.state is GateState.PAUSED:
+            return max(now, self._paused_until)
+        if self._probe_out:
             return None
-        return max(now, self._opens_at)
+        # A pause that was asked for outlives an outage that began in it.
+        return max(now, self._probe_at, self._paused_until)
 
-    def left(self) -> None:
-        """A request leaves."""
-        if self.state in (GateState.DOWN, GateState.HELD):
-            self._probing = True
-            self.probes += 1
+    def left(self) -> int:
+        """A request leaves. Returns the number to give to `judged`: not 0 when it is a probe."""
+        if self.state not in _PROBING:
+            return _NO_PROBE
+        self.probes += 1
+        self._probe_out = self.probes
+        return self.probes
 
-    def gave_up(self) -> None:
-        """A request that had left will never be judged (its partition went away)."""
-        self._probing = False
-
-    def judged(self, verdict: Verdict, now: float) -> GateState | None:
+    def judged(self, verdict: Verdict, now: float, probe: int) -> GateState | None:
         """Learn from an attempt. Returns the state before, when the state changed."""
         before = self.state
-        self._probing = False
+        awaited = probe == self._probe_out
+        if awaited:
+            self._probe_out = _NO_PROBE
         match verdict.kind:
             case VerdictKind.DELIVERED | VerdictKind.REFUSED:
-                self._streak = 0
-                self._probes_failed = 0
-                self._throttled_in_a_row = 0
-                if self.state is not GateState.PAUSED:
-                    self._enter(GateState.FLOWING, "", now)
-                if verdict.retry_after_s and verdict.kind is VerdictKind.DELIVERED:
-                    self._pause(verdict, now)
+                self._answers(verdict, now)
             case VerdictKind.THROTTLED:
                 self._streak = 0
                 self._pause(verdict, now)
+            case VerdictKind.UNAVAILABLE | VerdictKind.MISCONFIGURED if before in _PROBING:
+                # What left before it closed says nothing new: only a probe does.
+                if awaited and probe:
+                    self._probe_later(_CLOSED_BY[verdict.kind], verdict, now)
             case VerdictKind.UNAVAILABLE:
                 self._streak += 1
-                probing = self.state in (GateState.DOWN, GateState.HELD)
-                if probing or self._streak >= self._policy.down_after_failures:
+                if self._streak >= self._policy.down_after_failures:
                     self._probe_later(GateState.DOWN, verdict, now)
             case VerdictKind.MISCONFIGURED:
                 self._streak = 0
@@ -105,25 +106,36 @@ class Gate:
 
     def tick(self, now: float) -> GateState | None:
         """Let a pause end. Returns the state before, when the state changed."""
-        if self.state is GateState.PAUSED and now >= self._opens_at:
+        if self.state is GateState.PAUSED and now >= self._paused_until:
             self._enter(GateState.FLOWING, "", now)
             return GateState.PAUSED
         return None
 
     def nudge(self, now: float) -> None:
         """Something was mended (a new token): probe at once."""
-        if self.state in (GateState.DOWN, GateState.HELD):
-            self._opens_at = now
+        if self.state in _PROBING:
+            self._probe_at = now
+
+    def _answers(self, verdict: Verdict, now: float) -> None:
+        self._streak = 0
+        self._throttled_in_a_row = 0
+        if verdict.retry_after_s and verdict.kind is VerdictKind.DELIVERED:
+            self._pause(verdict, now)
+        elif self.state in _PROBING:
+            paused = now < self._paused_until
+            self._enter(GateState.PAUSED if paused else GateState.FLOWING, "", now)
 
     def _pause(self, verdict: Verdict, now: float) -> None:
-        if verdict.retry_after_s is None:
+        asked = verdict.retry_after_s or 0.0
+        if asked < self._policy.pause_first_s:
+            # "At once" from one that throttles is no answer to how long: it would be a flood.
             doubled = self._policy.pause_first_s * 2.0 ** min(self._throttled_in_a_row, 30)
             pause = min(doubled, self._policy.pause_unasked_max_s)
         else:
-            pause = min(verdict.retry_after_s, self._policy.pause_max_s)
+            pause = min(asked, self._policy.pause_max_s)
         self._throttled_in_a_row += 1
         pause *= 1 + self._policy.resume_spread * self._rng.random()
-        self._opens_at = max(self._opens_at, now + pause)
+        self._paused_until = max(self._paused_until, now + pause)
         self.pauses += 1
         self._enter(GateState.PAUSED, verdict.reason, now)
 
@@ -136,11 +148,21 @@ class Gate:
         )
         self._probes_failed += 1
         # Half of the delay is certain: the number of probes in an outage stays bounded.
-        self._opens_at = now + delay * (0.5 + 0.5 * self._rng.random())
+        self._probe_at = now + delay * (0.5 + 0.5 * self._rng.random())
         self._enter(state, verdict.reason, now)
 
     def _enter(self, state: GateState, reason: str, now: float) -> None:
         if self.state is not state:
             self.since = now
+        if state not in _PROBING:
+            self._probe_out = _NO_PROBE
         self.state = state
         self.reason = reason
+
+
+_NO_PROBE = 0
+_PROBING = frozenset({GateState.DOWN, GateState.HELD})
+_CLOSED_BY = {
+    VerdictKind.UNAVAILABLE: GateState.DOWN,
+    VerdictKind.MISCONFIGURED: GateState.HELD,
+}
