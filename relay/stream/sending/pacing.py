@@ -2,7 +2,8 @@
 
 `Retry-After` comes in seconds or as a date (RFC 9110 §10.2.3). The RateLimit headers come in three
 dialects: `RateLimit-Remaining`/`RateLimit-Reset` (seconds), the same with `X-` (seconds or epoch
-seconds), and the structured `RateLimit: "name";r=0;t=30` of the IETF draft.
+seconds), and the structured `RateLimit: "name";r=0;t=30` of the IETF draft, which earlier spelled
+`RateLimit: limit=9, remaining=0, reset=30`.
 """
 
 import email.utils
@@ -13,7 +14,18 @@ from dataclasses import dataclass
 from relay.stream.model import Answer
 
 _EPOCH_SECONDS_MIN = 1_000_000_000
-_STRUCTURED = re.compile(r"(?:^|;)\s*(r|t)=(\d+)")
+_POLICY_ITEM = re.compile(r";\s*(r|t)=([0-9]+)")
+_EARLIER_DRAFT = re.compile(r"(?:^|,)\s*(remaining|reset)=([0-9]+)")
+PACING_HEADERS = frozenset(
+    (
+        "retry-after",
+        "ratelimit",
+        "ratelimit-remaining",
+        "x-ratelimit-remaining",
+        "x-rate-limit-remaining",
+    )
+)
+"""An answer without any of these asks for nothing."""
 
 
 def asked_pause_s(answer: Answer, now_ms: int) -> float | None:
@@ -27,11 +39,7 @@ def asked_pause_s(answer: Answer, now_ms: int) -> float | None:
     for prefix in ("ratelimit", "x-ratelimit", "x-rate-limit"):
         if headers.get(f"{prefix}-remaining", "").split(",")[0].strip() == "0":
             return _reset(headers.get(f"{prefix}-reset"), now_ms)
-    if "ratelimit" in headers:
-        parts = dict(_STRUCTURED.findall(headers["ratelimit"]))
-        if parts.get("r") == "0" and "t" in parts:
-            return float(parts["t"])
-    return None
+    return _structured(headers.get("ratelimit", ""))
 
 
 def _retry_after(text: str | None, now_ms: int) -> float | None:
@@ -40,11 +48,26 @@ def _retry_after(text: str | None, now_ms: int) -> float | None:
     seconds = _number(text)
     if seconds is not None:
         return seconds
+    # The plain tuple of numbers: making a datetime of what a stranger sent may fail in many ways.
     try:
-        at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        parsed = email.utils.parsedate_tz(text)
+        return None if parsed is None else max(0.0, email.utils.mktime_tz(parsed) - now_ms / 1000)
+    except (ValueError, OverflowError, IndexError, TypeError):
         return None
-    return max(0.0, at.timestamp() - now_ms / 1000)
+
+
+def _structured(text: str) -> float | None:
+    """The longest wait of the policies that have nothing left."""
+    spent = [dict(_POLICY_ITEM.findall(item)) for item in text.split(",")]
+    waits = [
+        _number(item["t"])
+        for item in spent
+        if item.keys() >= {"r", "t"} and _number(item["r"]) == 0
+    ]
+    earlier = dict(_EARLIER_DRAFT.findall(text))
+    if earlier.get("remaining") == "0":
+        waits.append(_number(earlier.get("reset", "")))
+    return max((wait for wait in waits if wait is not None), default=None)
 
 
 def _reset(text: str | None, now_ms: int) -> float | None:
@@ -96,6 +119,8 @@ class RateLimiter:
 
     def opens_at(self, now: float) -> float:
         """When the next request may leave: `now` or later."""
+        # Never further away than one interval: the rate may have grown since the last one left.
+        self._due = min(self._due, now + self._interval_s + self._BURST_S)
         return max(now, self._due - self._BURST_S)
 
     def left(self, now: float) -> None:
