@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import orjson
+
 from relay.stream.model import Answer, NoAnswer, Verdict, VerdictKind
 from relay.stream.sending.pacing import asked_pause_s
 
@@ -19,6 +21,8 @@ class Rule:
     """When an answer has one of these statuses (0: no answer) and all that is given, it means this.
 
     `header` is a lower-case name that must be present. `body` is searched in the (cut) body.
+    `says` is the `status` at the top of a JSON body: the API's own word, not one of something that
+    it quotes.
     """
 
     kind: VerdictKind
@@ -26,6 +30,7 @@ class Rule:
     why: str
     header: str | None = None
     body: re.Pattern[bytes] | None = None
+    says: str | None = None
 
     def matches(self, answer: Answer) -> bool:
         """Whether this rule is about such an answer."""
@@ -33,6 +38,7 @@ class Rule:
             answer.status in self.statuses
             and (self.header is None or self.header in answer.headers)
             and (self.body is None or self.body.search(answer.body) is not None)
+            and (self.says is None or self.says == said(answer.body))
         )
 
 
@@ -48,19 +54,33 @@ def statuses(text: str) -> frozenset[int]:
             found.add(0)
         elif match := re.fullmatch(r"([1-5])xx", part):
             found.update(range(int(match[1]) * 100, int(match[1]) * 100 + 100))
-        elif match := re.fullmatch(r"([1-5]\d\d)(?:-([1-5]\d\d))?", part):
-            found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+        elif (match := re.fullmatch(r"([1-5]\d\d)(?:-([1-5]\d\d))?", part)) and (
+            span := range(int(match[1]), int(match[2] or match[1]) + 1)
+        ):
+            found.update(span)
         else:
             raise ValueError(f"{part!r} is not a status: write 429, 5xx, 500-504 or none")
     return frozenset(found)
 
 
-_SAYS_OK = re.compile(rb'"status"\s*:\s*"ok"')
-_SAYS_ERROR = re.compile(rb'"status"\s*:\s*"error"')
+def said(body: bytes) -> str | None:
+    """The `status` at the top of a JSON body, None when there is none."""
+    if begins := _BEGINS.match(body):
+        return begins[1].decode("ascii")
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    word = document.get("status") if isinstance(document, dict) else None
+    return word if isinstance(word, str) else None
+
+
+_BEGINS = re.compile(rb'\s*\{\s*"status"\s*:\s*"([a-z]+)"\s*[,}]')
+_BEGINS_OK = re.compile(rb'\s*\{\s*"status"\s*:\s*"ok"\s*[,}]')
 
 DEFAULT_RULES: tuple[Rule, ...] = (
-    Rule(VerdictKind.DELIVERED, statuses("2xx"), "accepted", body=_SAYS_OK),
-    Rule(VerdictKind.REFUSED, statuses("2xx"), "answered 2xx with an error", body=_SAYS_ERROR),
+    Rule(VerdictKind.DELIVERED, statuses("2xx"), "accepted", says="ok"),
+    Rule(VerdictKind.REFUSED, statuses("2xx"), "answered 2xx with an error", says="error"),
     # A login page or an empty answer of something in between: the API has not spoken.
     Rule(VerdictKind.UNAVAILABLE, statuses("2xx"), "answered 2xx without status ok"),
     Rule(VerdictKind.THROTTLED, statuses("429"), "too many requests"),
@@ -92,7 +112,7 @@ def judge(answer: Answer, rules: Sequence[Rule], now_ms: int) -> Verdict:
 
 def is_plain_success(answer: Answer) -> bool:
     """The answer that nearly every attempt gets: judged without the table."""
-    return answer.status == 200 and _SAYS_OK.search(answer.body) is not None  # noqa: PLR2004
+    return answer.status == 200 and _BEGINS_OK.match(answer.body) is not None  # noqa: PLR2004
 
 
 def excerpt(answer: Answer, redact: Callable[[str], str]) -> str:
