@@ -37,6 +37,7 @@ from relay.stream.model import (
 from relay.stream.sending.coalescing import CoalescingPolicy, joins, merge
 from relay.stream.sending.destination import Destination, DestinationPolicy
 from relay.stream.sending.lanes import Lanes, Waiting
+from relay.stream.sending.pacing import PACING_HEADERS
 from relay.stream.sending.retries import backoff_s, exhausted
 from relay.stream.sending.verdicts import DEFAULT_RULES, Rule, excerpt, is_plain_success, judge
 from relay.stream.settling.assigned import Assigned
@@ -97,6 +98,9 @@ class Engine:
         self.policy = policy
         self._interpret = interpret
         self._rng = rng
+        # A deployment may have a rule of its own about 200: then every answer goes by the table.
+        about_200 = next((rule for rule in policy.rules if 200 in rule.statuses), None)  # noqa: PLR2004
+        self._knows_plain = about_200 is DEFAULT_RULES[0]
         self.facts: list[Fact] = []
         self.destination = Destination(policy.destination, rng, self.facts.append)
         self.lanes = Lanes()
@@ -241,10 +245,10 @@ class Engine:
         if not self._may_fly():
             return None
         alarm = self.lanes.next_alarm()
-        if alarm is not None:
-            alarm = max(alarm, self.destination.budget.available_at(now))
         if not self.lanes.has_ready:
             return alarm
+        if alarm is not None:
+            alarm = max(alarm, self.destination.budget.available_at(now))
         opens_at = self.destination.opens_at(self.lanes.in_flight, now)
         if opens_at is None or (alarm is not None and alarm < opens_at):
             return alarm
@@ -253,7 +257,7 @@ class Engine:
     def answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
         """An attempt ended: settle its records, or put them back at the head of their lane."""
         round_trip_s = now.steady - flight.left_at
-        if is_plain_success(answer) and "retry-after" not in answer.headers:
+        if self._is_plain(answer):
             verdict = _DELIVERED
         else:
             verdict = judge(answer, self.policy.rules, now.wall_ms)
@@ -312,6 +316,8 @@ class Engine:
 
     def letters_failed(self, reason: str, now: float) -> None:
         """The broker did not confirm: nothing may pass until it does."""
+        if not self.letters:
+            return  # their partitions left while they were being written
         if self.letters_blocked is None:
             self.letters_blocked_since = now
         self.letters_blocked = reason
@@ -347,6 +353,14 @@ class Engine:
                 home.settled_in_commit = 0
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _is_plain(self, answer: Answer) -> bool:
+        """Whether this is the success that nearly every attempt has, which asks for nothing."""
+        return (
+            self._knows_plain
+            and is_plain_success(answer)
+            and PACING_HEADERS.isdisjoint(answer.headers)
+        )
 
     def _may_fly(self) -> bool:
         return not self._stopped and self.letters_blocked is None
@@ -433,9 +447,15 @@ class Engine:
         return activity_request(self.policy.activities_path, merge(_activities(members)))
 
     def _wake_rested(self, now: float) -> None:
+        """Make lanes ready whose rest is over, as far as there is budget for retries.
+
+        The budget keeps retries from crowding out what was not tried yet. When nothing else is
+        ready there is nothing to crowd out: to wait then would only make the whole stream as slow
+        as the budget.
+        """
         budget = self.destination.budget
         while (alarm := self.lanes.next_alarm()) is not None and alarm <= now:
-            if budget.available_at(now) > now:
+            if self.lanes.has_ready and budget.available_at(now) > now:
                 return
             budget.take(now)
             self.lanes.wake_next()

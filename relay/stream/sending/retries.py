@@ -54,9 +54,9 @@ class RetryBudget:
         return now + (1 - self._tokens) / self._policy.budget_per_second
 
     def take(self, now: float) -> None:
-        """A retry leaves."""
+        """A retry leaves. It may have none to take: a debt would be paid by the retries to come."""
         self._refill(now)
-        self._tokens -= 1
+        self._tokens = max(0.0, self._tokens - 1)
 
     def _refill(self, now: float) -> None:
         if now > self._at:
