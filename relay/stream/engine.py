@@ -127,6 +127,8 @@ class Engine:
 
     def assign(self, commits: Mapping[Partition, Commit | None], epoch: int, now: float) -> None:
         """These partitions are ours from the offsets that were committed for them."""
+        # A session that was lost tells nobody that they had left in between.
+        self.drop([partition for partition in commits if partition in self.assigned])
         for partition, commit in commits.items():
             start = OffsetMap(0, 0)
             if commit is not None:
@@ -386,6 +388,7 @@ class Engine:
             )
         )
         self.drop([home.partition])
+        self._seen.clear()  # they may be what comes again
         fresh = Assigned(
             home.partition, home.epoch, Frontier(OffsetMap(offset, offset)), moved_at=now
         )
