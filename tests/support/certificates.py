@@ -11,6 +11,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 _LIFE = dt.timedelta(days=1)
+_MAY_SIGN = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,7 @@ class CertificateAuthority:
             self._name,
             self._key.public_key(),
             (x509.BasicConstraints(ca=True, path_length=0), True),
+            (_MAY_SIGN, True),
         )
         self.cert = home / "ca.pem"
         self.cert.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
@@ -84,6 +96,12 @@ class CertificateAuthority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _LIFE)
             .not_valid_after(now + _LIFE)
+            # Python 3.13 and later refuse a chain that does not say which key signed which.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
         )
         for extension, critical in extensions:
             builder = builder.add_extension(extension, critical)
