@@ -210,7 +210,10 @@ class SimSource:
     async def stop(self):
         if self.dead or self.left:
             return
+        if self.owned:  # as the Kafka edge does; a broker only hears of it
+            await self.listener.on_revoked(set(self.owned))
         self.left = True
+        self.owned = {}
         self.cluster.member_changed()
 
     def die(self):
