@@ -149,6 +149,7 @@ class Pipeline:
         """Begin where the commits say, knowing what is finished beyond them."""
         commits = await self._source.committed(partitions)
         self._engine.assign(commits, epoch, self._loop.time())
+        self._engine.destination.rate.share(self._source.share())
         self._paused -= set(partitions)
         self._emit(PartitionsAssigned(partitions=_names(partitions), epoch=epoch))
         self._react()

@@ -149,6 +149,12 @@ class KafkaSource:
         known = {partition: self._inside.behind(partition) for partition in self._assigned}
         return {partition: lag for partition, lag in known.items() if lag is not None}
 
+    def share(self) -> float:
+        """Our part of all partitions; `RecordSource.share`."""
+        topics = {partition.topic for partition in self._assigned}
+        total = sum(len(self._consumer.partitions_for_topic(topic) or ()) for topic in topics)
+        return min(1.0, len(self._assigned) / total) if total else 1.0
+
     async def stop(self) -> None:
         """Leave the group; `RecordSource.stop`."""
         if self._consumer is None:

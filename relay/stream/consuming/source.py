@@ -75,6 +75,10 @@ class RecordSource(Protocol):
         """Records in each assigned partition that were not read yet, where that is known."""
         ...
 
+    def share(self) -> float:
+        """Which part of all partitions of the topics is ours, 0 to 1; 1 where that is unknown."""
+        ...
+
     async def stop(self) -> None:
         """Leave the group. Partitions are revoked first."""
         ...

@@ -207,6 +207,9 @@ class SimSource:
             for p, position in self.owned.items()
         }
 
+    def share(self):
+        return len(self.owned) / len(self.cluster.logs)
+
     async def stop(self):
         if self.dead or self.left:
             return
