@@ -252,7 +252,7 @@ def _put(given: Given, path: tuple[str, ...], value: Any, origin: str) -> None:
         here = inner
     old = here.get(path[-1])
     if isinstance(old, dict) and isinstance(value, dict):
-        value = _merge(value, old)
+        value = _merge(old, value)  # the variable with the longer name is the more precise one
     here[path[-1]] = value
     given.origins[path] = origin
 

@@ -2,9 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Self
 
 import pytest
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from relay import settings as package
 from relay.errors import ExitStatus, SettingsError
@@ -58,6 +59,12 @@ class Whole(Settings):
 
     sample: Sample = Field(description="Sample.")
     tokens: Tokens = Field(description="Tokens.")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.sample.limit == 13:
+            raise ValueError("sample.limit must not be what tokens fear")
+        return self
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +142,32 @@ def test_a_group_and_a_list_of_groups_in_a_variable_are_json():
     assert settings.sample.limit == 4, "the more precise variable wins"
     assert settings.sample.rules == [Rule(status=[429])]
     assert settings.sample.headers == {"a": "b"}
+
+
+def test_of_two_groups_in_json_the_more_precise_one_wins():
+    settings = given(
+        RELAY_SAMPLE='{"datamart_id": "1", "login": {"user": "ann", "password": "p"}}',
+        RELAY_SAMPLE__LOGIN='{"user": "bob"}',
+    )
+    assert settings.sample.login.user == "bob"
+    assert settings.sample.login.password == SecretStr("p")
+
+
+def test_a_group_in_json_that_is_no_object_is_refused_once():
+    lines = complaints(RELAY_SAMPLE="[1]", RELAY_SAMPLE__LIMIT="3")
+    assert lines == ["RELAY_SAMPLE: should be a mapping of settings"]
+
+
+def test_sections_that_contradict_each_other_are_refused():
+    path = Path("my.yaml")
+    path.write_text("sample: {datamart_id: 1, limit: 13}\ntracking: {datamart_id: 1, api_token: t}")
+    with pytest.raises(SettingsError, match=r"^sample\.limit must not be what tokens fear$"):
+        load(path, {})
+
+
+def test_a_value_that_its_section_refuses_as_a_whole_is_told_with_its_place():
+    lines = complaints("sample: {datamart_id: 1}\nkafka:\n  topics: []\n")
+    assert lines[0].startswith("my.yaml:2: kafka: ")
 
 
 def test_json_that_is_none_is_refused_without_showing_it():
@@ -248,6 +281,11 @@ def test_a_section_that_is_not_needed_may_lack_values_but_not_hold_wrong_ones():
 def test_yaml_that_cannot_be_used_is_one_line_with_its_line_number(text, line):
     first = complaints(text)[0]
     assert first.startswith(f"my.yaml:{line}: ")
+
+
+def test_a_directory_is_no_settings_file():
+    with pytest.raises(SettingsError, match=r"^\.: cannot be read: Is a directory$"):
+        load(Path(), {}, needs=[])
 
 
 def test_a_file_that_is_no_text_is_one_line():
