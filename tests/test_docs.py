@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from relay.errors import ExitStatus
+from relay.schemas import SCHEMAS
 from relay.settings import Settings
 from relay.settings.options import options
 from relay.telemetry.facts import all_facts
@@ -106,3 +107,9 @@ def test_commands_that_a_page_shows_are_ones_that_relay_takes(page):
                 parsed(shlex.split(command))
     for command in re.findall(r"`relay ([a-z]+(?: [^`]*)?)`", text):
         parsed(shlex.split(command))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_schemas_that_a_page_prints_exist(page):
+    named = re.findall(r"relay schema ([a-z][\w.-]*)", page.read_text(encoding="utf-8"))
+    assert set(named) <= set(SCHEMAS)
