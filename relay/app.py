@@ -66,7 +66,7 @@ async def run_stream(
         interpreter(
             InterpretPolicy(
                 settings.decoding.policy(),
-                settings.mapping.policy(settings.identity),
+                settings.mapping.policy(settings.identity, settings.tracking.datamart_id),
                 delivery.order_by,
             )
         ),

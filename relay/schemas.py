@@ -11,10 +11,20 @@ from typing import Any
 from relay.segments.model import segment_command_schema
 from relay.stream.decoding.schema import app_event_schema
 from relay.stream.mapping.user_activity import user_activity_schema
+from relay.stream.mapping.user_documents import (
+    user_choice_schema,
+    user_event_schema,
+    user_identifiers_schema,
+    user_profile_schema,
+)
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "app-event.v1": app_event_schema,
     "user-activity.v1": user_activity_schema,
+    "user-event.v1": user_event_schema,
+    "user-identifiers.v1": user_identifiers_schema,
+    "user-profile.v1": user_profile_schema,
+    "user-choice.v1": user_choice_schema,
     "segment-command.v1": segment_command_schema,
 }
 

@@ -7,15 +7,23 @@ from typing import BinaryIO
 import typer
 
 from relay.cli.lines import numbered_lines
-from relay.cli.masking import masked
+from relay.cli.masking import masked, masked_path, masked_update
 from relay.clock import Clock
 from relay.settings import Settings
 from relay.stream.decoding import decode
 from relay.stream.mapping import map_event
 from relay.stream.mapping.requests import activities_path, activity_request
-from relay.stream.model import Activity, Request, Undecodable, Unmappable, Unwanted
+from relay.stream.model import (
+    Activity,
+    Request,
+    RequestKind,
+    Undecodable,
+    Unmappable,
+    Unwanted,
+    UserPointUpdate,
+)
 
-Outcome = Activity | Undecodable | Unmappable | Unwanted
+Outcome = Activity | UserPointUpdate | Undecodable | Unmappable | Unwanted
 
 
 def dry_run(file: BinaryIO, settings: Settings, clock: Clock, *, exact: bool) -> int:
@@ -25,13 +33,18 @@ def dry_run(file: BinaryIO, settings: Settings, clock: Clock, *, exact: bool) ->
     """
     # Without a datamart in the settings the path shows where it will stand.
     tracking = getattr(settings, "tracking", None)
-    path = activities_path(tracking.datamart_id if tracking else "DATAMART_ID")
+    datamart_id = tracking.datamart_id if tracking else "DATAMART_ID"
+    path = activities_path(datamart_id)
     rejected = 0
-    for number, outcome in _outcomes(file, settings, clock):
+    for number, outcome in _outcomes(file, settings, datamart_id, clock):
         match outcome:
-            case Activity():
-                typer.echo(_shown(activity_request(path, outcome), exact=exact))
-                for note in outcome.notes:
+            case Activity() | UserPointUpdate():
+                if isinstance(outcome, Activity):
+                    request, notes = activity_request(path, outcome), outcome.notes
+                else:
+                    request, notes = outcome.request, outcome.request.notes
+                typer.echo(_shown(request, exact=exact))
+                for note in notes:
                     _say(number, "note", note)
             case Unwanted():
                 _say(number, "skipped", f"{outcome.code}: {outcome.reason}")
@@ -41,9 +54,11 @@ def dry_run(file: BinaryIO, settings: Settings, clock: Clock, *, exact: bool) ->
     return rejected
 
 
-def _outcomes(file: BinaryIO, settings: Settings, clock: Clock) -> Iterator[tuple[int, Outcome]]:
+def _outcomes(
+    file: BinaryIO, settings: Settings, datamart_id: str, clock: Clock
+) -> Iterator[tuple[int, Outcome]]:
     decoding = settings.decoding.policy()
-    mapping = settings.mapping.policy(settings.identity)
+    mapping = settings.mapping.policy(settings.identity, datamart_id)
     for number, line in numbered_lines(file, decoding.record_bytes_max):
         event = decode(line, decoding)
         if isinstance(event, Undecodable | Unwanted):
@@ -53,11 +68,16 @@ def _outcomes(file: BinaryIO, settings: Settings, clock: Clock) -> Iterator[tupl
 
 
 def _shown(request: Request, *, exact: bool) -> str:
-    body = request.body.decode()
+    path, body = request.path, request.body.decode()
     if not exact:
         # The standard library keeps integers of any size, and every other digit, as they are.
-        body = json.dumps(masked(json.loads(body)), ensure_ascii=False, separators=(",", ":"))
-    return f'{{"method":"{request.method}","path":"{request.path}","body":{body}}}'
+        document = json.loads(body)
+        if request.kind is RequestKind.USER_POINT:
+            path, document = masked_path(path), masked_update(path, document)
+        else:
+            document = masked(document)
+        body = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return f'{{"method":"{request.method}","path":"{path}","body":{body}}}'
 
 
 def _say(number: int, what: str, text: str) -> None:

@@ -4,8 +4,10 @@ Masked are all identifiers, every value of a profile, positions, whatever in the
 looks like an address, a device id or a hash, and the user's identifiers wherever they turn up.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 from relay.telemetry.redact import redact
 
@@ -13,6 +15,11 @@ MASK = "***"
 _IDENTIFIERS = frozenset({"$user_account_id", "$user_agent_id", "$hash", "$email"})
 # Short values stand in many places by chance; masking them there would hide what is no secret.
 _TELLING_CHARACTERS = 4
+# What names a person in a path: everything but the compartment and the processing.
+_NAMES = "user_account_id|user_agent_id|email_hash|user_point_id"
+_NAMED = re.compile(rf"\b({_NAMES})=[^/,?]*")
+_VALUE = re.compile(rf"\b(?:{_NAMES})=([^/,?]*)")
+_BARE = re.compile(r"(/user_points/)[^/=]+(?=/)")
 _PROFILE = "$set_user_profile_properties"
 
 
@@ -26,6 +33,22 @@ def masked(activity: dict[str, Any]) -> dict[str, Any]:
         if original["$event_name"] == _PROFILE:
             kept = {"$compartment_id": original["$properties"]["$compartment_id"]}
             event["$properties"] = _hidden(original["$properties"]) | kept
+    return shown
+
+
+def masked_path(path: str) -> str:
+    """The path of a user point call without whom it names."""
+    return _BARE.sub(rf"\g<1>{MASK}", _NAMED.sub(rf"\g<1>={MASK}", path))
+
+
+def masked_update(path: str, document: dict[str, Any]) -> dict[str, Any]:
+    """The body of a profile or choice that is put to `path`, without personal data."""
+    if "/user_profiles/" in path:
+        kept = {key: document[key] for key in ("$compartment_id",) if key in document}
+        return {**_hidden(document), **kept}
+    named = (unquote(value) for value in _VALUE.findall(path))
+    known = frozenset(value for value in named if len(value) >= _TELLING_CHARACTERS)
+    shown: dict[str, Any] = _masked(document, known)
     return shown
 
 

@@ -6,7 +6,14 @@ from relay.settings.identity import IdentitySettings
 from relay.settings.section import Section
 from relay.stream.decoding.visit import SessionStatus
 from relay.stream.mapping import MappingPolicy
-from relay.stream.mapping.policy import DAY_MS, HOUR_MS, ReservedNames
+from relay.stream.mapping.policy import (
+    DAY_MS,
+    HOUR_MS,
+    ChoiceRoute,
+    ProfileRoute,
+    ReservedNames,
+    UpdateStrategy,
+)
 
 
 class MappingSettings(Section):
@@ -50,9 +57,31 @@ class MappingSettings(Section):
         "`consents`; other events are withheld and counted. Choices always pass.",
     )
 
-    def policy(self, identity: IdentitySettings) -> MappingPolicy:
-        """What `map_event` goes by."""
+    profile_route: ProfileRoute = Field(
+        ProfileRoute.ACTIVITY,
+        description="How profiles travel when their event does not say: in an `activity`, where "
+        "event rules see them, or put on the user point by `user_profiles`, without an activity.",
+    )
+    choice_route: ChoiceRoute = Field(
+        ChoiceRoute.ACTIVITY,
+        description="How choices travel when their event does not say: in an `activity`, or put "
+        "on the user point by `user_choices`.",
+    )
+    update_strategy: UpdateStrategy = Field(
+        UpdateStrategy.PARTIAL_UPDATE,
+        description="How the properties of a profile that is put by `user_profiles` meet the "
+        "stored ones, when its event does not say. `legacy_replace`, `legacy_merge` and "
+        "`legacy_merge_objects` are spelt with `force_replace` and `merge_objects`; `platform` "
+        "sends neither and leaves it to the platform.",
+    )
+
+    def policy(self, identity: IdentitySettings, datamart_id: str = "0") -> MappingPolicy:
+        """What `map_event` goes by. The datamart stands in the path of what is put."""
         return MappingPolicy(
+            datamart_id=datamart_id,
+            profile_route=self.profile_route,
+            choice_route=self.choice_route,
+            update_strategy=self.update_strategy,
             identity=identity.policy(),
             session_status=self.session_status,
             unique_key=self.unique_key,

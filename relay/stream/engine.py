@@ -28,6 +28,7 @@ from relay.stream.model import (
     Position,
     Record,
     Request,
+    RequestKind,
     Undecodable,
     Unmappable,
     Unwanted,
@@ -36,6 +37,7 @@ from relay.stream.model import (
 )
 from relay.stream.sending.coalescing import CoalescingPolicy, joins, merge
 from relay.stream.sending.destination import Destination, DestinationPolicy
+from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Lanes, Waiting
 from relay.stream.sending.pacing import PACING_HEADERS
 from relay.stream.sending.retries import backoff_s, exhausted
@@ -262,7 +264,10 @@ class Engine:
         if self._is_plain(answer):
             verdict = _DELIVERED
         else:
-            verdict = judge(answer, self.policy.rules, now.wall_ms)
+            # While nothing is accepted, an unknown user may be an unknown datamart.
+            held = self.destination.gate.state is GateState.HELD
+            about = RequestKind.ACTIVITY if held else flight.request.kind
+            verdict = judge(answer, self.policy.rules, now.wall_ms, about)
         counted = (verdict.kind, verdict.code)
         self.verdicts[counted] = self.verdicts.get(counted, 0) + 1
         self.round_trips.add(round_trip_s)
@@ -398,7 +403,7 @@ class Engine:
     def _admit_parcel(self, parcel: Parcel, home: Assigned, now: float) -> None:
         record, lane, size = parcel.record, parcel.lane, parcel.size_bytes
         self.ledger.took(size)
-        if isinstance(parcel.payload, Activity) and parcel.payload.notes:
+        if parcel.payload.notes:
             self.notes.update(parcel.payload.notes)
         if self._is_duplicate(parcel):
             self._settle(home, record, size, Fate.SKIPPED, "duplicate")

@@ -10,7 +10,15 @@ from typing import TypeAlias
 
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
-from relay.stream.model import Activity, Parcel, Record, Undecodable, Unmappable, Unwanted
+from relay.stream.model import (
+    Activity,
+    Parcel,
+    Record,
+    Undecodable,
+    Unmappable,
+    Unwanted,
+    UserPointUpdate,
+)
 
 Interpretation: TypeAlias = Parcel | Undecodable | Unmappable | Unwanted
 Interpret: TypeAlias = Callable[[Record, int], Interpretation]
@@ -41,22 +49,27 @@ def interpreter(policy: InterpretPolicy) -> Interpret:
         event = decode(record.value, policy.decoding)
         if isinstance(event, Undecodable | Unwanted):
             return event
-        activity = map_event(event, policy.mapping, now_ms)
-        if isinstance(activity, Unmappable | Unwanted):
-            return activity
-        return Parcel(record, lane_of(policy.order_by, record, activity), activity)
+        mapped = map_event(event, policy.mapping, now_ms)
+        if isinstance(mapped, Unmappable | Unwanted):
+            return mapped
+        # One lane for both: what a user did, is and chose arrives in the order of the events.
+        lane = lane_of(policy.order_by, record, mapped)
+        payload = mapped.request if isinstance(mapped, UserPointUpdate) else mapped
+        return Parcel(record, lane, payload)
 
     return interpret
 
 
-def lane_of(order_by: OrderBy, record: Record, activity: Activity) -> Hashable | None:
+def lane_of(
+    order_by: OrderBy, record: Record, mapped: Activity | UserPointUpdate
+) -> Hashable | None:
     """The lane that the record must keep to; None when it may overtake and be overtaken.
 
     A record without a key, or an event without a user, has nothing to be in order with.
     """
     match order_by:
         case OrderBy.USER:
-            return activity.user
+            return mapped.user
         case OrderBy.KEY:
             return None if record.key is None else (record.topic, record.key)
         case OrderBy.PARTITION:

@@ -1,6 +1,6 @@
 """The values of the road of one event, in the order it is travelled. All frozen.
 
-    Record ──decode──▶ AppEvent ──map──▶ Activity ──wrap──▶ Parcel
+    Record ──decode──▶ AppEvent ──map──▶ Activity | UserPointUpdate ──wrap──▶ Parcel
               │                    │
               └▶ Undecodable       └▶ Unmappable | Unwanted
     Parcel ──send──▶ Answer ──judge──▶ Verdict ──settle──▶ Fate
@@ -132,14 +132,35 @@ class Activity:
         )
 
 
+class RequestKind(StrEnum):
+    """What a request is about: the same answer may mean different things."""
+
+    ACTIVITY = "activity"
+    USER_POINT = "user_point"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request, without the base address and without the credentials."""
+    """One HTTP request, without the base address and without the credentials.
+
+    The path of a user point names the user. `unique_key` recognises a repeated record; of an
+    activity it stands in the body, too.
+    """
 
     method: str
-    path: str
+    path: str = field(repr=False)
     body: bytes = field(repr=False)
     unique_key: str | None = None
+    kind: RequestKind = RequestKind.ACTIVITY
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserPointUpdate:
+    """A change to one user by a route of its own, ready to be put. `user` as in `Activity`."""
+
+    request: Request
+    user: str | None
 
 
 @dataclass(frozen=True, slots=True)

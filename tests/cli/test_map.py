@@ -70,6 +70,36 @@ def test_personal_data_are_masked_unless_asked_for(run):
     assert choice["$events"][0]["$properties"]["$processing_id"] == "2048"
 
 
+def test_what_is_put_names_nobody_unless_asked_for(run):
+    bare = example("choice-put") | {"selector": "user_point_bare"}
+    named = example("choice") | {"route": "user_choices", "properties": {"by": "crm-881"}}
+    lines = [example("profile-put"), example("choice-put"), bare, named]
+    secret = ["crm-881", "jane.doe", "female", "gold", "65f7a1e2", "86e0b9e5"]
+    masked = run(lines)
+    assert masked.status == 0
+    assert [word for word in secret if word in masked.out + masked.err] == []
+    shown = run(lines, "--show-personal-data")
+    assert "jane.doe" not in shown.out  # it is hashed before it is sent
+    assert [word for word in secret if word not in shown.out] == ["jane.doe"]
+    points = "/v1/datamarts/DATAMART_ID/user_points"
+    profile_of = f"{points}/email_hash=***/user_profiles/compartment_id=1700/user_account_id=***"
+    assert [(r["method"], r["path"]) for r in masked.requests] == [
+        ("PUT", f"{profile_of}?update_strategy=PARTIAL_UPDATE"),
+        ("PUT", f"{points}/user_point_id=***/user_choices/processing_id=2048"),
+        ("PUT", f"{points}/***/user_choices/processing_id=2048"),
+        (
+            "PUT",
+            f"{points}/compartment_id=1700,user_account_id=***/user_choices/processing_id=2048",
+        ),
+    ]
+    profile, choice, _, said = (request["body"] for request in masked.requests)
+    assert profile["gender"] == profile["loyalty"]["tier"] == "***"
+    assert profile["$compartment_id"] == "1700"
+    assert choice["$choice_acceptance_value"] is False
+    assert choice["channel"] == "call centre"
+    assert said["by"] == "***"
+
+
 def test_each_line_that_is_not_sent_is_named_with_its_number_and_reason(run):
     end = run(
         [

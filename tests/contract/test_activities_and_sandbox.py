@@ -11,7 +11,7 @@ from relay.stream.mapping import MappingPolicy, map_event
 from relay.stream.mapping.policy import IdentityForm, IdentityPolicy
 from relay.stream.mapping.requests import activities_path, activity_request
 from relay.stream.model import Activity
-from tests.support.app_events import EXAMPLES, VENDOR_SAMPLES, example
+from tests.support.app_events import ACTIVITIES, VENDOR_SAMPLES, example
 
 NOW = 1769851800123
 PATH = activities_path("1234")
@@ -27,7 +27,7 @@ async def api():
 
 
 @pytest.mark.parametrize("form", list(IdentityForm))
-@pytest.mark.parametrize("name", [p.stem for p in EXAMPLES if p.stem != "segment"])
+@pytest.mark.parametrize("name", ACTIVITIES)
 async def test_what_an_example_becomes_is_taken(api, name, form):
     document = example(name)
     if form is IdentityForm.LEGACY and "devices" in document["user"]:

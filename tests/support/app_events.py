@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "schemas" / "examples").glob("*.json"))
+# Those that become activities under settings that say nothing.
+ACTIVITIES = [p.stem for p in EXAMPLES if p.stem != "segment" and not p.stem.endswith("-put")]
 VENDOR_SAMPLES = sorted((ROOT / "tests" / "golden" / "vendor").glob("*.json"))
 
 JSON = st.recursive(

@@ -14,6 +14,19 @@ from relay.stream.decoding.fields import Identifier, Properties, Timestamp
 from relay.stream.decoding.user import Account, InputModel, Listed, User
 from relay.stream.decoding.visit import SessionStatus, Visit
 
+UpdateStrategy = Literal[
+    "PARTIAL_UPDATE",
+    "PARTIAL_DELETE",
+    "FORCE_REPLACE",
+    "legacy_replace",
+    "legacy_merge",
+    "legacy_merge_objects",
+    "platform",
+]
+Selector = Literal["account", "email", "device", "user_point", "user_point_bare"]
+# Not `.` or `..`: alone in a path, those would lead elsewhere.
+UserPointId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:~-]{0,127}$")]
+
 
 class _Event(InputModel):
     """What all kinds have in common."""
@@ -56,6 +69,24 @@ class Profile(_Event):
     """Properties of the user as such."""
 
     type: Literal["profile"]
+    route: Literal["activity", "user_profiles"] | None = Field(
+        default=None,
+        description="How it travels. Without it `user_profiles` where `update_strategy`, "
+        "`selector` or `user_point_id` is given, else the route of the settings.",
+    )
+    update_strategy: UpdateStrategy | None = Field(
+        default=None,
+        description="How the properties meet the stored ones, on the route `user_profiles`. "
+        "Without it, the strategy of the settings.",
+    )
+    selector: Selector | None = Field(
+        default=None,
+        description="What selects the user on that route. Without it `user_point_id`, else the "
+        "first account, email or device there is.",
+    )
+    user_point_id: UserPointId | None = Field(
+        default=None, description="The platform's own id of the user, for that route."
+    )
     account: Account | None = Field(
         default=None,
         description="The account that the profile belongs to. Without it, the first of the user.",
@@ -67,6 +98,19 @@ class Choice(_Event):
     """What the user decided about a processing of personal data."""
 
     type: Literal["choice"]
+    route: Literal["activity", "user_choices"] | None = Field(
+        default=None,
+        description="How it travels. Without it `user_choices` where `selector` or "
+        "`user_point_id` is given, else the route of the settings.",
+    )
+    selector: Selector | None = Field(
+        default=None,
+        description="What selects the user on that route. Without it `user_point_id`, else the "
+        "first account, email or device there is.",
+    )
+    user_point_id: UserPointId | None = Field(
+        default=None, description="The platform's own id of the user, for that route."
+    )
     processing_id: Identifier = Field(description="The processing that the choice is about.")
     accepted: bool = Field(description="Whether the user accepts it.")
     properties: Properties = Field(default_factory=dict, description="Custom fields of the choice.")

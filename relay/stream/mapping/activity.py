@@ -1,18 +1,17 @@
-"""AppEvent → Activity, or the reason why not. Called by the pipeline for each decoded event."""
+"""AppEvent → Activity, or a PUT of its own, or why not. Called for each decoded event."""
 
-import json
 from typing import Any
 
-import orjson
 from pydantic import BaseModel
 
 from relay.stream.decoding.app_event import AppEvent, Choice, Profile, Segment, Track
 from relay.stream.decoding.visit import Visit
-from relay.stream.mapping.identity import Identity, identify, is_shared, locate
+from relay.stream.mapping.compact_json import to_json
+from relay.stream.mapping.identity import Identity, identify
 from relay.stream.mapping.policy import MappingCode, MappingPolicy
+from relay.stream.mapping.profile import profile_key
 from relay.stream.mapping.rules import (
     RESERVED_CHOICE_PROPERTIES,
-    RESERVED_PROFILE_PROPERTIES,
     RESERVED_PROPERTIES,
     check_consent,
     check_properties,
@@ -20,15 +19,16 @@ from relay.stream.mapping.rules import (
     name_of,
 )
 from relay.stream.mapping.unique_key import unique_key
-from relay.stream.model import Activity, Unmappable, Unwanted
+from relay.stream.mapping.user_point import goes_by_put, user_point_update
+from relay.stream.model import Activity, Unmappable, Unwanted, UserPointUpdate
 
 _NO_VISIT = Visit()
 
 
 def map_event(
     event: AppEvent, policy: MappingPolicy, now_ms: int
-) -> Activity | Unmappable | Unwanted:
-    """The activity that says what the event says."""
+) -> Activity | UserPointUpdate | Unmappable | Unwanted:
+    """What says to the platform what the event says."""
     if isinstance(event, Segment):
         return Unwanted(
             MappingCode.SEGMENT_NOT_ROUTED, "type: segment events are not delivered as activities"
@@ -36,6 +36,16 @@ def map_event(
     refusal = check_time(event, policy, now_ms) or check_consent(event, policy)
     if refusal is not None:
         return refusal
+    if not isinstance(event, Track):
+        put = goes_by_put(event, policy)
+        if put:
+            return put if isinstance(put, Unmappable) else user_point_update(event, policy)
+    return _activity(event, policy)
+
+
+def _activity(
+    event: Track | Profile | Choice, policy: MappingPolicy
+) -> Activity | Unmappable | Unwanted:
     identity = identify(event.user, policy.identity)
     if isinstance(identity, Unmappable):
         return identity
@@ -61,16 +71,6 @@ def map_event(
         mergeable=envelope["$session_status"] == "IN_SESSION" and visit.ts is None,
         notes=notes,
     )
-
-
-def to_json(document: dict[str, Any]) -> bytes:
-    """Compact JSON. Integers beyond 64 bits, which orjson cannot write, keep every digit."""
-    try:
-        return orjson.dumps(document)
-    except TypeError:
-        return json.dumps(
-            document, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        ).encode()
 
 
 def _named(
@@ -99,30 +99,12 @@ def _named(
 
 
 def _profile(event: Profile, policy: MappingPolicy) -> tuple[str, dict[str, Any]] | Unmappable:
-    wrong = check_properties(event.properties, RESERVED_PROFILE_PROPERTIES)
-    if wrong is not None:
-        return wrong
-    shared = policy.identity.guard.shared_accounts
-    path, account = "account", event.account
-    if account is None:
-        path = "user.accounts"
-        account = next((a for a in event.user.accounts if not is_shared(a.id, shared)), None)
-    if account is None or is_shared(account.id, shared):
-        return Unmappable(
-            MappingCode.PROFILE_WITHOUT_ACCOUNT,
-            f"{path}: a profile belongs to an account, and no usable one is given",
-        )
-    known = locate(account, policy.identity, path)
-    if isinstance(known, Unmappable):
-        return known
-    if known.compartment is None:
-        return Unmappable(
-            MappingCode.COMPARTMENT_MISSING,
-            f"{path}: a profile needs its compartment; set identity.default_compartment_id",
-        )
+    key = profile_key(event, policy.identity)
+    if isinstance(key, Unmappable):
+        return key
     return "$set_user_profile_properties", {
-        "$compartment_id": known.compartment,
-        "$user_account_id": known.id,
+        "$compartment_id": key.compartment,
+        "$user_account_id": key.account,
         **event.properties,
     }
 

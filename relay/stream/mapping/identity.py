@@ -6,7 +6,7 @@ one person has is not sent.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -57,6 +57,15 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Identified:
+    """The identifiers that may be sent, what was left out, and the digest that names the lane."""
+
+    entries: tuple[Entry, ...] = field(repr=False)
+    lane: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class KnownAccount:
     """An account with its compartment; None leaves the compartment to the platform."""
 
@@ -65,6 +74,17 @@ class KnownAccount:
 
 
 def identify(user: User, policy: IdentityPolicy) -> Identity | Unmappable:
+    """What the envelope of an activity says of `user`."""
+    found = identifiers(user, policy)
+    if isinstance(found, Unmappable):
+        return found
+    envelope = _envelope(found.entries, policy.form)
+    if isinstance(envelope, Unmappable):
+        return envelope
+    return Identity(envelope, found.lane, found.notes)
+
+
+def identifiers(user: User, policy: IdentityPolicy) -> Identified | Unmappable:
     """The identifiers to send for `user`: accounts, devices, emails."""
     entries: list[Entry] = []
     notes: list[str] = []
@@ -78,10 +98,7 @@ def identify(user: User, policy: IdentityPolicy) -> Identity | Unmappable:
     if not entries:
         left_out = ": all that were there are shared or placeholders" if notes else ""
         return Unmappable(MappingCode.NO_IDENTIFIER, f"user: no usable identifier{left_out}")
-    envelope = _envelope(entries, policy.form)
-    if isinstance(envelope, Unmappable):
-        return envelope
-    return Identity(envelope, _lane(entries), tuple(notes))
+    return Identified(tuple(entries), _lane(entries), tuple(notes))
 
 
 def locate(account: Account, policy: IdentityPolicy, path: str) -> KnownAccount | Unmappable:
@@ -225,9 +242,9 @@ def _is_shared_email(email: Email, digest: str, shared: frozenset[str]) -> bool:
     )
 
 
-def _envelope(entries: list[Entry], form: IdentityForm) -> dict[str, Any] | Unmappable:
+def _envelope(entries: tuple[Entry, ...], form: IdentityForm) -> dict[str, Any] | Unmappable:
     if form is IdentityForm.USER_IDENTIFIERS:
-        return {"$user_identifiers": entries}
+        return {"$user_identifiers": list(entries)}
     root: dict[str, Any] = {}
     for entry in entries:
         fields = {key: value for key, value in entry.items() if key != "$type"}
@@ -246,9 +263,17 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def _lane(entries: list[Entry]) -> str:
-    """A digest of the identifier that names the user best: an account, else an email."""
-    best = min(entries, key=lambda entry: _PRECEDENCE[entry["$type"]])
+def _lane(entries: Sequence[Entry]) -> str:
+    best = best_of(entries)
     # The clear address, which some events carry and others do not, must not part one user's.
-    parts = [str(value) for key, value in best.items() if key != "$email"]
+    return digest(*(str(value) for key, value in best.items() if key != "$email"))
+
+
+def best_of(entries: Sequence[Entry]) -> Entry:
+    """The identifier that names the user best: an account, else an email, else a device."""
+    return min(entries, key=lambda entry: _PRECEDENCE[entry["$type"]])
+
+
+def digest(*parts: str) -> str:
+    """Names a lane without saying whose it is."""
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()

@@ -29,6 +29,8 @@ class MappingCode(StrEnum):
     CHANNEL_AMBIGUOUS = "channel_ambiguous"
     RESERVED_EVENT_NAME = "reserved_event_name"
     RESERVED_PROPERTY = "reserved_property"
+    ROUTE_CONTRADICTED = "route_contradicted"
+    SELECTOR_MISSING = "selector_missing"
     # Not sent: skipped.
     CONSENT_REFUSED = "consent_refused"
     CONSENT_UNKNOWN = "consent_unknown"
@@ -69,6 +71,42 @@ class MissingCompartment(StrEnum):
     """What happens to an account for which no compartment is known."""
 
     REJECT = "reject"
+    PLATFORM = "platform"
+
+
+class ProfileRoute(StrEnum):
+    """How profiles travel. The name of a route is that of its endpoint."""
+
+    ACTIVITY = "activity"
+    USER_PROFILES = "user_profiles"
+
+
+class ChoiceRoute(StrEnum):
+    """How choices travel."""
+
+    ACTIVITY = "activity"
+    USER_CHOICES = "user_choices"
+
+
+class SelectorKind(StrEnum):
+    """What selects the user point on the routes that name one in their path."""
+
+    ACCOUNT = "account"
+    EMAIL = "email"
+    DEVICE = "device"
+    USER_POINT = "user_point"
+    USER_POINT_BARE = "user_point_bare"
+
+
+class UpdateStrategy(StrEnum):
+    """How the properties of a put profile meet the stored ones."""
+
+    PARTIAL_UPDATE = "PARTIAL_UPDATE"
+    PARTIAL_DELETE = "PARTIAL_DELETE"
+    FORCE_REPLACE = "FORCE_REPLACE"
+    LEGACY_REPLACE = "legacy_replace"
+    LEGACY_MERGE = "legacy_merge"
+    LEGACY_MERGE_OBJECTS = "legacy_merge_objects"
     PLATFORM = "platform"
 
 
@@ -125,3 +163,7 @@ class MappingPolicy:
     default_app_id: str | None = None
     default_site_id: str | None = None
     required_processings: tuple[str, ...] = ()
+    datamart_id: str = "0"
+    profile_route: ProfileRoute = ProfileRoute.ACTIVITY
+    choice_route: ChoiceRoute = ChoiceRoute.ACTIVITY
+    update_strategy: UpdateStrategy = UpdateStrategy.PARTIAL_UPDATE

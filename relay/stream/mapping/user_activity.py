@@ -18,16 +18,19 @@ EpochMs = int
 Natural = Annotated[int, Field(ge=0)]
 
 
-class _WithoutNulls(GenerateJsonSchema):
+class WithoutNulls(GenerateJsonSchema):
     """What is not known is left out of an activity, never null. Names need no titles."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - overridden
+        """A field has a name."""
         return False
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        """The schema of what is not null."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """The schema without the default."""
         return self.generate_inner(schema["schema"])
 
 
@@ -185,6 +188,6 @@ def user_activity_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:mics-relay:schema:user-activity.v1",
-        **UserActivity.model_json_schema(schema_generator=_WithoutNulls),
+        **UserActivity.model_json_schema(schema_generator=WithoutNulls),
         "title": "User activity, version 1",
     }

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from relay.stream.model import Answer, NoAnswer, Verdict, VerdictKind
+from relay.stream.model import Answer, NoAnswer, RequestKind, Verdict, VerdictKind
 from relay.stream.sending.pacing import asked_pause_s
 
 EXCERPT_CHARS_MAX = 200
@@ -23,6 +23,7 @@ class Rule:
     `header` is a lower-case name that must be present. `body` is searched in the (cut) body.
     `says` is the `status` at the top of a JSON body: the API's own word, not one of something that
     it quotes.
+    `about` limits the rule to answers to such requests.
     """
 
     kind: VerdictKind
@@ -31,11 +32,13 @@ class Rule:
     header: str | None = None
     body: re.Pattern[bytes] | None = None
     says: str | None = None
+    about: RequestKind | None = None
 
-    def matches(self, answer: Answer) -> bool:
+    def matches(self, answer: Answer, about: RequestKind = RequestKind.ACTIVITY) -> bool:
         """Whether this rule is about such an answer."""
         return (
             answer.status in self.statuses
+            and self.about in (None, about)
             and (self.header is None or self.header in answer.headers)
             and (self.body is None or self.body.search(answer.body) is not None)
             and (self.says is None or self.says == said(answer.body))
@@ -89,6 +92,14 @@ DEFAULT_RULES: tuple[Rule, ...] = (
     # The address, the token or the proxy is wrong: true of every record, so no record is to blame.
     Rule(VerdictKind.MISCONFIGURED, statuses("401"), "token not accepted"),
     Rule(VerdictKind.MISCONFIGURED, statuses("403"), "token lacks the right"),
+    # The API itself does not know this user. It says nothing about any other.
+    Rule(
+        VerdictKind.REFUSED,
+        statuses("404, 410"),
+        "user point unknown",
+        says="error",
+        about=RequestKind.USER_POINT,
+    ),
     Rule(VerdictKind.MISCONFIGURED, statuses("404, 410"), "endpoint or datamart unknown"),
     Rule(VerdictKind.MISCONFIGURED, statuses("3xx"), "redirected: base_url is not the API's"),
     Rule(VerdictKind.MISCONFIGURED, statuses("402, 405, 407, 415, 421, 426"), "not the API"),
@@ -97,9 +108,14 @@ DEFAULT_RULES: tuple[Rule, ...] = (
 )
 
 
-def judge(answer: Answer, rules: Sequence[Rule], now_ms: int) -> Verdict:
+def judge(
+    answer: Answer,
+    rules: Sequence[Rule],
+    now_ms: int,
+    about: RequestKind = RequestKind.ACTIVITY,
+) -> Verdict:
     """Say what an answer means. `now_ms` is the wall clock, for a `Retry-After` that is a date."""
-    rule = next((rule for rule in rules if rule.matches(answer)), _UNKNOWN)
+    rule = next((rule for rule in rules if rule.matches(answer, about)), _UNKNOWN)
     status = answer.status
     if status:
         code = f"http_{status}"

@@ -1,0 +1,16 @@
+"""Documents → compact JSON, with every digit of every integer."""
+
+import json
+from typing import Any
+
+import orjson
+
+
+def to_json(document: dict[str, Any]) -> bytes:
+    """Compact JSON. Integers beyond 64 bits, which orjson cannot write, keep every digit."""
+    try:
+        return orjson.dumps(document)
+    except TypeError:
+        return json.dumps(
+            document, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        ).encode()

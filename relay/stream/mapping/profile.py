@@ -1,0 +1,42 @@
+"""Which profile an event is about: the account and compartment that are its key."""
+
+from typing import NamedTuple
+
+from relay.stream.decoding.app_event import Profile
+from relay.stream.mapping.identity import is_shared, locate
+from relay.stream.mapping.policy import IdentityPolicy, MappingCode
+from relay.stream.mapping.rules import RESERVED_PROFILE_PROPERTIES, check_properties
+from relay.stream.model import Unmappable
+
+
+class ProfileKey(NamedTuple):
+    """What names a profile within its user point."""
+
+    compartment: str | int
+    account: str
+
+
+def profile_key(event: Profile, policy: IdentityPolicy) -> ProfileKey | Unmappable:
+    """The account that the event names, else the user's first that is usable."""
+    wrong = check_properties(event.properties, RESERVED_PROFILE_PROPERTIES)
+    if wrong is not None:
+        return wrong
+    shared = policy.guard.shared_accounts
+    path, account = "account", event.account
+    if account is None:
+        path = "user.accounts"
+        account = next((a for a in event.user.accounts if not is_shared(a.id, shared)), None)
+    if account is None or is_shared(account.id, shared):
+        return Unmappable(
+            MappingCode.PROFILE_WITHOUT_ACCOUNT,
+            f"{path}: a profile belongs to an account, and no usable one is given",
+        )
+    known = locate(account, policy, path)
+    if isinstance(known, Unmappable):
+        return known
+    if known.compartment is None:
+        return Unmappable(
+            MappingCode.COMPARTMENT_MISSING,
+            f"{path}: a profile needs its compartment; set identity.default_compartment_id",
+        )
+    return ProfileKey(known.compartment, known.id)
