@@ -86,6 +86,9 @@ def chaos(kafka, *, events, users, kills, seed):
         steps = ["kill"] * kills + ["broker", "leave", "join"]
         rng.shuffle(steps)
         for step in steps:
+            seen = sandbox.summary()["events"]
+            sys.stdout.write(f"{time.perf_counter() - started:.0f} s: {seen} events; {step}\n")
+            sys.stdout.flush()
             feeder.send(events // len(steps), bad=0.001)
             done += events // len(steps)
             target = rng.uniform(0.3, 0.9) * done

@@ -212,7 +212,8 @@ def test_a_deployment_may_say_that_a_success_is_none():
     quota = Rule(VerdictKind.THROTTLED, statuses("200"), "over quota", body=re.compile(b"quota"))
     bench = Bench(rules=(quota, *DEFAULT_RULES))
     bench.feed("a 1")
-    bench.answer(bench.fly(), Answer(200, {}, b'{"status":"ok","data":"quota exceeded"}'))
+    flight = bench.fly()
+    bench.answer(flight, Answer(200, {"retry-after": "9"}, b'{"status":"ok","data":"quota full"}'))
     assert bench.ledger.delivered == 0
     assert bench.engine.destination.gate.state is GateState.PAUSED
 

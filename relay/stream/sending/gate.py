@@ -34,6 +34,8 @@ class GatePolicy:
     down_after_failures: int = 5
     probe_first_s: float = 0.5
     probe_max_s: float = 15.0
+    pause_after_throttled: int = 3
+    """So many in a row, with nothing delivered between, when no time to wait is named."""
     pause_first_s: float = 0.02
     pause_unasked_max_s: float = 30.0
     pause_max_s: float = 300.0
@@ -127,13 +129,19 @@ class Gate:
 
     def _pause(self, verdict: Verdict, now: float) -> None:
         asked = verdict.retry_after_s or 0.0
-        if asked < self._policy.pause_first_s:
-            # "At once" from one that throttles is no answer to how long: it would be a flood.
-            doubled = self._policy.pause_first_s * 2.0 ** min(self._throttled_in_a_row, 30)
-            pause = min(doubled, self._policy.pause_unasked_max_s)
-        else:
+        if asked >= self._policy.pause_first_s:
             pause = min(asked, self._policy.pause_max_s)
-        self._throttled_in_a_row += 1
+        elif self.state is GateState.PAUSED:
+            return  # it left before the pause began, and says nothing new
+        else:
+            # "At once" from one that throttles is no answer to how long: it would be a flood. But
+            # one refusal among many answers is the limit's business, no reason for all to wait.
+            self._throttled_in_a_row += 1
+            over = self._throttled_in_a_row - self._policy.pause_after_throttled
+            if over < 0 and self.state is GateState.FLOWING:
+                return
+            doubled = self._policy.pause_first_s * 2.0 ** min(max(over, 0), 30)
+            pause = min(doubled, self._policy.pause_unasked_max_s)
         pause *= 1 + self._policy.resume_spread * self._rng.random()
         self._paused_until = max(self._paused_until, now + pause)
         self.pauses += 1

@@ -50,7 +50,8 @@ def brought_to(state):
     [
         (FLOWING, DELIVERED, FLOWING),
         (FLOWING, REFUSED, FLOWING),
-        (FLOWING, THROTTLED, PAUSED),
+        (FLOWING, THROTTLED, FLOWING),
+        (FLOWING, throttled(5.0), PAUSED),
         (FLOWING, UNAVAILABLE, FLOWING),
         (FLOWING, MISCONFIGURED, HELD),
         (PAUSED, DELIVERED, PAUSED),
@@ -129,7 +130,9 @@ def test_a_pause_that_was_asked_for_survives_a_late_success_that_ends_an_outage(
 
 
 def test_throttling_without_a_time_waits_longer_each_time_up_to_a_bound():
-    subject = gate(pause_first_s=0.1, pause_unasked_max_s=2.0, resume_spread=0.0)
+    subject = gate(
+        pause_after_throttled=1, pause_first_s=0.1, pause_unasked_max_s=2.0, resume_spread=0.0
+    )
     now, waits = 0.0, []
     for _ in range(8):
         attempt(subject, THROTTLED, now)
@@ -139,10 +142,31 @@ def test_throttling_without_a_time_waits_longer_each_time_up_to_a_bound():
     assert waits == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0]
 
 
+def test_a_few_refusals_among_many_answers_pause_nobody():
+    """They are the limit's business; a pause for each would starve everybody."""
+    subject = gate(pause_after_throttled=3)
+    for _ in range(20):
+        attempt(subject, THROTTLED, 0.0)
+        attempt(subject, THROTTLED, 0.0)
+        attempt(subject, DELIVERED, 0.0)
+        assert subject.state is FLOWING
+    for _ in range(3):
+        attempt(subject, THROTTLED, 0.0)
+    assert subject.state is PAUSED
+
+
+def test_what_left_before_a_pause_does_not_lengthen_it():
+    """A burst of a hundred refusals is one message, not a hundred doublings."""
+    subject = gate(pause_first_s=0.1, resume_spread=0.0)
+    for _ in range(100):
+        subject.judged(THROTTLED, 0.0, 0)
+    assert subject.opens_at(0.0) == pytest.approx(0.1)
+
+
 def test_a_retry_after_of_nothing_does_not_make_a_flood():
     subject = gate(pause_first_s=0.1, pause_unasked_max_s=2.0, resume_spread=0.0)
     now = 0.0
-    for _ in range(6):
+    for _ in range(8):
         attempt(subject, throttled(0.0), now)
         now = subject.opens_at(now)
         subject.tick(now)
