@@ -36,10 +36,6 @@ from relay.disk import disk_errors
 Sleep = Callable[[float], Awaitable[None]]
 Content = bytes | Callable[[], AsyncIterator[bytes]]
 
-# Every timeout on its own: a connection is made quickly or not at all, an answer may take long.
-TIMEOUT = httpx.Timeout(connect=10.0, read=60.0, write=60.0, pool=10.0)
-# The server reads and checks a whole upload before it answers.
-UPLOAD_TIMEOUT = httpx.Timeout(connect=10.0, read=600.0, write=120.0, pool=10.0)
 ANSWER_BYTES_MAX = 64 << 20
 
 

@@ -8,12 +8,10 @@ The session is a cookie named `digitalAudience`. The vendor's ad-serving domain 
 the same name: ours goes to the host that it came from, and no other cookie is kept or sent.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
@@ -21,7 +19,7 @@ import httpx
 import orjson
 from pydantic import TypeAdapter
 
-from relay.apis.caller import TIMEOUT, Caller, parse, unusable_is_lost
+from relay.apis.caller import Caller, parse, unusable_is_lost
 from relay.apis.digital_audience_model import (
     ACCOUNTS,
     AUDIENCE,
@@ -249,14 +247,6 @@ class _SessionOver(Exception):
     def __init__(self, error: ApiError) -> None:
         super().__init__()
         self.error = error
-
-
-@asynccontextmanager
-async def client(base_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client for this API: its jar takes no cookies, because we keep the one that counts."""
-    jar = CookieJar(DefaultCookiePolicy(allowed_domains=()))
-    async with httpx.AsyncClient(base_url=base_url, timeout=TIMEOUT, cookies=jar) as made:
-        yield made
 
 
 def utc_7_digits(when: datetime) -> str:

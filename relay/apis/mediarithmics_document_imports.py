@@ -18,7 +18,8 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from relay.apis.caller import UPLOAD_TIMEOUT, Caller, parse, unusable_is_lost
+from relay.apis.caller import Caller, parse, unusable_is_lost
+from relay.apis.clients import UPLOAD_TIMEOUT
 from relay.apis.errors import AnswerUnusable, Refused, vendor_words
 from relay.disk import disk_errors
 

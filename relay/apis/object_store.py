@@ -9,18 +9,16 @@ import os
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import httpx
 
-from relay.apis.caller import TIMEOUT
+from relay.apis.clients import open_client
 from relay.apis.errors import AccessRefused, AnswerUnusable, ExportExpired, Unreachable
+from relay.apis.locations import KEPT, FileAccess
 from relay.disk import disk_errors
 from relay.errors import SettingsError
-
-if TYPE_CHECKING:
-    from relay.apis.s3 import S3Access
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -30,7 +28,7 @@ OnBytes = Callable[[int, int | None], None]
 """Hears how many bytes there are so far, and of how many if that is known."""
 
 
-async def fetch(location: str, to: Path, access: "S3Access | None", on_bytes: OnBytes) -> int:
+async def fetch(location: str, to: Path, access: FileAccess, on_bytes: OnBytes) -> int:
     """Write what lies at `location` to `to`; its size. Raises what `relay.apis.errors` names."""
     partial = to.with_name(to.name + ".part")
     with disk_errors(partial), partial.open("wb") as file:
@@ -42,7 +40,7 @@ async def fetch(location: str, to: Path, access: "S3Access | None", on_bytes: On
     return size
 
 
-async def _read(location: str, access: "S3Access | None", file: BinaryIO, on_bytes: OnBytes) -> int:
+async def _read(location: str, access: FileAccess, file: BinaryIO, on_bytes: OnBytes) -> int:
     bucket, _, key = location.removeprefix("s3://").partition("/")
     if location.startswith("s3://") and bucket and key:
         try:
@@ -52,18 +50,18 @@ async def _read(location: str, access: "S3Access | None", file: BinaryIO, on_byt
                 "the export lies in S3, and obstore is not installed",
                 hint="pip install 'mics-relay[s3]'",
             ) from None
-        return await s3.read_object(bucket, key, access or s3.S3Access(), file, on_bytes)
+        return await s3.read_object(bucket, key, access, file, on_bytes)
     parts = urlsplit(location)
     # Without encryption only within this machine: a signed address is a secret.
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        return await _read_https(location, file, on_bytes)
+        return await _read_https(location, access.proxy, file, on_bytes)
     raise AnswerUnusable(
         f"the export names a file by {parts.scheme or 'no scheme'}: only s3:// and https:// "
         "are understood"
     )
 
 
-async def _read_https(location: str, file: BinaryIO, on_bytes: OnBytes) -> int:
+async def _read_https(location: str, proxy: str | None, file: BinaryIO, on_bytes: OnBytes) -> int:
     what = f"download from {urlsplit(location).hostname}"  # the rest may be a signature
     # As it is stored, so that the announced length can be checked.
     headers = {"Accept-Encoding": "identity"}
@@ -71,7 +69,7 @@ async def _read_https(location: str, file: BinaryIO, on_bytes: OnBytes) -> int:
     try:
         # A client of its own: nobody's credentials may travel to the host of the file.
         async with (
-            httpx.AsyncClient(timeout=TIMEOUT, follow_redirects=True) as client,
+            open_client(proxy=proxy, follow_redirects=True) as client,
             client.stream("GET", location, headers=headers) as answer,
         ):
             _check_status(what, answer.status_code)
@@ -88,10 +86,7 @@ async def _read_https(location: str, file: BinaryIO, on_bytes: OnBytes) -> int:
 
 def _check_status(what: str, status: int) -> None:
     if status in _GONE:
-        raise ExportExpired(
-            f"{what}: {status}: the file is not there",
-            hint="files are kept for 48 hours at most; ask for a new export",
-        )
+        raise ExportExpired(f"{what}: {status}: the file is not there", hint=KEPT)
     if status in _NOT_ALLOWED:
         hint = "a signed address ends with its signature; ask for a new export"
         raise AccessRefused(f"{what}: {status}: not allowed", hint=hint, status=status)

@@ -1,7 +1,6 @@
 """An object in S3 → an open file. Needs obstore, which the extra `s3` brings."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import BinaryIO
 
@@ -10,29 +9,22 @@ from obstore import exceptions as known
 from obstore.store import S3Store
 
 from relay.apis.errors import AccessRefused, ApiError, ExportError, ExportExpired, Unreachable
+from relay.apis.locations import KEPT, FileAccess, S3Access
 
 _PIECE_BYTES = 8 << 20
-KEPT = "files are kept for 48 hours at most; ask for a new export"
-
-
-@dataclass(frozen=True, slots=True)
-class S3Access:
-    """How to reach S3. Without keys, what the surroundings offer is used: a role, a profile."""
-
-    region: str = "us-east-1"
-    endpoint: str | None = None
-    access_key_id: str | None = field(default=None, repr=False)
-    secret_access_key: str | None = field(default=None, repr=False)
-    session_token: str | None = field(default=None, repr=False)
 
 
 async def read_object(
-    bucket: str, key: str, access: S3Access, file: BinaryIO, on_bytes: Callable[[int, int], None]
+    bucket: str,
+    key: str,
+    access: FileAccess,
+    file: BinaryIO,
+    on_bytes: Callable[[int, int], None],
 ) -> int:
     """Write the object to `file`, a piece at a time; its size."""
     what = f"S3 bucket {bucket}"
     try:
-        store = _store(bucket, access)
+        store = _store(bucket, access.s3, access.proxy)
         meta = await obstore.head_async(store, key)
         total, tag = meta["size"], meta["e_tag"]
         for start in range(0, total, _PIECE_BYTES):
@@ -70,7 +62,7 @@ def _meaning(what: str, error: Exception) -> ApiError | ExportError | OSError:
             return Unreachable(f"{what}: cannot be read ({type(error).__name__})")
 
 
-def _store(bucket: str, access: S3Access) -> S3Store:
+def _store(bucket: str, access: S3Access, proxy: str | None) -> S3Store:
     given = {
         "endpoint": access.endpoint,
         "access_key_id": access.access_key_id,
@@ -86,6 +78,7 @@ def _store(bucket: str, access: S3Access) -> S3Store:
             "allow_http": (access.endpoint or "").startswith("http://"),
             "connect_timeout": "10s",
             "timeout": "120s",  # for one piece
+            **({} if proxy is None else {"proxy_url": proxy}),
         },
         retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=120)},
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]

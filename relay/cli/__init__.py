@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from relay import __version__
-from relay.cli import check, demo, emit, run, sandbox, schema, status
+from relay.cli import check, demo, emit, run, sandbox, schema, segments, status
 from relay.cli import map as map_events
 from relay.errors import ExitStatus, RelayError
 
@@ -99,6 +99,16 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 # In the order in which `relay --help` shows them.
-_COMMANDS: tuple[ModuleType, ...] = (demo, run, status, check, emit, map_events, sandbox, schema)
+_COMMANDS: tuple[ModuleType, ...] = (
+    demo,
+    run,
+    status,
+    check,
+    emit,
+    map_events,
+    segments,
+    sandbox,
+    schema,
+)
 for _command in _COMMANDS:
     _command.register(app)

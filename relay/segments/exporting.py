@@ -4,7 +4,6 @@ import asyncio
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from relay.apis.caller import Sleep
 from relay.apis.errors import (
@@ -16,13 +15,12 @@ from relay.apis.errors import (
     Throttled,
     Unreachable,
 )
+from relay.apis.locations import FileAccess
 from relay.apis.mparticle_segments import Export, ExportStatus, MparticleSegments
 from relay.apis.object_store import fetch
 from relay.clock import Clock
+from relay.segments.policy import ExportPolicy
 from relay.segments.progress import Progress
-
-if TYPE_CHECKING:
-    from relay.apis.s3 import S3Access
 
 _NAMELESS_MAX = 5
 _FAULTS_MAX = 5
@@ -30,20 +28,11 @@ _DOWNLOADS_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
-class ExportPolicy:
-    """How an export is waited for: seconds as a rule, hours for a large one."""
-
-    poll_s: float = 2.0
-    poll_s_max: float = 60.0
-    patience_s: float = 6 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
 class Exporter:
     """Gets exports."""
 
     api: MparticleSegments
-    access: "S3Access | None"
+    access: FileAccess
     policy: ExportPolicy
     clock: Clock
     rng: random.Random

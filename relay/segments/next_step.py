@@ -10,23 +10,7 @@ from dataclasses import dataclass, field
 
 from relay.apis.mediarithmics_document_imports import Execution, Phase
 from relay.segments.ledger import ExecutionRecord
-
-
-@dataclass(frozen=True, slots=True)
-class UploadPolicy:
-    """How uploads are seen through."""
-
-    attempts_max: int = 3
-    """Executions of one file that may fail before it is given up; 0 begins none."""
-    adoption_s: float = 60.0
-    """How long an upload without an answer is looked for before it is made again."""
-    poll_s: float = 5.0
-    poll_s_max: float = 30.0
-    patience_s: float = 6 * 3600.0
-    """How long an execution may run before this process stops waiting for it."""
-    in_flight_max: int = 4
-    verify_counts: bool = True
-    """Whether an import whose counts the platform does not say counts as unsure."""
+from relay.segments.policy import UploadPolicy
 
 
 @dataclass(frozen=True, slots=True)

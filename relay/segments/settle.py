@@ -31,10 +31,9 @@ class Settler:
         """Note what became of a file."""
         succeeded, rejected = execution.succeeded, execution.failed
         problem = self._disagreement(part, succeeded, rejected)
-        users_known = False
         if problem is None and rejected:
             users_known = await self._rejections(part, execution, rejected)
-            if not users_known:
+            if not users_known and part.first_user is not None:
                 problem = f"{rejected} lines were rejected, and which cannot be told"
         sure = problem is None
         with self.ledger.writing() as db:

@@ -9,7 +9,7 @@ import json
 import random
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,47 +18,21 @@ from relay.disk import disk_errors
 from relay.errors import InputError, RelayError
 from relay.segments.errors import ImportFailed, SegmentStopped
 from relay.segments.exporting import Exporter
-from relay.segments.formats import FileFormat
 from relay.segments.ledger import Ledger, Outcome, PartState, Run, Stage
-from relay.segments.lines import LineOf, Target, line_writer
-from relay.segments.members import ExpiryPolicy, changes, compare, load, nth_change
-from relay.segments.next_step import UploadPolicy
-from relay.segments.parts import PART_BYTES_MAX, Part, write_parts
-from relay.segments.plan import Plan, SafetyPolicy, check_safety
+from relay.segments.lines import LineOf, line_writer
+from relay.segments.members import changes, compare, load, nth_change
+from relay.segments.parts import Part, write_parts
+from relay.segments.plan import Plan, check_safety
+from relay.segments.policy import SyncPolicy, UploadPolicy
 from relay.segments.progress import Progress
 from relay.segments.report import Report, report
 from relay.segments.settle import Settler
 from relay.segments.upload import Platform, Uploads
-from relay.segments.user_ids import IdPolicy, read_users
+from relay.segments.user_ids import read_users
 
 _EXPORT = "export.csv"
 _FILES = (_EXPORT, _EXPORT + ".part", "part-*")
 _STEP = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class SyncPolicy:
-    """Everything that is decided about one sync."""
-
-    name: str
-    source_segment_id: str
-    target: Target
-    ids: IdPolicy
-    expiry: ExpiryPolicy = field(default_factory=ExpiryPolicy)
-    safety: SafetyPolicy = field(default_factory=SafetyPolicy)
-    upload: UploadPolicy = field(default_factory=UploadPolicy)
-    form: FileFormat = FileFormat.NDJSON
-    part_bytes_max: int = PART_BYTES_MAX
-    stale_after_s: float = 24 * 3600.0
-    """An export older than this is not begun to be imported: a new one is asked for."""
-
-    def about(self, datamart_id: str) -> dict[str, str]:
-        """What the list of members is true for; changing any of it needs a new ledger."""
-        return {
-            "datamart": datamart_id,
-            "segment": f"{self.target.by} {self.target.segment}",
-            "identifier": f"{self.target.identifier} {self.target.compartment_id or ''}".strip(),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +55,8 @@ class Sync:
     policy: SyncPolicy
     ledger: Ledger
     directory: Path
-    exporter: Exporter
+    exporter: Exporter | None
+    """None where the users come from a file."""
     platform: Platform
     rng: random.Random
     progress: Progress
@@ -153,7 +128,7 @@ class Sync:
         while run.stage not in (Stage.COMPARED, Stage.WRITTEN):
             match run.stage:
                 case Stage.ASKED:
-                    export = await self.exporter.ask(self.policy.source_segment_id)
+                    export = await self._exporter.ask(self.policy.source_segment_id)
                     run = self.ledger.move(run, Stage.EXPORTING, export_id=export.export_id)
                 case Stage.EXPORTING:
                     try:
@@ -169,8 +144,8 @@ class Sync:
         return run
 
     async def _export(self, run: Run) -> Run:
-        export = await self.exporter.wait(run.export_id or "")
-        await self.exporter.download(export.filename or "", self.directory / _EXPORT)
+        export = await self._exporter.wait(run.export_id or "")
+        await self._exporter.download(export.filename or "", self.directory / _EXPORT)
         done = export.end_time or export.start_time
         return self.ledger.move(run, Stage.DOWNLOADED, exported_ms=int(done.timestamp() * 1000))
 
@@ -263,6 +238,12 @@ class Sync:
             for pattern in patterns:
                 for path in self.directory.glob(pattern):
                     path.unlink()
+
+    @property
+    def _exporter(self) -> Exporter:
+        if self.exporter is None:
+            raise AssertionError("a run from a file asks for no export")
+        return self.exporter
 
     def _now(self) -> int:
         return self.platform.clock.now_ms()

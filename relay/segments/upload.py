@@ -25,11 +25,11 @@ from relay.segments.next_step import (
     Settle,
     Step,
     Upload,
-    UploadPolicy,
     Vanished,
     Wait,
     next_step,
 )
+from relay.segments.policy import UploadPolicy
 from relay.segments.progress import Progress
 
 

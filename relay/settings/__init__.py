@@ -24,6 +24,7 @@ from relay.settings.mapping import MappingSettings
 from relay.settings.options import models_in
 from relay.settings.problems import model_problems, unknown, variable_problems
 from relay.settings.secrets import resolve_secrets
+from relay.settings.segments import SegmentsSettings
 from relay.settings.sources import (
     Given,
     drop_empty_groups,
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     decoding: DecodingSettings = Field(description="Reading records.")
     identity: IdentitySettings = Field(description="Whose an activity is.")
     mapping: MappingSettings = Field(description="Events to activities.")
+    segments: SegmentsSettings = Field(description="Audience segments, beside the stream.")
     admin: AdminSettings = Field(description="Health, metrics and status over HTTP.")
     log: LogSettings = Field(description="The lines on standard output.")
 

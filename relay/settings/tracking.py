@@ -37,10 +37,14 @@ def _proxy(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+"""An address that paths can be put behind."""
+
+
 class TrackingSettings(Section):
     """The destination of the stream: one datamart of the mediarithmics tracking API."""
 
-    base_url: Annotated[str, AfterValidator(_base_url)] = Field(
+    base_url: BaseUrl = Field(
         "https://api.mediarithmics.com",
         description="Address of the API; a path in it is kept in front of every request's.",
     )

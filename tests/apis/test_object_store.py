@@ -11,8 +11,9 @@ from moto.server import ThreadedMotoServer
 from obstore import exceptions
 
 from relay.apis.errors import AccessRefused, AnswerUnusable, ExportExpired, Unreachable
+from relay.apis.locations import FileAccess, S3Access
 from relay.apis.object_store import fetch
-from relay.apis.s3 import S3Access, _meaning
+from relay.apis.s3 import _meaning
 from relay.disk import LocalStateError
 from relay.errors import SettingsError
 from relay.sandbox.s3 import put
@@ -40,7 +41,10 @@ async def test_an_object_larger_than_a_piece_arrives_whole(s3, tmp_path):
     await put(s3.endpoint, s3.region, "upload-bucket", "path/to/a b?#.csv", BIG)
     heard = []
     size = await fetch(
-        "s3://upload-bucket/path/to/a b?#.csv", tmp_path / "x", s3, lambda *at: heard.append(at)
+        "s3://upload-bucket/path/to/a b?#.csv",
+        tmp_path / "x",
+        FileAccess(s3),
+        lambda *at: heard.append(at),
     )
     assert size == len(BIG)
     assert (tmp_path / "x").read_bytes() == BIG
@@ -52,14 +56,14 @@ async def test_an_object_larger_than_a_piece_arrives_whole(s3, tmp_path):
 async def test_an_object_that_is_not_there_is_an_expired_export(s3, tmp_path):
     for location in ("s3://upload-bucket/none", "s3://nobody/x"):
         with pytest.raises(ExportExpired, match="48 hours"):
-            await fetch(location, tmp_path / "x", s3, nothing)
+            await fetch(location, tmp_path / "x", FileAccess(s3), nothing)
     assert not (tmp_path / "x").exists()
 
 
 async def test_an_s3_that_does_not_answer_is_said_without_keys(tmp_path):
     access = S3Access("eu-west-1", "http://127.0.0.1:1", "AKIAKEY", "s3cret")
     with pytest.raises(Unreachable) as caught:
-        await asyncio.wait_for(fetch("s3://b/k", tmp_path / "x", access, nothing), 60)
+        await asyncio.wait_for(fetch("s3://b/k", tmp_path / "x", FileAccess(access), nothing), 60)
     assert "s3cret" not in str(caught.value)
     assert "s3cret" not in repr(access)
 
@@ -85,7 +89,7 @@ async def test_without_the_extra_it_is_said_what_to_install(tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "relay.apis.s3", None)
     monkeypatch.delattr(importlib.import_module("relay.apis"), "s3", raising=False)
     with pytest.raises(SettingsError, match=r"pip install 'mics-relay\[s3\]'"):
-        await fetch("s3://b/k", tmp_path / "x", None, nothing)
+        await fetch("s3://b/k", tmp_path / "x", FileAccess(), nothing)
 
 
 async def location(world, content):
@@ -98,7 +102,7 @@ async def location(world, content):
 
 async def test_a_signed_address_is_read_without_our_credentials(world, tmp_path):
     where = await location(world, BIG)
-    assert await fetch(where, tmp_path / "x", None, nothing) == len(BIG)
+    assert await fetch(where, tmp_path / "x", FileAccess(), nothing) == len(BIG)
     assert (tmp_path / "x").read_bytes() == BIG
 
 
@@ -106,20 +110,20 @@ async def test_a_download_that_breaks_off_leaves_no_file(world, tmp_path):
     await world.put("mparticle", cut_downloads=1)
     where = await location(world, BIG)
     with pytest.raises(Unreachable, match="broke off") as caught:
-        await fetch(where, tmp_path / "x", None, nothing)
+        await fetch(where, tmp_path / "x", FileAccess(), nothing)
     assert "Signature" not in str(caught.value)
     assert not (tmp_path / "x").exists()
-    assert await fetch(where, tmp_path / "x", None, nothing) == len(BIG)
+    assert await fetch(where, tmp_path / "x", FileAccess(), nothing) == len(BIG)
 
 
 async def test_a_wrong_signature_and_a_dead_file_are_told_apart(world, tmp_path):
     await world.put("mparticle", gone="dead_file")
     where = await location(world, b"x")
     with pytest.raises(AccessRefused, match="signature"):
-        await fetch(where + "0", tmp_path / "x", None, nothing)
+        await fetch(where + "0", tmp_path / "x", FileAccess(), nothing)
     await world.clock.sleep(50 * 3600)
     with pytest.raises(ExportExpired):
-        await fetch(where, tmp_path / "x", None, nothing)
+        await fetch(where, tmp_path / "x", FileAccess(), nothing)
 
 
 @pytest.mark.parametrize(
@@ -127,12 +131,12 @@ async def test_a_wrong_signature_and_a_dead_file_are_told_apart(world, tmp_path)
 )
 async def test_no_other_kind_of_address_is_followed(where, tmp_path):
     with pytest.raises(AnswerUnusable, match="only s3:// and https://"):
-        await fetch(where, tmp_path / "x", None, nothing)
+        await fetch(where, tmp_path / "x", FileAccess(), nothing)
 
 
 async def test_a_full_disk_is_our_problem_and_leaves_no_file(world, tmp_path):
     where = await location(world, BIG)
     (tmp_path / "x.part").symlink_to("/dev/full")
     with pytest.raises(LocalStateError, match="No space left"):
-        await fetch(where, tmp_path / "x", None, nothing)
+        await fetch(where, tmp_path / "x", FileAccess(), nothing)
     assert not (tmp_path / "x").exists()

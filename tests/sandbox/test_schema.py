@@ -69,7 +69,7 @@ def changed(draw) -> dict:
         if draw(st.booleans()):
             del place[key]
         else:
-            place[key] = draw(OTHERS)
+            place[key] = copy.deepcopy(draw(OTHERS))  # a later draw may go into it
         if not document:
             break
     return document

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from relay.segments import database
-from relay.segments.next_step import UploadPolicy
+from relay.segments.policy import UploadPolicy
 from tests.support.segment_sync import Syncs
 from tests.support.segment_world import world
 

@@ -10,11 +10,11 @@ from relay.segments.next_step import (
     Seen,
     Settle,
     Upload,
-    UploadPolicy,
     Vanished,
     Wait,
     next_step,
 )
+from relay.segments.policy import UploadPolicy
 
 POLICY = UploadPolicy(attempts_max=2, adoption_s=60)
 

@@ -17,7 +17,7 @@ from relay.segments.errors import ImportFailed, ImportOverdue, SegmentStopped
 from relay.segments.formats import FileFormat
 from relay.segments.lines import Target
 from relay.segments.members import ExpiryPolicy
-from relay.segments.next_step import UploadPolicy
+from relay.segments.policy import UploadPolicy
 from relay.segments.user_ids import IdPolicy, IdType
 from tests.support.segment_sync import SOURCE, WEEK, Syncs, csv_of
 

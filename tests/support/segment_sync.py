@@ -6,15 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from relay.apis.locations import FileAccess
 from relay.segments.database import locked
-from relay.segments.exporting import Exporter, ExportPolicy
+from relay.segments.exporting import Exporter
 from relay.segments.ledger import Ledger
 from relay.segments.lines import Target
 from relay.segments.members import MINUTE_MS, ExpiryPolicy
-from relay.segments.next_step import UploadPolicy
 from relay.segments.plan import SafetyPolicy
+from relay.segments.policy import ExportPolicy, SyncPolicy, UploadPolicy
 from relay.segments.report import Report
-from relay.segments.sync import Sync, SyncPolicy, Wish
+from relay.segments.sync import Sync, Wish
 from relay.segments.upload import Platform
 from relay.segments.user_ids import IdPolicy, IdType
 from tests.support.segment_world import World
@@ -84,7 +85,7 @@ class Syncs:
         world, made = self.world, policy(**self.changes)
         rng = random.Random(self._count)
         exporter = Exporter(
-            await world.mparticle(), None, ExportPolicy(), world.clock, rng, self.notes,
+            await world.mparticle(), FileAccess(), ExportPolicy(), world.clock, rng, self.notes,
             world.clock.sleep,
         )  # fmt: skip
         platform = Platform(await world.imports(), world.clock, world.clock.sleep)

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
-from relay.apis import digital_audience
-from relay.apis.caller import TIMEOUT, Caller, Patience
+from relay.apis.caller import Caller, Patience
+from relay.apis.clients import TokenAuth, open_client
 from relay.apis.digital_audience import Credentials, DigitalAudience, PathForm
 from relay.apis.mediarithmics_document_imports import DocumentImports, UploadForm, error_words
 from relay.apis.mparticle_segments import HINTS, MparticleSegments
@@ -44,7 +44,11 @@ class MovedClock:
 
 
 class World:
-    """The sandbox, and clients that call it."""
+    """The sandbox, and clients that call it.
+
+    They verify no certificate: loading the authorities takes longer than a test, and there is no
+    TLS here.
+    """
 
     def __init__(self, url: str, clock: MovedClock, stack: AsyncExitStack, app: Any) -> None:
         self.url = url
@@ -87,26 +91,24 @@ class World:
     async def imports(
         self, token: str = TOKEN, form: UploadForm = UploadForm.RAW, datamart: str = "1234"
     ) -> DocumentImports:
-        client = await self._client(httpx.AsyncClient(headers={"Authorization": token}, **self._to))
+        client = await self._client(
+            open_client(self.url, auth=TokenAuth(lambda: token), verify=False)
+        )
         return DocumentImports(
             self._caller("mediarithmics", client, words=error_words), datamart, form
         )
 
     async def mparticle(self, key: str = API_KEY, token: str = ACCESS_TOKEN) -> MparticleSegments:
-        client = await self._client(httpx.AsyncClient(auth=httpx.BasicAuth(key, token), **self._to))
+        auth = httpx.BasicAuth(key, token)
+        client = await self._client(open_client(self.url, auth=auth, verify=False))
         return MparticleSegments(self._caller("mParticle", client, hints=HINTS, faults_final=True))
 
     async def audience(
         self, paths: PathForm = PathForm.AUTO, password: str = "pw"
     ) -> DigitalAudience:
-        client = await self._stack.enter_async_context(digital_audience.client(self.url))
+        client = await self._client(open_client(self.url, verify=False))
         caller = self._caller("Digital Audience", client)
         return DigitalAudience(caller, Credentials("user", password), paths)
-
-    @property
-    def _to(self) -> dict[str, Any]:
-        # Loading the authorities takes longer than a test, and there is no TLS here.
-        return {"base_url": self.url, "timeout": TIMEOUT, "verify": False}
 
     async def _client(self, client: httpx.AsyncClient) -> httpx.AsyncClient:
         return await self._stack.enter_async_context(client)

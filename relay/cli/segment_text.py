@@ -1,0 +1,50 @@
+"""Plans, reports and lists of segments → text for people."""
+
+from collections.abc import Sequence
+
+from relay.segments.plan import Plan
+from relay.segments.report import Report
+
+
+def plan_lines(name: str, plan: Plan, share_max: float) -> list[str]:
+    """A plan, a number a line."""
+    left_out = f"{plan.without_id:,} rows without an id, {plan.repeated:,} repeated"
+    left = f"{plan.removal_share:.1%} of {plan.members:,} members"
+    again = "   what became of their last import is not known" if plan.again else ""
+    return [
+        f"{name}: {plan.users:,} users in {plan.rows:,} rows ({left_out})",
+        f"  enter  {plan.entering:>12,}",
+        f"  renew  {plan.renewing:>12,}",
+        f"  again  {plan.again:>12,}{again}",
+        f"  leave  {plan.leaving:>12,}   {left} (a sync stops above {share_max:.0%})",
+        f"  stay   {plan.staying:>12,}",
+    ]
+
+
+def report_lines(name: str, report: Report) -> list[str]:
+    """What a run did."""
+    resumed = ", gone on with after it was cut off" if report.resumed else ""
+    sent = f"{report.commands:,} commands in {report.parts} files ({report.bytes:,} bytes)"
+    taken = f"{report.succeeded:,} taken, {report.rejected:,} rejected"
+    lines = [f"{name}: {report.outcome}{resumed}", f"  {sent}: {taken}"]
+    lines += [
+        f"  rejected: {count:,} times {why or '?'}" for why, count in report.rejections.items()
+    ]
+    if report.adopted:
+        lines.append(f"  {report.adopted} executions were found again after their answer was lost")
+    if report.members:
+        unsure = f", {report.unsure:,} of them unsure" if report.unsure else ""
+        lines.append(f"  {report.members:,} members{unsure}")
+    if report.problem:
+        lines.append(f"  {report.problem}")
+    return lines
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """Columns as wide as what stands in them."""
+    cells = [list(titles), *([("" if c is None else str(c)) for c in row] for row in rows)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(titles))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]

@@ -1,0 +1,140 @@
+"""Settings → ready clients, ledgers and syncs for `relay segments`."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+
+from relay.apis import digital_audience as audience_api
+from relay.apis import mparticle_segments as mparticle_api
+from relay.apis.caller import Caller
+from relay.apis.clients import TokenAuth, open_client
+from relay.apis.digital_audience import DigitalAudience
+from relay.apis.mediarithmics_document_imports import DocumentImports, error_words
+from relay.apis.mparticle_segments import MparticleSegments
+from relay.clock import SystemClock
+from relay.segments.database import locked
+from relay.segments.exporting import Exporter
+from relay.segments.ledger import Ledger
+from relay.segments.progress import Progress
+from relay.segments.upload import Platform
+from relay.settings import Settings, load
+from relay.stream.sending.tls import client_context
+
+_LEDGER = "ledger.sqlite"
+_MEDIARITHMICS_HINTS = {
+    401: "check tracking.api_token",
+    403: "the token may not do this: check the rights of its account",
+    404: "check tracking.datamart_id",
+}
+
+
+def chance() -> random.Random:
+    """Chance that nobody can foresee: it spreads waits and names runs."""
+    return random.Random()  # noqa: S311 - nothing here is secret
+
+
+def settings_for(config: Path | None, *sections: str) -> Settings:
+    """The settings; what other sections lack is no error."""
+    return load(config, needs=sections)
+
+
+@asynccontextmanager
+async def open_mparticle(settings: Settings) -> AsyncIterator[MparticleSegments]:
+    """MParticle's API."""
+    segments = settings.segments
+    key, token = segments.mparticle_credentials()
+    proxy = segments.file_access().proxy
+    auth = httpx.BasicAuth(key, token)
+    async with open_client(segments.mparticle.base_url, auth=auth, proxy=proxy) as client:
+        caller = Caller("mParticle", client, chance(), hints=mparticle_api.HINTS, faults_final=True)
+        yield MparticleSegments(caller)
+
+
+@asynccontextmanager
+async def open_exporter(settings: Settings, progress: Progress) -> AsyncIterator[Exporter]:
+    """MParticle's exports, to files."""
+    segments = settings.segments
+    async with open_mparticle(settings) as api:
+        yield Exporter(
+            api,
+            segments.file_access(),
+            segments.export_policy(),
+            SystemClock(),
+            chance(),
+            progress,
+        )
+
+
+@asynccontextmanager
+async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
+    """Mediarithmics' bulk imports."""
+    tracking = settings.tracking
+    authorization = tracking.authorization()
+    context = client_context(tracking.ca_file, tracking.client_cert_file, tracking.client_key_file)
+    proxy = None if tracking.proxy is None else tracking.proxy.get_secret_value()
+    auth = TokenAuth(lambda: authorization.header(asyncio.get_running_loop().time()))
+    async with open_client(tracking.base_url, auth=auth, proxy=proxy, verify=context) as client:
+        caller = Caller(
+            "mediarithmics",
+            client,
+            chance(),
+            hints=_MEDIARITHMICS_HINTS,
+            words=error_words,
+        )
+        imports = DocumentImports(caller, tracking.datamart_id, settings.segments.imports.upload)
+        yield Platform(imports, SystemClock())
+
+
+@asynccontextmanager
+async def open_digital_audience(settings: Settings) -> AsyncIterator[DigitalAudience]:
+    """Digital Audience's API."""
+    segments = settings.segments
+    base_url, credentials = segments.digital_audience_login()
+    async with open_client(base_url, proxy=segments.file_access().proxy) as client:
+        caller = Caller("Digital Audience", client, chance(), hints=audience_api.HINTS)
+        yield DigitalAudience(caller, credentials, segments.digital_audience.paths)
+
+
+@contextmanager
+def open_ledger(directory: Path, about: dict[str, str], what: str) -> Iterator[Ledger]:
+    """A ledger for this process alone."""
+    with locked(directory, what):
+        ledger = Ledger(directory / _LEDGER, about)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+
+@contextmanager
+def read_ledger(directory: Path) -> Iterator[Ledger | None]:
+    """A ledger to look into, also while a sync works; None where there is none yet."""
+    if not (directory / _LEDGER).exists():
+        yield None
+        return
+    ledger = Ledger(directory / _LEDGER, {}, read_only=True)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def sync_directory(settings: Settings, name: str) -> Path:
+    """Where a sync keeps its state."""
+    return settings.segments.state_dir / "syncs" / name
+
+
+def import_directory(settings: Settings, sha256: str) -> Path:
+    """Where the import of a file keeps its state."""
+    datamart_id = settings.tracking.datamart_id
+    return settings.segments.state_dir / "imports" / f"{datamart_id}-{sha256[:16]}"
+
+
+def export_directory(settings: Settings, segment_id: str) -> Path:
+    """What is locked while a segment is exported: one request at a time for each."""
+    safe = "".join(c if c.isalnum() or c in "-_" else "_" for c in segment_id)[:80]
+    return settings.segments.state_dir / "exports" / safe

@@ -1,0 +1,320 @@
+"""Audience segments: where they come from, where they go, and how each is kept in step."""
+
+from pathlib import Path
+from typing import Self
+
+import orjson
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from relay.apis.digital_audience import Credentials, PathForm
+from relay.apis.locations import FileAccess, S3Access
+from relay.apis.mediarithmics_document_imports import UploadForm
+from relay.apis.mparticle_segments import BASE_URL
+from relay.errors import SettingsError
+from relay.segments.formats import FileFormat
+from relay.segments.lines import Target
+from relay.segments.members import ExpiryPolicy
+from relay.segments.plan import SafetyPolicy
+from relay.segments.policy import ExportPolicy, SyncPolicy, UploadPolicy
+from relay.segments.user_ids import IdPolicy, IdType
+from relay.settings.identity import IdentitySettings
+from relay.settings.section import Section
+from relay.settings.tracking import BaseUrl
+
+
+class MparticleSettings(Section):
+    """mParticle Analytics, where segments are exported from."""
+
+    base_url: BaseUrl = Field(BASE_URL, description="Address of the Analytics API.")
+    api_key: SecretStr | None = Field(None, description="API key of the project.")
+    access_token: SecretStr | None = Field(None, description="Access token of the project.")
+    poll_s: float = Field(2.0, gt=0, le=3600, description="First wait for an export; they grow.")
+    poll_s_max: float = Field(60.0, gt=0, le=3600, description="Longest wait between two looks.")
+    patience_hours: float = Field(
+        6.0,
+        gt=0,
+        le=48,
+        description="How long to wait for an export. The run stays open: the next one goes on.",
+    )
+
+
+class S3Settings(Section):
+    """Exports that lie in S3. Without keys, what the surroundings offer is used."""
+
+    region: str = Field("us-east-1", min_length=1, description="Region of the bucket.")
+    endpoint: str | None = Field(None, description="Address of an S3 that is not Amazon's.")
+    access_key_id: SecretStr | None = Field(None, description="Access key id.")
+    secret_access_key: SecretStr | None = Field(None, description="Secret access key.")
+    session_token: SecretStr | None = Field(None, description="Token of temporary keys.")
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("access_key_id and secret_access_key go together")
+        return self
+
+
+class DigitalAudienceSettings(Section):
+    """Digital Audience, where the life of a segment can be steered."""
+
+    base_url: BaseUrl | None = Field(
+        None, description="Address of its API; the vendor's pages do not say it."
+    )
+    user_name: str | None = Field(None, description="Who logs in.")
+    password: SecretStr | None = Field(None, description="The password.")
+    paths: PathForm = Field(
+        PathForm.AUTO,
+        description="Which of the vendor's paths to call, where its page has two: those of its "
+        "`heading`s, those of its `sample`s, or whichever answers.",
+    )
+
+
+class ImportSettings(Section):
+    """Bulk imports into mediarithmics. Address, datamart and token are those of `tracking`."""
+
+    format: FileFormat = Field(FileFormat.NDJSON, description="Format of the files.")
+    upload: UploadForm = Field(
+        UploadForm.RAW,
+        description="`raw`: the file is the body, as documented; `multipart`: as the vendor's own "
+        "interface sends it.",
+    )
+    part_bytes_max: int = Field(
+        90_000_000,
+        ge=1024,
+        le=100_000_000,
+        description="Largest file; more is cut between lines. The vendor asks for at most 100 MB.",
+    )
+    in_flight_max: int = Field(4, ge=1, le=100, description="Most executions under way at a time.")
+    attempts_max: int = Field(
+        3, ge=1, le=100, description="Executions of one file that may fail before it is given up."
+    )
+    adoption_s: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="How long an upload whose answer was lost is looked for among the platform's "
+        "executions before it is made again.",
+    )
+    poll_s: float = Field(5.0, gt=0, le=3600, description="First wait for an execution.")
+    poll_s_max: float = Field(30.0, gt=0, le=3600, description="Longest wait between two looks.")
+    patience_hours: float = Field(
+        6.0, gt=0, le=168, description="How long to wait for an execution in one go."
+    )
+    verify_counts: bool = Field(
+        True,
+        description="Whether an import counts as unsure, and is sent again, when the platform "
+        "does not say how many lines it took.",
+    )
+
+    def policy(self) -> UploadPolicy:
+        """How uploads are seen through."""
+        return UploadPolicy(
+            attempts_max=self.attempts_max,
+            adoption_s=self.adoption_s,
+            poll_s=self.poll_s,
+            poll_s_max=self.poll_s_max,
+            patience_s=self.patience_hours * 3600,
+            in_flight_max=self.in_flight_max,
+            verify_counts=self.verify_counts,
+        )
+
+
+class SyncSettings(Section):
+    """One segment that is kept in step."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]{0,39}$",
+        description="What the sync is called, and its directory. Lower case, digits, dashes.",
+    )
+    mparticle_segment_id: str = Field(min_length=1, description="The segment at mParticle, by id.")
+    segment_id: str | None = Field(
+        None, min_length=1, description="The segment at mediarithmics, by id."
+    )
+    segment_technical_name: str | None = Field(
+        None, min_length=1, description="Or by technical name."
+    )
+    id_type: IdType = Field(
+        IdType.MPID,
+        description="What the id column of the export holds: `mpid`, `customer_id` or `other` "
+        "become a user account, `email` and `email_hash` an email hash, `user_agent_id` a device.",
+    )
+    id_column: str | int = Field(
+        0, description="The id column, by its name, or by its place counted from 0."
+    )
+    header: bool = Field(True, description="Whether the first line of the export names columns.")
+    compartment_id: str | None = Field(
+        None,
+        min_length=1,
+        description="Compartment of the accounts. Left out: `identity.default_compartment_id`, "
+        "and without that the datamart's default.",
+    )
+    expiration_minutes: int = Field(
+        10_080,
+        ge=0,
+        description="How long a member stays without a sync that renews it; 0 is for ever.",
+    )
+    renew_before_minutes: int | None = Field(
+        None,
+        ge=0,
+        description="A member is renewed when it would expire within this time. Left out: half "
+        "of `expiration_minutes`.",
+    )
+    removal_share_max: float = Field(
+        0.3, ge=0, le=1, description="Largest share of the members that may leave at once."
+    )
+    removals_free: int = Field(
+        100, ge=0, description="So many may leave whatever share of the members they are."
+    )
+    stale_after_hours: float = Field(
+        24.0,
+        gt=0,
+        le=168,
+        description="A run that was cut off is gone on with as long as its export is not older.",
+    )
+    data_bag: str | None = Field(
+        None, description="JSON, as text, that goes with every membership."
+    )
+
+    @field_validator("data_bag")
+    @classmethod
+    def _is_json(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                orjson.loads(value)
+            except orjson.JSONDecodeError:
+                raise ValueError("must be JSON, written as text") from None
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.segment_id is None) == (self.segment_technical_name is None):
+            raise ValueError("give one of segment_id and segment_technical_name")
+        if not self.header and isinstance(self.id_column, str):
+            raise ValueError("id_column by name needs a header")
+        if isinstance(self.id_column, int) and self.id_column < 0:
+            raise ValueError("id_column is counted from 0")
+        renew = self.renew_before_minutes
+        if renew is not None and self.expiration_minutes and renew >= self.expiration_minutes:
+            raise ValueError("renew_before_minutes must be below expiration_minutes")
+        return self
+
+    def expiry(self) -> ExpiryPolicy:
+        """How long members stay, and when they are renewed."""
+        renew = self.renew_before_minutes
+        half = self.expiration_minutes // 2
+        return ExpiryPolicy(self.expiration_minutes, half if renew is None else renew)
+
+    def target(self, default_compartment_id: str | None) -> Target:
+        """The segment that is filled."""
+        identifier = self.id_type.identifier
+        is_account = identifier == "user_account_id"
+        return Target(
+            segment=self.segment_id or self.segment_technical_name or "",
+            by="segment_technical_name" if self.segment_id is None else "segment_id",
+            identifier=identifier,
+            compartment_id=(self.compartment_id or default_compartment_id) if is_account else None,
+            data_bag=self.data_bag,
+        )
+
+
+class SegmentsSettings(Section):
+    """Audience segments, which `relay segments sync` moves; the stream needs none of this."""
+
+    state_dir: Path = Field(
+        Path("relay-segments"),
+        description="Directory of the ledgers. It names people: keep it as their data is kept, "
+        "and keep it between runs.",
+    )
+    proxy: SecretStr | None = Field(
+        None,
+        description="An HTTP proxy for everything here but mediarithmics, which has that of "
+        "`tracking`. The usual proxy variables are not looked at.",
+    )
+    mparticle: MparticleSettings = Field(
+        default_factory=MparticleSettings, description="Where segments come from."
+    )
+    s3: S3Settings = Field(default_factory=S3Settings, description="Where exports lie.")
+    imports: ImportSettings = Field(
+        default_factory=ImportSettings, description="How they get into mediarithmics."
+    )
+    digital_audience: DigitalAudienceSettings = Field(
+        default_factory=DigitalAudienceSettings, description="Where their life can be steered."
+    )
+    syncs: tuple[SyncSettings, ...] = Field((), description="Segments that are kept in step.")
+
+    @model_validator(mode="after")
+    def _each_is_its_own(self) -> Self:
+        names = [sync.name for sync in self.syncs]
+        if len(set(names)) < len(names):
+            raise ValueError("two syncs have the same name")
+        targets = [(sync.segment_id, sync.segment_technical_name) for sync in self.syncs]
+        if len(set(targets)) < len(targets):
+            raise ValueError("two syncs fill the same segment: each would remove the other's users")
+        return self
+
+    def sync_policy(self, name: str | None, identity: IdentitySettings) -> SyncPolicy:
+        """What is decided about the sync of this name, or about the only one."""
+        found = [sync for sync in self.syncs if name in (None, sync.name)]
+        if len(found) != 1:
+            known = ", ".join(sync.name for sync in self.syncs) or "none"
+            asked = "which sync?" if name is None else f"there is no sync named {name}"
+            raise SettingsError(f"segments.syncs: {asked}", hint=f"known are: {known}")
+        sync = found[0]
+        return SyncPolicy(
+            name=sync.name,
+            source_segment_id=sync.mparticle_segment_id,
+            target=sync.target(identity.default_compartment_id),
+            ids=IdPolicy(sync.id_type, sync.id_column, sync.header, identity.email.policy()),
+            expiry=sync.expiry(),
+            safety=SafetyPolicy(sync.removal_share_max, sync.removals_free),
+            upload=self.imports.policy(),
+            form=self.imports.format,
+            part_bytes_max=self.imports.part_bytes_max,
+            stale_after_s=sync.stale_after_hours * 3600,
+        )
+
+    def export_policy(self) -> ExportPolicy:
+        """How exports are waited for."""
+        mparticle = self.mparticle
+        return ExportPolicy(mparticle.poll_s, mparticle.poll_s_max, mparticle.patience_hours * 3600)
+
+    def file_access(self) -> FileAccess:
+        """How the file of an export is reached."""
+        s3 = self.s3
+        return FileAccess(
+            S3Access(
+                s3.region,
+                s3.endpoint,
+                _plain(s3.access_key_id),
+                _plain(s3.secret_access_key),
+                _plain(s3.session_token),
+            ),
+            _plain(self.proxy),
+        )
+
+    def mparticle_credentials(self) -> tuple[str, str]:
+        """API key and access token."""
+        key, token = self.mparticle.api_key, self.mparticle.access_token
+        if key is None or token is None:
+            missing = "api_key" if key is None else "access_token"
+            raise SettingsError(
+                f"segments.mparticle.{missing} is missing",
+                hint=f"set it, or RELAY_SEGMENTS__MPARTICLE__{missing.upper()}",
+            )
+        return key.get_secret_value(), token.get_secret_value()
+
+    def digital_audience_login(self) -> tuple[str, Credentials]:
+        """Where to log in, and as whom."""
+        given = self.digital_audience
+        for name in ("base_url", "user_name", "password"):
+            if getattr(given, name) is None:
+                raise SettingsError(
+                    f"segments.digital_audience.{name} is missing",
+                    hint=f"set it, or RELAY_SEGMENTS__DIGITAL_AUDIENCE__{name.upper()}",
+                )
+        password = _plain(given.password) or ""
+        return given.base_url or "", Credentials(given.user_name or "", password)
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
