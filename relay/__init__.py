@@ -1,3 +1,39 @@
-"""App events from Kafka to the mediarithmics tracking API: each user in order, nothing lost."""
+"""App events from Kafka to the mediarithmics tracking API: each user in order, nothing lost.
+
+The map, in reading order. The road of one event:
+
+    stream/model.py       the values that travel: Record, Activity, Parcel, Answer, Verdict, Fate
+    stream/consuming/     records in from Kafka, offsets back; what to pause
+    stream/decoding/      bytes → AppEvent, or why not; the input format
+    stream/mapping/       AppEvent → what is sent: identity, consent, rules, $unique_key
+    stream/interpret.py   the two before, and the lane: Record → Parcel, or why not
+    stream/sending/       lanes, gate, limit, retries, verdicts; the wire
+    stream/settling/      frontier, offset map, ledger, dead letters
+    stream/engine.py      joins these decisions and owns all state of the road; does no I/O
+    stream/pipeline.py    the loop around the engine: the only place with tasks
+    stream/status.py      the engine's state → health, metrics, /status, the line of each interval
+
+The road of one segment:
+
+    segments/             export → compare → import → verify, with a ledger to resume from
+    apis/                 clients of the vendors' APIs, a file each
+
+Beside the roads:
+
+    errors.py             what can stop a command, and the exit status of each cause
+    clock.py, disk.py     the wall clock; files that survive a crash
+    kafka_client/         addresses, logins, certificates, and what Kafka's errors mean
+    telemetry/            facts → a log line and a counter, together; the admin port
+    settings/             a YAML file and the environment → frozen policies
+    checks/               what `relay check` looks at
+    schemas.py            the published JSON Schemas, made from the models
+    sandbox/              stand-ins of the vendors' APIs and of Kafka; shares nothing with the roads
+    demo/                 the road between an embedded Kafka and the sandbox, watched
+    app.py                the composition root: builds the stream from the settings and runs it
+    process_exit.py       the end of the process, as the status that was decided
+    cli/                  a file for each command
+
+docs/ARCHITECTURE.md has the picture.
+"""
 
 __version__ = "0.1.0"

@@ -1,0 +1,22 @@
+"""The map in `relay/__init__.py` shows every room of the house."""
+
+import re
+from pathlib import Path
+
+import relay
+
+HOME = Path(relay.__file__).parent
+
+
+def rooms():
+    for folder, prefix in ((HOME, ""), (HOME / "stream", "stream/")):
+        for entry in sorted(folder.iterdir()):
+            if entry.is_dir() and (entry / "__init__.py").exists() and entry.name != "stream":
+                yield f"{prefix}{entry.name}/"
+            elif entry.suffix == ".py" and not entry.name.startswith("__"):
+                yield f"{prefix}{entry.name}"
+
+
+def test_every_room_is_on_the_map_and_every_name_on_the_map_is_a_room():
+    shown = set(re.findall(r"(?<![\w/])[a-z_]+(?:/[a-z_]+)?(?:\.py|/)(?=[\s,])", relay.__doc__))
+    assert shown == set(rooms())
