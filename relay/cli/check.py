@@ -1,7 +1,8 @@
 """`relay check`: settings, cluster, topics and API in, one line per finding out."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 
 import typer
@@ -34,10 +35,11 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     findings: list[Finding] = []
 
     async def look() -> None:
-        async for finding in _findings(config):
-            findings.append(finding)
-            if not as_json:
-                _show(finding)
+        async with aclosing(_findings(config)) as found:
+            async for finding in found:
+                findings.append(finding)
+                if not as_json:
+                    _show(finding)
 
     asyncio.run(look())
     failed = [finding for finding in findings if finding.level is Level.FAIL]
@@ -47,7 +49,7 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(failed[0].status)
 
 
-async def _findings(config: Path | None) -> AsyncIterator[Finding]:
+async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     from relay.checks.kafka import check_kafka
     from relay.checks.tracking import check_tracking
     from relay.settings import load

@@ -1,7 +1,8 @@
 """Lines of events → records on a topic; what `relay emit` does."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from relay.errors import TopicMissing
@@ -34,7 +35,7 @@ class Emitted:
 
 
 async def emit(
-    lines: AsyncIterator[tuple[int, bytes]],
+    lines: AsyncGenerator[tuple[int, bytes]],
     settings: Settings,
     topic: str,
     *,
@@ -60,7 +61,7 @@ async def emit(
     )
     if topic not in cluster.topics:
         raise TopicMissing(f"topic {topic} not found", hint="create it, or name another: --topic")
-    async with Producer(client) as producer:
+    async with Producer(client) as producer, aclosing(lines):
         async for number, line in lines:
             result.lines += 1
             progress(number, len(line))

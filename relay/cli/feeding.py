@@ -3,14 +3,14 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 _AHEAD_MAX = 2_000
 
 Line = tuple[int, bytes]
 
 
-async def fed(lines: Iterable[Line]) -> AsyncIterator[Line]:
+async def fed(lines: Iterable[Line]) -> AsyncGenerator[Line]:
     """The lines as they come, read in a thread, at most so many ahead.
 
     The thread is a daemon: one that waits for a terminal must not keep the process from ending.

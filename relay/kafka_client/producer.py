@@ -15,6 +15,7 @@ from relay.errors import KafkaError
 from relay.kafka_client.errors import translated, translation
 from relay.kafka_client.options import client_options
 from relay.kafka_client.policy import KafkaClientPolicy
+from relay.kafka_client.records import hand_over
 from relay.stream.model import Header
 
 _UNDER_WAY_MAX = 10_000
@@ -60,9 +61,17 @@ class Producer:
         await self._producer.stop()
 
     async def send(
-        self, topic: str, key: bytes | None, value: bytes | None, headers: Sequence[Header] = ()
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[Header] = (),
+        *,
+        partition: int | None = None,
     ) -> None:
         """Hand a record over; waits while too many are under way.
+
+        Without a partition, or with one that the topic does not have, the key decides.
 
         Raises:
             KafkaError: An earlier record, or this one, was not taken.
@@ -71,7 +80,9 @@ class Producer:
             await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
         self._raise_failure(topic)
         with translated(f"topic {topic}"):
-            future = await self._producer.send(topic, value, key=key, headers=list(headers))
+            future = await hand_over(
+                self._producer, topic, key, value, headers, partition=partition
+            )
         self._under_way.add(future)
         future.add_done_callback(self._done)
 

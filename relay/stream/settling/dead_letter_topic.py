@@ -16,7 +16,8 @@ from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable, TopicMissin
 from relay.kafka_client.errors import code, reason, translated, translation
 from relay.kafka_client.options import client_options
 from relay.kafka_client.reach import Cluster, reach, reach_in_time
-from relay.stream.model import DeadLetter, Header, Position
+from relay.kafka_client.records import hand_over
+from relay.stream.model import DeadLetter, Position
 from relay.stream.settling.dead_letter import envelope
 from relay.stream.settling.dead_letter_policy import DeadLetterPolicy
 from relay.telemetry.facts import DeadLetterTopicCreated, Emit, KafkaUnavailable
@@ -111,26 +112,9 @@ class DeadLetterTopic:
         record = letter.record
         topic = self._policy.topic_for(record.topic)
         with translated(f"dead-letter topic {topic}"):
-            headers = list(envelope(letter, self._policy.mapping_version))
-            future: asyncio.Future[Any]
-            if record.key is None and record.value is None:
-                future = await self._send_empty(topic, headers)
-            else:
-                # The time of death, not the record's: retention counts from there.
-                future = await self._producer.send(
-                    topic, record.value, key=record.key, headers=headers
-                )
-            return future
-
-    async def _send_empty(self, topic: str, headers: list[Header]) -> asyncio.Future[Any]:
-        """A record without key and value; `send` refuses those, Kafka does not."""
-        batch = self._producer.create_batch()
-        batch.append(key=None, value=None, timestamp=None, headers=headers)
-        batch.close()
-        partition = min(await self._producer.partitions_for(topic))
-        future: asyncio.Future[Any]
-        future = await self._producer.send_batch(batch, topic, partition=partition)
-        return future
+            headers = envelope(letter, self._policy.mapping_version)
+            # No timestamp of ours: retention counts from the death, not from the record's time.
+            return await hand_over(self._producer, topic, record.key, record.value, headers)
 
     async def _close_producer(self) -> None:
         producer, self._producer = self._producer, None

@@ -1,0 +1,217 @@
+"""`relay dlq list | show | replay`: what lies in the dead-letter topic, and sending it again."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from relay.cli.options import ConfigOption, JsonOption
+from relay.dead_letters.buried import Letter
+
+dlq = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Dead letters: list them, look at one, send them again.",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Make the commands known."""
+    app.add_typer(dlq, name="dlq")
+
+
+TopicOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--topic", metavar="NAME", help="Dead-letter topic; repeat for several. Default: settings."
+    ),
+]
+CodeOption = Annotated[
+    list[str] | None,
+    typer.Option("--code", metavar="CODE", help="Only these codes; repeat for several."),
+]
+ClassOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--class",
+        metavar="CLASS",
+        help="Only these: undecodable, unmappable, refused, exhausted, followed.",
+    ),
+]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Died at or after: 2h, 7d, or RFC 3339.", show_default=False),
+]
+UntilOption = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Died before: 2h, 7d, or RFC 3339.", show_default=False),
+]
+UserOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--user", metavar="ID", help="Only of this account, email, email hash or device id."
+    ),
+]
+AtOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--at",
+        metavar="POSITION",
+        help="topic-partition-offset or …-first..last, of the letter or of its record.",
+    ),
+]
+
+
+@dlq.command(name="list")
+def list_letters(  # noqa: PLR0917 - options of a command are given by name
+    config: ConfigOption = None,
+    topic: TopicOption = None,
+    code: CodeOption = None,
+    cls: ClassOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    user: UserOption = None,
+    at: AtOption = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
+    counts: Annotated[
+        bool, typer.Option("--counts", help="Only how many there are of each class and code.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List dead letters, oldest first in each partition; with --json one object a line.
+
+    Example: relay dlq list --code http_400 --since 2h
+    """
+    import asyncio
+
+    from relay.cli import letters
+    from relay.settings import load
+    from relay.telemetry.log import silence
+
+    silence()
+    settings = load(config, needs=["kafka", "dead_letter"])
+    wanted = letters.wanted(
+        codes=code, classes=cls, since=since, until=until, users=user, positions=at
+    )
+    shown = letters.as_line if as_json else letters.as_row
+
+    def each(letter: Letter) -> None:
+        if not counts:
+            typer.echo(shown(letter))
+
+    found = asyncio.run(letters.look(settings, topic or [], wanted, limit, each))
+    if counts:
+        typer.echo(json.dumps(found.counted()) if as_json else found.table())
+    elif not as_json:
+        typer.echo(found.summary(), err=True)
+
+
+@dlq.command()
+def show(
+    position: Annotated[
+        str, typer.Argument(metavar="POSITION", help="topic-partition-offset, as in the list.")
+    ],
+    config: ConfigOption = None,
+    topic: TopicOption = None,
+    show_personal_data: Annotated[
+        bool,
+        typer.Option("--show-personal-data", help="Print key, value and headers as they are."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one dead letter: every death with its reason, and the record, masked unless asked.
+
+    POSITION is where the letter lies, or where its record stood when it died.
+
+    Example: relay dlq show app-events.dlq-0-17
+    """
+    import asyncio
+
+    from relay.cli import letters
+    from relay.errors import InputError
+    from relay.settings import load
+    from relay.telemetry.log import silence
+
+    silence()
+    settings = load(config, needs=["kafka", "dead_letter"])
+    wanted = letters.wanted(positions=[position])
+    kept: list[Letter] = []
+    asyncio.run(letters.look(settings, topic or [], wanted, None, kept.append))
+    if not kept:
+        raise InputError(f"no dead letter at {position}", hint="relay dlq list shows positions")
+    for letter in kept:
+        full = letters.in_full(letter, exact=show_personal_data)
+        typer.echo(json.dumps(full) if as_json else letters.in_words(full))
+
+
+@dlq.command()
+def replay(  # noqa: PLR0917 - options of a command are given by name
+    config: ConfigOption = None,
+    topic: TopicOption = None,
+    code: CodeOption = None,
+    cls: ClassOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    user: UserOption = None,
+    at: AtOption = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Topic to write to. Default: the one that the record came from.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Records a second at most.", show_default=False),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All dead letters: needed when nothing restricts them.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be sent where.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Send dead letters again, to the topic that they came from, with their whole history.
+
+    They stay in the dead-letter topic as well. A record that is replayed twice is sent to the API
+    with the same unique key. Only what lies there when the command starts is read.
+
+    Example: relay dlq replay --code http_400 --since 2h --rate 50 --dry-run
+    """
+    import asyncio
+
+    from relay.cli import letters
+    from relay.settings import load
+    from relay.telemetry.log import silence
+
+    silence()
+    restrictions: tuple[object, ...] = (code, cls, since, until, user, at, limit)
+    if not everything and not any(restrictions):
+        raise typer.BadParameter("nothing restricts the dead letters; say which, or --all")
+    settings = load(config, needs=["kafka", "dead_letter"])
+    wanted = letters.wanted(
+        codes=code, classes=cls, since=since, until=until, users=user, positions=at
+    )
+    found, by_topic = asyncio.run(
+        letters.send_again(
+            settings, topic or [], wanted, limit, to=to, per_second=rate, dry_run=dry_run
+        )
+    )
+    if as_json:
+        report = {
+            "dry_run": dry_run,
+            "replayed": sum(by_topic.values()),
+            "by_topic": by_topic,
+            "foreign": found.foreign,
+        }
+        typer.echo(json.dumps(report))
+        return
+    typer.echo(found.table())
+    what = "would be sent" if dry_run else "sent"
+    for target, count in by_topic.items():
+        typer.echo(f"{count} {what} to {target}")

@@ -1,0 +1,258 @@
+"""Dead letters → rows, lines and records sent again; what the commands of `relay dlq` do."""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from relay.clock import SystemClock
+from relay.dead_letters.buried import Letter, letter
+from relay.dead_letters.reading import buried_in, dead_letter_topics
+from relay.dead_letters.replay import replay
+from relay.dead_letters.selection import Selection, moment_ms, span
+from relay.errors import InputError
+from relay.kafka_client.producer import Producer
+from relay.settings import Settings
+from relay.stream.model import DeadLetterClass
+from relay.stream.settling.dead_letter import Envelope
+
+_MASK = "***"
+_TELLING_NOTHING = frozenset({"type", "event", "ts"})
+
+
+@dataclass(slots=True)
+class Found:
+    """What was come across: letters that were meant, and records that relay did not write."""
+
+    kept: list[Letter] = field(default_factory=list)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    foreign: int = 0
+
+    def counted(self) -> dict[str, Any]:
+        """How many there are of each class and code."""
+        return {
+            "total": self.counts.total(),
+            "foreign": self.foreign,
+            "counts": [
+                {"class": cls, "code": code, "count": count}
+                for (cls, code), count in self.counts.most_common()
+            ],
+        }
+
+    def table(self) -> str:
+        """The same for people."""
+        rows = [f"{count:8}  {cls:12} {code}" for (cls, code), count in self.counts.most_common()]
+        return "\n".join([*rows, self.summary()])
+
+    def summary(self) -> str:
+        """The same in one line."""
+        others = f"; {self.foreign} records of others left alone" if self.foreign else ""
+        return f"{self.counts.total()} dead letters{others}"
+
+
+def wanted(
+    *,
+    codes: Sequence[str] | None = None,
+    classes: Sequence[str] | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    users: Sequence[str] | None = None,
+    positions: Sequence[str] | None = None,
+) -> Selection:
+    """The options of a command as a selection.
+
+    Raises:
+        InputError: One of them says nothing that can be meant.
+    """
+    now_ms = SystemClock().now_ms()
+    try:
+        meant = frozenset(DeadLetterClass(name) for name in classes or ())
+    except ValueError as error:
+        raise InputError(
+            f"{error}".replace("DeadLetterClass", "class"),
+            hint=", ".join(known.value for known in DeadLetterClass),
+        ) from None
+    return Selection(
+        codes=frozenset(codes or ()),
+        classes=meant,
+        since_ms=None if since is None else moment_ms(since, now_ms),
+        until_ms=None if until is None else moment_ms(until, now_ms),
+        users=frozenset(users or ()),
+        spans=tuple(span(text) for text in positions or ()),
+    )
+
+
+async def look(
+    settings: Settings,
+    topics: Sequence[str],
+    selection: Selection,
+    limit: int | None,
+    each: Callable[[Letter], None],
+) -> Found:
+    """Go through the letters that are meant, in the order in which they lie."""
+    found = Found()
+    async with aclosing(_meant(settings, topics, selection, limit, found)) as letters:
+        async for one in letters:
+            each(one)
+    return found
+
+
+async def send_again(
+    settings: Settings,
+    topics: Sequence[str],
+    selection: Selection,
+    limit: int | None,
+    *,
+    to: str | None,
+    per_second: float | None,
+    dry_run: bool,
+) -> tuple[Found, dict[str, int]]:
+    """Replay the letters that are meant, or only count; how many went to which topic."""
+    found = Found()
+    async with aclosing(_meant(settings, topics, selection, limit, found)) as letters:
+        if dry_run:
+            targets: Counter[str] = Counter()
+            async for one in letters:
+                targets[to or one.last.position.topic] += 1
+            return found, dict(targets)
+        async with Producer(settings.kafka.client()) as producer:
+            went = await replay(letters, producer, to=to, per_second=per_second)
+        return found, dict(went)
+
+
+async def _meant(
+    settings: Settings,
+    topics: Sequence[str],
+    selection: Selection,
+    limit: int | None,
+    found: Found,
+) -> AsyncGenerator[Letter]:
+    policy = settings.dead_letter.policy(settings.kafka)
+    consumer = settings.kafka.consumer(settings.dead_letter.topic)
+    where = await dead_letter_topics(topics, consumer, policy)
+    # Closed here and now, not by the garbage collector: it holds connections.
+    async with aclosing(buried_in(policy.client, where, selection.since_ms)) as everything:
+        async for buried in everything:
+            if limit is not None and found.counts.total() >= limit:
+                return
+            one = letter(buried)
+            if one is None:
+                found.foreign += 1
+            elif selection.takes(one):
+                found.counts[one.last.cls.value, one.last.code] += 1
+                yield one
+
+
+def as_row(one: Letter) -> str:
+    """A letter for people: where, when, what record, why."""
+    last = one.last
+    again = f" (death {len(one.deaths)})" if len(one.deaths) > 1 else ""
+    return (
+        f"{one.buried.position}  {_time(one.buried.died_ms)}  {last.position}  "
+        f"{last.cls.value}/{last.code}{again}: {last.reason}"
+    )
+
+
+def as_line(one: Letter) -> str:
+    """A letter for machines, without key, value and headers."""
+    said = {
+        "position": str(one.buried.position),
+        "died_at": _time(one.buried.died_ms),
+        "origin": str(one.origin),
+        **_death(one.last),
+        "deaths": len(one.deaths),
+    }
+    return json.dumps(said, ensure_ascii=False)
+
+
+def in_full(one: Letter, *, exact: bool) -> dict[str, Any]:
+    """Everything about a letter; key, value and headers masked unless `exact`."""
+    buried = one.buried
+    return {
+        "position": str(buried.position),
+        "died_at": _time(buried.died_ms),
+        "origin": str(one.origin),
+        "deaths": [_death(death) for death in one.deaths],
+        "key": _bytes(buried.key, exact=exact),
+        "headers": [[name, _bytes(value, exact=exact)] for name, value in buried.original_headers],
+        "value": _bytes(buried.value, exact=True) if exact else _outline(buried.value),
+        "value_bytes": None if buried.value is None else len(buried.value),
+    }
+
+
+def in_words(shown: dict[str, Any]) -> str:
+    """The same for people."""
+    lines = [f"{shown['position']}, died {shown['died_at']}, first stood at {shown['origin']}"]
+    for number, death in enumerate(shown["deaths"], start=1):
+        lines.append(f"death {number}:")
+        lines += [f"  {name}: {text}" for name, text in death.items() if text not in (None, "")]
+    lines.append(f"key: {shown['key']}")
+    lines += [f"header {name}: {value}" for name, value in shown["headers"]]
+    lines.append(f"value ({shown['value_bytes']} bytes): {shown['value']}")
+    return "\n".join(lines)
+
+
+def _death(death: Envelope) -> dict[str, Any]:
+    return {
+        "record": str(death.position),
+        "class": death.cls.value,
+        "code": death.code,
+        "reason": death.reason,
+        "status": death.status or None,
+        "excerpt": death.excerpt or None,
+        "attempts": death.attempts,
+        "first_attempt": _time(death.first_attempt_ms),
+        "last_attempt": _time(death.last_attempt_ms),
+        "mapping_version": death.mapping_version,
+    }
+
+
+def _bytes(raw: bytes | None, *, exact: bool) -> str | None:
+    """Text where it is text, else base64; or only that there is something."""
+    if raw is None:
+        return None
+    if not exact:
+        return _MASK
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return "base64:" + base64.b64encode(raw).decode()
+
+
+def _outline(raw: bytes | None) -> str | None:
+    """The shape of a JSON document with what says nothing of a person; else only that it is there.
+
+    Names, and how things nest, are what one looks for after a refusal.
+    """
+    if raw is None:
+        return None
+    try:
+        return json.dumps(_masked(json.loads(raw)), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return _MASK
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: inner if name in _TELLING_NOTHING and not _nested(inner) else _masked(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_masked(inner) for inner in value]
+    return value if value is None or isinstance(value, bool) else _MASK
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, dict | list)
+
+
+def _time(ms: int | None) -> str | None:
+    if ms is None:
+        return None
+    moment = datetime.fromtimestamp(ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,53 @@
+"""A record of the dead-letter topic → what died, where, why, and how often. Pure."""
+
+from dataclasses import dataclass, field
+
+from relay.stream.model import Header, Position
+from relay.stream.settling.dead_letter import Envelope, opened
+
+
+@dataclass(frozen=True, slots=True)
+class Buried:
+    """A dead letter as it lies there. Its `repr` shows no key, value or header."""
+
+    position: Position
+    """Where it lies, in the dead-letter topic."""
+    died_ms: int
+    key: bytes | None = field(repr=False)
+    value: bytes | None = field(repr=False)
+    headers: tuple[Header, ...] = field(repr=False)
+    """All of them: the original's, and an envelope for each death."""
+
+    @property
+    def original_headers(self) -> tuple[Header, ...]:
+        """The headers that the record had when it first came."""
+        return opened(self.headers)[0]
+
+    @property
+    def history(self) -> tuple[Envelope, ...]:
+        """Its deaths, the first one first; none for a record that relay did not write."""
+        return opened(self.headers)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A buried record that relay wrote, with its last death at hand."""
+
+    buried: Buried
+    deaths: tuple[Envelope, ...]
+
+    @property
+    def last(self) -> Envelope:
+        """Why it lies here."""
+        return self.deaths[-1]
+
+    @property
+    def origin(self) -> Position:
+        """Where the record stood when it first came."""
+        return self.deaths[0].position
+
+
+def letter(buried: Buried) -> Letter | None:
+    """None for what somebody else put into the topic: nobody knows where it should go."""
+    deaths = buried.history
+    return Letter(buried, deaths) if deaths else None

@@ -1,0 +1,110 @@
+"""Which dead letters are meant: by code, class, time, user and position. Pure."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from relay.dead_letters.buried import Letter
+from relay.errors import InputError
+from relay.stream.decoding import DecodingPolicy, decode
+from relay.stream.mapping.identity import user_agent_id
+from relay.stream.model import DeadLetterClass, Partition, Position, Undecodable, Unwanted
+
+_ANY_SIZE = DecodingPolicy(record_bytes_max=2**31)
+_SPAN = re.compile(r"^(?P<topic>.+)-(?P<partition>\d+)-(?P<first>\d+)(\.\.(?P<last>\d+))?$")
+_AGE = re.compile(r"^(?P<count>\d+)(?P<unit>[smhd])$")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Offsets of one partition, from the first to the last, both included."""
+
+    partition: Partition
+    first: int
+    last: int
+
+    def __contains__(self, position: Position) -> bool:
+        return position[:2] == self.partition and self.first <= position.offset <= self.last
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is empty or None does not restrict."""
+
+    codes: frozenset[str] = frozenset()
+    classes: frozenset[DeadLetterClass] = frozenset()
+    since_ms: int | None = None
+    until_ms: int | None = None
+    users: frozenset[str] = field(default=frozenset(), repr=False)
+    spans: tuple[Span, ...] = ()
+
+    def takes(self, letter: Letter) -> bool:
+        """Whether the letter is meant. The cheap questions come first."""
+        died_ms = letter.buried.died_ms
+        return (
+            (not self.codes or letter.last.code in self.codes)
+            and (not self.classes or letter.last.cls in self.classes)
+            and (self.since_ms is None or died_ms >= self.since_ms)
+            and (self.until_ms is None or died_ms < self.until_ms)
+            and (not self.spans or self._within(letter))
+            and (not self.users or bool(self.users.intersection(_users(letter, self.users))))
+        )
+
+    def _within(self, letter: Letter) -> bool:
+        """By where it lies, or by where the record stood at any of its deaths."""
+        places = (letter.buried.position, *(death.position for death in letter.deaths))
+        return any(place in span for span in self.spans for place in places)
+
+
+def span(text: str) -> Span:
+    """`topic-partition-offset`, or `topic-partition-first..last`.
+
+    Raises:
+        InputError: It is neither.
+    """
+    found = _SPAN.match(text)
+    if found is None:
+        raise InputError(f"{text}: not a position", hint="topic-partition-offset, or …-first..last")
+    first = int(found["first"])
+    last = first if found["last"] is None else int(found["last"])
+    return Span(Partition(found["topic"], int(found["partition"])), first, last)
+
+
+def moment_ms(text: str, now_ms: int) -> int:
+    """A time as RFC 3339, or as an age: `90s`, `30m`, `2h`, `7d`.
+
+    Raises:
+        InputError: It is neither.
+    """
+    age = _AGE.match(text)
+    if age is not None:
+        return now_ms - int(age["count"]) * _UNIT_MS[age["unit"]]
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InputError(
+            f"{text}: not a time", hint="2h, 7d, or RFC 3339 with an offset: 2026-01-31T09:30:00Z"
+        )
+    return round(moment.timestamp() * 1000)
+
+
+def _users(letter: Letter, wanted: frozenset[str]) -> Iterator[str]:
+    """What the record's user is known by, as producers wrote it."""
+    value = letter.buried.value or b""
+    event = decode(value, _ANY_SIZE)
+    if isinstance(event, Undecodable | Unwanted):
+        # Nobody can say whose it is; what stands in it letter by letter has to do.
+        yield from (user for user in wanted if user.encode() in value)
+        return
+    for account in event.user.accounts:
+        yield account.id
+    for email in event.user.emails:
+        yield from (known for known in (email.address, email.hash) if known is not None)
+    for device in event.user.devices:
+        agent = user_agent_id(device)
+        yield agent
+        yield agent.rpartition(":")[2]
