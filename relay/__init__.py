@@ -25,6 +25,7 @@ Beside the roads:
     kafka_client/         addresses, logins, certificates, and what Kafka's errors mean
     telemetry/            facts → a log line and a counter, together; the admin port
     settings/             a YAML file and the environment → frozen policies
+    dead_letters/         what lies in the dead-letter topic: chosen from, and sent again
     checks/               what `relay check` looks at
     schemas.py            the published JSON Schemas, made from the models
     sandbox/              stand-ins of the vendors' APIs and of Kafka; shares nothing with the roads
