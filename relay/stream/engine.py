@@ -91,6 +91,9 @@ class Letter:
     letter: DeadLetter
     home: Assigned = field(repr=False)
     size_bytes: int
+    holds: Hashable | None = field(default=None, repr=False)
+    """The lane that waits for it: were a successor sent and then the process killed, the record
+    would be tried again, after its successor."""
 
 
 class Engine:
@@ -154,6 +157,7 @@ class Engine:
         for letter in self.letters:
             if letter.home in homes:
                 self.ledger.gave_back(letter.size_bytes)
+                self._release(letter)
             else:
                 kept.append(letter)
         self.letters = kept
@@ -307,6 +311,7 @@ class Engine:
             if self.assigned.get(item.home.partition) is not item.home:
                 self.ledger.fenced += 1
                 continue
+            self._release(item)
             self._settle(
                 item.home, letter.record, item.size_bytes, Fate.DEAD_LETTERED, str(letter.cls)
             )
@@ -547,7 +552,7 @@ class Engine:
         if self.policy.on_dead_letter is OnDeadLetter.PARK_USER and waiting.parcel.lane is not None:
             self._park(lane, now.steady)
             followers = self.lanes.followers(lane)
-        self.lanes.done(lane)
+        self.lanes.hold(lane)
         letter = DeadLetter(
             waiting.parcel.record,
             cls,
@@ -559,7 +564,7 @@ class Engine:
             first_attempt_ms=waiting.first_attempt_ms,
             last_attempt_ms=waiting.last_attempt_ms,
         )
-        self._bury(waiting.home, waiting.size_bytes, letter)
+        self._bury(waiting.home, waiting.size_bytes, letter, holds=lane)
         for follower in followers:
             followed = _letter(follower.parcel.record, DeadLetterClass.FOLLOWED, _FOLLOWED)
             self._bury(follower.home, follower.size_bytes, followed)
@@ -582,8 +587,14 @@ class Engine:
         for waiting in self.lanes.drop(lambda w: w.home in homes):
             self.ledger.gave_back(waiting.size_bytes)
 
-    def _bury(self, home: Assigned, size_bytes: int, letter: DeadLetter) -> None:
-        self.letters.append(Letter(letter, home, size_bytes))
+    def _bury(
+        self, home: Assigned, size_bytes: int, letter: DeadLetter, holds: Hashable | None = None
+    ) -> None:
+        self.letters.append(Letter(letter, home, size_bytes, holds))
+
+    def _release(self, letter: Letter) -> None:
+        if letter.holds is not None:
+            self.lanes.release(letter.holds)
 
     def _settle(self, home: Assigned, record: Record, size: int, fate: Fate, code: str) -> None:
         home.frontier.finished(record.offset)

@@ -112,6 +112,16 @@ def test_a_retry_never_lets_a_later_event_of_the_user_pass(answer):
     assert bench.deliver_all() == ["a 1", "a 2", "a 3"]
 
 
+def test_nothing_follows_a_dead_record_before_its_dead_letter_is_confirmed():
+    """Killed in between, it would be tried again, and arrive after its successor."""
+    bench = Bench()
+    bench.feed("a 1", "a 2", "b 1")
+    bench.answer(bench.fly(), BAD)
+    assert [names(flight) for flight in bench.fly_all()] == ["b 1"]
+    bench.confirm_letters()
+    assert [names(flight) for flight in bench.fly_all()] == ["a 2"]
+
+
 def test_a_failing_head_holds_its_own_lane_only():
     bench = Bench(gate=PATIENT)
     bench.feed("a 1", "a 2", "b 1", "c 1")
@@ -336,6 +346,7 @@ def test_by_default_what_follows_goes_on():
     bench = Bench()
     bench.feed("a 1", "a 2")
     bench.answer(bench.fly(), BAD)
+    bench.confirm_letters()
     assert bench.deliver_all() == ["a 2"]
 
 
@@ -343,6 +354,7 @@ def test_a_parked_user_is_sent_again_after_a_time():
     bench = parking(park_s=60.0)
     bench.feed("a 1")
     bench.answer(bench.fly(), BAD)
+    bench.confirm_letters()
     bench.later(59.0).feed("a 2")
     assert bench.fly() is None
     bench.later(2.0).feed("a 3")
@@ -429,12 +441,13 @@ def test_of_what_was_refused_together_only_the_bad_one_is_dead():
     bench = together()
     bench.feed("a m1", "a m2", "a m3", "a m4")
     bench.answer(bench.fly(), BAD)
-    order = []
+    order, dead = [], []
     while flight := bench.fly():
         order.append(names(flight))
         bench.answer(flight, BAD if names(flight) == "a m2" else OK)
+        dead += bench.confirm_letters()
     assert order == ["a m1", "a m2", "a m3", "a m4"]
-    assert [letter.record.value for letter in bench.confirm_letters()] == [b"a m2"]
+    assert [letter.record.value for letter in dead] == [b"a m2"]
     assert bench.ledger.delivered == 3
 
 

@@ -6,7 +6,8 @@ starve the others. Parcels without a lane get one each.
 
     waiting ──ready──▶ in flight ──done──▶ gone
                  ▲          │
-                 └──resting─┘   (a failed head rests; its lane waits behind it, nobody else does)
+                 ├──resting─┤   (a failed head rests; its lane waits behind it, nobody else does)
+                 └───held───┘   (a dead head: its lane waits until the dead letter is confirmed)
 """
 
 import heapq
@@ -49,6 +50,7 @@ class Lanes:
         self._flying: dict[Hashable, list[Waiting]] = {}
         self._ready: deque[Hashable] = deque()
         self._resting: dict[Hashable, float] = {}
+        self._held: set[Hashable] = set()
         self._alarms: list[tuple[float, int, Hashable]] = []
         self._alarm_count = 0
         self.waiting = 0
@@ -93,7 +95,7 @@ class Lanes:
         if not self._ready:
             return None
         lane = self._ready.popleft()
-        if lane in self._flying:
+        if lane in self._flying or lane in self._held:
             raise AssertionError("two flights of one lane")
         queue = self._queues[lane]
         members = [queue.popleft()]
@@ -106,6 +108,19 @@ class Lanes:
     def done(self, lane: Hashable) -> None:
         """The flight of the lane ended with a fate: the next of the lane may fly."""
         del self._flying[lane]
+        if self._queues[lane]:
+            self._ready.append(lane)
+        else:
+            del self._queues[lane]
+
+    def hold(self, lane: Hashable) -> None:
+        """The flight ended, and its fate is not certain yet: the lane waits until `release`."""
+        del self._flying[lane]
+        self._held.add(lane)
+
+    def release(self, lane: Hashable) -> None:
+        """What the lane was held for is certain, or gone."""
+        self._held.remove(lane)
         if self._queues[lane]:
             self._ready.append(lane)
         else:
@@ -171,7 +186,7 @@ class Lanes:
             dropped += leaving
             lost_head = gone(queue[0])
             self._queues[lane] = kept = deque(w for w in queue if not gone(w))
-            if lane in self._flying:
+            if lane in self._flying or lane in self._held:
                 continue
             if lost_head and self._resting.pop(lane, None) is not None:
                 self._ready.append(lane)

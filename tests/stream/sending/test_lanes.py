@@ -41,6 +41,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
         self.queues = defaultdict(list)
         self.flying = {}
         self.resting = {}
+        self.held = set()
         self.turns = {}
         self.flights = 0
         self.count = 0
@@ -50,7 +51,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
         return {
             lane
             for lane, queue in self.queues.items()
-            if queue and lane not in self.flying and lane not in self.resting
+            if queue and not {lane} & (self.flying.keys() | self.resting.keys() | self.held)
         }
 
     @rule(lane=st.integers(0, 4), where=st.integers(0, 1))
@@ -85,6 +86,21 @@ class LanesAgainstModel(RuleBasedStateMachine):
         self.lanes.done(lane)
         members = self.flying.pop(lane)
         self.queues[lane] = self.queues[lane][len(members) :]
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data())
+    def hold(self, data):
+        lane = data.draw(st.sampled_from(sorted(self.flying)))
+        self.lanes.hold(lane)
+        self.queues[lane] = self.queues[lane][len(self.flying.pop(lane)) :]
+        self.held.add(lane)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def release(self, data):
+        lane = data.draw(st.sampled_from(sorted(self.held)))
+        self.lanes.release(lane)
+        self.held.discard(lane)
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data(), rest=st.one_of(st.none(), st.floats(0.0, 10.0)))
@@ -144,7 +160,9 @@ class LanesAgainstModel(RuleBasedStateMachine):
         assert sorted(map(id, self.lanes.queued())) == sorted(
             id(w) for lane, q in self.queues.items() for w in q[len(self.flying.get(lane, [])) :]
         )
-        assert self.lanes.count == sum(1 for queue in self.queues.values() if queue)
+        assert self.lanes.count == sum(
+            1 for lane, queue in self.queues.items() if queue or lane in self.held
+        )
         assert self.lanes.resting == len(self.resting)
         for lane, queue in self.queues.items():
             assert self.lanes.length(lane) == len(queue)
@@ -186,7 +204,9 @@ def test_a_lane_that_is_done_leaves_nothing_behind():
         lanes.take(alone)
         lanes.done(member.lane)
     assert (lanes.count, lanes.in_flight, lanes.waiting, lanes.resting) == (0, 0, 0, 0)
-    assert not any(vars(lanes)[name] for name in ("_queues", "_flying", "_ready", "_alarms"))
+    assert not any(
+        vars(lanes)[name] for name in ("_queues", "_flying", "_ready", "_alarms", "_held")
+    )
 
 
 def test_two_flights_of_one_lane_are_impossible():
