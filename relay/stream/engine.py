@@ -91,8 +91,9 @@ class Letter:
     letter: DeadLetter
     home: Assigned = field(repr=False)
     size_bytes: int
-    holds: Hashable | None = field(default=None, repr=False)
-    """The lane that waits for it: were a successor sent and then the process killed, the record
+    lane: Hashable | None = field(default=None, repr=False)
+    holds: bool = False
+    """Whether its lane waits for it: were a successor sent and then the process killed, the record
     would be tried again, after its successor."""
 
 
@@ -416,7 +417,7 @@ class Engine:
         if lane is None:
             lane = record.position
         elif self._is_parked(lane, now):
-            self._bury(home, size, _letter(record, DeadLetterClass.FOLLOWED, _FOLLOWED))
+            self._bury(home, size, _letter(record, DeadLetterClass.FOLLOWED, _FOLLOWED), lane)
             return
         self.lanes.add(Waiting(parcel, lane, home, size))
         if self.lanes.length(lane) >= self.policy.intake.lane_records_max:
@@ -564,10 +565,10 @@ class Engine:
             first_attempt_ms=waiting.first_attempt_ms,
             last_attempt_ms=waiting.last_attempt_ms,
         )
-        self._bury(waiting.home, waiting.size_bytes, letter, holds=lane)
+        self._bury(waiting.home, waiting.size_bytes, letter, lane, holds=True)
         for follower in followers:
             followed = _letter(follower.parcel.record, DeadLetterClass.FOLLOWED, _FOLLOWED)
-            self._bury(follower.home, follower.size_bytes, followed)
+            self._bury(follower.home, follower.size_bytes, followed, lane)
 
     def _park(self, lane: Hashable, now: float) -> None:
         self._parked[lane] = now + self.policy.park_s
@@ -578,23 +579,32 @@ class Engine:
         if not self._parked:
             return False
         until = self._parked.get(lane)
-        if until is not None and until <= now:
-            del self._parked[lane]
+        if until is None:
             return False
-        return until is not None
+        # Whoever followed and is not confirmed would be tried again after a crash.
+        if until > now or any(item.lane == lane for item in self.letters):
+            return True
+        del self._parked[lane]
+        return False
 
     def _give_back_waiting(self, homes: Collection[Assigned]) -> None:
         for waiting in self.lanes.drop(lambda w: w.home in homes):
             self.ledger.gave_back(waiting.size_bytes)
 
     def _bury(
-        self, home: Assigned, size_bytes: int, letter: DeadLetter, holds: Hashable | None = None
+        self,
+        home: Assigned,
+        size_bytes: int,
+        letter: DeadLetter,
+        lane: Hashable | None = None,
+        *,
+        holds: bool = False,
     ) -> None:
-        self.letters.append(Letter(letter, home, size_bytes, holds))
+        self.letters.append(Letter(letter, home, size_bytes, lane, holds))
 
     def _release(self, letter: Letter) -> None:
-        if letter.holds is not None:
-            self.lanes.release(letter.holds)
+        if letter.holds:
+            self.lanes.release(letter.lane)
 
     def _settle(self, home: Assigned, record: Record, size: int, fate: Fate, code: str) -> None:
         home.frontier.finished(record.offset)

@@ -357,8 +357,21 @@ def test_a_parked_user_is_sent_again_after_a_time():
     bench.confirm_letters()
     bench.later(59.0).feed("a 2")
     assert bench.fly() is None
+    bench.confirm_letters()
     bench.later(2.0).feed("a 3")
     assert names(bench.fly()) == "a 3"
+
+
+def test_a_user_stays_parked_as_long_as_a_dead_letter_of_theirs_is_not_confirmed():
+    bench = parking(park_s=60.0)
+    bench.feed("a 1", "a 2")
+    bench.answer(bench.fly(), BAD)
+    bench.engine.letters_written(bench.engine.next_letters(1))
+    bench.later(61.0).feed("a 3")
+    assert bench.fly() is None
+    assert len(bench.confirm_letters()) == 2
+    bench.feed("a 4")
+    assert bench.deliver_all() == ["a 4"]
 
 
 def test_records_without_a_lane_are_never_parked():

@@ -65,13 +65,14 @@ class Destination:
     ) -> bool:
         """Learn from an attempt. Returns whether the destination has come back with it."""
         if verdict.kind is VerdictKind.THROTTLED or verdict.code in _OVERLOAD_CODES:
-            self.limit.backpressure(now, verdict.code)
-        elif verdict.status:
+            self.limit.backpressure(round_trip_s, now, verdict.code)
+        elif verdict.kind is VerdictKind.DELIVERED:
+            # Only what was done says how long doing it takes: failures come back sooner.
             self.limit.sample(round_trip_s, in_flight, now)
         if verdict.kind is VerdictKind.DELIVERED:
             self.budget.succeeded()
         since = self.gate.since
-        before = self.gate.judged(verdict, now, probe)
+        before = self.gate.judged(verdict, now, probe, in_flight)
         if before is not None:
             self._changed(before, since, verdict, now)
         return before in (GateState.DOWN, GateState.HELD) and self.flowing

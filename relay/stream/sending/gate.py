@@ -81,8 +81,14 @@ class Gate:
         self._probe_out = self.probes
         return self.probes
 
-    def judged(self, verdict: Verdict, now: float, probe: int) -> GateState | None:
-        """Learn from an attempt. Returns the state before, when the state changed."""
+    def judged(
+        self, verdict: Verdict, now: float, probe: int, in_flight: int = 1
+    ) -> GateState | None:
+        """Learn from an attempt. Returns the state before, when the state changed.
+
+        `in_flight` counts it. Failures come back sooner than successes: of 200 requests that left
+        together the few that fail land in a row. So the row must be as long as what is out.
+        """
         before = self.state
         awaited = probe == self._probe_out
         if awaited:
@@ -99,7 +105,7 @@ class Gate:
                     self._probe_later(_CLOSED_BY[verdict.kind], verdict, now)
             case VerdictKind.UNAVAILABLE:
                 self._streak += 1
-                if self._streak >= self._policy.down_after_failures:
+                if self._streak >= max(self._policy.down_after_failures, in_flight):
                     self._probe_later(GateState.DOWN, verdict, now)
             case VerdictKind.MISCONFIGURED:
                 self._streak = 0

@@ -7,9 +7,11 @@ Additive increase, multiplicative decrease, with a slow start. What is watched:
   says that it is near what it can take, so up to a tenth only stops the growth;
 - round trips that grow well beyond the best seen cut it a little: the queue is then at the other
   end, where more in flight buys nothing;
-- answers that are not round trips (refused connections, protocol errors) teach nothing about it.
+- what left before a cut says nothing about the limit after it;
+- failures are not round trips (a refused connection, a 500 at once): they teach nothing about it.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,8 +37,8 @@ class AdaptiveLimit:
     """How many may be in flight now, and why that changed last."""
 
     FLOOR = 1
-    _SAMPLES_MIN = 10
-    _BASELINE_DRIFT = 1.02
+    _SAMPLES_MIN = 20
+    _WINDOW_S_MIN = 0.02
     _SETTLED_BELOW = 4
 
     def __init__(
@@ -52,6 +54,7 @@ class AdaptiveLimit:
         self._samples = 0
         self._reached = False
         self._refusals = 0
+        self._cut_at = -math.inf
         self.why = "initial"
 
     @property
@@ -61,7 +64,7 @@ class AdaptiveLimit:
 
     def sample(self, round_trip_s: float, in_flight: int, now: float) -> None:
         """A request came back with an answer. `in_flight` counts it."""
-        if self._policy.fixed:
+        if self._policy.fixed or self._left_before_the_cut(round_trip_s, now):
             return
         self._sum_s += round_trip_s
         self._samples += 1
@@ -69,14 +72,14 @@ class AdaptiveLimit:
             self._reached = True
         self._close_window_in_time(now)
 
-    def backpressure(self, now: float, why: str) -> None:
+    def backpressure(self, round_trip_s: float, now: float, why: str) -> None:
         """The destination throttled a request, or let it time out."""
-        if self._policy.fixed:
+        if self._policy.fixed or self._left_before_the_cut(round_trip_s, now):
             return
         if self._slow_start:
             # Doubling has overshot: go back at once, and grow carefully from there.
             self._slow_start = False
-            self._move(self._limit * self._policy.cut_out_of_slow_start, why)
+            self._move(self._limit * self._policy.cut_out_of_slow_start, why, now)
             self._start_window(now)
             return
         self._refusals += 1
@@ -87,8 +90,12 @@ class AdaptiveLimit:
         if self._policy.fixed:
             return
         self._slow_start = True
-        self._move(min(self._limit, float(self._policy.initial)), why)
+        self._move(min(self._limit, float(self._policy.initial)), why, now)
         self._start_window(now)
+
+    def _left_before_the_cut(self, round_trip_s: float, now: float) -> bool:
+        """What left under a higher limit says nothing about the one that was cut since."""
+        return now - round_trip_s < self._cut_at
 
     def _close_window_in_time(self, now: float) -> None:
         if now >= self._window_ends and self._samples + self._refusals >= self._SAMPLES_MIN:
@@ -100,39 +107,56 @@ class AdaptiveLimit:
         mean_s = self._sum_s / self._samples if self._samples else self._baseline_s or 0.0
         best_s = self._baseline(mean_s)
         if refused > policy.cut_above:
-            self._move(self._limit * max(policy.cut_most, 1 - refused), "throttled or timed out")
+            cut = max(policy.cut_most, 1 - refused)
+            self._move(self._limit * cut, "throttled or timed out", now)
         elif refused > policy.hold_above:
             pass
         elif mean_s > max(best_s * policy.slow_tolerance, policy.slow_floor_s):
             self._slow_start = False
-            self._move(self._limit * policy.cut_on_slow, "slow answers")
+            self._move(self._limit * policy.cut_on_slow, "slow answers", now)
         elif self._reached:
-            grown = self._limit * 2 if self._slow_start else self._limit + max(1, self._limit / 20)
-            self._move(grown, "slow start" if self._slow_start else "limit reached")
+            self._move(self._grown(), "slow start" if self._slow_start else "limit reached", now)
         self._start_window(now, mean_s)
 
-    def _baseline(self, mean_s: float) -> float:
-        """The best mean seen, drifting up slowly so that a slower destination is accepted in time.
+    def _grown(self) -> float:
+        if self._slow_start:
+            return self._limit * 2
+        # One more is a lot where there is one: a quarter at most, a twentieth at least.
+        return self._limit + max(min(1.0, self._limit / 4), self._limit / 20)
 
-        With next to nothing in flight the queue cannot be ours, so then the mean is the baseline.
+    def _baseline(self, mean_s: float) -> float:
+        """The round trip when nothing queues: the best mean seen, approached by halves.
+
+        It never rises while much is in flight: a queue of our own making would soon be taken for
+        the normal state. A destination that has become slower for good brings the limit down until
+        next to nothing is in flight. Then the queue cannot be ours: the mean is the new baseline,
+        and the limit is searched anew.
         """
-        if self._baseline_s is None or self._limit < self._SETTLED_BELOW:
-            self._baseline_s = mean_s
-        self._baseline_s = min(mean_s, self._baseline_s * self._BASELINE_DRIFT)
-        return self._baseline_s
+        best_s = self._baseline_s
+        if best_s is None:
+            best_s = mean_s
+        elif self._limit < self._SETTLED_BELOW:
+            self._slow_start |= mean_s > best_s * self._policy.slow_tolerance
+            best_s = mean_s
+        elif mean_s < best_s:
+            best_s = (best_s + mean_s) / 2
+        self._baseline_s = best_s
+        return best_s
 
     def _start_window(self, now: float, mean_s: float | None = None) -> None:
         if mean_s is None:
             mean_s = self._sum_s / self._samples if self._samples else (self._baseline_s or 0.0)
-        self._window_ends = now + mean_s
+        self._window_ends = now + max(mean_s, self._WINDOW_S_MIN)
         self._sum_s = 0.0
         self._samples = 0
         self._refusals = 0
         self._reached = False
 
-    def _move(self, wanted: float, why: str) -> None:
+    def _move(self, wanted: float, why: str, now: float) -> None:
         old = self.value
         self._limit = min(max(wanted, float(self.FLOOR)), float(self._policy.maximum))
+        if self.value < old:
+            self._cut_at = now
         if self.value != old:
             self.why = why
             if self._changed is not None:
