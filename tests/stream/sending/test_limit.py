@@ -153,7 +153,7 @@ def test_a_knee_is_found_and_not_run_over(slots, most):
 def test_a_rate_that_the_service_enforces_is_approached_without_a_flood(rate):
     outcome = run(Service(latency_s=0.05, rate_max=float(rate)), 40, LimitPolicy())
     assert outcome.rate(10, 40) > 0.7 * rate
-    assert outcome.throttled / outcome.requests < 0.2
+    assert outcome.throttled / outcome.requests < 0.3
 
 
 @pytest.mark.parametrize("most", [1, 5, 30])
