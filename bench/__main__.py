@@ -1,17 +1,103 @@
-"""`make bench`: what can be measured without a broker, one after the other, in about a minute."""
+"""`make bench`: everything that is measured, part after part, into bench/RESULTS.md.
 
-import subprocess
+    python -m bench [--full] [part …]
+
+Without a part's name all are run: limit, compare, lateness, start_stop, memory, growth. Each keeps
+what it found in .cache/bench/results/; the report is made of what is there, with each part's date.
+`--full` takes about an hour, without it some minutes.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import statistics
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-PARTS = (
-    ("bench.sink",),
-    ("bench.limit", "--seconds", "1"),
-    ("bench.wire", "--seconds", "0.5", "--rounds", "2"),
-)
+import uvloop
+
+from bench import growth, memory, start_stop
+from bench.compare import Recorded, compare, lateness, scenarios
+from bench.limit import measured as measured_limit
+from bench.machine import CACHE, BenchError, described
+from bench.report import write
+from tests.support.kafka_cluster import KafkaCluster, NoKafka
+
+RESULTS = CACHE / "results"
+PARTS = ("limit", "compare", "lateness", "start_stop", "memory", "growth")
+WITHOUT_KAFKA = {"limit", "growth"}
+
+
+@contextlib.contextmanager
+def cluster(parts: set[str]) -> Iterator[Recorded]:
+    """A broker for the parts that need one."""
+    if parts <= WITHOUT_KAFKA:
+        yield Recorded("")
+        return
+    # A heap and a compiler as in production: the broker must not be what is measured.
+    with KafkaCluster(heap="1g", java_options=("-XX:+UseG1GC",)) as kafka:
+        yield Recorded(kafka.bootstrap_servers)
+
+
+def run(part: str, recorded: Recorded, *, full: bool) -> Any:
+    """One part; what it found."""
+    match part:
+        case "limit":
+            return uvloop.run(measured_limit(2.0 if full else 1.0, 3))
+        case "compare":
+            return asyncio.run(compare(recorded, scenarios(full=full)))
+        case "lateness":
+            return asyncio.run(lateness(recorded, maxima(), 20 if full else 8))
+        case "start_stop":
+            return asyncio.run(start_stop.measured(recorded, 5 if full else 3))
+        case "memory":
+            return asyncio.run(memory.measured(recorded, 1_000_000 if full else 200_000))
+        case _:
+            return growth.measured(full=full)
+
+
+def maxima() -> dict[str, float]:
+    """What each contender reached without latency."""
+    rates: dict[str, list[float]] = {}
+    for row in kept("compare").get("found", ()):
+        if row["scenario"].startswith("0 ms, Zipf"):
+            rates.setdefault(row["contender"], []).append(row["events_per_second"])
+    return {name: statistics.median(found) for name, found in rates.items()}
+
+
+def kept(part: str) -> dict[str, Any]:
+    """What a part found when it was run last."""
+    path = RESULTS / f"{part}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--report", type=Path, default=Path(__file__).parent / "RESULTS.md")
+    given = parser.parse_args()
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    parts = [part for part in PARTS if part in given.parts or not given.parts]
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with cluster(set(parts)) as recorded:
+        for part in parts:
+            print(f"==> {part}", flush=True)
+            found = run(part, recorded, full=given.full)
+            about = described("aiokafka", "pyreqwest", "httpx", "uvloop", "pydantic")
+            document = {"about": about, "full": given.full, "found": found}
+            (RESULTS / f"{part}.json").write_text(json.dumps(document, indent=1))
+    write({part: kept(part) for part in PARTS}, given.report)
+    print(f"==> {given.report}")
+
 
 if __name__ == "__main__":
-    for part in PARTS:
-        print(f"==> python -m {' '.join(part)}", flush=True)
-        done = subprocess.run([sys.executable, "-m", *part], check=False)
-        if done.returncode != 0:
-            sys.exit(done.returncode)
+    try:
+        main()
+    except (BenchError, NoKafka) as error:
+        sys.exit(f"bench: {error}")

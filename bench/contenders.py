@@ -1,0 +1,184 @@
+"""Who is measured: how each is started, and the order that its configuration is meant to keep.
+
+Each program runs until SIGTERM. The peers run in an environment of their own, so that nothing of
+theirs can change what relay uses, and nothing of relay's what they use.
+"""
+
+import json
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.machine import CACHE, ROOT, BenchError
+from bench.topic import PARTITIONS
+from bench.workload import COMPARTMENT, DATAMART
+
+PEERS = CACHE / "peers"
+PEERS_REQUIREMENTS = ROOT / "bench" / "requirements-peers.txt"
+NOT_MEASURED = {
+    "Bento": "the Go module proxy answers 403 for github.com/warpstreamlabs/bento",
+    "Snowbridge": "the Go module proxy answers 403 for github.com/snowplow/snowbridge (v1 to v5)",
+}
+"""Peers that could not be had when the results were made, and why."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a contender works in one trial."""
+
+    bootstrap: str
+    topic: str
+    group: str
+    url: str
+    events: int
+    home: Path
+    """For the files of this trial."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A program in one configuration.
+
+    `slots` are the requests it can have under way at once, and `rate` is roughly what it reaches
+    without latency: they only decide how many events it gets in a trial that must end.
+    """
+
+    name: str
+    about: str
+    order: str
+    slots: int
+    rate: float
+    command: Callable[[Place], list[str]]
+    processes: int = 1
+    is_relay: bool = False
+    coalesces: bool = False
+
+    def estimate(self, latency_s: float, zipf: float) -> float:
+        """Events a second to expect: the largest user or partition waits for itself."""
+        if latency_s == 0:
+            return self.rate
+        share = 0.0
+        if self.order == "per partition":
+            share = 1.0 if self.slots == 1 else 0.22 if zipf else 1 / PARTITIONS
+        elif self.order == "per user":
+            share = (0.01 if self.coalesces else 0.146) if zipf else 0.0
+        serial = 1 / (latency_s * share) if share else self.rate
+        return min(self.rate, self.slots / latency_s, serial)
+
+
+def relay_config(place: Place, *, coalesce: bool, **delivery: object) -> Path:
+    """The settings of a relay in its default configuration, as one would deploy it."""
+    document = {
+        "kafka": {
+            "bootstrap_servers": place.bootstrap,
+            "topics": [place.topic],
+            "group_id": place.group,
+        },
+        "tracking": {
+            "base_url": place.url,
+            "datamart_id": DATAMART,
+            "api_token": "api:token",
+        },
+        "identity": {"default_compartment_id": COMPARTMENT},
+        "delivery": {
+            **delivery,
+            **({} if coalesce else {"coalesce": {"events_max": 1}}),
+        },
+        "admin": {"port": 0},
+        "log": {"format": "json"},
+    }
+    path = place.home / f"{place.group}.yaml"
+    path.write_text(json.dumps(document))  # JSON is YAML
+    return path
+
+
+def _relay(name: str, *, coalesce: bool, processes: int = 1, order_by: str = "user") -> Contender:
+    def command(place: Place) -> list[str]:
+        config = relay_config(place, coalesce=coalesce, order_by=order_by)
+        return [sys.executable, "-m", "relay", "run", "--config", str(config)]
+
+    about = f"`relay run`, default settings, coalescing {'on' if coalesce else 'off'}"
+    order = {"user": "per user", "none": "none"}[order_by]
+    if order_by != "user":
+        about += f", `order_by: {order_by}`"
+    return Contender(
+        name, about, order, 256, 10_000, command, processes, is_relay=True, coalesces=coalesce
+    )
+
+
+def _plain(in_flight: int, order: str) -> Contender:
+    def command(place: Place) -> list[str]:
+        return [
+            *(sys.executable, "-m", "bench.plain_loop"),
+            *("--bootstrap", place.bootstrap, "--topic", place.topic, "--group", place.group),
+            *("--url", place.url, "--events", str(place.events), "--in-flight", str(in_flight)),
+        ]
+
+    about = f"aiokafka and one httpx.AsyncClient, {in_flight} in flight"
+    return Contender(f"plain loop, {in_flight}", about, order, in_flight, 1_500 if in_flight == 1 else 500, command)
+
+
+def _peer(
+    name: str, module: str, order: str, slots: int, rate: float, about: str
+) -> Contender:
+    def command(place: Place) -> list[str]:
+        return [
+            *(str(peers_python()), "-m", f"bench.peers.{module}"),
+            *(place.bootstrap, place.topic, place.group, place.url),
+            "unordered" if order == "none" else "ordered",
+        ]
+
+    return Contender(name, about, order, slots, rate, command)
+
+
+RELAY = _relay("Relay", coalesce=True)
+RELAY_OFF = _relay("Relay, coalescing off", coalesce=False)
+CONTENDERS = (
+    RELAY,
+    RELAY_OFF,
+    _relay("Relay, 2 workers", coalesce=True, processes=2),
+    _relay("Relay, 2 workers, off", coalesce=False, processes=2),
+    _relay("Relay, no order, off", coalesce=False, order_by="none"),
+    _plain(1, "per partition"),
+    _plain(64, "none"),
+    _peer(
+        "FastStream, ordered", "faststream_loop", "per partition", 12, 2_000,
+        "aiokafka, ACK, 12 workers (a consumer for each partition), aiohttp, uvloop",
+    ),
+    _peer(
+        "FastStream, unordered", "faststream_loop", "none", 64, 3_000,
+        "aiokafka, ACK_FIRST (at most once), 64 workers, aiohttp, uvloop",
+    ),
+    _peer(
+        "Quix, ordered", "quix_loop", "per partition", 1, 700,
+        "BatchingSink, one requests.Session",
+    ),
+    _peer(
+        "Quix, unordered", "quix_loop", "none", 32, 700,
+        "BatchingSink, 32 threads on one requests.Session",
+    ),
+)  # fmt: skip
+
+
+def peers_python() -> Path:
+    """The interpreter of the peers' environment, which is made when it is not there."""
+    python = PEERS / "bin" / "python"
+    made = PEERS / "made-from.txt"
+    wanted = PEERS_REQUIREMENTS.read_text()
+    if not made.exists() or made.read_text() != wanted:
+        venv.create(PEERS, with_pip=True, clear=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(PEERS_REQUIREMENTS)]
+        if subprocess.run(install, check=False).returncode != 0:
+            raise BenchError(f"the peers could not be installed from {PEERS_REQUIREMENTS.name}")
+        made.write_text(wanted)
+    return python
+
+
+def peer_versions() -> str:
+    """Their versions, as pinned."""
+    lines = PEERS_REQUIREMENTS.read_text().splitlines()
+    pins = (line.replace("==", " ") for line in lines if line and not line.startswith("#"))
+    return ", ".join(pins)

@@ -1,0 +1,1 @@
+"""Programs written on other frameworks, in an environment of their own; see bench/contenders.py."""
