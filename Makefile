@@ -46,8 +46,10 @@ format: $(STAMP)
 docs: $(STAMP)
 	@$(BIN)/python -m scripts.generate
 
+# BENCH="--full" takes an hour; BENCH="growth" runs one part.
 bench: $(STAMP)
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	@$(BIN)/python -m bench $(BENCH)
 
 # Pins what is shipped, without saying where it comes from.
 constraints: $(STAMP)

@@ -118,17 +118,24 @@ def _plain(in_flight: int, order: str) -> Contender:
         ]
 
     about = f"aiokafka and one httpx.AsyncClient, {in_flight} in flight"
-    return Contender(f"plain loop, {in_flight}", about, order, in_flight, 1_500 if in_flight == 1 else 500, command)
+    return Contender(
+        f"plain loop, {in_flight}",
+        about,
+        order,
+        in_flight,
+        1_500 if in_flight == 1 else 500,
+        command,
+    )
 
 
 def _peer(
-    name: str, module: str, order: str, slots: int, rate: float, about: str
+    name: str, about: str, *, module: str, mode: str, order: str, slots: int, rate: float
 ) -> Contender:
     def command(place: Place) -> list[str]:
         return [
             *(str(peers_python()), "-m", f"bench.peers.{module}"),
             *(place.bootstrap, place.topic, place.group, place.url),
-            "unordered" if order == "none" else "ordered",
+            mode,
         ]
 
     return Contender(name, about, order, slots, rate, command)
@@ -145,20 +152,29 @@ CONTENDERS = (
     _plain(1, "per partition"),
     _plain(64, "none"),
     _peer(
-        "FastStream, ordered", "faststream_loop", "per partition", 12, 2_000,
+        "FastStream, 12 workers",
         "aiokafka, ACK, 12 workers (a consumer for each partition), aiohttp, uvloop",
+        module="faststream_loop", mode="ordered", order="per partition", slots=12, rate=700,
     ),
     _peer(
-        "FastStream, unordered", "faststream_loop", "none", 64, 3_000,
+        "FastStream, batches",
+        "aiokafka, ACK, one consumer and whole batches, aiohttp, uvloop",
+        module="faststream_loop", mode="batches", order="per partition", slots=1, rate=6_000,
+    ),
+    _peer(
+        "FastStream, unordered",
         "aiokafka, ACK_FIRST (at most once), 64 workers, aiohttp, uvloop",
+        module="faststream_loop", mode="unordered", order="none", slots=64, rate=1_500,
     ),
     _peer(
-        "Quix, ordered", "quix_loop", "per partition", 1, 700,
+        "Quix, ordered",
         "BatchingSink, one requests.Session",
+        module="quix_loop", mode="ordered", order="per partition", slots=1, rate=2_000,
     ),
     _peer(
-        "Quix, unordered", "quix_loop", "none", 32, 700,
+        "Quix, unordered",
         "BatchingSink, 32 threads on one requests.Session",
+        module="quix_loop", mode="unordered", order="none", slots=32, rate=2_000,
     ),
 )  # fmt: skip
 

@@ -11,6 +11,8 @@ import argparse
 import itertools
 import statistics
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import uvloop
 
@@ -62,7 +64,12 @@ async def bare_loop(
     return figure
 
 
-async def run(seconds: float, rounds: int, in_flight: list[int], kind: WireKind) -> None:
+async def measured(
+    seconds: float,
+    rounds: int,
+    in_flight: Sequence[int] = (64, 256),
+    kind: WireKind = WireKind.FAST,
+) -> dict[str, Any]:
     """Rounds at each number in flight; medians, and the spread."""
     posted = bodies(Workload(events=5_000))
     size = statistics.mean(map(len, posted))
@@ -70,19 +77,22 @@ async def run(seconds: float, rounds: int, in_flight: list[int], kind: WireKind)
     print(f"bodies of {size:.0f} bytes; wrk, 64 connections: {rate:,.0f} requests/s,")
     print(f"of which the sink takes {cpu_us:.1f} µs CPU each")
     async with running(log=null_log()) as sink:
-        found: dict[int, list[Figure]] = {count: [] for count in in_flight}
+        figures: dict[int, list[Figure]] = {count: [] for count in in_flight}
         for _ in range(rounds):
             for count in in_flight:
-                found[count].append(await bare_loop(sink.url, posted, kind, count, seconds))
-    for count, figures in found.items():
-        rates = sorted(figure.per_second for figure in figures)
-        main = statistics.median(figure.main_us for figure in figures)
-        everything = statistics.median(figure.all_us for figure in figures)
+                figures[count].append(await bare_loop(sink.url, posted, kind, count, seconds))
+    found = []
+    for count, several in figures.items():
+        rates = [figure.per_second for figure in several]
+        main = statistics.median(figure.main_us for figure in several)
+        everything = statistics.median(figure.all_us for figure in several)
         print(
             f"wire {kind}, {count:4} in flight: {statistics.median(rates):9,.0f} requests/s "
-            f"({rates[0]:,.0f} to {rates[-1]:,.0f}), CPU {main:.0f} µs of the loop's thread, "
+            f"({min(rates):,.0f} to {max(rates):,.0f}), CPU {main:.0f} µs of the loop's thread, "
             f"{everything:.0f} µs of all"
         )
+        found.append({"in_flight": count, "rates": rates, "main_us": main, "all_us": everything})
+    return {"wrk": rate, "sink_us": cpu_us, "body_bytes": size, "wire": found}
 
 
 def main() -> None:
@@ -94,7 +104,7 @@ def main() -> None:
     parser.add_argument("--wire", type=WireKind, choices=list(WireKind), default=WireKind.FAST)
     given = parser.parse_args()
     print(described("pyreqwest", "uvloop"))
-    uvloop.run(run(given.seconds, given.rounds, given.in_flight, given.wire))
+    uvloop.run(measured(given.seconds, given.rounds, given.in_flight, given.wire))
 
 
 if __name__ == "__main__":

@@ -105,9 +105,7 @@ def cost(tree: Path, events: int, stage: str, how: str) -> float:
     """One process in a tree: instructions or CPU seconds of everything it does."""
     program = f"from bench.regress import drive; print(drive({events}, {stage!r}))"
     # The driver is this one, whatever the commit: PYTHONPATH finds relay in the tree first.
-    script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); sys.path.append(sys.argv[2]); " + program
-    )
+    script = "import sys; sys.path.insert(0, sys.argv[1]); sys.path.append(sys.argv[2]); " + program
     command = [sys.executable, "-c", script, str(tree), str(ROOT)]
     if how == "perf":
         command = ["perf", "stat", "-x,", "-e", "instructions:u", *command]

@@ -103,7 +103,7 @@ async def started(command: list[str], count: int, home: Path) -> AsyncIterator[l
                 await asyncio.to_thread(process.wait, 30)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()  # noqa: ASYNC222 - it is dead
+                process.wait()
         log.close()
 
 
@@ -125,7 +125,7 @@ async def trial(
     CACHE.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(dir=CACHE, prefix="trial-"))
     try:
-        return await _trial(contender, bootstrap, topic, conditions, home, feed)
+        return await _trial(contender, bootstrap, topic, conditions, home=home, feed=feed)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -135,6 +135,7 @@ async def _trial(
     bootstrap: str,
     topic: Topic,
     conditions: Conditions,
+    *,
     home: Path,
     feed: Callable[[], None] | None,
 ) -> Result:
@@ -201,7 +202,7 @@ async def _trial(
 
 
 def _of_part(guarantee: str) -> str:
-    return guarantee.split(",")[0] + ", stopped by the clock"
+    return guarantee.split(",", maxsplit=1)[0] + ", stopped by the clock"
 
 
 def as_json(results: Sequence[Result]) -> str:

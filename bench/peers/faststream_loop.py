@@ -4,6 +4,9 @@ ordered: `AckPolicy.ACK` with twelve workers, which FastStream turns into twelve
 group that each handle one message after another: order per partition, at least once. ACK commits
 also when the handler raised, so the handler itself tries again until the event is accepted.
 
+batches: `batch=True`, one consumer whose handler posts the batch one after another: order per
+partition, at least once, and a commit for each batch instead of each message.
+
 unordered: `max_workers` with the default ACK_FIRST, one consumer and 64 handlers at once: what its
 documentation offers for speed. It is at most once.
 """
@@ -19,22 +22,13 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from bench.peers.activity import HEADERS, PATH, PAUSE_S, body_of
 
 
-async def run(bootstrap: str, topic: str, group: str, url: str, *, ordered: bool) -> None:
+async def run(bootstrap: str, topic: str, group: str, url: str, mode: str) -> None:
     """Until SIGTERM."""
     broker = KafkaBroker(bootstrap, logger=None)
     app = FastStream(broker, logger=None)
     connector = aiohttp.TCPConnector(limit=256)
     async with aiohttp.ClientSession(headers=HEADERS, connector=connector) as session:
 
-        @broker.subscriber(
-            topic,
-            group_id=group,
-            auto_offset_reset="earliest",
-            ack_policy=AckPolicy.ACK if ordered else AckPolicy.ACK_FIRST,
-            max_workers=12 if ordered else 64,
-            # The bytes as they came: FastStream would validate them into the handler's type.
-            decoder=_raw,
-        )
         async def deliver(value: bytes) -> None:
             body = body_of(value)
             while True:
@@ -47,12 +41,31 @@ async def run(bootstrap: str, topic: str, group: str, url: str, *, ordered: bool
                     pass
                 await asyncio.sleep(PAUSE_S)
 
+        async def deliver_all(values: list[bytes]) -> None:
+            for value in values:
+                await deliver(value)
+
+        # The bytes as they came: FastStream would validate them into the handler's type.
+        options = {"group_id": group, "auto_offset_reset": "earliest", "decoder": _raw}
+        match mode:
+            case "batches":
+                broker.subscriber(topic, ack_policy=AckPolicy.ACK, batch=True, **options)(
+                    deliver_all
+                )
+            case "ordered":
+                broker.subscriber(topic, ack_policy=AckPolicy.ACK, max_workers=12, **options)(
+                    deliver
+                )
+            case _:
+                broker.subscriber(topic, ack_policy=AckPolicy.ACK_FIRST, max_workers=64, **options)(
+                    deliver
+                )
         await app.run()
 
 
-async def _raw(message: KafkaMessage) -> bytes:
-    return bytes(message.body)
+async def _raw(message: KafkaMessage) -> bytes | list[bytes]:
+    return message.body
 
 
 if __name__ == "__main__":
-    uvloop.run(run(*sys.argv[1:5], ordered=sys.argv[5] == "ordered"))
+    uvloop.run(run(*sys.argv[1:6]))

@@ -1,0 +1,247 @@
+"""What the parts found → bench/RESULTS.md and bench/RESULTS.svg. Nothing in them is by hand."""
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+from bench.contenders import CONTENDERS, NOT_MEASURED, RELAY, RELAY_OFF, peer_versions
+
+mpl.use("svg")
+mpl.rcParams["svg.hashsalt"] = "relay"  # the same figures make the same file
+
+import matplotlib.pyplot as plt  # noqa: E402 - after the backend was chosen
+
+Found = Mapping[str, Any]
+Rows = Sequence[Mapping[str, Any]]
+_ORDER = {contender.name: contender.order for contender in CONTENDERS}
+
+
+def write(parts: Mapping[str, Found], path: Path) -> None:
+    """Renders what is there."""
+    lines = [*_head()]
+    for name, section in _SECTIONS.items():
+        part = parts.get(name) or {}
+        if not part:
+            continue
+        lines += [
+            *section(part),
+            "",
+            f"*{part['about']}{', in full' if part['full'] else ''}.*",
+            "",
+        ]
+    path.write_text("\n".join(lines).rstrip() + "\n")
+    _plot(parts, path.with_suffix(".svg"))
+
+
+def _head() -> Iterator[str]:
+    yield "# Results"
+    yield ""
+    yield "Made by `python -m bench`; what each part does is in its file's docstring."
+    yield "Kafka, the sink, the driver and the contender share the machine, so ratios of one run"
+    yield "say more than rates. A figure is the median, with the least and the most behind it."
+    yield f"Peers: {peer_versions()}."
+    yield ""
+    yield "![side by side, and growth](RESULTS.svg)"
+    yield ""
+
+
+def _compare(part: Found) -> Iterator[str]:
+    yield "## Side by side"
+    yield ""
+    yield "The same 600-byte events from 12 partitions, 20,000 users. *Ratio* is the contender's"
+    yield "events/s over those of `Relay` in the same round, the median of the rounds. *Kept* is"
+    yield "what the judge found in the sink's log, in the worst round."
+    rows: Rows = part["found"]
+    for scenario in dict.fromkeys(row["scenario"] for row in rows):
+        mine = [row for row in rows if row["scenario"] == scenario]
+        yield ""
+        yield f"### {scenario}"
+        yield ""
+        yield (
+            "| contender | order asked for | events | events/s | ratio | requests/s "
+            "| µs CPU/event | MB | kept |"
+        )
+        yield "|---|---|---:|---:|---:|---:|---:|---:|---|"
+        for name in dict.fromkeys(row["contender"] for row in mine):
+            yield _row(name, [row for row in mine if row["contender"] == name], mine)
+    yield ""
+    yield "Configurations, each the best that the documentation offers for its order:"
+    yield ""
+    for contender in CONTENDERS:
+        yield f"- {contender.name}: {contender.about}"
+    yield ""
+    yield "Not measured:"
+    yield ""
+    for name, why in NOT_MEASURED.items():
+        yield f"- {name}: {why}"
+    worse = list(_worse(rows))
+    yield ""
+    yield "### Where Relay is behind"
+    yield ""
+    yield from worse or ["Nowhere in this run."]
+
+
+def _row(name: str, rows: Rows, scenario: Rows) -> str:
+    worst = max(rows, key=lambda row: (row["lost"], row["order_breaks"], row["repeated"]))
+    return (
+        f"| {name} | {_ORDER.get(name, '')} | {rows[0]['events']:,} "
+        f"| {_spread([row['events_per_second'] for row in rows])} "
+        f"| {statistics.median(_ratios(rows, scenario)):.2f} "
+        f"| {statistics.median(row['requests_per_second'] for row in rows):,.0f} "
+        f"| {statistics.median(row['cpu_us'] for row in rows):,.0f} "
+        f"| {max(row['memory_mb'] for row in rows):,.0f} | {worst['guarantee']} |"
+    )
+
+
+def _ratios(rows: Rows, scenario: Rows, base: str = RELAY.name) -> list[float]:
+    """To the base's rate, round by round."""
+    bases = {row["round"]: row["events_per_second"] for row in scenario if row["contender"] == base}
+    return [row["events_per_second"] / bases[row["round"]] for row in rows if bases[row["round"]]]
+
+
+def _worse(rows: Rows) -> Iterator[str]:
+    measures = (("events/s", "events_per_second", 1), ("CPU per event", "cpu_us", -1),
+                ("memory", "memory_mb", -1))  # fmt: skip
+    for scenario in dict.fromkeys(row["scenario"] for row in rows):
+        mine = [row for row in rows if row["scenario"] == scenario]
+        for relay in (RELAY.name, RELAY_OFF.name):
+            for what, key, sign in measures:
+                ours = [row[key] for row in mine if row["contender"] == relay]
+                if not ours:
+                    continue
+                for name in dict.fromkeys(row["contender"] for row in mine):
+                    if name.startswith("Relay"):
+                        continue
+                    theirs = [row[key] for row in mine if row["contender"] == name]
+                    a, b = statistics.median(ours), statistics.median(theirs)
+                    if b and (b - a) * sign > 0:
+                        yield f"- {scenario}: {relay} has {a:,.0f} {what}, {name} {b:,.0f}."
+
+
+def _limit(part: Found) -> Iterator[str]:
+    found = part["found"]
+    yield "## The limit: the wire alone"
+    yield ""
+    yield "Relay's wire posting the same bodies without Kafka, without a guarantee; and wrk, in C,"
+    yield f"which gets {found['wrk']:,.0f} requests/s out of the sink ({found['sink_us']:.0f} µs of"
+    yield "the sink's CPU each)."
+    yield ""
+    yield "| in flight | requests/s | µs CPU of the loop's thread | µs CPU of all threads |"
+    yield "|---:|---:|---:|---:|"
+    for wire in found["wire"]:
+        yield (
+            f"| {wire['in_flight']} | {_spread(wire['rates'])} "
+            f"| {wire['main_us']:.0f} | {wire['all_us']:.0f} |"
+        )
+
+
+def _lateness(part: Found) -> Iterator[str]:
+    yield "## Lateness"
+    yield ""
+    yield "From an event's creation to its arrival, at half of what the contender managed at most"
+    yield "(at most 8,000/s, which the producer keeps up with)."
+    yield ""
+    yield "| contender | events/s | median | 99 % | kept |"
+    yield "|---|---:|---:|---:|---|"
+    for row in part["found"]:
+        yield (
+            f"| {row['contender']} | {row['rate']:,.0f} | {row['lateness_p50_s'] * 1e3:,.1f} ms "
+            f"| {row['lateness_p99_s'] * 1e3:,.1f} ms | {row['guarantee']} |"
+        )
+
+
+def _start_stop(part: Found) -> Iterator[str]:
+    found = part["found"]
+    posts = found["first_post_s"]
+    yield "## Start and stop"
+    yield ""
+    yield f"First POST {_spread(posts, 2)} s after exec."
+    yield ""
+    yield "| in flight at SIGTERM | exit after | status | sent twice afterwards | lost |"
+    yield "|---:|---:|---:|---:|---:|"
+    for stop in found["stops"]:
+        yield (
+            f"| {stop['in_flight']:,} | {stop['exit_s']:.2f} s | {stop['status']} "
+            f"| {stop['repeated']} | {stop['lost']} |"
+        )
+
+
+def _memory(part: Found) -> Iterator[str]:
+    found = part["found"]
+    yield "## Memory"
+    yield ""
+    yield f"Peak resident memory at full speed with a lag of {found['lag']:,} events:"
+    yield ""
+    for name, peak in found["peak_mb"].items():
+        yield f"- {name}: {peak:,.0f} MB"
+
+
+def _growth(part: Found) -> Iterator[str]:
+    yield "## Growth"
+    yield ""
+    yield "µs CPU per event of the pipeline between a simulated source and a simulated wire; bends"
+    yield "are explained in docs/PERFORMANCE.md."
+    yield ""
+    for name, points in part["found"].items():
+        yield f"- {_NAMES[name]}: " + " · ".join(f"{x:,} → {y:.0f}" for x, y in points)
+
+
+def _spread(values: Sequence[float], digits: int = 0) -> str:
+    middle = f"{statistics.median(values):,.{digits}f}"
+    if len(values) == 1:
+        return middle
+    return f"{middle} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
+
+
+_SECTIONS: dict[str, Callable[[Found], Iterator[str]]] = {
+    "compare": _compare,
+    "limit": _limit,
+    "lateness": _lateness,
+    "start_stop": _start_stop,
+    "memory": _memory,
+    "growth": _growth,
+}
+_NAMES = {
+    "users": "users",
+    "partitions": "partitions",
+    "concurrency": "requests in flight",
+    "lag": "lag",
+    "size_bytes": "bytes of a record",
+}
+
+
+def _plot(parts: Mapping[str, Found], path: Path) -> None:
+    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 6))
+    rows: Rows = (parts.get("compare") or {}).get("found", ())
+    if rows:
+        _bars(left, rows)
+    growth = (parts.get("growth") or {}).get("found", {})
+    for name, points in growth.items():
+        right.plot(*zip(*points, strict=True), marker="o", label=_NAMES[name])
+    right.set(xscale="log", ylabel="µs CPU per event, pipeline", title="Growth", ylim=(0, None))
+    if growth:
+        right.legend()
+    right.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def _bars(axes: Any, rows: Rows) -> None:
+    scenario = rows[0]["scenario"]
+    rates: dict[str, list[float]] = {}
+    for row in rows:
+        if row["scenario"] == scenario:
+            rates.setdefault(row["contender"], []).append(row["events_per_second"])
+    names = sorted(rates, key=lambda name: statistics.median(rates[name]))
+    middles = [statistics.median(rates[name]) for name in names]
+    spread = [
+        [m - min(rates[n]) for n, m in zip(names, middles, strict=True)],
+        [max(rates[n]) - m for n, m in zip(names, middles, strict=True)],
+    ]
+    colours = ["#2a6f97" if _ORDER.get(name) != "none" else "#a9b4bd" for name in names]
+    axes.barh(names, middles, xerr=spread, color=colours)
+    axes.set(xlabel="events/s (grey: no order kept)", title=f"Side by side, {scenario}")
