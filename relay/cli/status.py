@@ -60,7 +60,7 @@ def _show(ready: Mapping[str, Any], told: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     ledger, api, letters = told["ledger"], told["destination"], told["dead_letter_topic"]
     state = "ready" if ready["ready"] else f"not ready: {ready['reason']}"
     console.print(f"relay    {told['lifecycle']}, {state}")

@@ -45,6 +45,7 @@ class Reporter:
         self._lag: Mapping[Partition, int] = {}
         self._paused = 0
         self._line_at: float | None = None
+        self._began = 0.0
         self._reminded_at = 0.0
         self._settled = -1
         self._settled_at = 0.0
@@ -60,7 +61,7 @@ class Reporter:
         if settled != self._settled:
             self._settled, self._settled_at = settled, now
         if self._line_at is None:
-            self._line_at = now
+            self._line_at = self._began = now
         elif now - self._line_at >= self._policy.line_every_s:
             self.line(now)
         hold = self._hold()
@@ -149,7 +150,7 @@ class Reporter:
             "destination": {
                 "state": str(gate.state),
                 "reason": gate.reason,
-                "for_s": round(self._now - gate.since, 3),
+                "for_s": round(self._now - max(gate.since, self._began), 3),
                 "limit": limit.value,
                 "limit_changed_because": limit.why,
                 "in_flight": engine.lanes.in_flight,
