@@ -31,6 +31,7 @@ Beside the roads:
     sandbox/              stand-ins of the vendors' APIs and of Kafka; shares nothing with the roads
     demo/                 the road between an embedded Kafka and the sandbox, watched
     app.py                the composition root: builds the stream from the settings and runs it
+    workers.py            several processes of one group, watched
     process_exit.py       the end of the process, as the status that was decided
     cli/                  a file for each command
 

@@ -410,6 +410,25 @@ class DrainEnded(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStarted(Fact):
+    """One of several processes of a group was started."""
+
+    worker: Annotated[int, "Its number, from 0; its admin port is that much higher."]
+    pid: Annotated[int, "Its process id."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerEnded(Fact):
+    """A worker ended though nobody asked it to."""
+
+    level: ClassVar[Level] = Level.ERROR
+
+    worker: Annotated[int, "Its number."]
+    status: Annotated[int, "Its exit status; negative: the signal that killed it."]
+    restart_in_s: Annotated[float, "When it is started again; 0: not, and the others end too."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryLogged(Fact):
     """A library had something to say; its text is cut and stripped of what may be personal."""
 

@@ -1,0 +1,122 @@
+"""`relay run --workers N`: N processes in one consumer group, watched and kept alive.
+
+The group does the sharing; this only starts processes, hands signals on and restarts what dies.
+A worker that ends with a cause that a restart cannot mend (settings, credentials, a missing topic)
+ends all of them, with its status.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from relay.errors import ExitStatus
+from relay.settings import Settings
+from relay.telemetry.facts import Emit, WorkerEnded, WorkerStarted
+
+_MENDED_BY_RESTART = frozenset({ExitStatus.BUG, ExitStatus.KAFKA_UNREACHABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """How soon to start a worker again that died. Seconds."""
+
+    restart_first_s: float = 1.0
+    restart_max_s: float = 30.0
+    healthy_after_s: float = 60.0
+    """A worker that ran this long is restarted as if it had never died before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What one worker is started with, beyond the environment that all share."""
+
+    number: int
+    command: Sequence[str]
+    environ: Mapping[str, str]
+
+
+class Supervisor:
+    """Runs the workers until a signal, or until one of them ends for good."""
+
+    def __init__(self, policy: RestartPolicy, workers: Sequence[Worker], emit: Emit) -> None:
+        self._policy = policy
+        self._workers = workers
+        self._emit = emit
+        self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._stopping = asyncio.Event()
+        self._status = 0
+
+    async def run(self) -> int:
+        """Returns the exit status: that of the first worker that ended for good, else 0."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+        async with asyncio.TaskGroup() as tasks:
+            for worker in self._workers:
+                tasks.create_task(self._keep(worker))
+            await self._stopping.wait()
+        return self._status
+
+    def _signalled(self) -> None:
+        """The first signal drains the workers; what they get a second time ends them at once."""
+        self._stopping.set()
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)
+
+    async def _keep(self, worker: Worker) -> None:
+        loop = asyncio.get_running_loop()
+        deaths = 0
+        while not self._stopping.is_set():
+            started = loop.time()
+            status = await self._run_once(worker)
+            if self._stopping.is_set():
+                self._status = self._status or status
+                return
+            if status == 0 or (status > 0 and status not in _MENDED_BY_RESTART):
+                self._emit(WorkerEnded(worker=worker.number, status=status, restart_in_s=0.0))
+                self._status = status
+                self._signalled()
+                return
+            deaths = 1 if loop.time() - started > self._policy.healthy_after_s else deaths + 1
+            wait_s = min(
+                self._policy.restart_max_s,
+                self._policy.restart_first_s * 2.0 ** min(deaths - 1, 30),
+            )
+            self._emit(WorkerEnded(worker=worker.number, status=status, restart_in_s=wait_s))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._stopping.wait()
+
+    async def _run_once(self, worker: Worker) -> int:
+        process = await asyncio.create_subprocess_exec(
+            *worker.command,
+            env=dict(worker.environ),
+            # Ctrl-C goes to a whole process group: the workers would hear it from the terminal and
+            # from us, and a second signal means "at once".
+            start_new_session=True,
+        )
+        self._running[worker.number] = process
+        self._emit(WorkerStarted(worker=worker.number, pid=process.pid))
+        try:
+            return await process.wait()
+        finally:
+            del self._running[worker.number]
+
+
+def workers(
+    count: int, arguments: Sequence[str], environ: Mapping[str, str], settings: Settings
+) -> list[Worker]:
+    """The same relay as this one, `count` times: each with an admin port and a name of its own."""
+    made = []
+    for number in range(count):
+        own = {**environ}
+        if settings.admin.port:
+            own["RELAY_ADMIN__PORT"] = str(settings.admin.port + number)
+        if settings.kafka.group_instance_id:
+            own["RELAY_KAFKA__GROUP_INSTANCE_ID"] = f"{settings.kafka.group_instance_id}-{number}"
+        made.append(Worker(number, [sys.executable, "-m", "relay", "run", *arguments], own))
+    return made
