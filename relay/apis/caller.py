@@ -95,13 +95,15 @@ class Caller:
         repeatable: bool,
         content: Content | None = None,
         into: Path | None = None,
+        shown: str | None = None,
         **options: Any,
     ) -> httpx.Response:
         """The answer, which has a status of success. Raises an ApiError otherwise.
 
-        With `into` its body goes to that file instead of memory.
+        With `into` its body goes to that file instead of memory. `shown` stands for the path in
+        errors, where the path names somebody.
         """
-        call = _Call(method, path, content, into, options)
+        call = _Call(method, path, content, into, options, shown)
         attempt = 0
         while True:
             attempt += 1
@@ -116,7 +118,7 @@ class Caller:
             await self.sleep(wait_s)
 
     async def _attempt(self, call: "_Call") -> httpx.Response | Trouble:
-        what = f"{self.vendor}: {call.method} {call.path}"
+        what = f"{self.vendor}: {call.method} {call.shown or call.path}"
         content = call.content() if callable(call.content) else call.content
         try:
             async with self.client.stream(
@@ -159,6 +161,7 @@ class _Call:
     content: Content | None
     into: Path | None
     options: dict[str, Any]
+    shown: str | None
 
 
 def parse(what: str, adapter: TypeAdapter[Any], body: bytes) -> Any:

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from relay import __version__
-from relay.cli import check, demo, dlq, emit, run, sandbox, schema, segments, status
+from relay.cli import check, demo, dlq, emit, run, sandbox, schema, segments, status, users
 from relay.cli import map as map_events
 from relay.errors import ExitStatus, RelayError
 
@@ -108,6 +108,7 @@ _COMMANDS: tuple[ModuleType, ...] = (
     map_events,
     dlq,
     segments,
+    users,
     sandbox,
     schema,
 )

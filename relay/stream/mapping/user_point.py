@@ -96,6 +96,13 @@ def user_point_update(
     return UserPointUpdate(request, known.lane)
 
 
+def selector_of(event: Profile | Choice, policy: MappingPolicy) -> str | Unmappable:
+    """What selects the event's user in a path."""
+    kind = _kind(event)
+    known = _known(event, kind, policy)
+    return known if isinstance(known, Unmappable) else _selector(event, kind, known)
+
+
 def _profile(
     event: Profile, selector: str, key: ProfileKey, policy: MappingPolicy
 ) -> tuple[str, dict[str, Any]]:

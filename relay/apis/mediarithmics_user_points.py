@@ -1,0 +1,148 @@
+"""mediarithmics user points: a profile or choice is put, choices are read.
+
+The vendor's page shows no answer to these calls: `{"status":"ok","data":…}` is inferred from what
+it says of the API as a whole. A path names a user, and so may the vendor's words: errors of this
+client hold neither.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import httpx
+import orjson
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from relay.apis.caller import Caller, parse
+from relay.apis.errors import AnswerUnusable, NotThere, Refused, vendor_words
+from relay.stream.model import Request
+
+VENDOR = "mediarithmics"
+HINTS = {
+    401: "check tracking.api_token",
+    403: "the token's account may not do this in the datamart",
+    404: "no such user point, or another datamart: check tracking.datamart_id",
+}
+PAGE = 100
+# Shorter values turn up in every text by chance.
+_TELLING_CHARACTERS = 4
+
+
+class UserPoints:
+    """The calls for one datamart. Each may be repeated: the user is then as after the first."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def put(self, request: Request) -> dict[str, Any]:
+        """Put a profile or a choice; what the platform says that it is now."""
+        what = _name(request.path)
+        response = await self._careful(request.path, request.body).send(
+            request.method,
+            request.path,
+            repeatable=True,
+            shown=what,
+            content=request.body,
+            headers={"content-type": "application/json"},
+        )
+        data = _data(what, response)
+        return data if isinstance(data, dict) else {}
+
+    async def choices(self, path: str) -> list[dict[str, Any]]:
+        """All choices at `path`, or their history, page by page; empty where there are none.
+
+        The platform says the same of a user without choices and of one that it does not know.
+        """
+        found: list[dict[str, Any]] = []
+        while True:
+            try:
+                response = await self._careful(path, b"").send(
+                    "GET",
+                    path,
+                    repeatable=True,
+                    shown=_name(path),
+                    params={"first_result": len(found), "max_results": PAGE},
+                )
+            except NotThere:
+                return found
+            page = _data(_name(path), response)
+            if not isinstance(page, list):
+                raise AnswerUnusable(f"{VENDOR}: {_name(path)}: the answer is not a list")
+            found += page
+            if len(page) < PAGE:
+                return found
+
+    def _careful(self, path: str, body: bytes) -> Caller:
+        """A caller that leaves out the vendor's words where they quote what was sent."""
+        known = [value for value in _values(path, body) if len(value) >= _TELLING_CHARACTERS]
+        return replace(self._caller, words=_words_without(known))
+
+
+class _Envelope(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    status: str
+    data: Any = None
+    error: str | None = None
+
+
+_ENVELOPE = TypeAdapter(_Envelope)
+
+
+def _data(what: str, response: httpx.Response) -> Any:
+    envelope: _Envelope = parse(f"{VENDOR}: {what}", _ENVELOPE, response.content)
+    if envelope.status != "ok":
+        raise Refused(
+            f"{VENDOR}: {what}: {response.status_code} with an error inside",
+            status=response.status_code,
+        )
+    return envelope.data
+
+
+def _name(path: str) -> str:
+    """What a path is about, without whom."""
+    parts = urlsplit(path).path.split("/user_points/")[-1].split("/")[1:]
+    return "…/" + "/".join(part.partition("=")[0] for part in parts)
+
+
+def _values(path: str, body: bytes) -> set[str]:
+    """What the call says of the user: every value of its path and every text of its body."""
+    found = {
+        unquote(value)
+        for part in urlsplit(path).path.split("/")
+        for pair in part.split(",")
+        if (value := pair.partition("=")[2])
+    }
+    if body:
+        _gather(orjson.loads(body), found)
+    return found
+
+
+def _gather(value: Any, found: set[str]) -> None:
+    if isinstance(value, dict):
+        for inner in value.values():
+            _gather(inner, found)
+    elif isinstance(value, list):
+        for inner in value:
+            _gather(inner, found)
+    elif isinstance(value, str):
+        found.add(value)
+
+
+def _words_without(known: list[str]) -> Callable[[bytes], str]:
+    def words(body: bytes) -> str:
+        try:
+            said = vendor_words(_ENVELOPE.validate_json(body).error or "")
+        except ValidationError:
+            return ""
+        quotes = any(value.casefold() in said.casefold() for value in known)
+        return "" if quotes else said
+
+    return words
+
+
+def failure_code(error: Refused | NotThere) -> str:
+    """A bounded code of a refusal."""
+    return f"http_{error.status or int(HTTPStatus.OK)}"
