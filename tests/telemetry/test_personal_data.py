@@ -33,6 +33,13 @@ def odd(**fields: Any) -> bytes:
     return json.dumps({**EVENT, **fields}).encode()
 
 
+def put(kind: str, **fields: Any) -> bytes:
+    """An event whose request names the user in its path."""
+    own = {"profile": "user_profiles", "choice": "user_choices"}
+    event = {name: value for name, value in EVENT.items() if name != "event"}
+    return json.dumps({**event, "type": kind, "route": own[kind], **fields}).encode()
+
+
 ODD = {
     "a field named by an address": odd(**{ADDRESS: True}),
     "a field of the user named by an account": odd(user={**USER, ACCOUNT: 1}),
@@ -52,7 +59,27 @@ ODD = {
     "refused by the API": odd(properties={"refuse": "me", ADDRESS: ACCOUNT}),
     "an implausible time": odd(ts="3489-01-01T00:00:00Z"),
     "a reserved event": odd(event="$page_view"),
+    "a user point of nobody": put(
+        "choice", processing_id="7", accepted=True, user_point_id=ACCOUNT, selector="user_point"
+    ),
+    "a bare user point of nobody": put(
+        "profile", properties={ADDRESS: 1}, user_point_id=DEVICE, selector="user_point_bare"
+    ),
+    "a profile that is put and refused": put("profile", properties={"refuse": "me", "x": ACCOUNT}),
+    "a strategy that is an account": put("profile", properties={"x": 1}, update_strategy=ACCOUNT),
+    "a selector without its identifier": put(
+        "choice",
+        processing_id="7",
+        accepted=True,
+        user={"emails": [{"address": ADDRESS}]},
+        selector="device",
+    ),
 }
+PUT = [
+    put("profile", id="put-1", properties={ADDRESS: ACCOUNT}),
+    put("choice", id="put-2", processing_id="7", accepted=True, selector="email"),
+    put("choice", id="put-3", processing_id="7", accepted=False, selector="device"),
+]
 
 
 @dataclass
@@ -72,7 +99,7 @@ def said(kafka):
     for value in ODD.values():
         producer.produce(topic, value, key=ADDRESS.encode(), headers=[("who", ACCOUNT.encode())])
     good = [odd(id=f"good-{number}", event="passed") for number in range(20)]
-    for value in good:
+    for value in good + PUT:
         producer.produce(topic, value, key=ACCOUNT.encode())
     assert producer.flush(60) == 0
     with Sandbox() as sandbox:
@@ -95,6 +122,8 @@ def said(kafka):
                 lambda: (
                     json.loads(httpx.get(f"{admin}/status").text)["ledger"]["open"] == 0
                     and sandbox.summary()["events"] >= len(good)
+                    and sandbox.summary()["profile_updates"] >= 1
+                    and sandbox.summary()["choice_updates"] >= 2
                 ),
                 60,
                 "the stream stopped",

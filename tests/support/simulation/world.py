@@ -158,8 +158,7 @@ class World:
             coordinator.cancel()
 
     def start_member(self):
-        storm = self.storm
-        engine = Engine(self._engine_policy(), interpreter(_INTERPRET[storm.order_by]), self.rng)
+        engine = Engine(self._engine_policy(), interpreter(self.interpret_policy()), self.rng)
         source = SimSource(self.cluster)
         pipeline = Pipeline(
             engine,
@@ -176,6 +175,9 @@ class World:
         self.engines.append(engine)
         task.add_done_callback(lambda done: self.running.pop(done, None))
         return pipeline
+
+    def interpret_policy(self):
+        return _INTERPRET[self.storm.order_by]
 
     async def _run_member(self, pipeline):
         # An orderly stop in the middle of an outage may run out of time; that loses nothing.
