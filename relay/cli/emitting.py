@@ -85,7 +85,8 @@ def key_of(event: AppEvent, policy: IdentityPolicy) -> bytes:
     """
     found = identify(event.user, policy)
     if isinstance(found, Unmappable):
-        digest = hashlib.blake2b(event.user.model_dump_json().encode(), digest_size=16)
+        whom = event.user.model_dump_json() + (getattr(event, "user_point_id", None) or "")
+        digest = hashlib.blake2b(whom.encode(), digest_size=16)
         return digest.hexdigest().encode()
     return found.lane.encode()
 

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
 from relay.sandbox.choices import choice_problems
+from relay.sandbox.profiles import ProfileKey
+from relay.sandbox.profiles_api import _problems
 from relay.schemas import SCHEMAS
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
@@ -92,6 +94,12 @@ def test_the_vendors_samples_are_valid(path):
 )
 def test_what_the_page_does_not_document_is_not_valid(name, document):
     assert not VALID[name].is_valid(document)
+
+
+@given(changed_examples())
+def test_the_sandbox_takes_every_profile_that_the_schema_allows(document):
+    if VALID["user-profile.v1"].is_valid(document):
+        assert _problems(document, ProfileKey("1000", "a")) == []
 
 
 @given(changed_examples())

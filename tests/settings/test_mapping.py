@@ -9,7 +9,14 @@ from relay.errors import SettingsError
 from relay.settings import load
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping import MappingPolicy
-from relay.stream.mapping.policy import EmailHashing, IdentityForm, ReservedNames
+from relay.stream.mapping.policy import (
+    ChoiceRoute,
+    EmailHashing,
+    IdentityForm,
+    ProfileRoute,
+    ReservedNames,
+    UpdateStrategy,
+)
 
 NEEDS = ["decoding", "identity", "mapping"]
 
@@ -52,10 +59,17 @@ def test_what_is_set_arrives_in_the_policy(settings):
             "reserved_names": "rename",
             "default_app_id": 1023,
             "required_processings": ["2048"],
+            "profile_route": "user_profiles",
+            "choice_route": "user_choices",
+            "update_strategy": "legacy_merge",
         },
     )
     assert given.decoding.policy() == DecodingPolicy(record_bytes_max=10, skip_null_value=False)
-    policy = given.mapping.policy(given.identity)
+    policy = given.mapping.policy(given.identity, "1234")
+    assert policy.datamart_id == "1234"
+    assert policy.profile_route is ProfileRoute.USER_PROFILES
+    assert policy.choice_route is ChoiceRoute.USER_CHOICES
+    assert policy.update_strategy is UpdateStrategy.LEGACY_MERGE
     assert policy.identity.form is IdentityForm.LEGACY
     assert policy.identity.default_compartment_id == "1000"
     assert policy.identity.compartments == {"crm": "1700"}

@@ -7,7 +7,15 @@ from relay.stream.decoding import DecodingPolicy
 from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
-from relay.stream.model import Activity, Parcel, Record, Undecodable, Unmappable
+from relay.stream.model import (
+    Activity,
+    Parcel,
+    Record,
+    Request,
+    RequestKind,
+    Undecodable,
+    Unmappable,
+)
 
 NOW_MS = 1_767_225_600_000
 
@@ -35,6 +43,22 @@ def test_a_good_record_becomes_a_parcel_with_its_activity():
     assert isinstance(parcel, Parcel)
     assert isinstance(parcel.payload, Activity)
     assert parcel.record.offset == 7
+
+
+def test_a_put_keeps_to_the_lane_of_its_users_activities():
+    choice = {
+        "type": "choice",
+        "id": "2",
+        "ts": NOW_MS,
+        "user": {"accounts": [{"id": "alice"}]},
+        "route": "user_choices",
+        "processing_id": "7",
+        "accepted": True,
+    }
+    put = interpret(value=orjson.dumps(choice))
+    assert isinstance(put.payload, Request)
+    assert put.payload.kind is RequestKind.USER_POINT
+    assert put.lane == interpret().lane != interpret(user="bob").lane
 
 
 @pytest.mark.parametrize("value", [b"", b"nonsense", b"[]", b'{"type":"unknown"}'])
