@@ -62,7 +62,8 @@ class SimulatedSource:
     async def poll(self, records_max: int, timeout_s: float) -> list[Record]:
         """The next records; nothing while anything is paused."""
         if self._paused or not self._left:
-            await asyncio.sleep(0 if self._left else timeout_s)
+            # As Kafka's does, which waits for a change: a pause is no reason to spin.
+            await asyncio.sleep(0.001 if self._left else timeout_s)
             return []
         began = time.process_time()
         records = []

@@ -3,10 +3,10 @@
     python -m bench.regress [--base HEAD~1] [--events 20000] [--tolerance 5]
 
 Both commits are checked out beside each other and drive the same events through decoding, mapping,
-engine and request building, with no Kafka and no wire. What is compared are instructions retired
-(`perf stat`) where the machine counts them, executed under valgrind's counter when asked for with
-`--callgrind`, else CPU time, the least of several interleaved runs. Exit status 1 when the newer
-one costs more than the tolerance, in percent.
+the engine and the loop of the pipeline, with no Kafka and no HTTP. What is compared are
+instructions retired (`perf stat`) where the machine counts them, executed under valgrind's counter
+when asked for with `--callgrind`, else CPU time: the least of some interleaved runs. Exit status 1
+when the newer one costs more than the tolerance, in percent.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from bench.machine import ROOT, BenchError
 from bench.workload import COMPARTMENT, Workload
 
 _BATCH = 200
-STAGES = ("decode", "interpret", "whole")
+STAGES = ("decode", "interpret", "engine", "pipeline")
 
 
-def drive(events: int, stage: str = "whole", users: int = 20_000) -> float:
+def drive(events: int, stage: str = "engine", users: int = 20_000) -> float:
     """Moves events through a stage and everything before it; CPU seconds."""
     # Imported here: of the commit that this process runs in.
     from relay.settings.identity import IdentitySettings  # noqa: PLC0415
@@ -45,6 +45,12 @@ def drive(events: int, stage: str = "whole", users: int = 20_000) -> float:
     ]
     if stage == "none":
         return 0.0
+    if stage == "pipeline":
+        import uvloop  # noqa: PLC0415
+
+        from bench.growth import cost_us  # noqa: PLC0415
+
+        return uvloop.run(cost_us(Workload(events, users))) * events / 1e6
     began = time.process_time()
     if stage == "decode":
         for record in records:
@@ -140,7 +146,7 @@ def main() -> None:
     parser.add_argument("--base", default="HEAD~1", help="the commit to compare with")
     parser.add_argument("--commit", help="the commit to look at; the working tree without")
     parser.add_argument("--events", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--stage", choices=STAGES, nargs="+", default=list(STAGES))
     parser.add_argument("--tolerance", type=float, default=5.0, help="percent")
     parser.add_argument("--callgrind", action="store_true", help="exact, and fifty times slower")
@@ -153,7 +159,7 @@ def main() -> None:
         new = _checkout(given.commit, Path(home) / "new") if given.commit else ROOT
         for stage in given.stage:
             found: dict[Path, list[float]] = {old: [], new: []}
-            for _ in range(given.rounds if how == "cpu" else 1):
+            for _ in range(1 if how == "callgrind" else given.rounds):
                 for tree, costs in found.items():
                     costs.append(per_event(tree, given.events, stage, how))
             before, after = min(found[old]) * scale, min(found[new]) * scale

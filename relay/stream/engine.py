@@ -35,7 +35,7 @@ from relay.stream.model import (
     Verdict,
     VerdictKind,
 )
-from relay.stream.sending.coalescing import CoalescingPolicy, joins, merge
+from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
 from relay.stream.sending.destination import Destination, DestinationPolicy
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Lanes, Waiting
@@ -126,6 +126,7 @@ class Engine:
         self._stopped = False
         self._full = False
         self._groups = 0
+        self._load: Load | None = None
         self._parked: OrderedDict[Hashable, float] = OrderedDict()
         self._seen: OrderedDict[str, Position] = OrderedDict()
 
@@ -446,13 +447,14 @@ class Engine:
         first = members[0]
         if first.group or candidate.group:
             return first.group == candidate.group > 0
-        if self.policy.coalescing.events_max <= 1:
-            return False
+        policy = self.policy.coalescing
         payload = candidate.parcel.payload
-        if not isinstance(payload, Activity):
+        if policy.events_max <= 1 or not isinstance(payload, Activity):
             return False
-        activities = _activities(members)
-        return bool(activities) and joins(self.policy.coalescing, activities, payload)
+        if len(members) == 1:  # the first question about this flight
+            head = first.parcel.payload
+            self._load = Load(policy, head) if isinstance(head, Activity) else None
+        return self._load is not None and self._load.takes(payload)
 
     def _request(self, members: Sequence[Waiting]) -> Request:
         payload = members[0].parcel.payload

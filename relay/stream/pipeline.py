@@ -207,21 +207,23 @@ class Pipeline:
 
     # -- requests out -------------------------------------------------------------------------
 
-    def _react(self) -> None:
-        """Do what the engine's last change made possible."""
-        self._launch()
+    def _react(self, now: Moment | None = None, *, nothing_flies: bool = False) -> None:
+        """Do what the engine's last change made possible.
+
+        `nothing_flies`: the engine was asked at `now` and has no flight, so it is not asked again.
+        """
+        self._launch(now or self._moment(), nothing_flies=nothing_flies)
         self._tell()
         if self._engine.letters:
             self._letters_due.set()
         if self._watchers:
             self._wake_watchers()
 
-    def _launch(self) -> None:
+    def _launch(self, now: Moment, *, nothing_flies: bool) -> None:
         """Hand flights to idle workers, to new ones when there are none, and set the alarm."""
         if self._tasks is None:
             return
-        now = self._moment()
-        while (flight := self._engine.next_flight(now)) is not None:
+        while not nothing_flies and (flight := self._engine.next_flight(now)) is not None:
             if self._idle:
                 self._idle.pop().set_result(flight)
             else:
@@ -254,7 +256,7 @@ class Pipeline:
             now = self._moment()
             engine.answered(flight, answer, now)
             following = engine.next_flight(now)
-            self._react()
+            self._react(now, nothing_flies=following is None)
             if following is None:
                 idle: asyncio.Future[Flight] = self._loop.create_future()
                 self._idle.append(idle)

@@ -88,7 +88,11 @@ def identifiers(user: User, policy: IdentityPolicy) -> Identified | Unmappable:
     """The identifiers to send for `user`: accounts, devices, emails."""
     entries: list[Entry] = []
     notes: list[str] = []
-    for found in chain(_accounts(user, policy), _devices(user, policy), _emails(user, policy)):
+    # Most events have accounts alone: what an event has none of is not even begun.
+    accounts = _accounts(user, policy) if user.accounts else ()
+    devices = _devices(user, policy) if user.devices else ()
+    emails = _emails(user, policy) if user.emails else ()
+    for found in chain(accounts, devices, emails):
         if isinstance(found, Unmappable):
             return found
         if isinstance(found, MappingCode):
@@ -126,12 +130,16 @@ def locate(account: Account, policy: IdentityPolicy, path: str) -> KnownAccount 
 
 def is_shared(account_id: str, shared: frozenset[str]) -> bool:
     """Whether many people use this account id, or nobody does."""
-    return account_id.strip().casefold() in shared or is_placeholder(account_id)
+    folded = account_id.strip().casefold()
+    return folded in shared or _is_placeholder(folded)
 
 
 def is_placeholder(value: str) -> bool:
     """Whether the value stands for "none": a usual word, or only zeros, or only fs and dashes."""
-    folded = value.strip().casefold()
+    return _is_placeholder(value.strip().casefold())
+
+
+def _is_placeholder(folded: str) -> bool:
     return (
         folded in PLACEHOLDERS
         or not folded.strip("0-")
@@ -163,7 +171,8 @@ def hash_email(address: str, policy: EmailPolicy) -> str:
 
 
 def _accounts(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCode | Unmappable]:
-    yield from _too_many("accounts", len(user.accounts), policy.guard.accounts_max)
+    if len(user.accounts) > policy.guard.accounts_max:
+        yield _too_many("accounts", len(user.accounts), policy.guard.accounts_max)
     for index, account in enumerate(user.accounts):
         if is_shared(account.id, policy.guard.shared_accounts):
             yield MappingCode.SHARED_ACCOUNT
@@ -182,7 +191,8 @@ def _accounts(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCod
 
 
 def _emails(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCode | Unmappable]:
-    yield from _too_many("emails", len(user.emails), policy.guard.emails_max)
+    if len(user.emails) > policy.guard.emails_max:
+        yield _too_many("emails", len(user.emails), policy.guard.emails_max)
     for index, email in enumerate(user.emails):
         digest = _email_hash(email, policy.email, f"user.emails[{index}]")
         if isinstance(digest, Unmappable):
@@ -196,7 +206,8 @@ def _emails(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCode 
 
 
 def _devices(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCode | Unmappable]:
-    yield from _too_many("devices", len(user.devices), policy.guard.devices_max)
+    if len(user.devices) > policy.guard.devices_max:
+        yield _too_many("devices", len(user.devices), policy.guard.devices_max)
     for device in user.devices:
         agent = user_agent_id(device)
         if is_placeholder(agent.rpartition(":")[2]):
@@ -205,12 +216,11 @@ def _devices(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCode
             yield {"$type": "USER_AGENT", "$user_agent_id": agent}
 
 
-def _too_many(what: str, count: int, limit: int) -> Iterator[Unmappable]:
-    if count > limit:
-        yield Unmappable(
-            MappingCode.TOO_MANY_IDENTIFIERS,
-            f"user.{what}: {count} of them, where one person has {limit} at most (identity.guard)",
-        )
+def _too_many(what: str, count: int, limit: int) -> Unmappable:
+    return Unmappable(
+        MappingCode.TOO_MANY_IDENTIFIERS,
+        f"user.{what}: {count} of them, where one person has {limit} at most (identity.guard)",
+    )
 
 
 def _email_hash(email: Email, policy: EmailPolicy, path: str) -> str | Unmappable:
@@ -266,11 +276,13 @@ def _is_number(text: str) -> bool:
 def _lane(entries: Sequence[Entry]) -> str:
     best = best_of(entries)
     # The clear address, which some events carry and others do not, must not part one user's.
-    return digest(*(str(value) for key, value in best.items() if key != "$email"))
+    return digest(*[str(value) for key, value in best.items() if key != "$email"])
 
 
 def best_of(entries: Sequence[Entry]) -> Entry:
     """The identifier that names the user best: an account, else an email, else a device."""
+    if len(entries) == 1:
+        return entries[0]
     return min(entries, key=lambda entry: _PRECEDENCE[entry["$type"]])
 
 

@@ -20,18 +20,31 @@ class CoalescingPolicy:
     bytes_max: int = 256 * 1024
 
 
-def joins(policy: CoalescingPolicy, members: Sequence[Activity], candidate: Activity) -> bool:
-    """Whether `candidate` may travel with `members`, which are in order and not empty."""
-    first = members[0]
-    return (
-        first.mergeable
-        and candidate.mergeable
-        and first.envelope == candidate.envelope
-        and sum(len(m.events) for m in members) + len(candidate.events) <= policy.events_max
-        and abs(candidate.ts_ms - first.ts_ms) <= policy.span_ms
-        and sum(len(e) for m in members for e in m.events) + sum(map(len, candidate.events))
-        <= policy.bytes_max
-    )
+class Load:
+    """Activities that travel together. Keeps count, so that the next costs what the first did."""
+
+    def __init__(self, policy: CoalescingPolicy, first: Activity) -> None:
+        self._policy = policy
+        self._first = first
+        self._events = len(first.events)
+        self._bytes = sum(map(len, first.events))
+
+    def takes(self, candidate: Activity) -> bool:
+        """Whether `candidate` may travel behind those it has; if so, it has it now."""
+        policy, first = self._policy, self._first
+        events = self._events + len(candidate.events)
+        size = self._bytes + sum(map(len, candidate.events))
+        if (
+            first.mergeable
+            and candidate.mergeable
+            and events <= policy.events_max
+            and size <= policy.bytes_max
+            and first.envelope == candidate.envelope
+            and abs(candidate.ts_ms - first.ts_ms) <= policy.span_ms
+        ):
+            self._events, self._bytes = events, size
+            return True
+        return False
 
 
 def merge(members: Sequence[Activity]) -> Activity:

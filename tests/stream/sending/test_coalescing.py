@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.stream.model import Activity
-from relay.stream.sending.coalescing import CoalescingPolicy, joins, merge
+from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
 
 KEY = "1d4a3c00-e7a2-11f0-8000-0123456789ab"
 
@@ -43,18 +43,19 @@ def activity(number=0, **changes):
 )
 def test_only_equal_envelopes_within_the_limits_join(changes, together):
     policy = CoalescingPolicy(events_max=10, span_ms=60_000, bytes_max=100)
-    assert joins(policy, [activity(0)], activity(**{"ts_ms": 1_000, **changes})) is together
+    assert Load(policy, activity(0)).takes(activity(**{"ts_ms": 1_000, **changes})) is together
 
 
 def test_a_first_that_must_travel_alone_is_joined_by_nobody():
-    assert not joins(CoalescingPolicy(), [activity(0, mergeable=False)], activity(1))
+    assert not Load(CoalescingPolicy(), activity(0, mergeable=False)).takes(activity(1))
 
 
 def test_limits_are_about_the_sum():
-    policy = CoalescingPolicy(events_max=3)
-    members = [activity(0), activity(1)]
-    assert joins(policy, members, activity(2))
-    assert not joins(policy, [*members, activity(2)], activity(3))
+    load = Load(CoalescingPolicy(events_max=3, bytes_max=100), activity(0))
+    assert load.takes(activity(1))
+    assert not load.takes(activity(2, events=(b"x" * 90,)))  # and leaves room for another
+    assert load.takes(activity(2))
+    assert not load.takes(activity(3))
 
 
 def test_one_alone_stays_as_it_is():
