@@ -109,3 +109,8 @@ def test_a_stuck_record_pins_the_frontier_and_is_named():
             frontier.finished(offset)
     assert frontier.lowest_open == 3
     assert frontier.snapshot() == OffsetMap(3, 10, (3,))
+
+
+def test_what_an_earlier_life_finished_is_known_and_what_it_left_open_is_not():
+    frontier = Frontier(OffsetMap(10, 15, (10, 13)))
+    assert [offset for offset in range(10, 18) if frontier.seen_before(offset)] == [11, 12, 14]

@@ -1,0 +1,196 @@
+"""Take one guard of a promise out, run the test that should notice, and see it go red.
+
+    python -m scripts.guards            # all of them; exit status 1 when a guard is not missed
+
+Works on a copy of the package, so the checkout stays as it is. Each entry is one promise of
+docs/FAILURE.md: where its guard stands, what stands there instead, and the test that must fail.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("relay", "tests", "scripts", "pyproject.toml", "schemas", "docs", "examples")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One promise and what keeps it."""
+
+    promise: str
+    guard: str
+    file: str
+    stands: str
+    instead: str
+    test: str
+
+
+ENGINE = "relay/stream/engine.py"
+GUARDS = (
+    Guard(
+        "Nothing is lost: an offset waits for the broker's word on a dead letter.",
+        "a dead letter settles its record only in `letters_written`",
+        ENGINE,
+        "self.letters.append(Letter(letter, home, size_bytes, lane, holds))",
+        "self._settle(home, letter.record, size_bytes, Fate.DEAD_LETTERED, str(letter.cls))",
+        "tests/stream/test_engine.py::"
+        "test_a_refused_record_is_dead_at_once_and_the_offset_waits_for_the_broker",
+    ),
+    Guard(
+        "Nothing is lost: what is open is never passed by a commit.",
+        "the commit of a partition is its lowest open offset",
+        "relay/stream/settling/frontier.py",
+        "offset = opened[0] if opened else self.end",
+        "offset = self.end",
+        "tests/stream/settling/test_frontier.py",
+    ),
+    Guard(
+        "Nothing is lost: a map beside another offset is not believed.",
+        "the checksum of the offset map covers the offset",
+        "relay/stream/settling/offset_map.py",
+        'zlib.crc32(f"{offset} {text}".encode("ascii"))',
+        'zlib.crc32(text.encode("ascii"))',
+        "tests/stream/settling/test_offset_map.py",
+    ),
+    Guard(
+        "Each user's events arrive in order: one flight a lane.",
+        "a lane whose parcel flies is not ready",
+        "relay/stream/sending/lanes.py",
+        "        self._flying[lane] = members\n",
+        "        self._flying[lane] = members\n"
+        "        if queue:\n            self._ready.append(lane)\n",
+        "tests/stream/sending/test_lanes.py",
+    ),
+    Guard(
+        "Each user's events arrive in order: a retry is the head of its lane again.",
+        "a flight without a fate goes back to the front of its lane",
+        "relay/stream/sending/lanes.py",
+        "self._queues[lane].extendleft(reversed(members))",
+        "self._queues[lane].extend(members)",
+        "tests/stream/test_engine.py::test_a_retry_never_lets_a_later_event_of_the_user_pass",
+    ),
+    Guard(
+        "A restart does not repeat what was done.",
+        "offsets that the map knows to be finished are skipped",
+        "relay/stream/settling/frontier.py",
+        "return offset < self._known_end and offset not in self._open",
+        "return False",
+        "tests/stream/settling/test_frontier.py::"
+        "test_what_an_earlier_life_finished_is_known_and_what_it_left_open_is_not",
+    ),
+    Guard(
+        "An outage burns no attempts.",
+        "a failure counts only when others were delivered since the last one",
+        ENGINE,
+        "waiting.failures += others",
+        "waiting.failures += 1",
+        "tests/stream/test_engine.py::test_while_nothing_succeeds_no_attempt_is_burnt",
+    ),
+    Guard(
+        "The destination sets the pace: Retry-After is everybody's.",
+        "a pause closes the gate for all lanes",
+        "relay/stream/sending/gate.py",
+        "            return max(now, self._paused_until)\n        if self._probe_out",
+        "            return now\n        if self._probe_out",
+        "tests/stream/test_engine.py::test_a_pause_that_was_asked_for_stops_everybody",
+    ),
+    Guard(
+        "A wrong token loses nothing: 401 holds the stream.",
+        "401 is misconfigured in the verdict table",
+        "relay/stream/sending/verdicts.py",
+        'Rule(VerdictKind.MISCONFIGURED, statuses("401")',
+        'Rule(VerdictKind.REFUSED, statuses("401")',
+        "tests/stream/sending/test_verdicts.py::test_every_status_has_its_row",
+    ),
+    Guard(
+        "A dead-letter topic that refuses writes holds the stream.",
+        "nothing flies while a dead letter cannot be written",
+        ENGINE,
+        "return not self._stopped and self.letters_blocked is None",
+        "return not self._stopped",
+        "tests/stream/test_engine.py::"
+        "test_a_dead_letter_topic_that_refuses_holds_everything_until_it_takes_it",
+    ),
+    Guard(
+        "Bad input is one record's problem: its reason never holds its value.",
+        "keys of the input are named only where they look like field names",
+        "relay/stream/decoding/reasons.py",
+        "step if _PLAIN_NAME(step) else",
+        "step if step else",
+        "tests/stream/decoding/test_decode.py",
+    ),
+    Guard(
+        "No secret in a log.",
+        "the log masks every secret of the settings",
+        "relay/telemetry/log.py",
+        'text = text.replace(secret, "***")',
+        "text = text.replace(secret, secret)",
+        "tests/telemetry/test_log.py",
+    ),
+    Guard(
+        "Bounded memory: taking stops when the budget is used up.",
+        "partitions are paused while the budget is full",
+        ENGINE,
+        "        if self._full or self._stopped:\n",
+        "        if self._stopped:\n",
+        "tests/stream/test_engine_budget.py",
+    ),
+    Guard(
+        "Late answers of an earlier assignment change nothing.",
+        "a record belongs to the assignment that it was read in",
+        ENGINE,
+        "return self.assigned.get(waiting.home.partition) is not waiting.home",
+        "return False",
+        "tests/stream/test_engine_partitions.py",
+    ),
+)
+
+
+def try_out(guard: Guard, home: Path) -> str:
+    """What happened: `red`, `green` (nobody missed the guard) or `gone` (it is not there)."""
+    path = home / guard.file
+    whole = path.read_text(encoding="utf-8")
+    if guard.stands not in whole:
+        return "gone"
+    path.write_text(whole.replace(guard.stands, guard.instead, 1), encoding="utf-8")
+    try:
+        ran = subprocess.run(  # noqa: S603 - our own tests
+            [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not broker", guard.test],
+            cwd=home,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PYTHONPATH": str(home), "PATH": "/usr/bin:/bin"},
+        )
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    # 1: a test failed. Anything else (2: collection broke, 4: no such test) proves nothing.
+    return {0: "green", 1: "red"}.get(ran.returncode, f"pytest ended with {ran.returncode}")
+
+
+def main() -> int:
+    """Try every guard; print a line for each."""
+    with tempfile.TemporaryDirectory(prefix="relay-guards-") as folder:
+        home = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, home / name, ignore=ignored)
+            elif source.exists():
+                shutil.copy(source, home / name)
+        missed = True
+        for guard in GUARDS:
+            result = try_out(guard, home)
+            missed = missed and result == "red"
+            sys.stdout.write(f"{result:6} {guard.guard}  [{guard.test.split('/')[-1]}]\n")
+            sys.stdout.flush()
+    return 0 if missed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
