@@ -15,11 +15,13 @@ from typing import BinaryIO
 
 from relay import __version__
 from relay.clock import SystemClock
+from relay.dead_letters.direct import Graves
 from relay.errors import ExitStatus
 from relay.process_exit import leave
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
 from relay.stream.consuming.kafka import KafkaSource
+from relay.stream.consuming.source import RecordSource
 from relay.stream.engine import Engine
 from relay.stream.interpret import InterpretPolicy, interpreter
 from relay.stream.pipeline import Pipeline
@@ -27,7 +29,7 @@ from relay.stream.sending.wire import open_wire
 from relay.stream.settling.dead_letter_topic import DeadLetterTopic
 from relay.stream.status import Reporter
 from relay.telemetry.admin import admin_app, new_registry, serve_admin
-from relay.telemetry.facts import Fact, Lifecycle, RelayStarted
+from relay.telemetry.facts import Emit, Fact, Lifecycle, RelayStarted
 from relay.telemetry.log import configure
 from relay.telemetry.telemetry import Telemetry
 
@@ -47,12 +49,29 @@ class Running:
     stop: Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class KafkaEdges:
+    """Where records come from, and where dead letters go."""
+
+    source: RecordSource
+    graves: Graves
+
+
+def kafka_edges(settings: Settings, emit: Emit) -> KafkaEdges:
+    """The topics and the dead-letter topic of the settings."""
+    return KafkaEdges(
+        KafkaSource(settings.kafka.consumer(settings.dead_letter.topic), emit),
+        DeadLetterTopic(settings.dead_letter.policy(settings.kafka), emit),
+    )
+
+
 async def run_stream(
     settings: Settings,
     *,
     log_stream: BinaryIO | None = None,
     handle_signals: bool = True,
     started: Callable[[Running], None] | None = None,
+    edges: Callable[[Settings, Emit], KafkaEdges] = kafka_edges,
 ) -> None:
     """Move records from Kafka to the API until a signal, or `Running.stop`.
 
@@ -86,12 +105,12 @@ async def run_stream(
     )
     telemetry = Telemetry(log, registry)
     wire = open_wire(settings.tracking.wire_policy())
-    dead_letter_topic = DeadLetterTopic(settings.dead_letter.policy(settings.kafka), emit)
+    kafka = edges(settings, emit)
     pipeline = Pipeline(
         engine,
-        KafkaSource(settings.kafka.consumer(settings.dead_letter.topic), emit),
+        kafka.source,
         wire,
-        dead_letter_topic,
+        kafka.graves,
         emit=emit,
         clock=SystemClock(),
         policy=delivery.pipeline(),
@@ -115,13 +134,13 @@ async def run_stream(
         if started is not None:
             started(Running(engine, reporter, stop))
         try:
-            await dead_letter_topic.start()
+            await kafka.graves.start()
             await pipeline.run()
         except asyncio.CancelledError:
             if reporter.lifecycle is not Lifecycle.STARTING:
                 raise
         finally:
-            await dead_letter_topic.stop()
+            await kafka.graves.stop()
             await wire.close()
 
 

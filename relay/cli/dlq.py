@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from relay.cli.options import ConfigOption, JsonOption
-from relay.dead_letters.buried import Letter
 
 dlq = typer.Typer(
     no_args_is_help=True,
@@ -86,6 +85,7 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     import asyncio
 
     from relay.cli import letters
+    from relay.dead_letters.buried import Letter
     from relay.settings import load
     from relay.telemetry.log import silence
 
@@ -129,6 +129,7 @@ def show(
     import asyncio
 
     from relay.cli import letters
+    from relay.dead_letters.buried import Letter
     from relay.errors import InputError
     from relay.settings import load
     from relay.telemetry.log import silence
@@ -168,6 +169,13 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
         float | None,
         typer.Option(min=0.001, help="Records a second at most.", show_default=False),
     ] = None,
+    direct: Annotated[
+        bool,
+        typer.Option(
+            "--direct",
+            help="Send them to the API from here, past the topic; logs go to standard error.",
+        ),
+    ] = False,
     everything: Annotated[
         bool, typer.Option("--all", help="All dead letters: needed when nothing restricts them.")
     ] = False,
@@ -177,6 +185,9 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
     as_json: JsonOption = False,
 ) -> None:
     """Send dead letters again, to the topic that they came from, with their whole history.
+
+    With --direct they go straight to the API, as relay run would send them; exit status 10 when
+    any dies again. Their order with what is on the topic meanwhile is then not kept.
 
     They stay in the dead-letter topic as well. A record that is replayed twice is sent to the API
     with the same unique key. Only what lies there when the command starts is read.
@@ -193,10 +204,18 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
     restrictions: tuple[object, ...] = (code, cls, since, until, user, at, limit)
     if not everything and not any(restrictions):
         raise typer.BadParameter("nothing restricts the dead letters; say which, or --all")
-    settings = load(config, needs=["kafka", "dead_letter"])
+    if direct and (to is not None or dry_run):
+        raise typer.BadParameter("--direct goes to the API: neither --to nor --dry-run fit it")
     wanted = letters.wanted(
         codes=code, classes=cls, since=since, until=until, users=user, positions=at
     )
+    if direct:
+        from relay.app import STREAM_SECTIONS
+        from relay.cli.direct import replay_directly
+
+        settings = load(config, needs=STREAM_SECTIONS)
+        replay_directly(settings, topic or [], wanted, limit, per_second=rate, as_json=as_json)
+    settings = load(config, needs=["kafka", "dead_letter"])
     found, by_topic = asyncio.run(
         letters.send_again(
             settings, topic or [], wanted, limit, to=to, per_second=rate, dry_run=dry_run

@@ -95,7 +95,7 @@ async def look(
 ) -> Found:
     """Go through the letters that are meant, in the order in which they lie."""
     found = Found()
-    async with aclosing(_meant(settings, topics, selection, limit, found)) as letters:
+    async with aclosing(meant(settings, topics, selection, limit, found)) as letters:
         async for one in letters:
             each(one)
     return found
@@ -113,7 +113,7 @@ async def send_again(
 ) -> tuple[Found, dict[str, int]]:
     """Replay the letters that are meant, or only count; how many went to which topic."""
     found = Found()
-    async with aclosing(_meant(settings, topics, selection, limit, found)) as letters:
+    async with aclosing(meant(settings, topics, selection, limit, found)) as letters:
         if dry_run:
             targets: Counter[str] = Counter()
             async for one in letters:
@@ -124,13 +124,14 @@ async def send_again(
         return found, dict(went)
 
 
-async def _meant(
+async def meant(
     settings: Settings,
     topics: Sequence[str],
     selection: Selection,
     limit: int | None,
     found: Found,
 ) -> AsyncGenerator[Letter]:
+    """The letters that are meant, counted in `found` as they come."""
     policy = settings.dead_letter.policy(settings.kafka)
     consumer = settings.kafka.consumer(settings.dead_letter.topic)
     where = await dead_letter_topics(topics, consumer, policy)

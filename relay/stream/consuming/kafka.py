@@ -151,7 +151,8 @@ class KafkaSource:
 
     def share(self) -> float:
         """Our part of all partitions; `RecordSource.share`."""
-        topics = {partition.topic for partition in self._assigned}
+        # Of all topics that are read: of some, other members may have everything.
+        topics = self._consumer.subscription()
         total = sum(len(self._consumer.partitions_for_topic(topic) or ()) for topic in topics)
         return min(1.0, len(self._assigned) / total) if total else 1.0
 

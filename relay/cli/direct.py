@@ -1,0 +1,100 @@
+"""Chosen dead letters → the API, by a stream of our own; what `relay dlq replay --direct` does."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from typing import BinaryIO, NoReturn
+
+import typer
+import uvloop
+
+from relay.app import KafkaEdges, Running, kafka_edges, run_stream
+from relay.cli.letters import Found, meant
+from relay.dead_letters.direct import Reburial, ReplaySource
+from relay.dead_letters.reading import dead_letter_topics
+from relay.dead_letters.selection import Selection
+from relay.errors import ExitStatus
+from relay.process_exit import leave
+from relay.settings import Settings
+from relay.stream.model import Partition
+from relay.telemetry.facts import Emit
+
+_LOOK_EVERY_S = 0.05
+
+
+def replay_directly(
+    settings: Settings,
+    topics: Sequence[str],
+    selection: Selection,
+    limit: int | None,
+    *,
+    per_second: float | None,
+    as_json: bool,
+) -> NoReturn:
+    """Run until every letter that is meant has a fate; say which, and end the process."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found, fates = runner.run(
+            _send(
+                settings,
+                topics,
+                selection,
+                limit,
+                per_second=per_second,
+                log_stream=sys.stderr.buffer,
+            )
+        )
+        if as_json:
+            typer.echo(json.dumps({"replayed": found.counts.total(), **fates}))
+        else:
+            typer.echo(found.table())
+            typer.echo(", ".join(f"{count} {fate}" for fate, count in fates.items()))
+        again = fates["dead_lettered"] + fates["returned"]
+        # The fast wire's threads must not see Python end.
+        leave(ExitStatus.FINDINGS if again else ExitStatus.OK)
+
+
+async def _send(
+    settings: Settings,
+    topics: Sequence[str],
+    selection: Selection,
+    limit: int | None,
+    *,
+    per_second: float | None,
+    log_stream: BinaryIO,
+) -> tuple[Found, dict[str, int]]:
+    """Send the letters that are meant through a pipeline of our own; how many met which fate."""
+    found = Found()
+    policy = settings.dead_letter.policy(settings.kafka)
+    where = await dead_letter_topics(
+        topics, settings.kafka.consumer(settings.dead_letter.topic), policy
+    )
+    partitions = [Partition(topic, n) for topic, count in where.items() for n in range(count)]
+    letters = meant(settings, list(where), selection, limit, found)
+    source = ReplaySource(partitions, letters, per_second)
+
+    def edges(settings: Settings, emit: Emit) -> KafkaEdges:
+        graves = kafka_edges(settings, emit).graves
+        return KafkaEdges(source, Reburial(graves, source.names))
+
+    running: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+    # The relay that runs beside us has the admin port.
+    own_port = settings.admin.model_copy(update={"port": 0})
+    settings = settings.model_copy(update={"admin": own_port})
+    async with asyncio.TaskGroup() as tasks:
+        stream = tasks.create_task(
+            run_stream(settings, log_stream=log_stream, started=running.set_result, edges=edges)
+        )
+        stage = await running
+        ledger = stage.engine.ledger
+        while not stream.done():
+            if source.exhausted and ledger.open == 0:
+                stage.stop("everything that was meant is replayed")
+                break
+            await asyncio.sleep(_LOOK_EVERY_S)
+    return found, {
+        "delivered": ledger.delivered,
+        "dead_lettered": ledger.dead_lettered.total(),
+        "skipped": ledger.skipped.total(),
+        "returned": ledger.returned,
+    }

@@ -1,0 +1,158 @@
+"""Dead letters → the pipeline of `relay run`, without going through their topic again.
+
+To the pipeline the dead-letter topic looks like any source: its records stand in its partitions, in
+order. Nothing is committed, since they stay where they are; a restart begins anew. A record that
+dies again is buried under the name that it came with, so that its history goes on.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from relay.dead_letters.buried import Letter
+from relay.stream.consuming.source import AssignmentListener
+from relay.stream.model import Commit, DeadLetter, Partition, Position, Record
+
+_EPOCH = 1
+
+
+class Graves(Protocol):
+    """Where dead letters are written; the edge of the stream."""
+
+    async def start(self) -> None:
+        """Connect."""
+        ...
+
+    async def write(self, letters: Collection[DeadLetter]) -> None:
+        """Return when the broker has confirmed every one of them."""
+        ...
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class ReplaySource:
+    """A `RecordSource` over chosen dead letters."""
+
+    def __init__(
+        self,
+        partitions: Sequence[Partition],
+        letters: AsyncGenerator[Letter],
+        per_second: float | None = None,
+    ) -> None:
+        self._partitions = frozenset(partitions)
+        self._letters = letters
+        self._per_second = per_second
+        self._listener: AssignmentListener | None = None
+        self._paused: set[Partition] = set()
+        self._next: Record | None = None
+        self._began = 0.0
+        self._taken = 0
+        self.exhausted = False
+        self.names: dict[Position, Position] = {}
+        """Where each record that was handed out stood before it died."""
+
+    async def start(self, listener: AssignmentListener) -> None:
+        """All partitions are ours at once: there is no group."""
+        self._listener = listener
+        self._began = asyncio.get_running_loop().time()
+        await listener.on_assigned(self._partitions, _EPOCH)
+
+    async def poll(self, records_max: int, timeout_s: float) -> list[Record]:
+        """The next letters, as many as the rate allows."""
+        records: list[Record] = []
+        while len(records) < min(records_max, self._allowed()) and not self.exhausted:
+            record = self._next or await self._read()
+            self._next = None
+            if record is None:
+                break
+            if record.tp in self._paused:
+                self._next = record
+                break
+            records.append(record)
+        self._taken += len(records)
+        if not records:
+            await asyncio.sleep(timeout_s)
+        return records
+
+    def pause(self, partitions: Collection[Partition]) -> None:
+        """Take nothing from these until `resume`."""
+        self._paused.update(partitions)
+
+    def resume(self, partitions: Collection[Partition]) -> None:
+        """Take from these again."""
+        self._paused.difference_update(partitions)
+
+    async def commit(self, commits: Mapping[Partition, Commit]) -> None:
+        """Nothing to store: the letters stay."""
+
+    async def committed(
+        self, partitions: Collection[Partition]
+    ) -> Mapping[Partition, Commit | None]:
+        """Never anything."""
+        return dict.fromkeys(partitions)
+
+    def lag(self) -> Mapping[Partition, int]:
+        """Not known: which letters are meant turns out as they are read."""
+        return {}
+
+    def share(self) -> float:
+        """Nobody shares the rate with us."""
+        return 1.0
+
+    async def stop(self) -> None:
+        """Read no more."""
+        if self._listener is not None:
+            await self._listener.on_revoked(self._partitions)
+        await self._letters.aclose()
+
+    def _allowed(self) -> int:
+        if self._per_second is None:
+            return 2**31
+        passed_s = asyncio.get_running_loop().time() - self._began
+        return int(passed_s * self._per_second) + 1 - self._taken
+
+    async def _read(self) -> Record | None:
+        letter = await anext(self._letters, None)
+        if letter is None:
+            self.exhausted = True
+            return None
+        buried = letter.buried
+        self.names[buried.position] = letter.last.position
+        return Record(
+            topic=buried.position.topic,
+            partition=buried.position.partition,
+            offset=buried.position.offset,
+            timestamp_ms=letter.deaths[0].timestamp_ms,
+            key=buried.key,
+            value=buried.value,
+            headers=buried.headers,
+            epoch=_EPOCH,
+        )
+
+
+class Reburial:
+    """Writes what died again, under the name that it came with."""
+
+    def __init__(self, graves: Graves, names: Mapping[Position, Position]) -> None:
+        self._graves = graves
+        self._names = names
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._graves.start()
+
+    async def write(self, letters: Collection[DeadLetter]) -> None:
+        """Return when the broker has confirmed every one of them."""
+        await self._graves.write([self._renamed(letter) for letter in letters])
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self._graves.stop()
+
+    def _renamed(self, letter: DeadLetter) -> DeadLetter:
+        topic, partition, offset = self._names[letter.record.position]
+        record = replace(letter.record, topic=topic, partition=partition, offset=offset)
+        return replace(letter, record=record)
