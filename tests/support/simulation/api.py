@@ -6,12 +6,14 @@ nothing else of it.
 
 import asyncio
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 
 import orjson
 
 from relay.errors import KafkaRefused
 from relay.stream.model import Answer, NoAnswer
+from tests.support.simulation.sabotage import Sabotage
 
 _OK = b'{"status":"ok","data":true}'
 
@@ -29,12 +31,13 @@ class Faults:
     outages: list[tuple[float, float]] = field(default_factory=list)
     misconfigured: list[tuple[float, float]] = field(default_factory=list)
     per_second: float | None = None
+    hangs_s: float = 10.0
     slow_users: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass
 class Seen:
-    """One event of one stored request."""
+    """One event of one stored request. `at` is a virtual time of the loop."""
 
     at: float
     unique_key: str
@@ -46,12 +49,15 @@ class Seen:
 class SimApi:
     """Shared by all pipelines of a simulation."""
 
-    def __init__(self, faults: Faults, rng: random.Random):
+    def __init__(self, faults: Faults, rng: random.Random, sabotage: Sabotage):
         self.faults = faults
         self.rng = rng
+        self.sabotage = sabotage
         self.stored: list[Seen] = []
         self.requests = 0
         self.requests_in_outage = 0
+        self.requests_by_second: Counter[int] = Counter()
+        self.throttled = 0
         self.lost_answers = 0
         self.in_flight = 0
         self.in_flight_max = 0
@@ -59,6 +65,7 @@ class SimApi:
 
     async def send(self, request):
         self.requests += 1
+        self.requests_by_second[int(asyncio.get_running_loop().time() - 1000.0)] += 1
         self.in_flight += 1
         self.in_flight_max = max(self.in_flight_max, self.in_flight)
         try:
@@ -66,11 +73,13 @@ class SimApi:
         finally:
             self.in_flight -= 1
 
-    async def _serve(self, request):  # noqa: PLR0911 - a return for each kind of weather
+    async def _serve(self, request):  # noqa: C901, PLR0911 - a branch for each kind of weather
         loop = asyncio.get_running_loop()
         faults, rng = self.faults, self.rng
         latency = rng.uniform(*faults.latency_s)
         now = loop.time() - 1000.0
+        if (broken := self.sabotage.due("send")) is not None:
+            return broken
         if _within(faults.outages, now):
             self.requests_in_outage += 1
             await asyncio.sleep(latency)
@@ -84,6 +93,7 @@ class SimApi:
             headers = {}
             if faults.retry_after_s is not None:
                 headers["retry-after"] = str(faults.retry_after_s)
+            self.throttled += 1
             return Answer(429, headers)
         draw -= faults.throttled
         if draw < faults.failing:
@@ -97,15 +107,18 @@ class SimApi:
         draw -= faults.failing
         lost = draw < faults.answer_lost
         self._store(activity, user, loop.time(), answered=not lost)
+        if (broken := self.sabotage.due("send_done")) is not None:
+            self.lost_answers += len(activity["$events"])
+            return broken
         if lost:
-            self.lost_answers += 1
+            self.lost_answers += len(activity["$events"])
             await asyncio.sleep(latency / 2)
             return Answer(0, no_answer=NoAnswer.BROKEN, detail="connection closed")
         draw -= faults.answer_lost
         if draw < faults.timing_out:
-            self.lost_answers += 1
-            await asyncio.sleep(10)
-            return Answer(0, no_answer=NoAnswer.TIMEOUT, detail="no answer in 10 s")
+            self.lost_answers += len(activity["$events"])
+            await asyncio.sleep(faults.hangs_s)
+            return Answer(0, no_answer=NoAnswer.TIMEOUT, detail="no answer in time")
         await asyncio.sleep(latency / 2)
         return Answer(200, body=_OK)
 
@@ -133,8 +146,9 @@ def _within(windows, now):
 class SimDeadLetters:
     """A dead-letter topic that can refuse writes for a time."""
 
-    def __init__(self, refusing: list[tuple[float, float]]):
+    def __init__(self, refusing: list[tuple[float, float]], sabotage: Sabotage):
         self.refusing = refusing
+        self.sabotage = sabotage
         self.written = []
         self.refused = 0
 
@@ -143,4 +157,6 @@ class SimDeadLetters:
         if _within(self.refusing, asyncio.get_running_loop().time() - 1000.0):
             self.refused += 1
             raise KafkaRefused("not authorised to write")
+        self.sabotage.strike("write")
         self.written.extend(letters)
+        self.sabotage.strike("write_done")

@@ -9,9 +9,10 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 
-from relay.errors import KafkaUnreachable
+from relay.errors import KafkaError, KafkaUnreachable
 from relay.stream.consuming.source import CommitRefused
 from relay.stream.model import Commit, Partition, Record
+from tests.support.simulation.sabotage import Sabotage
 
 METADATA_BYTES_MAX = 4096
 
@@ -46,8 +47,9 @@ class SimCluster:
     SESSION_TIMEOUT_S = 10.0
     REBALANCE_TIMEOUT_S = 60.0
 
-    def __init__(self, partitions, rng: random.Random, topic="events"):
+    def __init__(self, partitions, rng: random.Random, topic="events", sabotage=None):
         self.topic = topic
+        self.sabotage = sabotage or Sabotage()
         self.logs = {Partition(topic, n): Log() for n in range(partitions)}
         self.commits: dict[Partition, Commit] = {}
         self.members: list[SimSource] = []
@@ -126,8 +128,9 @@ class SimSource:
         self.epoch = 0
         self.dead = False
         self.left = False
-        self.polls = 0
-        self.last_poll = 0.0
+        self.failure = None
+        self.last_poll = None
+        self.longest_silence_s = 0.0
 
     async def start(self, listener):
         self.listener = listener
@@ -137,14 +140,22 @@ class SimSource:
     async def assign(self):
         self.paused.clear()
         if self.owned:
-            await self.listener.on_assigned(set(self.owned), self.epoch)
+            try:
+                await self.listener.on_assigned(set(self.owned), self.epoch)
+            except KafkaError as error:  # the next poll raises it, as with the Kafka edge
+                self.failure = error
         for partition in self.owned:
             commit = self.cluster.commits.get(partition)
             self.owned[partition] = commit.offset if commit else 0
 
     async def poll(self, records_max, timeout_s):
-        self.polls += 1
-        self.last_poll = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        if self.last_poll is not None:
+            self.longest_silence_s = max(self.longest_silence_s, now - self.last_poll)
+        self.last_poll = now
+        if self.failure is not None:
+            raise self.failure
+        self.cluster.sabotage.strike("poll")
         found = self._take(records_max)
         if not found:
             await self.cluster.arrival(timeout_s)
@@ -189,6 +200,8 @@ class SimSource:
             raise CommitRefused("stale generation")
         if asyncio.get_running_loop().time() < self.cluster.down_until:
             raise KafkaUnreachable("the broker does not answer")
+        self.cluster.sabotage.strike("commit")
+        self.cluster.sabotage.strike("commit_refused")
         if not commits.keys() <= self.owned.keys():
             raise CommitRefused("not the owner")
         for partition, commit in commits.items():
@@ -196,9 +209,11 @@ class SimSource:
             before = self.cluster.commits.get(partition)
             assert before is None or before.offset <= commit.offset, "a commit went back"
             self.cluster.commits[partition] = commit
+        self.cluster.sabotage.strike("commit_done")
 
     async def committed(self, partitions):
         await asyncio.sleep(0.001)
+        self.cluster.sabotage.strike("committed")
         return {p: self.cluster.commits.get(p) for p in partitions}
 
     def lag(self):

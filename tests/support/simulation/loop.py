@@ -5,9 +5,15 @@ import selectors
 from collections.abc import Coroutine
 from typing import Any
 
+SPINS_MAX = 50_000
+
 
 class NothingWillHappen(Exception):
     """Everything waits and no timer runs: the program has come to a standstill."""
+
+
+class BusyWithoutEnd(Exception):
+    """The loop went round so often without the clock moving: something spins."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -16,6 +22,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     loop: "VirtualLoop"
 
     def select(self, timeout=None):
+        self.loop.spin()
         events = super().select(0)
         if events or timeout == 0:
             return events
@@ -26,12 +33,17 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Time begins at 1000 s, so that nobody mistakes 0 for "never"."""
+    """Time begins at 1000 s, so that nobody mistakes 0 for "never".
+
+    `wakeups` counts how often the clock moved: how often a real process would have been woken.
+    """
 
     def __init__(self):
         selector = _JumpingSelector()
         selector.loop = self
         self._virtual = 1000.0
+        self._spins = 0
+        self.wakeups = 0
         super().__init__(selector)
 
     def time(self):
@@ -39,6 +51,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def jump(self, seconds):
         self._virtual += seconds
+        self.wakeups += 1
+        self._spins = 0
+
+    def spin(self):
+        self._spins += 1
+        if self._spins > SPINS_MAX:
+            raise BusyWithoutEnd(f"at {self._virtual - 1000.0:.3f} s")
 
 
 EPOCH_MS = 1_767_225_600_000

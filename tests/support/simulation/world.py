@@ -1,18 +1,18 @@
-"""A storm (data) → a run of one or more pipelines against it → what the judge has to say."""
+"""A storm (data) → a run of one or more pipelines against it. What came of it: `judge`."""
 
 import asyncio
 import contextlib
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from relay.errors import DrainIncomplete
+from relay.errors import DrainIncomplete, KafkaError
 from relay.stream.consuming.intake import IntakePolicy
 from relay.stream.decoding import DecodingPolicy
-from relay.stream.engine import Engine, EnginePolicy, OnDeadLetter
+from relay.stream.engine import EnginePolicy, OnDeadLetter
 from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
@@ -20,96 +20,27 @@ from relay.stream.pipeline import Pipeline, PipelinePolicy
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.limit import LimitPolicy
+from relay.stream.sending.pacing import RatePolicy
 from relay.stream.sending.retries import RetryPolicy
 from relay.stream.status import Reporter, ReportPolicy
-from tests.support.simulation.api import Faults, SimApi, SimDeadLetters
+from tests.support.simulation.api import SimApi, SimDeadLetters
 from tests.support.simulation.cluster import SimCluster, SimSource
+from tests.support.simulation.judge import figures
 from tests.support.simulation.loop import EPOCH_MS, VirtualClock, run_virtually
-
-
-@dataclass
-class Storm:
-    """What happens, when. Times are virtual seconds from the start."""
-
-    seed: int = 0
-    partitions: int = 4
-    users: int = 20
-    events: int = 300
-    produce_s: float = 5.0
-    zipf: float = 1.1
-    poison: float = 0.0
-    garbage: float = 0.0
-    members: int = 1
-    kills: list[float] = field(default_factory=list)
-    restart_after_s: float = 2.0
-    joins: list[float] = field(default_factory=list)
-    leaves: list[float] = field(default_factory=list)
-    broker_down: list[tuple[float, float]] = field(default_factory=list)
-    letters_refused: list[tuple[float, float]] = field(default_factory=list)
-    faults: Faults = field(default_factory=Faults)
-    order_by: str = "user"
-    offset_map: bool = True
-    coalesce: int = 1
-    records_max: int = 2000
-    map_bytes_max: int = 4096
-    park_user: bool = False
-    attempts_max: int = 8
-    age_max_s: float = 600.0
-    max_in_flight: int = 64
-    deadline_s: float = 3600.0
-
-    @classmethod
-    def random(cls, seed: int) -> "Storm":
-        """A storm drawn from a seed."""
-        rng = random.Random(f"storm {seed}")
-        span = rng.uniform(1, 20)
-        times = lambda most: sorted(rng.uniform(0, span * 1.5) for _ in range(rng.randint(0, most)))  # noqa: E731
-        window = lambda longest: (start := rng.uniform(0, span), start + rng.uniform(0, longest))  # noqa: E731
-        windows = lambda chance, longest: [window(longest)] if rng.random() < chance else []  # noqa: E731
-        maybe = lambda chance, most: rng.uniform(0, most) if rng.random() < chance else 0.0  # noqa: E731
-        return cls(
-            seed=seed,
-            partitions=rng.randint(1, 6),
-            users=rng.choice([1, 5, 30, 200]),
-            events=rng.randint(50, 400),
-            produce_s=span,
-            zipf=rng.choice([0.0, 1.1, 2.0]),
-            poison=maybe(0.5, 0.05),
-            garbage=maybe(0.5, 0.05),
-            members=rng.randint(1, 3),
-            kills=times(3),
-            joins=times(2),
-            leaves=times(2),
-            broker_down=windows(0.3, 20),
-            letters_refused=windows(0.3, 60),
-            faults=Faults(
-                latency_s=(0.001, rng.choice([0.002, 0.05, 0.5])),
-                throttled=maybe(0.5, 0.2),
-                retry_after_s=rng.choice([None, 0, 1, 5]),
-                failing=maybe(0.5, 0.2),
-                answer_lost=maybe(0.5, 0.1),
-                timing_out=maybe(0.2, 0.03),
-                outages=windows(0.3, 120),
-                misconfigured=windows(0.3, 120),
-                per_second=rng.choice([None, None, None, 50.0]),
-            ),
-            offset_map=rng.random() < 0.8,
-            coalesce=rng.choice([1, 1, 20]),
-            records_max=rng.choice([10, 200, 2000]),
-            map_bytes_max=rng.choice([40, 300, 4096]),
-            park_user=rng.random() < 0.2,
-            max_in_flight=rng.choice([1, 8, 64]),
-        )
+from tests.support.simulation.sabotage import Sabotage
+from tests.support.simulation.storm import Storm
+from tests.support.simulation.watched import WatchedEngine
 
 
 @dataclass
 class Produced:
-    """An event that was put on the topic."""
+    """An event that was put on the topic, at a virtual time of the loop."""
 
     user: str
     seq: int
     fine: bool
     position: tuple[int, int]
+    at: float
 
 
 class World:
@@ -118,24 +49,31 @@ class World:
     def __init__(self, storm: Storm):
         self.storm = storm
         self.rng = random.Random(storm.seed)
-        self.cluster = SimCluster(storm.partitions, random.Random(storm.seed + 1))
-        self.api = SimApi(storm.faults, random.Random(storm.seed + 2))
-        self.letters = SimDeadLetters(storm.letters_refused)
+        self.sabotage = Sabotage(*storm.fail)
+        self.cluster = SimCluster(
+            storm.partitions, random.Random(storm.seed + 1), sabotage=self.sabotage
+        )
+        self.api = SimApi(storm.faults, random.Random(storm.seed + 2), self.sabotage)
+        self.letters = SimDeadLetters(storm.letters_refused, self.sabotage)
         self.produced: list[Produced] = []
-        self.in_flight_at_kills = 0
-        self.facts: list[Any] = []
         self.fact_counts: Counter[str] = Counter()
-        self.running: dict[asyncio.Task, tuple[SimSource, Pipeline, Engine]] = {}
-        self.engines: list[Engine] = []
+        self.running: dict[asyncio.Task, tuple[SimSource, Pipeline, WatchedEngine]] = {}
+        self.engines: list[WatchedEngine] = []
+        self.sources: list[SimSource] = []
+        self.crashes = 0
+        self.at_risk = 0
         self.settled_at: float | None = None
+        self.wakeups = 0
         self.unbalanced = 0
-
-    # -- running ------------------------------------------------------------------------------
 
     def run(self):
         """Run the storm until all is settled, or the deadline passes."""
         run_virtually(self._run())
         return self
+
+    def verdict(self) -> dict[str, Any]:
+        """What was lost, broken or repeated, and every other figure."""
+        return figures(self)
 
     async def _run(self):
         async with asyncio.TaskGroup() as tasks:
@@ -152,13 +90,21 @@ class World:
             ]
             await asyncio.wait(script)
             await self._until_settled()
+            self.wakeups = asyncio.get_running_loop().wakeups
+            self.restarting = False
             for task, (_, pipeline, _) in list(self.running.items()):
                 pipeline.stop("end of the storm")
                 await asyncio.wait([task])
             coordinator.cancel()
 
+    # -- members ------------------------------------------------------------------------------
+
+    restarting = True
+
     def start_member(self):
-        engine = Engine(self._engine_policy(), interpreter(self.interpret_policy()), self.rng)
+        interpret = interpreter(self.interpret_policy())
+        engine = WatchedEngine(self._engine_policy(), interpret, self.rng)
+        engine.watch(self.cluster)
         source = SimSource(self.cluster)
         pipeline = Pipeline(
             engine,
@@ -170,36 +116,50 @@ class World:
             policy=PipelinePolicy(),
             reporter=Reporter(engine, self._emit, ReportPolicy()),
         )
-        task = self.tasks.create_task(self._run_member(pipeline))
+        task = self.tasks.create_task(self._run_member(pipeline, source))
         self.running[task] = (source, pipeline, engine)
         self.engines.append(engine)
+        self.sources.append(source)
         task.add_done_callback(lambda done: self.running.pop(done, None))
         return pipeline
 
     def interpret_policy(self):
         return _INTERPRET[self.storm.order_by]
 
-    async def _run_member(self, pipeline):
-        # An orderly stop in the middle of an outage may run out of time; that loses nothing.
-        with contextlib.suppress(DrainIncomplete):
-            await pipeline.run()
+    async def _run_member(self, pipeline, source):
+        try:
+            # An orderly stop in the middle of an outage may run out of time; that loses nothing.
+            with contextlib.suppress(DrainIncomplete):
+                await pipeline.run()
+        except KafkaError:
+            # The documented end of a process that cannot go on. Its supervisor starts another.
+            self.crashes += 1
+            await asyncio.sleep(self.storm.restart_after_s)
+            if self.restarting:
+                self.start_member()
 
     def _engine_policy(self):
         storm = self.storm
         return EnginePolicy(
             destination=DestinationPolicy(
                 limit=LimitPolicy(maximum=storm.max_in_flight),
+                rate=RatePolicy(storm.rate_per_second, storm.rate_shared),
                 retry=RetryPolicy(attempts_max=storm.attempts_max, age_max_s=storm.age_max_s),
             ),
-            intake=IntakePolicy(records_max=storm.records_max, poll_records_max=100),
+            intake=IntakePolicy(
+                records_max=storm.records_max,
+                bytes_max=storm.bytes_max,
+                lane_records_max=storm.lane_records_max,
+                poll_records_max=storm.poll_records_max,
+            ),
             coalescing=CoalescingPolicy(events_max=storm.coalesce),
             on_dead_letter=OnDeadLetter.PARK_USER if storm.park_user else OnDeadLetter.CONTINUE,
+            duplicates_window=storm.duplicates_window,
             offset_map=storm.offset_map,
             map_bytes_max=storm.map_bytes_max,
         )
 
     def _emit(self, fact):
-        self.facts.append(fact)
         self.fact_counts[type(fact).__name__] += 1
 
     async def _later(self, at, act):
@@ -211,7 +171,7 @@ class World:
         if self.running:
             task = self.rng.choice(list(self.running))
             source, _, engine = self.running.pop(task)
-            self.in_flight_at_kills += sum(1 for _ in engine.lanes.flying())
+            self.at_risk += engine.unfinished(list(engine.assigned))
             source.die()
             task.cancel()
             await asyncio.wait([task])
@@ -238,27 +198,31 @@ class World:
         storm, rng = self.storm, self.rng
         weights = [1 / (rank + 1) ** storm.zipf for rank in range(storm.users)]
         picks = rng.choices(range(storm.users), weights, k=storm.events)
-        seqs: Counter[int] = Counter()
+        # Drawn apart: without the hot user, all others do exactly the same.
+        hot = random.Random(storm.seed + 3)
+        seqs: Counter[str] = Counter()
         for number, user in enumerate(picks):
             if storm.produce_s:
                 await asyncio.sleep(storm.produce_s / storm.events)
-            self.put(user, seqs, number)
+            self.put(f"user-{user}", user, seqs, number)
+            while hot.random() < storm.hot_share:
+                self.put("hot", 0, seqs, number)
 
-    def put(self, user, seqs, number):
+    def put(self, name, user, seqs, number):
         storm, rng = self.storm, self.rng
-        name = f"user-{user}"
+        at = asyncio.get_running_loop().time()
         partition = user % storm.partitions
         now_ms = EPOCH_MS + number
         if rng.random() < storm.garbage:
             offset = self.cluster.produce(partition, now_ms, name.encode(), b"{not json")
-            self.produced.append(Produced(name, -1, fine=False, position=(partition, offset)))
+            self.produced.append(Produced(name, -1, False, (partition, offset), at))
             return
         poison = rng.random() < storm.poison
-        seq = seqs[user]
-        seqs[user] += 1
-        value = event(name, seq, number, now_ms, poison=poison)
+        seq = seqs[name]
+        seqs[name] += 1
+        value = event(name, seq, now_ms, poison=poison, padding=storm.padding)
         offset = self.cluster.produce(partition, now_ms, name.encode(), value)
-        self.produced.append(Produced(name, seq, fine=not poison, position=(partition, offset)))
+        self.produced.append(Produced(name, seq, not poison, (partition, offset), at))
 
     async def _until_settled(self):
         loop = asyncio.get_running_loop()
@@ -273,52 +237,18 @@ class World:
         commit = self.cluster.commits.get(partition)
         return not log.records or (commit is not None and commit.offset > log.records[-1].offset)
 
-    # -- judging ------------------------------------------------------------------------------
 
-    def verdict(self) -> dict[str, Any]:
-        """What was lost, broken or repeated, by what was produced, stored and dead-lettered."""
-        stored: dict[tuple[str, int], int] = Counter((s.user, s.seq) for s in self.api.stored)
-        dead = {(letter.record.partition, letter.record.offset) for letter in self.letters.written}
-        lost = [
-            p
-            for p in self.produced
-            if p.position not in dead and not (p.fine and stored[p.user, p.seq])
-        ]
-        wrongly_dead = [p for p in self.produced if p.fine and p.position in dead]
-        return {
-            "settled": self.settled_at is not None,
-            "lost": len(lost),
-            "order_breaks": order_breaks(self.api.stored),
-            "duplicates": sum(count - 1 for count in stored.values()),
-            "duplicates_allowed": self.in_flight_at_kills + self.api.lost_answers,
-            "fine_but_dead": len(wrongly_dead),
-            "unbalanced": self.unbalanced
-            + sum(not engine.ledger.balanced for engine in self.engines),
-        }
-
-
-def order_breaks(stored) -> int:
-    """How often an event was first stored after a later one of its user."""
-    highest: dict[str, int] = {}
-    seen: set[tuple[str, int]] = set()
-    breaks = 0
-    for entry in stored:
-        if (entry.user, entry.seq) in seen:
-            continue
-        seen.add((entry.user, entry.seq))
-        if entry.seq < highest.get(entry.user, -1):
-            breaks += 1
-        highest[entry.user] = max(highest.get(entry.user, -1), entry.seq)
-    return breaks
-
-
-def event(user, seq, number, ts_ms, *, poison=False):
+def event(user, seq, ts_ms, *, poison=False, padding=0):
     """An app event of the native format, as bytes."""
-    properties = {"seq": seq, "poison": True} if poison else {"seq": seq}
+    properties: dict[str, Any] = {"seq": seq}
+    if poison:
+        properties["poison"] = True
+    if padding:
+        properties["padding"] = "x" * padding
     return orjson.dumps(
         {
             "type": "track",
-            "id": f"{user}-{number}",
+            "id": f"{user}-{seq}",
             "ts": ts_ms,
             "user": {"accounts": [{"id": user}]},
             "session_status": "IN_SESSION",

@@ -1,0 +1,123 @@
+"""What was produced, stored and dead-lettered → figures: what was lost, broken, repeated, late.
+
+Reads what the world can see: the producer's list, the API's own log, the dead-letter topic. Only
+the figures about memory and balance look inside the engine.
+"""
+
+import statistics
+from collections import Counter, defaultdict
+from typing import Any
+
+
+def figures(world) -> dict[str, Any]:
+    """Everything that an expectation may name."""
+    stored = Counter((s.user, s.seq) for s in world.api.stored)
+    dead = {(letter.record.partition, letter.record.offset) for letter in world.letters.written}
+    fine = [p for p in world.produced if p.fine]
+    keys = defaultdict(set)
+    for entry in world.api.stored:
+        keys[entry.user, entry.seq].add(entry.unique_key)
+    duplicates = sum(count - 1 for count in stored.values())
+    allowed = (
+        world.at_risk + sum(engine.at_risk for engine in world.engines) + world.api.lost_answers
+    )
+    return {
+        "settled": world.settled_at is not None,
+        "settled_at": world.settled_at,
+        "lost": sum(
+            1
+            for p in world.produced
+            if p.position not in dead and not (p.fine and stored[p.user, p.seq])
+        ),
+        "order_breaks": order_breaks(
+            world.api.stored, {(p.user, p.seq) for p in world.produced if p.position in dead}
+        ),
+        "duplicates": duplicates,
+        "duplicates_allowed": allowed,
+        "duplicates_beyond": max(0, duplicates - allowed),
+        "keys_differ": sum(1 for found in keys.values() if len(found) > 1),
+        "dead": len(dead),
+        "dead_by_class": dict(Counter(str(letter.cls) for letter in world.letters.written)),
+        "fine_but_dead": sum(1 for p in fine if p.position in dead),
+        "unbalanced": world.unbalanced
+        + sum(not engine.ledger.balanced for engine in world.engines),
+        # What was still in flight when a process ended has no answer and no fate in its books.
+        "leftovers": sum(
+            engine.ledger.open - sum(1 for _ in engine.lanes.flying())
+            for engine in world.engines
+            if not engine.assigned
+        ),
+        "requests": world.api.requests,
+        "throttled": world.api.throttled,
+        "crashes": world.crashes,
+        "letters_refused": world.letters.refused,
+        "in_flight_most": world.api.in_flight_max,
+        "requests_in_outage": world.api.requests_in_outage,
+        "facts": dict(world.fact_counts),
+        **_troubles(world),
+        **_memory(world),
+        **_delays(world),
+    }
+
+
+def order_breaks(stored, dead=frozenset()) -> int:
+    """How often an event was first stored after a later one of its user.
+
+    An event that was dead-lettered as well is left out: killed before its offset was committed, it
+    is tried again, and may be delivered then.
+    """
+    highest: dict[str, int] = {}
+    seen: set[tuple[str, int]] = set()
+    breaks = 0
+    for entry in stored:
+        if (entry.user, entry.seq) in seen or (entry.user, entry.seq) in dead:
+            continue
+        seen.add((entry.user, entry.seq))
+        if entry.seq < highest.get(entry.user, -1):
+            breaks += 1
+        highest[entry.user] = max(highest.get(entry.user, -1), entry.seq)
+    return breaks
+
+
+def _troubles(world):
+    """How the destination was treated while it was away, and how fast all was well again."""
+    faults = world.storm.faults
+    windows = [*faults.outages, *faults.misconfigured, *world.storm.letters_refused]
+    if not windows:
+        return {}
+    ended = max(stop for _, stop in windows)
+    began = min(start for start, _ in windows)
+    after = sorted(s.at - 1000.0 for s in world.api.stored if s.at - 1000.0 >= ended)
+    calm = [n for second, n in world.api.requests_by_second.items() if began + 1 < second < ended]
+    return {
+        "back_after_s": after[0] - ended if after else None,
+        "caught_up_after_s": world.settled_at - ended if world.settled_at else None,
+        "requests_a_second_in_outage_most": max(calm, default=0),
+        "wakeups_a_second": world.wakeups / max(1.0, world.settled_at or 1.0),
+    }
+
+
+def _memory(world):
+    storm = world.storm
+    poll = storm.poll_records_max
+    return {
+        "open_most": max(engine.open_most for engine in world.engines),
+        "open_bytes_most": max(engine.open_bytes_most for engine in world.engines),
+        "over_records": max(e.open_most for e in world.engines) - storm.records_max - poll,
+        "longest_silence_s": max(source.longest_silence_s for source in world.sources),
+    }
+
+
+def _delays(world):
+    """From the broker to the API's log, in seconds of virtual time."""
+    first: dict[tuple[str, int], float] = {}
+    for entry in world.api.stored:
+        first.setdefault((entry.user, entry.seq), entry.at)
+    delays = defaultdict(list)
+    for p in world.produced:
+        if p.fine and (p.user, p.seq) in first:
+            delays[p.user == "hot"].append(first[p.user, p.seq] - p.at)
+    return {
+        "others_delay_p50_s": statistics.median(delays[False]) if delays[False] else None,
+        "hot_delay_p50_s": statistics.median(delays[True]) if delays[True] else None,
+    }

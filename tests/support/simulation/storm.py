@@ -1,0 +1,184 @@
+"""What happens in a simulation, when: drawn from a seed, or written down in a file."""
+
+import random
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.simulation.api import Faults
+
+
+@dataclass
+class Storm:
+    """What happens, when. Times are virtual seconds from the start."""
+
+    seed: int = 0
+    partitions: int = 4
+    users: int = 20
+    events: int = 300
+    produce_s: float = 5.0
+    zipf: float = 1.1
+    hot_share: float = 0.0
+    padding: int = 0
+    poison: float = 0.0
+    garbage: float = 0.0
+    members: int = 1
+    kills: list[float] = field(default_factory=list)
+    restart_after_s: float = 2.0
+    joins: list[float] = field(default_factory=list)
+    leaves: list[float] = field(default_factory=list)
+    broker_down: list[tuple[float, float]] = field(default_factory=list)
+    letters_refused: list[tuple[float, float]] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
+    order_by: str = "user"
+    offset_map: bool = True
+    coalesce: int = 1
+    records_max: int = 2000
+    bytes_max: int = 64 * 1024 * 1024
+    lane_records_max: int = 1000
+    poll_records_max: int = 100
+    map_bytes_max: int = 4096
+    park_user: bool = False
+    duplicates_window: int = 0
+    attempts_max: int = 8
+    age_max_s: float = 600.0
+    max_in_flight: int = 64
+    rate_per_second: float | None = None
+    rate_shared: bool = False
+    deadline_s: float = 3600.0
+    fail: tuple[str, int] = ("", 0)
+    """Which call fails (`tests.support.simulation.sabotage`), and the how many-th."""
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Storm":
+        """From plain values, as they stand in a file."""
+        values = dict(values)
+        faults = Faults(**values.pop("faults", {}))
+        return cls(faults=faults, **values)
+
+    @classmethod
+    def random(cls, seed: int) -> "Storm":
+        """A storm drawn from a seed."""
+        rng = random.Random(f"storm {seed}")
+        span = rng.uniform(1, 20)
+        times = lambda most: sorted(rng.uniform(0, span * 1.5) for _ in range(rng.randint(0, most)))  # noqa: E731
+        window = lambda longest: (start := rng.uniform(0, span), start + rng.uniform(0, longest))  # noqa: E731
+        windows = lambda chance, longest: [window(longest)] if rng.random() < chance else []  # noqa: E731
+        maybe = lambda chance, most: rng.uniform(0, most) if rng.random() < chance else 0.0  # noqa: E731
+        return cls(
+            seed=seed,
+            partitions=rng.randint(1, 6),
+            users=rng.choice([1, 5, 30, 200]),
+            events=rng.randint(50, 400),
+            produce_s=span,
+            zipf=rng.choice([0.0, 1.1, 2.0]),
+            poison=maybe(0.5, 0.05),
+            garbage=maybe(0.5, 0.05),
+            members=rng.randint(1, 3),
+            kills=times(3),
+            joins=times(2),
+            leaves=times(2),
+            broker_down=windows(0.3, 20),
+            letters_refused=windows(0.3, 60),
+            faults=Faults(
+                latency_s=(0.001, rng.choice([0.002, 0.05, 0.5])),
+                throttled=maybe(0.5, 0.2),
+                retry_after_s=rng.choice([None, 0, 1, 5]),
+                failing=maybe(0.5, 0.2),
+                answer_lost=maybe(0.5, 0.1),
+                timing_out=maybe(0.2, 0.03),
+                hangs_s=rng.choice([1.0, 10.0, 30.0]),
+                outages=windows(0.3, 120),
+                misconfigured=windows(0.3, 120),
+                per_second=rng.choice([None, None, None, 50.0]),
+            ),
+            order_by=rng.choice(["user", "user", "user", "key", "partition"]),
+            offset_map=rng.random() < 0.8,
+            coalesce=rng.choice([1, 1, 20]),
+            records_max=rng.choice([1, 10, 200, 2000]),
+            bytes_max=rng.choice([1, 20_000, 64 * 1024 * 1024]),
+            lane_records_max=rng.choice([1, 20, 1000]),
+            poll_records_max=rng.choice([1, 100]),
+            map_bytes_max=rng.choice([10, 40, 300, 4096]),
+            park_user=rng.random() < 0.2,
+            duplicates_window=rng.choice([0, 0, 50]),
+            attempts_max=rng.choice([1, 8]),
+            age_max_s=rng.choice([0.0, 600.0]),
+            max_in_flight=rng.choice([1, 8, 64]),
+            rate_per_second=rng.choice([None, None, None, 100.0]),
+            rate_shared=rng.random() < 0.5,
+        )
+
+
+@dataclass
+class Expected:
+    """What a figure must be: one value, or a range from the first to the second, both included."""
+
+    figure: str
+    value: Any
+
+    def met(self, figures: dict[str, Any]) -> bool:
+        """Whether the figures are as expected."""
+        found = figures[self.figure]
+        if isinstance(self.value, list):
+            low, high = self.value
+            return bool(found is not None and low <= found <= high)
+        return bool(found == self.value)
+
+    def __str__(self) -> str:
+        return f"{self.figure}: {self.value}"
+
+
+@dataclass
+class Comparison:
+    """A figure of one run divided by that of another lies in a range."""
+
+    figure: str
+    of: str
+    to: str
+    ratio: tuple[float, float]
+
+
+@dataclass
+class NamedStorm:
+    """A file of `tests/simulation/storms`: runs of a storm, each with what is expected of it."""
+
+    name: str
+    about: str
+    slow: bool
+    runs: dict[str, tuple[Storm, list[Expected]]]
+    compare: list[Comparison]
+
+    @classmethod
+    def load(cls, path: Path) -> "NamedStorm":
+        """Read a file. What `storm` and `expect` say at the top holds for every run."""
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        unknown = document.keys() - {"about", "slow", "storm", "expect", "runs", "compare"}
+        assert not unknown, f"{path.name}: unknown keys {unknown}"
+        runs = {}
+        for name, values in document.get("runs", {"it": {}}).items():
+            run = values or {}
+            storm = _merged(document.get("storm", {}), run.get("storm", {}))
+            expect = {**document.get("expect", {}), **run.get("expect", {})}
+            runs[name] = (Storm.of(storm), [Expected(*item) for item in expect.items()])
+        compare = [Comparison(**values) for values in document.get("compare", [])]
+        return cls(path.stem, document["about"], document.get("slow", False), runs, compare)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = {**base, **over}
+    if "faults" in base and "faults" in over:
+        merged["faults"] = {**base["faults"], **over["faults"]}
+    return merged
+
+
+def changed(storm: Storm) -> dict[str, Any]:
+    """What differs from an ordinary day: for messages."""
+    plain = Storm()
+    return {
+        f.name: value
+        for f in fields(Storm)
+        if (value := getattr(storm, f.name)) != getattr(plain, f.name)
+    }

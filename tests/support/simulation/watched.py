@@ -1,0 +1,50 @@
+"""The production engine with a notebook: how full it was, and what was unfinished when it lost."""
+
+from relay.stream.engine import Engine
+from relay.stream.settling.offset_map import OffsetMap, decode
+
+
+class WatchedEngine(Engine):
+    """Decides as the engine does; only writes things down."""
+
+    cluster = None
+    open_most = 0
+    open_bytes_most = 0
+    at_risk = 0
+    """What was in flight, or settled and not committed, when partitions were dropped."""
+
+    def watch(self, cluster):
+        """Judge commits by what this broker has."""
+        self.cluster = cluster
+
+    def admit(self, record, now):
+        super().admit(record, now)
+        self.open_most = max(self.open_most, self.ledger.open)
+        self.open_bytes_most = max(self.open_bytes_most, self.ledger.open_bytes)
+
+    def drop(self, partitions):
+        self.at_risk += self.unfinished([p for p in partitions if p in self.assigned])
+        super().drop(partitions)
+
+    def unfinished(self, partitions):
+        """How many records may come again although they were sent: in flight or not committed."""
+        homes = {self.assigned[p] for p in partitions}
+        flying = sum(1 for waiting in self.lanes.flying() if waiting.home in homes)
+        return flying + sum(self._uncommitted(home) for home in homes)
+
+    def _uncommitted(self, home):
+        commit = self.cluster.commits.get(home.partition)
+        known = OffsetMap(0, 0)
+        if commit is not None:
+            known = decode(commit.offset, commit.metadata) if self.policy.offset_map else None
+            known = known or OffsetMap(commit.offset, commit.offset)
+        snapshot = home.frontier.snapshot()
+        finished, already = set(snapshot.open_offsets), set(known.open_offsets)
+        records = self.cluster.logs[home.partition].records
+        return sum(
+            1
+            for stored in records
+            if stored.offset < snapshot.end
+            and stored.offset not in finished
+            and (stored.offset >= known.end or stored.offset in already)
+        )
