@@ -277,10 +277,15 @@ class Engine:
         counted = (verdict.kind, verdict.code)
         self.verdicts[counted] = self.verdicts.get(counted, 0) + 1
         self.round_trips.add(round_trip_s)
-        came_back = self.destination.judged(
-            verdict, round_trip_s, self.lanes.in_flight, now.steady, flight.probe
-        )
         lane = flight.members[0].lane
+        came_back = self.destination.judged(
+            verdict,
+            round_trip_s,
+            self.lanes.in_flight,
+            now.steady,
+            probe=flight.probe,
+            lane=lane,
+        )
         for waiting in flight.members:
             waiting.home.in_flight -= 1
             waiting.last_code = verdict.code

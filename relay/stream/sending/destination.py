@@ -5,7 +5,7 @@ want?) and the retry budget (how much of it may be repetition?) learn from the s
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from relay.stream.model import NoAnswer, Verdict, VerdictKind
@@ -23,6 +23,7 @@ from relay.telemetry.facts import (
 
 _OVERLOAD_CODES = frozenset({"http_503", "http_504", str(NoAnswer.TIMEOUT)})
 _LONG_PAUSE_S = 1.0
+_COSTLY_PAUSE_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,14 @@ class Destination:
         return self.gate.left()
 
     def judged(
-        self, verdict: Verdict, round_trip_s: float, in_flight: int, now: float, probe: int
+        self,
+        verdict: Verdict,
+        round_trip_s: float,
+        in_flight: int,
+        now: float,
+        *,
+        probe: int = 0,
+        lane: Hashable | None = None,
     ) -> bool:
         """Learn from an attempt. Returns whether the destination has come back with it."""
         if verdict.kind is VerdictKind.THROTTLED or verdict.code in _OVERLOAD_CODES:
@@ -72,7 +80,7 @@ class Destination:
         if verdict.kind is VerdictKind.DELIVERED:
             self.budget.succeeded()
         since = self.gate.since
-        before = self.gate.judged(verdict, now, probe, in_flight)
+        before = self.gate.judged(verdict, now, probe, in_flight, lane)
         if before is not None:
             self._changed(before, since, verdict, now)
         return before in (GateState.DOWN, GateState.HELD) and self.flowing
@@ -84,8 +92,11 @@ class Destination:
 
     def _settle_pause(self, now: float) -> None:
         since = self.gate.since
-        if self.gate.tick(now) is not None and now - since >= _LONG_PAUSE_S:
-            self.limit.restart(now, "after a pause")
+        if self.gate.tick(now) is None:
+            return
+        if now - since >= _COSTLY_PAUSE_S:
+            self.limit.eased(now - since, now)
+        if now - since >= _LONG_PAUSE_S:
             self._tell(DestinationResumed(after_s=now - since))
 
     def _changed(self, before: GateState, since: float, verdict: Verdict, now: float) -> None:

@@ -12,6 +12,7 @@ a failure says nothing about the record that met it, so no attempt is counted ag
 """
 
 import random
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -32,6 +33,7 @@ class GatePolicy:
     """When the gate closes and how it probes. Seconds."""
 
     down_after_failures: int = 5
+    down_after_alone_s: float = 15.0
     probe_first_s: float = 0.5
     probe_max_s: float = 15.0
     pause_after_throttled: int = 3
@@ -82,12 +84,16 @@ class Gate:
         return self.probes
 
     def judged(
-        self, verdict: Verdict, now: float, probe: int, in_flight: int = 1
+        self,
+        verdict: Verdict,
+        now: float,
+        probe: int,
+        in_flight: int = 1,
+        lane: Hashable | None = None,
     ) -> GateState | None:
         """Learn from an attempt. Returns the state before, when the state changed.
 
-        `in_flight` counts it. Failures come back sooner than successes: of 200 requests that left
-        together the few that fail land in a row. So the row must be as long as what is out.
+        `in_flight` counts it; `lane` is whose it was.
         """
         before = self.state
         awaited = probe == self._probe_out
@@ -104,8 +110,7 @@ class Gate:
                 if awaited and probe:
                     self._probe_later(_CLOSED_BY[verdict.kind], verdict, now)
             case VerdictKind.UNAVAILABLE:
-                self._streak += 1
-                if self._streak >= max(self._policy.down_after_failures, in_flight):
+                if self._is_an_outage(in_flight, lane, now):
                     self._probe_later(GateState.DOWN, verdict, now)
             case VerdictKind.MISCONFIGURED:
                 self._streak = 0
@@ -123,6 +128,21 @@ class Gate:
         """Something was mended (a new token): probe at once."""
         if self.state in _PROBING:
             self._probe_at = now
+
+    def _is_an_outage(self, in_flight: int, lane: Hashable | None, now: float) -> bool:
+        """Whether this failure makes a row that says more than that some records fail.
+
+        Failures come back sooner than successes: of 200 requests that left together the few that
+        fail land in a row. So the row must be as long as what is out. And where little is sent, one
+        bad record may make a row on its own: then it takes some time as well.
+        """
+        if not self._streak:
+            self._streak_since, self._streak_lane, self._streak_alone = now, lane, True
+        self._streak += 1
+        self._streak_alone &= lane is not None and lane == self._streak_lane
+        enough = self._streak >= max(self._policy.down_after_failures, in_flight)
+        lasts = now - self._streak_since >= self._policy.down_after_alone_s
+        return enough and (lasts or not self._streak_alone)
 
     def _answers(self, verdict: Verdict, now: float) -> None:
         self._streak = 0

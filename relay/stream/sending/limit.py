@@ -28,6 +28,7 @@ class LimitPolicy:
     hold_above: float = 0.02
     cut_above: float = 0.1
     cut_on_slow: float = 0.85
+    cut_on_pause: float = 0.8
     slow_tolerance: float = 2.5
     slow_floor_s: float = 0.02
     """Round trips below this are never called slow: it is this machine that wavers there."""
@@ -39,6 +40,7 @@ class AdaptiveLimit:
     FLOOR = 1
     _SAMPLES_MIN = 20
     _WINDOW_S_MIN = 0.02
+    _PAUSES_BEFORE_GROWTH = 10
     _SETTLED_BELOW = 4
 
     def __init__(
@@ -55,6 +57,7 @@ class AdaptiveLimit:
         self._reached = False
         self._refusals = 0
         self._cut_at = -math.inf
+        self._grows_from = -math.inf
         self.why = "initial"
 
     @property
@@ -85,8 +88,21 @@ class AdaptiveLimit:
         self._refusals += 1
         self._close_window_in_time(now)
 
+    def eased(self, pause_s: float, now: float) -> None:
+        """A pause is over that the destination asked for.
+
+        Each such pause costs as long a standstill, so the next growth waits several times as long:
+        otherwise most of the time would be spent pausing.
+        """
+        if self._policy.fixed:
+            return
+        self._slow_start = False
+        self._move(self._limit * self._policy.cut_on_pause, "asked to pause", now)
+        self._start_window(now)
+        self._grows_from = now + self._PAUSES_BEFORE_GROWTH * pause_s
+
     def restart(self, now: float, why: str) -> None:
-        """The destination is back after a pause: begin small, so that nothing stampedes."""
+        """The destination is back: begin small, so that nothing stampedes, and find out anew."""
         if self._policy.fixed:
             return
         self._slow_start = True
@@ -114,7 +130,7 @@ class AdaptiveLimit:
         elif mean_s > max(best_s * policy.slow_tolerance, policy.slow_floor_s):
             self._slow_start = False
             self._move(self._limit * policy.cut_on_slow, "slow answers", now)
-        elif self._reached:
+        elif self._reached and now >= self._grows_from:
             self._move(self._grown(), "slow start" if self._slow_start else "limit reached", now)
         self._start_window(now, mean_s)
 

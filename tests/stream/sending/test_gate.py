@@ -87,6 +87,31 @@ def test_it_is_down_after_so_many_failures_in_a_row_and_a_success_begins_the_cou
     assert subject.state is DOWN
 
 
+def test_failures_that_land_before_the_successes_of_the_same_time_are_no_outage():
+    subject = gate(down_after_failures=3)
+    for landed in range(50):
+        subject.judged(UNAVAILABLE, 0.0, 0, in_flight=100 - landed)
+    assert subject.state is FLOWING
+    subject.judged(UNAVAILABLE, 0.0, 0, in_flight=50)
+    assert subject.state is DOWN
+
+
+def test_one_record_that_fails_alone_is_an_outage_only_after_a_while():
+    subject = gate(down_after_failures=3, down_after_alone_s=15.0)
+    for second in range(15):
+        subject.judged(UNAVAILABLE, float(second), 0, 1, "a")
+        assert subject.state is FLOWING
+    subject.judged(UNAVAILABLE, 15.0, 0, 1, "a")
+    assert subject.state is DOWN
+
+
+def test_two_that_fail_in_a_row_are_an_outage_at_once():
+    subject = gate(down_after_failures=3)
+    for lane in ("a", "b", "a"):
+        subject.judged(UNAVAILABLE, 0.0, 0, 1, lane)
+    assert subject.state is DOWN
+
+
 def test_a_pause_lasts_as_long_as_was_asked_and_a_little_longer():
     subject = gate()
     attempt(subject, throttled(10.0), 100.0)

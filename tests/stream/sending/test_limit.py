@@ -31,6 +31,7 @@ class Service:
     jitter: float = 0.0
     slots: int | None = None
     rate_max: float | None = None
+    retry_after_s: float | None = None
     refuses_above: int | None = None
     throttled: float = 0.0
     failing: float = 0.0
@@ -68,7 +69,8 @@ class Service:
             return Answer(429)
         if self.rate_max is not None:
             if self.tokens_at > now + 0.1:
-                return Answer(429)
+                asks = self.retry_after_s is not None
+                return Answer(429, {"retry-after": str(self.retry_after_s)} if asks else {})
             self.tokens_at = max(self.tokens_at, now) + 1 / self.rate_max
         return Answer(500) if rng.random() < self.failing else None
 
@@ -121,7 +123,7 @@ def run(service, seconds, policy=SMALL, seed=1, demand=None):
         while landing and landing[0][0] <= now:
             _, _, left_at, answer, probe = heapq.heappop(landing)
             verdict = judge(answer, DEFAULT_RULES, 0)
-            destination.judged(verdict, now - left_at, len(landing) + 1, now, probe)
+            destination.judged(verdict, now - left_at, len(landing) + 1, now, probe=probe)
             if now < seconds:
                 outcome.delivered[int(now)] += answer is OK
                 outcome.throttled += answer.status == 429
@@ -154,6 +156,14 @@ def test_a_rate_that_the_service_enforces_is_approached_without_a_flood(rate):
     outcome = run(Service(latency_s=0.05, rate_max=float(rate)), 40, LimitPolicy())
     assert outcome.rate(10, 40) > 0.7 * rate
     assert outcome.throttled / outcome.requests < 0.3
+
+
+@pytest.mark.parametrize("rate", [20, 100, 500])
+def test_a_service_that_asks_to_wait_whenever_it_is_too_much_is_asked_for_less(rate):
+    service = Service(latency_s=0.05, rate_max=float(rate), retry_after_s=1.0)
+    outcome = run(service, 90, LimitPolicy())
+    assert outcome.rate(20, 90) > 0.5 * rate
+    assert outcome.throttled / outcome.requests < 0.1
 
 
 @pytest.mark.parametrize("most", [1, 5, 30])

@@ -29,6 +29,7 @@ class Faults:
     answer_lost: float = 0.0
     timing_out: float = 0.0
     outages: list[tuple[float, float]] = field(default_factory=list)
+    failing_all: list[tuple[float, float]] = field(default_factory=list)
     misconfigured: list[tuple[float, float]] = field(default_factory=list)
     per_second: float | None = None
     hangs_s: float = 10.0
@@ -84,6 +85,10 @@ class SimApi:
             self.requests_in_outage += 1
             await asyncio.sleep(latency)
             return Answer(0, no_answer=NoAnswer.CONNECT, detail="connection refused")
+        if _within(faults.failing_all, now):
+            self.requests_in_outage += 1
+            await asyncio.sleep(0.001)
+            return Answer(500, body=b"oops")
         await asyncio.sleep(latency / 2)
         if _within(faults.misconfigured, now):
             self.requests_in_outage += 1

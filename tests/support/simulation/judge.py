@@ -53,11 +53,22 @@ def figures(world) -> dict[str, Any]:
         "letters_refused": world.letters.refused,
         "in_flight_most": world.api.in_flight_max,
         "requests_in_outage": world.api.requests_in_outage,
+        "still_held_lines": world.fact_counts["StillHeld"],
+        "delivered_after_own_dead": _delivered_after_own_dead(world, dead),
         "facts": dict(world.fact_counts),
         **_troubles(world),
         **_memory(world),
         **_delays(world),
     }
+
+
+def _delivered_after_own_dead(world, dead):
+    """How many events were delivered although an earlier one of their user is a dead letter."""
+    first_dead: dict[str, int] = {}
+    for p in world.produced:
+        if p.position in dead and p.seq >= 0:
+            first_dead.setdefault(p.user, p.seq)
+    return sum(1 for s in world.api.stored if s.seq > first_dead.get(s.user, s.seq))
 
 
 def order_breaks(stored, dead=frozenset()) -> int:
@@ -82,16 +93,23 @@ def order_breaks(stored, dead=frozenset()) -> int:
 def _troubles(world):
     """How the destination was treated while it was away, and how fast all was well again."""
     faults = world.storm.faults
-    windows = [*faults.outages, *faults.misconfigured, *world.storm.letters_refused]
+    windows = [
+        *faults.outages,
+        *faults.failing_all,
+        *faults.misconfigured,
+        *world.storm.letters_refused,
+    ]
     if not windows:
         return {}
     ended = max(stop for _, stop in windows)
     began = min(start for start, _ in windows)
     after = sorted(s.at - 1000.0 for s in world.api.stored if s.at - 1000.0 >= ended)
-    calm = [n for second, n in world.api.requests_by_second.items() if began + 1 < second < ended]
+    waited = {(p.user, p.seq) for p in world.produced if p.at - 1000.0 < ended}
+    late = [s.at - 1000.0 for s in world.api.stored if (s.user, s.seq) in waited]
+    calm = [n for second, n in world.api.requests_by_second.items() if began + 20 < second < ended]
     return {
         "back_after_s": after[0] - ended if after else None,
-        "caught_up_after_s": world.settled_at - ended if world.settled_at else None,
+        "backlog_gone_after_s": max(0.0, max(late, default=0.0) - ended),
         "requests_a_second_in_outage_most": max(calm, default=0),
         "wakeups_a_second": world.wakeups / max(1.0, world.settled_at or 1.0),
     }
@@ -100,10 +118,14 @@ def _troubles(world):
 def _memory(world):
     storm = world.storm
     poll = storm.poll_records_max
+    largest = max((e.largest_bytes for e in world.engines), default=0)
     return {
         "open_most": max(engine.open_most for engine in world.engines),
         "open_bytes_most": max(engine.open_bytes_most for engine in world.engines),
         "over_records": max(e.open_most for e in world.engines) - storm.records_max - poll,
+        "over_bytes": max(e.open_bytes_most for e in world.engines)
+        - storm.bytes_max
+        - poll * largest,
         "longest_silence_s": max(source.longest_silence_s for source in world.sources),
     }
 

@@ -10,6 +10,7 @@ class WatchedEngine(Engine):
     cluster = None
     open_most = 0
     open_bytes_most = 0
+    largest_bytes = 0
     at_risk = 0
     """What was in flight, or settled and not committed, when partitions were dropped."""
 
@@ -18,7 +19,9 @@ class WatchedEngine(Engine):
         self.cluster = cluster
 
     def admit(self, record, now):
+        before = self.ledger.open_bytes
         super().admit(record, now)
+        self.largest_bytes = max(self.largest_bytes, self.ledger.open_bytes - before)
         self.open_most = max(self.open_most, self.ledger.open)
         self.open_bytes_most = max(self.open_bytes_most, self.ledger.open_bytes)
 
