@@ -35,7 +35,7 @@ def stuck_engine():
     engine = Engine(EnginePolicy(), interpreter(_INTERPRET[OrderBy.USER]), random.Random(0))
     engine.assign({TOPIC: Commit(17)}, epoch=1, now=100.0)
     now = Moment(100.0, 1_767_225_600_000)
-    value = event("somebody-1", 0, 0, now.wall_ms)
+    value = event("somebody-1", 0, now.wall_ms)
     engine.admit(Record(*TOPIC, 17, now.wall_ms, b"k", value, (), epoch=1), now)
     flight = engine.next_flight(now)
     engine.answered(flight, Answer(500), now)
