@@ -9,8 +9,9 @@ frozen policies of the algorithms. This package is the only reader of the enviro
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from relay.errors import SettingsError
 from relay.settings.admin import AdminSettings
@@ -36,6 +37,7 @@ from relay.settings.sources import (
 from relay.settings.tracking import TrackingSettings
 
 DEFAULT_FILE = Path("relay.yaml")
+_COMMIT_S = 5.0
 
 
 class Settings(BaseModel):
@@ -53,6 +55,17 @@ class Settings(BaseModel):
     segments: SegmentsSettings = Field(description="Audience segments, beside the stream.")
     admin: AdminSettings = Field(description="Health, metrics and status over HTTP.")
     log: LogSettings = Field(description="The lines on standard output.")
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        budget, timeout = self.delivery.revoke_budget_s, self.kafka.rebalance_timeout_s
+        if timeout < budget + _COMMIT_S:
+            raise ValueError(
+                f"kafka.rebalance_timeout_s ({timeout:g}) must be longer than "
+                f"delivery.revoke_budget_s ({budget:g}) by {_COMMIT_S:g} s: partitions are drained "
+                "and committed before the group gives them away"
+            )
+        return self
 
 
 def load(
