@@ -17,6 +17,7 @@ from relay.stream.mapping.user_documents import (
     user_identifiers_schema,
     user_profile_schema,
 )
+from relay.stream.settling.dead_letter_schema import dead_letter_schema
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "app-event.v1": app_event_schema,
@@ -26,6 +27,7 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "user-profile.v1": user_profile_schema,
     "user-choice.v1": user_choice_schema,
     "segment-command.v1": segment_command_schema,
+    "dead-letter.v1": dead_letter_schema,
 }
 
 
