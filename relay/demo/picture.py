@@ -103,9 +103,9 @@ def summary(tally: Tally, seconds: float, *, good: bool) -> RenderableType:
         else Text("The sums do not add up: please report this.", "bold red")
     )
     following = Text.from_markup(
-        "[bold]Next[/]\n"
+        "[bold]Next[/] (relay is in .venv/bin after make demo)\n"
         "  relay sandbox --port 8080          an API to try things on\n"
-        "  relay schema app-event             what to produce\n"
+        "  relay schema app-event.v1          what to produce\n"
         "  relay map events.ndjson            the requests that your events become\n"
         "  relay check && relay run           your own broker and datamart (relay.example.yaml)"
     )
