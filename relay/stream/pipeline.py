@@ -293,7 +293,9 @@ class Pipeline:
 
     async def _keep_committing(self) -> None:
         while True:
+            due = self._loop.time() + self._policy.commit_every_s
             await asyncio.sleep(self._policy.commit_every_s)
+            self._reporter.loop_lag_s = max(0.0, self._loop.time() - due)
             await self._commit()
             self._react()
             self._reporter.tick(self._loop.time(), len(self._paused), self._source.lag())

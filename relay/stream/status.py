@@ -47,6 +47,8 @@ class Reporter:
         self._line_at: float | None = None
         self._began = 0.0
         self._reminded_at = 0.0
+        self.loop_lag_s = 0.0
+        """How late the loop came to a timer last: heartbeats are as late."""
         self._settled = -1
         self._settled_at = 0.0
         self._before = _Counts.of(engine)
@@ -292,6 +294,11 @@ class Reporter:
         )
         yield GaugeMetricFamily(
             "relay_concurrency_limit", "Most requests under way.", engine.destination.limit.value
+        )
+        yield GaugeMetricFamily(
+            "relay_loop_lag_seconds",
+            "How late the event loop came to its last timer; heartbeats are as late.",
+            self.loop_lag_s,
         )
         state = GaugeMetricFamily(
             "relay_destination_state", "1 for the state that it is in.", labels=["state"]

@@ -54,6 +54,7 @@ async def test_it_names_what_holds_the_frontier_and_why():
         assert "app-events-3" in out
         assert "offset 17 for 7 s, 1 attempts, last http_500" in " ".join(out.split())
         assert "somebody" not in out
+        assert "relay_loop_lag_seconds" in {metric.name for metric in reporter.metrics()}
         code, out, _ = await relay_status("--url", url, "--json")
         assert json.loads(out)["ledger"]["open"] == 1
         reporter.lifecycle = Lifecycle.DRAINING
