@@ -16,7 +16,7 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from relay.errors import KafkaUnreachable
+from relay.errors import KafkaRefused, KafkaUnreachable
 from relay.kafka_client.build import require_codecs
 from relay.kafka_client.errors import MOVED_ON, code, translated
 from relay.stream.consuming.inside import Inside
@@ -212,6 +212,13 @@ class KafkaSource:
         except OffsetOutOfRangeError as error:
             for tp, offset in error.args[0].items():
                 await self._begin(tp, instead_of=offset)
+        except UnicodeDecodeError as error:
+            # Names of headers are UTF-8 by Kafka's protocol; aiokafka cannot read past others.
+            where = ", ".join(map(str, self._inside.stopped_at()))
+            raise KafkaRefused(
+                f"the record at {where} cannot be read: the name of a header is not UTF-8",
+                hint="move the group's offset past it with Kafka's tools, after saving the record",
+            ) from error
         except TimeoutError:
             self._inside.repair_idle_clock()
         else:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import sys
 from dataclasses import dataclass, field
 
 import pytest
@@ -514,3 +516,30 @@ async def test_without_a_commit_reading_begins_where_the_settings_say(kafka, top
         await produce(kafka, topic, [b"new"])
         assert [r.offset for r in await read(source, 1)] == [3]
     assert facts == []
+
+
+# aiokafka's compiled builder encodes names itself; the one in Python asks the name.
+LATIN_1_PRODUCER = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+class Name(str):
+    def encode(self, *_): return b"caf\\xe9"
+async def main(address, topic):
+    async with AIOKafkaProducer(bootstrap_servers=address) as producer:
+        await producer.send_and_wait(topic, b"before")
+        await producer.send_and_wait(topic, b"x", headers=[(Name("h"), b"1")])
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_header_name_that_is_not_utf_8_ends_the_poll_and_names_the_record(kafka, topic):
+    command = [sys.executable, "-c", LATIN_1_PRODUCER, kafka.bootstrap_servers, topic]
+    producer = await asyncio.create_subprocess_exec(
+        *command,
+        env={**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"},  # noqa: TID251 - another process
+    )
+    assert await producer.wait() == 0
+
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        with pytest.raises(KafkaRefused, match=rf"record at {topic}-0-1 cannot be read.*UTF-8"):
+            await polled_until(source, lambda: False)
