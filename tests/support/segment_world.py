@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ from relay.sandbox.server import serve
 
 TOKEN = "token-1"
 API_KEY = "5a6646c4-ae5a-4de4-9d47-eb6f228405b2"
+START_MS = 1_767_225_600_000
 ACCESS_TOKEN = "nux06hkn870v0ni4fhtd81kf"
 
 
@@ -31,7 +33,7 @@ class MovedClock:
     """Stands still until somebody waits."""
 
     def __init__(self) -> None:
-        self.ms = 1_767_225_600_000
+        self.ms = START_MS
         self.waits: list[float] = []
 
     def now_ms(self) -> int:
@@ -55,6 +57,7 @@ class World:
         self.clock = clock
         self.state = app.state.sandbox
         self._stack = stack
+        self.start = datetime.fromtimestamp(START_MS / 1000, UTC)
         self.admin: httpx.AsyncClient
 
     async def put(self, path: str, **options: Any) -> None:
