@@ -2,7 +2,7 @@
 
     python -m bench [--full] [part …]
 
-Without a part's name all are run: limit, compare, lateness, start_stop, memory, growth. Each keeps
+Without a part's name all are run: limit, compare, start_stop, memory, growth, lateness. Each keeps
 what it found in .cache/bench/results/; the report is made of what is there, with each part's date.
 `--full` takes about an hour, without it some minutes.
 """
@@ -23,11 +23,12 @@ from bench import growth, memory, start_stop
 from bench.compare import Recorded, compare, lateness, scenarios
 from bench.limit import measured as measured_limit
 from bench.machine import CACHE, BenchError, described
+from bench.plot import draw
 from bench.report import write
 from tests.support.kafka_cluster import KafkaCluster, NoKafka
 
 RESULTS = CACHE / "results"
-PARTS = ("limit", "compare", "lateness", "start_stop", "memory", "growth")
+PARTS = ("limit", "compare", "start_stop", "memory", "growth", "lateness")
 WITHOUT_KAFKA = {"limit", "growth"}
 
 
@@ -54,7 +55,7 @@ def run(part: str, recorded: Recorded, *, full: bool) -> Any:
         case "start_stop":
             return asyncio.run(start_stop.measured(recorded, 5 if full else 3))
         case "memory":
-            return asyncio.run(memory.measured(recorded, 1_000_000 if full else 200_000))
+            return asyncio.run(memory.measured(recorded, 1_000_000))
         case _:
             return growth.measured(full=full)
 
@@ -88,11 +89,13 @@ def main() -> None:
     with cluster(set(parts)) as recorded:
         for part in parts:
             print(f"==> {part}", flush=True)
-            found = run(part, recorded, full=given.full)
+            result = run(part, recorded, full=given.full)
             about = described("aiokafka", "pyreqwest", "httpx", "uvloop", "pydantic")
-            document = {"about": about, "full": given.full, "found": found}
+            document = {"about": about, "full": given.full, "found": result}
             (RESULTS / f"{part}.json").write_text(json.dumps(document, indent=1))
-    write({part: kept(part) for part in PARTS}, given.report)
+            found = {name: kept(name) for name in PARTS}
+            write(found, given.report)
+            draw(found, given.report.with_suffix(".svg"))
     print(f"==> {given.report}")
 
 

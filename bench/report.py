@@ -1,22 +1,15 @@
-"""What the parts found → bench/RESULTS.md and bench/RESULTS.svg. Nothing in them is by hand."""
+"""What the parts found → bench/RESULTS.md. Nothing in it is by hand."""
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
 from bench.contenders import CONTENDERS, NOT_MEASURED, RELAY, RELAY_OFF, peer_versions
-
-mpl.use("svg")
-mpl.rcParams["svg.hashsalt"] = "relay"  # the same figures make the same file
-
-import matplotlib.pyplot as plt  # noqa: E402 - after the backend was chosen
 
 Found = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
-_ORDER = {contender.name: contender.order for contender in CONTENDERS}
+ORDER = {contender.name: contender.order for contender in CONTENDERS}
 
 
 def write(parts: Mapping[str, Found], path: Path) -> None:
@@ -33,7 +26,6 @@ def write(parts: Mapping[str, Found], path: Path) -> None:
             "",
         ]
     path.write_text("\n".join(lines).rstrip() + "\n")
-    _plot(parts, path.with_suffix(".svg"))
 
 
 def _head() -> Iterator[str]:
@@ -87,7 +79,7 @@ def _compare(part: Found) -> Iterator[str]:
 def _row(name: str, rows: Rows, scenario: Rows) -> str:
     worst = max(rows, key=lambda row: (row["lost"], row["order_breaks"], row["repeated"]))
     return (
-        f"| {name} | {_ORDER.get(name, '')} | {rows[0]['events']:,} "
+        f"| {name} | {ORDER.get(name, '')} | {rows[0]['events']:,} "
         f"| {_spread([row['events_per_second'] for row in rows])} "
         f"| {statistics.median(_ratios(rows, scenario)):.2f} "
         f"| {statistics.median(row['requests_per_second'] for row in rows):,.0f} "
@@ -186,7 +178,7 @@ def _growth(part: Found) -> Iterator[str]:
     yield "are explained in docs/PERFORMANCE.md."
     yield ""
     for name, points in part["found"].items():
-        yield f"- {_NAMES[name]}: " + " · ".join(f"{x:,} → {y:.0f}" for x, y in points)
+        yield f"- {NAMES[name]}: " + " · ".join(f"{x:,} → {y:.0f}" for x, y in points)
 
 
 def _spread(values: Sequence[float], digits: int = 0) -> str:
@@ -204,44 +196,10 @@ _SECTIONS: dict[str, Callable[[Found], Iterator[str]]] = {
     "memory": _memory,
     "growth": _growth,
 }
-_NAMES = {
+NAMES = {
     "users": "users",
     "partitions": "partitions",
     "concurrency": "requests in flight",
     "lag": "lag",
     "size_bytes": "bytes of a record",
 }
-
-
-def _plot(parts: Mapping[str, Found], path: Path) -> None:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(13, 6))
-    rows: Rows = (parts.get("compare") or {}).get("found", ())
-    if rows:
-        _bars(left, rows)
-    growth = (parts.get("growth") or {}).get("found", {})
-    for name, points in growth.items():
-        right.plot(*zip(*points, strict=True), marker="o", label=_NAMES[name])
-    right.set(xscale="log", ylabel="µs CPU per event, pipeline", title="Growth", ylim=(0, None))
-    if growth:
-        right.legend()
-    right.grid(alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
-
-
-def _bars(axes: Any, rows: Rows) -> None:
-    scenario = rows[0]["scenario"]
-    rates: dict[str, list[float]] = {}
-    for row in rows:
-        if row["scenario"] == scenario:
-            rates.setdefault(row["contender"], []).append(row["events_per_second"])
-    names = sorted(rates, key=lambda name: statistics.median(rates[name]))
-    middles = [statistics.median(rates[name]) for name in names]
-    spread = [
-        [m - min(rates[n]) for n, m in zip(names, middles, strict=True)],
-        [max(rates[n]) - m for n, m in zip(names, middles, strict=True)],
-    ]
-    colours = ["#2a6f97" if _ORDER.get(name) != "none" else "#a9b4bd" for name in names]
-    axes.barh(names, middles, xerr=spread, color=colours)
-    axes.set(xlabel="events/s (grey: no order kept)", title=f"Side by side, {scenario}")
