@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
+import orjson
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -74,9 +75,27 @@ def _has_infinity(values: Any) -> bool:
         if kind is float:
             if not math.isfinite(value):
                 return True
-        elif (kind is dict and _has_infinity(value.values())) or (
-            kind is list and _has_infinity(value)
-        ):
+        elif (kind is dict or kind is list) and _may_hold_infinity(value) and _walk(value):
+            return True
+    return False
+
+
+def _may_hold_infinity(nested: Any) -> bool:
+    """Whether it has to be walked: five times as fast, for long lists of items, as to walk it."""
+    try:
+        # It writes what is no number as null. Where there is no null, there is no infinity.
+        return b"null" in orjson.dumps(nested)
+    except TypeError:  # an integer beyond 64 bits, or nested too deep
+        return True
+
+
+def _walk(nested: Any) -> bool:
+    for value in nested.values() if type(nested) is dict else nested:
+        kind = type(value)
+        if kind is float:
+            if not math.isfinite(value):
+                return True
+        elif (kind is dict or kind is list) and _walk(value):
             return True
     return False
 

@@ -204,12 +204,25 @@ def test_the_limits_of_size_are_still_allowed():
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e999", "9" * 400 + ".0"])
-@pytest.mark.parametrize("place", ['{"a": [{"b": %s}]}', '{"a": %s}'])
+@pytest.mark.parametrize(
+    "place",
+    [
+        '{"a": [{"b": %s}]}',
+        '{"a": %s}',
+        '{"a": [[null, {"b": "null"}, %s]]}',
+        '{"a": {"b": 1180591620717411303424, "c": [%s]}}',
+    ],
+)
 def test_a_number_that_no_receiver_could_hold_is_refused(number, place):
     text = json.dumps(event(properties={})).replace("{}", place % number)
     assert judge(text.encode()) == Undecodable(
         "number_out_of_range", "properties: holds a number that is out of range"
     )
+
+
+def test_null_is_no_number_that_is_out_of_range():
+    properties = {"a": [{"b": None, "c": 1e300}, "null", [2**70, None]]}
+    assert judge(event(properties=properties)).properties == properties
 
 
 def test_integers_keep_every_digit():

@@ -1,0 +1,53 @@
+from bench.contenders import CONTENDERS, RELAY
+from bench.report import write
+
+
+def row(contender, rate, *, number=0, lost=0, **changes):
+    return {
+        "scenario": "0 ms, Zipf users",
+        "round": number,
+        "contender": contender,
+        "events": 100,
+        "events_per_second": rate,
+        "requests_per_second": rate,
+        "cpu_us": 10.0,
+        "memory_mb": 50.0,
+        "lost": lost,
+        "order_breaks": 0,
+        "repeated": 0,
+        "guarantee": f"order per user, {lost} lost",
+        **changes,
+    }
+
+
+def rendered(tmp_path, rows):
+    path = tmp_path / "RESULTS.md"
+    write({"compare": {"about": "here", "full": False, "found": rows}}, path)
+    return path.read_text()
+
+
+def test_a_ratio_is_to_relay_in_the_same_round(tmp_path):
+    rows = [row(RELAY.name, 100.0), row("Quix, ordered", 50.0)]
+    rows += [row(RELAY.name, 10.0, number=1), row("Quix, ordered", 1.0, number=1)]
+    rows += [row(RELAY.name, 30.0, number=2), row("Quix, ordered", 12.0, number=2)]
+    assert "| Quix, ordered | per partition | 100 | 12 (1 to 50) | 0.40 |" in rendered(
+        tmp_path, rows
+    )
+
+
+def test_the_worst_round_says_what_was_kept(tmp_path):
+    rows = [row(RELAY.name, 100.0), row(RELAY.name, 100.0, number=1, lost=3)]
+    assert "order per user, 3 lost" in rendered(tmp_path, rows)
+    assert "order per user, 0 lost" not in rendered(tmp_path, rows)
+
+
+def test_what_is_worse_than_a_peer_is_said(tmp_path):
+    rows = [row(RELAY.name, 10.0), row("plain loop, 1", 20.0, memory_mb=40.0)]
+    report = rendered(tmp_path, rows)
+    assert "Relay has 10 events/s, plain loop, 1 20" in report
+    assert "Relay has 50 memory, plain loop, 1 40" in report
+
+
+def test_where_users_or_partitions_wait_for_themselves_less_is_expected_of_a_contender():
+    for contender in CONTENDERS:
+        assert contender.estimate(0.05, 1.1) <= contender.estimate(0, 1.1)
