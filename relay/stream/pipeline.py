@@ -15,7 +15,7 @@ from relay.clock import Clock
 from relay.errors import DrainIncomplete, KafkaError, RelayError
 from relay.stream.consuming.source import CommitRefused, RecordSource
 from relay.stream.engine import Engine, Flight
-from relay.stream.model import DeadLetter, Moment, Partition, Record
+from relay.stream.model import Answer, DeadLetter, Moment, NoAnswer, Partition, Record, Request
 from relay.stream.sending.wire import Wire
 from relay.stream.status import Reporter
 from relay.telemetry.facts import (
@@ -98,7 +98,7 @@ class Pipeline:
 
     def stop(self, reason: str) -> None:
         """Ask the pipeline to finish: nothing new is read or sent, what is in flight may land."""
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self.lifecycle is Lifecycle.STOPPED:
             return
         self._engine.stop()
         self._stopping.set()
@@ -250,9 +250,9 @@ class Pipeline:
 
     async def _work(self, flight: Flight) -> None:
         """Carry flights, one after another; wait idle when there is none."""
-        engine, send = self._engine, self._wire.send
+        engine = self._engine
         while True:
-            answer = await send(flight.request)
+            answer = await self._attempt(flight.request)
             now = self._moment()
             engine.answered(flight, answer, now)
             following = engine.next_flight(now)
@@ -262,6 +262,23 @@ class Pipeline:
                 self._idle.append(idle)
                 following = await idle
             flight = following
+
+    async def _attempt(self, request: Request) -> Answer:
+        """Send a request. A wire that breaks its word costs an attempt, never a record.
+
+        Without this, what a client library raises for one odd request would end the process again
+        and again; and a cancellation that nobody asked for would end the worker and leave its
+        record in flight for ever.
+        """
+        try:
+            return await self._wire.send(request)
+        except asyncio.CancelledError:
+            worker = asyncio.current_task()
+            if worker is None or worker.cancelling():
+                raise
+            return Answer(0, no_answer=NoAnswer.BROKEN, detail="cancelled by the client library")
+        except Exception as error:  # noqa: BLE001 - see above
+            return Answer(0, no_answer=NoAnswer.BROKEN, detail=type(error).__name__)
 
     # -- dead letters and commits -------------------------------------------------------------
 
@@ -290,6 +307,7 @@ class Pipeline:
                 failures = 0
                 self._engine.letters_written(batch)
                 self._react()
+            failures = 0
 
     async def _keep_committing(self) -> None:
         while True:
