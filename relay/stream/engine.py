@@ -141,7 +141,7 @@ class Engine:
             if commit is not None:
                 start = self._read_map(partition, commit)
             self.assigned[partition] = Assigned(
-                partition, epoch, Frontier(start), last_commit=commit, moved_at=now
+                partition, epoch, Frontier(start), last_commit=commit, pinned_since=now
             )
 
     def leave(self, partitions: Collection[Partition]) -> None:
@@ -354,7 +354,7 @@ class Engine:
                 home.map_fill = (
                     1.0 if encoded.truncated else len(metadata) / self.policy.map_bytes_max
                 )
-            self._note_progress(home, snapshot, now)
+            self._note_pin(home, now)
             commit = Commit(snapshot.offset, metadata)
             nothing_yet = home.last_commit is None and snapshot.end == 0
             if commit != home.last_commit and not nothing_yet:
@@ -406,9 +406,7 @@ class Engine:
         )
         self.drop([home.partition])
         self._seen.clear()  # they may be what comes again
-        fresh = Assigned(
-            home.partition, home.epoch, Frontier(OffsetMap(offset, offset)), moved_at=now
-        )
+        fresh = Assigned(home.partition, home.epoch, Frontier(OffsetMap(offset, offset)))
         self.assigned[home.partition] = fresh
         return fresh
 
@@ -618,13 +616,13 @@ class Engine:
         home.settled_since_commit += 1
         self.ledger.settled(fate, code, size)
 
-    def _note_progress(self, home: Assigned, snapshot: OffsetMap, now: float) -> None:
-        if home.last_commit is None or snapshot.offset != home.last_commit.offset:
-            home.moved_at = now
+    def _note_pin(self, home: Assigned, now: float) -> None:
         pinned = home.frontier.lowest_open
         if pinned != home.pinned_at:
             home.pinned_at = pinned
             home.pinned_since = now
+            home.requests_when_pinned = self.requests
+            home.lanes_when_pinned = self.lanes.count
 
 
 def _activities(members: Sequence[Waiting]) -> list[Activity]:

@@ -43,6 +43,7 @@ class Reporter:
         self._policy = policy
         self._now = 0.0
         self._lag: Mapping[Partition, int] = {}
+        self._lagging_since: dict[Partition, float] = {}
         self._paused = 0
         self._line_at: float | None = None
         self._began = 0.0
@@ -59,6 +60,11 @@ class Reporter:
     def tick(self, now: float, paused: int, lag: Mapping[Partition, int]) -> None:
         """Take note of what only the loop knows; write the lines that are due."""
         self._now, self._paused, self._lag = now, paused, lag
+        self._lagging_since = {
+            partition: self._lagging_since.get(partition, now)
+            for partition, behind in lag.items()
+            if behind > 0
+        }
         settled = self._engine.ledger.taken - self._engine.ledger.open
         if settled != self._settled:
             self._settled, self._settled_at = settled, now
@@ -68,10 +74,10 @@ class Reporter:
             self.line(now)
         hold = self._hold()
         if hold is None:
+            return
+        code, reason, since = hold
+        if now - max(since, self._reminded_at) >= self._policy.reminder_every_s:
             self._reminded_at = now
-        elif now - self._reminded_at >= self._policy.reminder_every_s:
-            self._reminded_at = now
-            code, reason, since = hold
             self._emit(StillHeld(code=code, reason=reason, for_s=now - since))
 
     def line(self, now: float) -> None:
@@ -127,8 +133,8 @@ class Reporter:
         if self._hold() is not None or self.lifecycle is not Lifecycle.RUNNING:
             return Liveness(alive=True, reason="nothing may move now")
         for home in self._engine.assigned.values():
-            still_s = self._now - home.moved_at
-            if still_s >= self._policy.stuck_after_s and self._is_stuck(home):
+            still_s = self._stands_still_s(home)
+            if still_s >= self._policy.stuck_after_s:
                 reason = f"{home.partition} has not moved for {still_s:.0f} s"
                 return Liveness(alive=False, reason=reason)
         return Liveness(alive=True, reason="progress")
@@ -187,16 +193,22 @@ class Reporter:
             return str(gate.state), gate.reason, gate.since
         return None
 
-    def _is_stuck(self, home: Assigned) -> bool:
-        """Whether a partition that stands still has no excuse.
+    def _stands_still_s(self, home: Assigned) -> float:
+        """For how long a partition has stood still without an excuse.
 
-        A record that is tried again and again is one; a budget that others use up is another.
+        A record that is tried again and again is an excuse. So is a turn that has not come yet:
+        lanes take turns, so after twice as many requests as there were lanes it must have come.
         """
-        if home.frontier.open_count:
-            pin = self._pin(home)
-            return pin is None or not pin.last_code
-        quiet_s = self._now - self._settled_at
-        return self._lag.get(home.partition, 0) > 0 and quiet_s >= self._policy.stuck_after_s
+        if not home.frontier.open_count:
+            since = self._lagging_since.get(home.partition, self._now)
+            return self._now - max(since, self._settled_at)
+        pin = self._pin(home)
+        if pin is not None and pin.last_code:
+            return 0.0
+        turns = self._engine.requests - home.requests_when_pinned
+        if pin is not None and turns <= 2 * home.lanes_when_pinned:
+            return self._now - max(home.pinned_since, self._settled_at)
+        return self._now - home.pinned_since
 
     def _oldest_s(self) -> float:
         pinned = [h.pinned_since for h in self._engine.assigned.values() if h.pinned_at is not None]

@@ -23,4 +23,5 @@ class Assigned:
     settled_in_commit: int = 0
     pinned_at: int | None = None
     pinned_since: float = 0.0
-    moved_at: float = 0.0
+    requests_when_pinned: int = 0
+    lanes_when_pinned: int = 0
