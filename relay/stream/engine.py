@@ -406,7 +406,9 @@ class Engine:
         )
         self.drop([home.partition])
         self._seen.clear()  # they may be what comes again
-        fresh = Assigned(home.partition, home.epoch, Frontier(OffsetMap(offset, offset)))
+        fresh = Assigned(
+            home.partition, home.epoch, Frontier(OffsetMap(offset, offset)), pinned_since=now
+        )
         self.assigned[home.partition] = fresh
         return fresh
 

@@ -91,13 +91,14 @@ class Destination:
         return self.gate.state in (GateState.FLOWING, GateState.PAUSED)
 
     def _settle_pause(self, now: float) -> None:
-        since = self.gate.since
+        # Its length as it was set: nobody may have looked for long after its end.
+        pause_s = self.gate.paused_until - self.gate.since
         if self.gate.tick(now) is None:
             return
-        if now - since >= _COSTLY_PAUSE_S:
-            self.limit.eased(now - since, now)
-        if now - since >= _LONG_PAUSE_S:
-            self._tell(DestinationResumed(after_s=now - since))
+        if pause_s >= _COSTLY_PAUSE_S:
+            self.limit.eased(pause_s, now)
+        if pause_s >= _LONG_PAUSE_S:
+            self._tell(DestinationResumed(after_s=pause_s))
 
     def _changed(self, before: GateState, since: float, verdict: Verdict, now: float) -> None:
         wait_s = (self.gate.opens_at(now) or now) - now

@@ -55,7 +55,7 @@ class Gate:
         self.state = GateState.FLOWING
         self.since = 0.0
         self.reason = ""
-        self._paused_until = 0.0
+        self.paused_until = 0.0
         self._probe_at = 0.0
         self._probe_out = _NO_PROBE
         self._probes_failed = 0
@@ -69,11 +69,11 @@ class Gate:
         if self.state is GateState.FLOWING:
             return now
         if self.state is GateState.PAUSED:
-            return max(now, self._paused_until)
+            return max(now, self.paused_until)
         if self._probe_out:
             return None
         # A pause that was asked for outlives an outage that began in it.
-        return max(now, self._probe_at, self._paused_until)
+        return max(now, self._probe_at, self.paused_until)
 
     def left(self) -> int:
         """A request leaves. Returns the number to give to `judged`: not 0 when it is a probe."""
@@ -119,7 +119,7 @@ class Gate:
 
     def tick(self, now: float) -> GateState | None:
         """Let a pause end. Returns the state before, when the state changed."""
-        if self.state is GateState.PAUSED and now >= self._paused_until:
+        if self.state is GateState.PAUSED and now >= self.paused_until:
             self._enter(GateState.FLOWING, "", now)
             return GateState.PAUSED
         return None
@@ -150,7 +150,7 @@ class Gate:
         if verdict.retry_after_s and verdict.kind is VerdictKind.DELIVERED:
             self._pause(verdict, now)
         elif self.state in _PROBING:
-            paused = now < self._paused_until
+            paused = now < self.paused_until
             self._enter(GateState.PAUSED if paused else GateState.FLOWING, "", now)
 
     def _pause(self, verdict: Verdict, now: float) -> None:
@@ -169,7 +169,7 @@ class Gate:
             doubled = self._policy.pause_first_s * 2.0 ** min(max(over, 0), 30)
             pause = min(doubled, self._policy.pause_unasked_max_s)
         pause *= 1 + self._policy.resume_spread * self._rng.random()
-        self._paused_until = max(self._paused_until, now + pause)
+        self.paused_until = max(self.paused_until, now + pause)
         self.pauses += 1
         self._enter(GateState.PAUSED, verdict.reason, now)
 

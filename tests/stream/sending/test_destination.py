@@ -1,0 +1,168 @@
+"""The gate, the limit, the rate and the budget together, and what they tell."""
+
+import random
+
+import pytest
+
+from relay.stream.model import NoAnswer, Verdict, VerdictKind
+from relay.stream.sending.destination import Destination, DestinationPolicy
+from relay.stream.sending.gate import GatePolicy, GateState
+from relay.stream.sending.limit import LimitPolicy
+from relay.stream.sending.pacing import RatePolicy
+from relay.stream.sending.retries import RetryPolicy
+from relay.telemetry.facts import (
+    DestinationDown,
+    DestinationHeld,
+    DestinationResumed,
+    DestinationThrottled,
+)
+
+DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
+REFUSED = Verdict(VerdictKind.REFUSED, "http_400", "400 refused", 400)
+FAILED = Verdict(VerdictKind.UNAVAILABLE, "http_500", "500 unavailable", 500)
+NO_CONNECTION = Verdict(VerdictKind.UNAVAILABLE, NoAnswer.CONNECT, "no answer", 0)
+HELD = Verdict(VerdictKind.MISCONFIGURED, "http_401", "401 token not accepted", 401)
+
+
+def throttled(seconds=None):
+    return Verdict(VerdictKind.THROTTLED, "http_429", "429 too many", 429, seconds)
+
+
+def overload(code):
+    return Verdict(VerdictKind.UNAVAILABLE, code, "overload", 0)
+
+
+class Bench:
+    def __init__(self, **policies):
+        self.told = []
+        policies.setdefault("limit", LimitPolicy(initial=100, maximum=100))
+        self.destination = Destination(
+            DestinationPolicy(**policies), random.Random(1), self.told.append
+        )
+
+    def answer(self, verdict, now, *, times=1, round_trip_s=0.05, in_flight=1):
+        came_back = False
+        for _ in range(times):
+            probe = self.destination.left(now)
+            came_back = self.destination.judged(verdict, round_trip_s, in_flight, now, probe=probe)
+        return came_back
+
+    def said(self):
+        return [type(fact) for fact in self.told]
+
+
+def test_it_opens_below_the_limit_and_waits_at_it():
+    destination = Bench(limit=LimitPolicy(initial=3, maximum=3)).destination
+    assert destination.opens_at(2, 5.0) == 5.0
+    assert destination.opens_at(3, 5.0) is None
+
+
+def test_the_rate_counts_from_when_the_gate_opens():
+    bench = Bench(rate=RatePolicy(per_second=10.0))
+    for _ in range(5):
+        bench.destination.left(0.0)
+    bench.answer(throttled(20.0), 0.0)
+    at = bench.destination.opens_at(0, 0.0)
+    assert 20.0 <= at <= 22.0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "moves"),
+    [
+        (throttled(), True),
+        (overload("http_503"), True),
+        (overload("http_504"), True),
+        (overload(NoAnswer.TIMEOUT), True),
+        (overload(NoAnswer.CONNECT), False),
+        (overload(NoAnswer.BROKEN), False),
+        (FAILED, False),
+        (REFUSED, False),
+        (HELD, False),
+    ],
+)
+def test_only_what_says_too_much_cuts_the_limit(verdict, moves):
+    bench = Bench()
+    bench.answer(verdict, 10.0)
+    assert (bench.destination.limit.value < 100) is moves
+
+
+@pytest.mark.parametrize("verdict", [FAILED, REFUSED, NO_CONNECTION])
+def test_only_deliveries_are_round_trips(verdict):
+    bench = Bench(
+        limit=LimitPolicy(initial=50, maximum=100), gate=GatePolicy(down_after_failures=10**6)
+    )
+    for second in range(40):
+        bench.answer(verdict, float(second), times=5, round_trip_s=0.0001, in_flight=50)
+    assert bench.destination.limit.value == 50
+    bench.answer(DELIVERED, 50.0, times=60, in_flight=100)
+    assert bench.destination.limit.value == 100
+
+
+def test_deliveries_earn_retries():
+    bench = Bench(retry=RetryPolicy(budget_max=1.0, budget_per_second=1e-9))
+    bench.destination.budget.take(0.0)
+    bench.answer(DELIVERED, 1.0, times=11)
+    assert bench.destination.budget.available_at(1.0) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "fact"), [(HELD, DestinationHeld), (NO_CONNECTION, DestinationDown)]
+)
+def test_a_closing_is_told_once_and_so_is_the_return(verdict, fact):
+    bench = Bench()
+    now = 0.0
+    for _ in range(30):
+        bench.answer(verdict, now)
+        now += 20.0
+    assert bench.said() == [fact]
+    assert bench.answer(DELIVERED, now)
+    assert bench.said() == [fact, DestinationResumed]
+    assert bench.told[-1].after_s > 400
+    assert not bench.answer(DELIVERED, now)
+
+
+def test_a_destination_that_throttles_its_probe_has_come_back():
+    bench = Bench()
+    bench.answer(HELD, 0.0)
+    assert bench.answer(throttled(5.0), 20.0)
+    assert bench.destination.flowing
+
+
+def test_short_pauses_are_not_told_and_long_ones_are():
+    bench = Bench()
+    bench.answer(throttled(0.5), 0.0)
+    bench.destination.opens_at(0, 1.0)
+    assert bench.said() == []
+    bench.answer(throttled(5.0), 2.0)
+    assert bench.said() == [DestinationThrottled]
+    assert 5.0 <= bench.told[0].pause_s <= 5.5
+    bench.destination.opens_at(0, 8.0)
+    assert bench.said() == [DestinationThrottled, DestinationResumed]
+
+
+def test_after_an_outage_it_begins_small():
+    bench = Bench(limit=LimitPolicy(initial=16, maximum=256))
+    bench.answer(DELIVERED, 0.0, times=200, in_flight=256)
+    for second in range(5):
+        bench.answer(DELIVERED, 1.0 + second, times=40, in_flight=256)
+    assert bench.destination.limit.value == 256
+    bench.answer(NO_CONNECTION, 10.0, times=5)
+    assert bench.destination.gate.state is GateState.DOWN
+    bench.answer(DELIVERED, 20.0)
+    assert bench.destination.limit.value == 16
+
+
+@pytest.mark.parametrize("looks_at", [3.0, 3000.0])
+def test_after_a_pause_that_was_asked_for_it_goes_a_little_slower_and_grows_late(looks_at):
+    bench = Bench(limit=LimitPolicy(initial=100, maximum=256))
+    bench.answer(throttled(2.0), 0.0)
+    cut = bench.destination.limit.value
+    bench.destination.opens_at(0, looks_at)
+    eased = bench.destination.limit.value
+    assert 0.7 * cut <= eased < cut
+    for tenth in range(150):
+        bench.answer(DELIVERED, looks_at + 0.1 + tenth / 10, times=5, in_flight=eased)
+    assert bench.destination.limit.value == eased
+    for tenth in range(150):
+        bench.answer(DELIVERED, looks_at + 30.0 + tenth / 10, times=5, in_flight=256)
+    assert bench.destination.limit.value > eased
