@@ -94,7 +94,7 @@ GUARDS = (
         "The destination sets the pace: Retry-After is everybody's.",
         "a pause closes the gate for all lanes",
         "relay/stream/sending/gate.py",
-        "            return max(now, self._paused_until)\n        if self._probe_out",
+        "            return max(now, self.paused_until)\n        if self._probe_out",
         "            return now\n        if self._probe_out",
         "tests/stream/test_engine.py::test_a_pause_that_was_asked_for_stops_everybody",
     ),
