@@ -83,7 +83,8 @@ class Pipeline:
         self._reporter = reporter
         self._paused: set[Partition] = set()
         self._idle: list[asyncio.Future[Flight]] = []
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at = 0.0
         self._letters_due = asyncio.Event()
         self._stopping = asyncio.Event()
         self._commit_lock = asyncio.Lock()
@@ -238,11 +239,13 @@ class Pipeline:
         An alarm that is too early is harmless, so one that stands is only replaced by an earlier.
         """
         at = self._engine.wakes_at(now)
-        if at is None or (self._alarm is not None and self._alarm.when() <= at + _TIMER_S):
+        if at is None or (self._alarm is not None and self._alarm_at <= at + _TIMER_S):
             return
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = self._loop.call_at(max(at, now) + _TIMER_S, self._alarm_rang)
+        # Not asked of the handle: what uvloop returns for a time that has come has no `when`.
+        self._alarm_at = max(at, now) + _TIMER_S
+        self._alarm = self._loop.call_at(self._alarm_at, self._alarm_rang)
 
     def _alarm_rang(self) -> None:
         self._alarm = None
