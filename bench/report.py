@@ -96,7 +96,7 @@ def _ratios(rows: Rows, scenario: Rows, base: str = RELAY.name) -> list[float]:
 
 def _worse(rows: Rows) -> Iterator[str]:
     measures = (("events/s", "events_per_second", 1), ("CPU per event", "cpu_us", -1),
-                ("memory", "memory_mb", -1))  # fmt: skip
+                ("MB", "memory_mb", -1))  # fmt: skip
     for scenario in dict.fromkeys(row["scenario"] for row in rows):
         mine = [row for row in rows if row["scenario"] == scenario]
         for relay in (RELAY.name, RELAY_OFF.name):

@@ -45,7 +45,7 @@ def test_what_is_worse_than_a_peer_is_said(tmp_path):
     rows = [row(RELAY.name, 10.0), row("plain loop, 1", 20.0, memory_mb=40.0)]
     report = rendered(tmp_path, rows)
     assert "Relay has 10 events/s, plain loop, 1 20" in report
-    assert "Relay has 50 memory, plain loop, 1 40" in report
+    assert "Relay has 50 MB, plain loop, 1 40" in report
 
 
 def test_where_users_or_partitions_wait_for_themselves_less_is_expected_of_a_contender():
