@@ -309,5 +309,6 @@ def test_whatever_comes_it_opens_again_and_never_before_a_pause_is_over(answers,
                 out.append(probe)
                 continue
             subject.judged(verdict, now, probe)
-        if verdict.retry_after_s:
+        # Less than the first pause is "at once": a single one of those is the limit's business.
+        if (verdict.retry_after_s or 0.0) >= GatePolicy().pause_first_s:
             pause_ends = max(pause_ends, now + min(verdict.retry_after_s, 300.0))
