@@ -3,20 +3,31 @@
 Kafka ──▶ KafkaSource ──▶ Pipeline(Engine) ──▶ Wire ──▶ tracking API
                                └──▶ DeadLetterTopic
 Reporter ──▶ log lines, /livez /readyz /metrics /status
+
+With `segments.membership` enabled, a second road beside it, in a consumer group of its own:
+
+Kafka ──▶ KafkaSource ──▶ MembershipLoop(MembershipEngine) ──▶ Importer ──▶ bulk imports
+                               └──▶ DeadLetterTopic
 """
 
 import asyncio
 import random
 import signal
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from relay import __version__
 from relay.clock import SystemClock
-from relay.dead_letters.direct import Graves
-from relay.errors import ExitStatus
+from relay.errors import ExitStatus, sole
+from relay.membership.engine import MembershipEngine
+from relay.membership.importer import Importer
+from relay.membership.loop import MembershipLoop
+from relay.membership.mapping import changing
+from relay.membership.policy import ChangePolicy, LoopPolicy
+from relay.membership.status import MembershipReporter
 from relay.process_exit import leave
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
@@ -27,15 +38,18 @@ from relay.stream.interpret import InterpretPolicy, interpreter
 from relay.stream.pipeline import Pipeline
 from relay.stream.sending.wire import open_wire
 from relay.stream.settling.dead_letter_topic import DeadLetterTopic
+from relay.stream.settling.letter_writer import Graves
 from relay.stream.status import Reporter
 from relay.telemetry.admin import admin_app, new_registry, serve_admin
-from relay.telemetry.facts import Emit, Fact, Lifecycle, RelayStarted
+from relay.telemetry.facts import Emit, Fact, Lifecycle, MembershipStarted, RelayStarted
+from relay.telemetry.health import Both
 from relay.telemetry.log import configure
 from relay.telemetry.telemetry import Telemetry
+from relay.vendors import open_document_imports
 
 STREAM_SECTIONS = (
     "kafka", "dead_letter", "tracking", "delivery", "identity", "mapping", "decoding", "admin",
-    "log",
+    "log", "segments",
 )  # fmt: skip
 """The sections of the settings that the stream cannot do without."""
 
@@ -55,14 +69,24 @@ class KafkaEdges:
 
     source: RecordSource
     graves: Graves
+    membership: "KafkaEdges | None" = None
+    """Those of the road of membership events, when it is to run."""
 
 
 def kafka_edges(settings: Settings, emit: Emit) -> KafkaEdges:
-    """The topics and the dead-letter topic of the settings."""
-    return KafkaEdges(
-        KafkaSource(settings.kafka.consumer(settings.dead_letter.topic), emit),
-        DeadLetterTopic(settings.dead_letter.policy(settings.kafka), emit),
-    )
+    """The topics and the dead-letter topic of the settings, for each road that is enabled."""
+    consumer = settings.kafka.consumer(settings.dead_letter.topic)
+    letters = settings.dead_letter.policy(settings.kafka)
+    beside = None
+    if settings.segments.membership.enabled:
+        instance = consumer.group_instance_id
+        own = replace(
+            consumer,
+            group_id=settings.segments.membership_group(consumer.group_id),
+            group_instance_id=None if instance is None else f"{instance}-segments",
+        )
+        beside = KafkaEdges(KafkaSource(own, emit), DeadLetterTopic(letters, emit))
+    return KafkaEdges(KafkaSource(consumer, emit), DeadLetterTopic(letters, emit), beside)
 
 
 async def run_stream(
@@ -80,15 +104,10 @@ async def run_stream(
     """
     delivery = settings.delivery
     rng = random.Random()  # noqa: S311 - jitter, no secrets
+    mapping = settings.mapping.policy(settings.identity, settings.tracking.datamart_id)
     engine = Engine(
         delivery.engine(settings.tracking.datamart_id),
-        interpreter(
-            InterpretPolicy(
-                settings.decoding.policy(),
-                settings.mapping.policy(settings.identity, settings.tracking.datamart_id),
-                delivery.order_by,
-            )
-        ),
+        interpreter(InterpretPolicy(settings.decoding.policy(), mapping, delivery.order_by)),
         rng,
     )
 
@@ -96,29 +115,42 @@ async def run_stream(
         telemetry.emit(fact)
 
     reporter = Reporter(engine, emit, delivery.report())
-    registry = new_registry(reporter)
-    log = configure(
-        settings.log.level,
-        json=settings.log.as_json(on_terminal=log_stream is None and sys.stdout.isatty()),
-        stream=log_stream,
-        secrets=secret_values(settings),
-    )
-    telemetry = Telemetry(log, registry)
-    wire = open_wire(settings.tracking.wire_policy())
     kafka = edges(settings, emit)
-    pipeline = Pipeline(
-        engine,
-        kafka.source,
-        wire,
-        kafka.graves,
-        emit=emit,
-        clock=SystemClock(),
-        policy=delivery.pipeline(),
-        reporter=reporter,
-    )
-    admin = settings.admin
-    app = admin_app(reporter, registry)
-    async with serve_admin(app, admin.host, admin.port) as address:
+    async with AsyncExitStack() as stack:
+        beside = None
+        if kafka.membership is not None:
+            changes = ChangePolicy(
+                settings.decoding.policy(),
+                mapping,
+                settings.segments.membership.expiration_minutes,
+                settings.segments.imports.format,
+            )
+            road = _membership_road(settings, kafka.membership, changes, emit, rng)
+            beside = await stack.enter_async_context(road)
+        seen = reporter if beside is None else Both(reporter, beside.reporter, "segments")
+        registry = new_registry(seen)
+        log = configure(
+            settings.log.level,
+            json=settings.log.as_json(on_terminal=log_stream is None and sys.stdout.isatty()),
+            stream=log_stream,
+            secrets=secret_values(settings),
+        )
+        telemetry = Telemetry(log, registry)
+        wire = open_wire(settings.tracking.wire_policy())
+        stack.push_async_callback(wire.close)
+        pipeline = Pipeline(
+            engine,
+            kafka.source,
+            wire,
+            kafka.graves,
+            emit=emit,
+            clock=SystemClock(),
+            policy=delivery.pipeline(),
+            reporter=reporter,
+        )
+        admin = settings.admin
+        app = admin_app(seen, registry)
+        address = await stack.enter_async_context(serve_admin(app, admin.host, admin.port))
         emit(
             RelayStarted(
                 version=__version__,
@@ -128,27 +160,84 @@ async def run_stream(
                 admin=address,
             )
         )
-        stop = _stopper(pipeline)
+        stop = _stopper(pipeline, None if beside is None else beside.loop)
         if handle_signals:
             _listen_for_signals(stop)
         if started is not None:
             started(Running(engine, reporter, stop))
         try:
-            await kafka.graves.start()
-            await pipeline.run()
+            await _run(pipeline, kafka.graves, None if beside is None else beside.loop)
         except asyncio.CancelledError:
             if reporter.lifecycle is not Lifecycle.STARTING:
                 raise
+
+
+async def _run(pipeline: Pipeline, graves: Graves, beside: MembershipLoop | None) -> None:
+    """Both roads, until both have ended; an error of one ends the other."""
+
+    async def stream() -> None:
+        try:
+            await graves.start()
+            await pipeline.run()
         finally:
-            await kafka.graves.stop()
-            await wire.close()
+            await graves.stop()
+
+    if beside is None:
+        await stream()
+        return
+    try:
+        async with asyncio.TaskGroup() as roads:
+            roads.create_task(stream(), name="stream")
+            roads.create_task(beside.run(), name="membership")
+    except BaseExceptionGroup as group:
+        raise sole(group) from None
 
 
-def _stopper(pipeline: Pipeline) -> Callable[[str], None]:
-    """A function that stops the stream, also while it still waits for the broker."""
+@dataclass(frozen=True, slots=True)
+class _MembershipRoad:
+    """What the surfaces need of it."""
+
+    loop: MembershipLoop
+    reporter: MembershipReporter
+
+
+@asynccontextmanager
+async def _membership_road(
+    settings: Settings, edges: KafkaEdges, changes: ChangePolicy, emit: Emit, rng: random.Random
+) -> AsyncIterator[_MembershipRoad]:
+    """Membership events into bulk imports."""
+    segments, delivery = settings.segments, settings.delivery
+    group_id = segments.membership_group(settings.kafka.group_id)
+    engine = MembershipEngine(segments.membership_policy(changes), changing(changes), rng)
+    reporter = MembershipReporter(engine, emit)
+    policy = segments.importer_policy(group_id)
+    clock = SystemClock()
+    async with open_document_imports(settings, rng) as imports:
+        loop = MembershipLoop(
+            engine,
+            edges.source,
+            Importer(imports, policy, clock=clock, rng=rng, emit=emit),
+            edges.graves,
+            emit=emit,
+            clock=clock,
+            policy=LoopPolicy(
+                commit_every_s=delivery.commit_every_s,
+                revoke_budget_s=delivery.revoke_budget_s,
+                drain_deadline_s=delivery.drain_deadline_s,
+            ),
+            reporter=reporter,
+            started=MembershipStarted(group_id=group_id, imports=policy.name),
+        )
+        yield _MembershipRoad(loop, reporter)
+
+
+def _stopper(pipeline: Pipeline, beside: MembershipLoop | None) -> Callable[[str], None]:
+    """A function that stops the roads, also while they still wait for the broker."""
     task = asyncio.current_task()
 
     def stop(reason: str) -> None:
+        if beside is not None:
+            beside.stop()
         if pipeline.lifecycle is Lifecycle.STARTING and task is not None:
             task.cancel(reason)
         else:

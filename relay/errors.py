@@ -101,3 +101,10 @@ class DrainIncomplete(RelayError):
     """The drain deadline passed with records unsettled; they will be sent again after a restart."""
 
     exit_status = ExitStatus.DRAIN_INCOMPLETE
+
+
+def sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Of what ended several tasks, what matters: ours before the consequences it had in others."""
+    leaves = [e for e in group.exceptions if not isinstance(e, BaseExceptionGroup)]
+    ours = [e for e in leaves if isinstance(e, RelayError)]
+    return (ours or leaves or [group])[0]

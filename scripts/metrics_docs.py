@@ -4,10 +4,14 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from relay.membership.engine import MembershipEngine
+from relay.membership.policy import MembershipPolicy
+from relay.membership.status import MembershipReporter
 from relay.stream.engine import Engine, EnginePolicy
 from relay.stream.model import Record, Unwanted
 from relay.stream.status import Reporter, ReportPolicy
-from relay.telemetry.facts import all_facts
+from relay.telemetry.facts import Fact, all_facts
+from relay.telemetry.health import Both
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Described:
 
 def described() -> list[Described]:
     """Every metric of ours; what Python's client library adds (`process_…`) is not listed."""
-    return [*_of_the_stream(), *_of_the_facts()]
+    return [*_of_the_roads(), *_of_the_facts()]
 
 
 def metrics_page() -> str:
@@ -42,7 +46,8 @@ def metrics_page() -> str:
         "",
         "At any moment `relay_records_taken_total` = the sum of `relay_records_settled_total`",
         "+ `relay_records_returned_total` + `relay_records_open`; `relay_ledger_balanced` says",
-        "whether it holds. [deploy/alerts.yaml](../deploy/alerts.yaml) and",
+        "whether it holds. `relay_membership_…` are the same for membership events, with",
+        "`segments.membership.enabled`. [deploy/alerts.yaml](../deploy/alerts.yaml) and",
         "[deploy/dashboard.json](../deploy/dashboard.json) use them.",
         "",
         "| metric | type | labels | meaning |",
@@ -54,9 +59,13 @@ def metrics_page() -> str:
     return "\n".join(text) + "\n"
 
 
-def _of_the_stream() -> Iterator[Described]:
-    engine = Engine(EnginePolicy(), _unwanted, random.Random(0))  # noqa: S311 - not for secrets
-    for family in Reporter(engine, lambda _fact: None, ReportPolicy()).metrics():
+def _of_the_roads() -> Iterator[Described]:
+    rng = random.Random(0)  # noqa: S311 - not for secrets
+    stream = Reporter(Engine(EnginePolicy(), _unwanted, rng), _nobody_hears, ReportPolicy())
+    membership = MembershipReporter(
+        MembershipEngine(MembershipPolicy(), _unwanted, rng), _nobody_hears
+    )
+    for family in Both(stream, membership, "segments").metrics():
         name = family.name + ("_total" if family.type == "counter" else "")
         labels = tuple(getattr(family, "_labelnames", ()))  # empty families have no samples
         yield Described(name, family.type, labels, family.documentation)
@@ -66,6 +75,10 @@ def _of_the_facts() -> Iterator[Described]:
     for fact in all_facts():
         if fact.counter:
             yield Described(fact.counter.name, "counter", fact.counter.labels, fact.counter.help)
+
+
+def _nobody_hears(_fact: Fact) -> None:
+    pass
 
 
 def _unwanted(_record: Record, _now_ms: int) -> Unwanted:

@@ -114,10 +114,14 @@ class DocumentImports:
         )
         return made.value()
 
-    async def find(self, name: str) -> list[DocumentImport]:
-        """The document imports with exactly this name."""
+    async def find(self, name: str, *, exact: bool = True) -> list[DocumentImport]:
+        """The document imports with this name, or with names that begin with it."""
         found: list[_ImportWire] = await self._all(self._root, _IMPORTS, {"keywords": name})
-        return [item.value() for item in found if item.name == name]
+        return [
+            item.value()
+            for item in found
+            if item.name == name or (not exact and item.name.startswith(name))
+        ]
 
     async def start(
         self,

@@ -1,6 +1,5 @@
 """Settings → ready clients, ledgers and syncs for `relay segments`."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,9 +10,8 @@ import httpx
 from relay.apis import digital_audience as audience_api
 from relay.apis import mparticle_segments as mparticle_api
 from relay.apis.caller import Caller
-from relay.apis.clients import TokenAuth, open_client
+from relay.apis.clients import open_client
 from relay.apis.digital_audience import DigitalAudience
-from relay.apis.mediarithmics_document_imports import DocumentImports, error_words
 from relay.apis.mparticle_segments import MparticleSegments
 from relay.clock import SystemClock
 from relay.segments.database import locked
@@ -22,14 +20,9 @@ from relay.segments.ledger import Ledger
 from relay.segments.progress import Progress
 from relay.segments.upload import Platform
 from relay.settings import Settings, load
-from relay.stream.sending.tls import client_context
+from relay.vendors import open_document_imports
 
 _LEDGER = "ledger.sqlite"
-_MEDIARITHMICS_HINTS = {
-    401: "check tracking.api_token",
-    403: "the token may not do this: check the rights of its account",
-    404: "check tracking.datamart_id",
-}
 
 
 def chance() -> random.Random:
@@ -72,20 +65,7 @@ async def open_exporter(settings: Settings, progress: Progress) -> AsyncIterator
 @asynccontextmanager
 async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     """Mediarithmics' bulk imports."""
-    tracking = settings.tracking
-    authorization = tracking.authorization()
-    context = client_context(tracking.ca_file, tracking.client_cert_file, tracking.client_key_file)
-    proxy = None if tracking.proxy is None else tracking.proxy.get_secret_value()
-    auth = TokenAuth(lambda: authorization.header(asyncio.get_running_loop().time()))
-    async with open_client(tracking.base_url, auth=auth, proxy=proxy, verify=context) as client:
-        caller = Caller(
-            "mediarithmics",
-            client,
-            chance(),
-            hints=_MEDIARITHMICS_HINTS,
-            words=error_words,
-        )
-        imports = DocumentImports(caller, tracking.datamart_id, settings.segments.imports.upload)
+    async with open_document_imports(settings, chance()) as imports:
         yield Platform(imports, SystemClock())
 
 

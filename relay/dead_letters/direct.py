@@ -8,29 +8,13 @@ dies again is buried under the name that it came with, so that its history goes 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from relay.dead_letters.buried import Letter
 from relay.stream.consuming.source import AssignmentListener
 from relay.stream.model import Commit, DeadLetter, Partition, Position, Record
+from relay.stream.settling.letter_writer import Graves
 
 _EPOCH = 1
-
-
-class Graves(Protocol):
-    """Where dead letters are written; the edge of the stream."""
-
-    async def start(self) -> None:
-        """Connect."""
-        ...
-
-    async def write(self, letters: Collection[DeadLetter]) -> None:
-        """Return when the broker has confirmed every one of them."""
-        ...
-
-    async def stop(self) -> None:
-        """Close the connections."""
-        ...
 
 
 class ReplaySource:

@@ -17,7 +17,7 @@ import orjson
 
 from relay.apis.errors import vendor_words
 from relay.errors import InputError
-from relay.segments.model import IDENTIFIERS
+from relay.segments.model import IDENTIFIERS, SEGMENT_FORMS
 from relay.segments.text_file import lines
 
 _NUMBERS = ("linenumber", "line", "lineno", "row", "rownumber")
@@ -27,11 +27,12 @@ _DEPTH = 4
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A rejected line: its number or its user, whichever the file tells, and the reason."""
+    """A rejected line: its number, user and segment, as far as the file tells, and the reason."""
 
     line: int | None
     user: str | None = field(repr=False)
     reason: str
+    segment: str | None = None
 
 
 def read_rejections(path: Path) -> Iterator[Rejection]:
@@ -68,7 +69,8 @@ def _rejection(document: Any) -> Rejection | None:
     if user is None and line is None:
         return None
     reason = next((facts[name] for name in _REASONS if facts.get(name)), "")
-    return Rejection(line, None if user is None else str(user), vendor_words(str(reason)))
+    segment = next((facts[_plain(name)] for name in SEGMENT_FORMS if facts.get(_plain(name))), None)
+    return Rejection(line, _text(user), vendor_words(str(reason)), _text(segment))
 
 
 def _collect(document: dict[Any, Any], facts: dict[str, Any], depth: int) -> None:
@@ -84,6 +86,10 @@ def _collect(document: dict[Any, Any], facts: dict[str, Any], depth: int) -> Non
             _collect(inner, facts, depth - 1)
         elif not isinstance(inner, dict | list):
             facts.setdefault(_plain(str(key)), inner)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _plain(name: str) -> str:

@@ -1,5 +1,6 @@
 """Audience segments: where they come from, where they go, and how each is kept in step."""
 
+import math
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +12,13 @@ from relay.apis.locations import FileAccess, S3Access
 from relay.apis.mediarithmics_document_imports import UploadForm
 from relay.apis.mparticle_segments import BASE_URL
 from relay.errors import SettingsError
+from relay.membership.policy import (
+    ChangePolicy,
+    GatherPolicy,
+    ImporterPolicy,
+    MembershipPolicy,
+    TroublePolicy,
+)
 from relay.segments.formats import FileFormat
 from relay.segments.lines import Target
 from relay.segments.members import ExpiryPolicy
@@ -20,6 +28,7 @@ from relay.segments.user_ids import IdPolicy, IdType
 from relay.settings.identity import IdentitySettings
 from relay.settings.section import Section
 from relay.settings.tracking import BaseUrl
+from relay.stream.consuming.intake import IntakePolicy
 
 
 class MparticleSettings(Section):
@@ -217,8 +226,60 @@ class SyncSettings(Section):
         )
 
 
+class MembershipSettings(Section):
+    """Events of type `segment`; files, polling and retries are those of `segments.imports`."""
+
+    enabled: bool = Field(
+        False,
+        description="Whether `relay run` gathers segment events into imports. Without it they are "
+        "skipped, and counted.",
+    )
+    group_id: str | None = Field(
+        None,
+        min_length=1,
+        description="Consumer group of their own, so that a slow import holds up no activity. "
+        "Left out: `kafka.group_id` with `-segments` behind it.",
+    )
+    expiration_minutes: int = Field(
+        0,
+        ge=0,
+        description="How long a member stays whose event names no `expires_at`; 0 is for ever.",
+    )
+    commands_max: int = Field(
+        10_000, ge=1, le=1_000_000, description="A file is sent when so many commands wait."
+    )
+    file_bytes_max: int = Field(
+        16_000_000,
+        ge=4096,
+        le=100_000_000,
+        description="A file is cut at so many bytes; `imports.part_bytes_max` holds as well.",
+    )
+    wait_s: float = Field(
+        60.0,
+        gt=0,
+        le=86_400,
+        description="A file is sent when the first command has waited so long.",
+    )
+    give_up_s: float = Field(
+        900.0,
+        ge=0,
+        le=86_400,
+        description="An event whose import fails is dead-lettered when `imports.attempts_max` "
+        "executions of it alone have failed, for so long, while those of others succeeded.",
+    )
+    records_max: int = Field(
+        20_000,
+        ge=1,
+        le=1_000_000,
+        description="Most segment events in memory; then nothing more is read for a while.",
+    )
+    bytes_max: int = Field(
+        64 * 1024 * 1024, ge=1_048_576, description="Most bytes of them in memory, about."
+    )
+
+
 class SegmentsSettings(Section):
-    """Audience segments, which `relay segments sync` moves; the stream needs none of this."""
+    """Audience segments: by `relay segments sync`, and by `relay run` with `membership` enabled."""
 
     state_dir: Path = Field(
         Path("relay-segments"),
@@ -241,6 +302,9 @@ class SegmentsSettings(Section):
         default_factory=DigitalAudienceSettings, description="Where their life can be steered."
     )
     syncs: tuple[SyncSettings, ...] = Field((), description="Segments that are kept in step.")
+    membership: MembershipSettings = Field(
+        default_factory=MembershipSettings, description="Membership events from Kafka."
+    )
 
     @model_validator(mode="after")
     def _each_is_its_own(self) -> Self:
@@ -271,6 +335,54 @@ class SegmentsSettings(Section):
             form=self.imports.format,
             part_bytes_max=self.imports.part_bytes_max,
             stale_after_s=sync.stale_after_hours * 3600,
+        )
+
+    def membership_group(self, stream_group_id: str) -> str:
+        """The consumer group of membership events.
+
+        Raises:
+            SettingsError: It is the stream's, which would then miss half of its records.
+        """
+        group_id = self.membership.group_id or f"{stream_group_id}-segments"
+        if group_id == stream_group_id:
+            raise SettingsError(
+                f"segments.membership.group_id is {group_id}, which is kafka.group_id",
+                hint="each needs a group of its own: both read every record",
+            )
+        return group_id
+
+    def membership_policy(self, changes: ChangePolicy) -> MembershipPolicy:
+        """How membership events are gathered and settled."""
+        own, imports = self.membership, self.imports
+        return MembershipPolicy(
+            changes=changes,
+            gather=GatherPolicy(
+                own.commands_max, min(own.file_bytes_max, imports.part_bytes_max), own.wait_s
+            ),
+            trouble=TroublePolicy(
+                attempts_max=imports.attempts_max,
+                give_up_s=own.give_up_s,
+                wait_s=imports.poll_s,
+                wait_s_max=max(imports.poll_s, TroublePolicy().wait_s_max),
+                verify_counts=imports.verify_counts,
+            ),
+            intake=IntakePolicy(
+                records_max=own.records_max,
+                bytes_max=own.bytes_max,
+                lane_records_max=own.records_max,
+            ),
+        )
+
+    def importer_policy(self, group_id: str) -> ImporterPolicy:
+        """How their executions are seen through."""
+        imports = self.imports
+        return ImporterPolicy(
+            name=f"relay-membership-{group_id}",
+            form=imports.format,
+            poll_s=imports.poll_s,
+            poll_s_max=imports.poll_s_max,
+            adoption_s=imports.adoption_s,
+            fence_hours=math.ceil(imports.patience_hours),
         )
 
     def export_policy(self) -> ExportPolicy:

@@ -410,6 +410,113 @@ class DrainEnded(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipStarted(Fact):
+    """Membership events are read, too, by a consumer group of their own."""
+
+    group_id: Annotated[str, "The consumer group."]
+    imports: Annotated[str, "What the document imports are called, before the hour."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipPartitions(Fact):
+    """The group of the membership events dealt its partitions out."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    partitions: Annotated[int, "How many of them are ours now."]
+    epoch: Annotated[int, "Counts the assignments of this process."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipImportStarted(Fact):
+    """A file of segment commands was uploaded; its execution is under way."""
+
+    stage: ClassVar[Stage] = Stage.SENDING
+
+    execution: Annotated[str, "The platform's id of the execution."]
+    commands: Annotated[int, "Lines of the file."]
+    size_bytes: Annotated[int, "Bytes of the file."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipImportAdopted(Fact):
+    """The answer to an upload was lost, and its execution was found all the same."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.SENDING
+
+    execution: Annotated[str, "The platform's id of the execution."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipImportEnded(Fact):
+    """An execution came to its end."""
+
+    stage: ClassVar[Stage] = Stage.SENDING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_membership_imports_total", "Executions that ended.", ("outcome",)
+    )
+
+    execution: Annotated[str, "The platform's id of the execution."]
+    status: Annotated[str, "What the platform calls its end."]
+    outcome: Annotated[
+        str,
+        "`landed`: every line was taken or rejected; `unclear`: which were rejected cannot be "
+        "told, so they fly again apart; `failed`: all of them fly again.",
+    ]
+    commands: Annotated[int, "Lines of the file."]
+    rejected: Annotated[int, "Lines that the platform counts as rejected."]
+    seconds: Annotated[float, "From the writing of the file to its end."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipHeld(Fact):
+    """A file cannot be sent: the platform is away, or refuses the token, the datamart or the call.
+
+    Nothing is lost and nothing counts against a record; it is tried again by itself.
+    """
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.SENDING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_membership_holds_total", "Files that could not be sent.", ("code",)
+    )
+
+    code: Annotated[str, "Name of the error, from a closed set."]
+    reason: Annotated[str, "What it means."]
+    retry_in_s: Annotated[float, "When the next attempt is made."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipResumed(Fact):
+    """A file was taken again after a hold."""
+
+    stage: ClassVar[Stage] = Stage.SENDING
+
+    after_s: Annotated[float, "How long none was."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipProgress(Fact):
+    """What happened to membership events since the line before, and where things stand."""
+
+    stage: ClassVar[Stage] = Stage.SETTLING
+
+    seconds: Annotated[float, "Since the last line of this kind."]
+    received: Annotated[int, "Membership events read in that time."]
+    delivered: Annotated[int, "Events whose every change was imported."]
+    dead_lettered: Annotated[int, "Events written to the dead-letter topic."]
+    skipped: Annotated[int, "Membership events not sent by choice, or settled before a restart."]
+    commands: Annotated[int, "Lines sent."]
+    waiting: Annotated[int, "Members whose change waits to be gathered."]
+    in_trouble: Annotated[int, "Members whose file failed, and who fly apart."]
+    flying: Annotated[int, "Lines under way."]
+    unsettled: Annotated[int, "Events without a fate."]
+    lag: Annotated[int, "Records of all kinds that were not read yet."]
+    oldest_s: Annotated[float, "How long the oldest event has had no fate."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStarted(Fact):
     """One of several processes of a group was started."""
 

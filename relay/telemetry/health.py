@@ -44,3 +44,31 @@ class StatusSource(Protocol):
     def metrics(self) -> Iterable[Metric]:
         """For /metrics: a snapshot of everything that has a value now."""
         ...
+
+
+class Both:
+    """Two roads of one process as one `StatusSource`: ready and alive when both are."""
+
+    def __init__(self, main: StatusSource, beside: StatusSource, name: str) -> None:
+        self._main = main
+        self._beside = beside
+        self._name = name
+
+    def readiness(self) -> Readiness:
+        """Of the main road, else of the one beside it."""
+        said = self._main.readiness()
+        return said if not said.ready else self._beside.readiness()
+
+    def liveness(self) -> Liveness:
+        """Of the main road, else of the one beside it."""
+        said = self._main.liveness()
+        return said if not said.alive else self._beside.liveness()
+
+    def status(self) -> Mapping[str, Any]:
+        """That of the main road, with the other's under its name."""
+        return {**self._main.status(), self._name: self._beside.status()}
+
+    def metrics(self) -> Iterable[Metric]:
+        """Those of both."""
+        yield from self._main.metrics()
+        yield from self._beside.metrics()

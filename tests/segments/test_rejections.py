@@ -19,14 +19,14 @@ def read(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (json.dumps(COMMAND), Rejection(None, "crm-881", "")),
+        (json.dumps(COMMAND), Rejection(None, "crm-881", "", "7")),
         (
             json.dumps({"line_number": 3, "error": "unknown", "document": COMMAND}),
-            Rejection(3, "crm-881", "unknown"),
+            Rejection(3, "crm-881", "unknown", "7"),
         ),
         (
             json.dumps({"input": json.dumps(COMMAND), "message": "unknown"}),
-            Rejection(None, "crm-881", "unknown"),
+            Rejection(None, "crm-881", "unknown", "7"),
         ),
         (json.dumps({"line": "12", "reason": "unknown"}), Rejection(12, None, "unknown")),
         (json.dumps({"EMAIL_HASH": "ab", "cause": "x"}), Rejection(None, "ab", "x")),

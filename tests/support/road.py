@@ -108,21 +108,21 @@ class Sandbox(Process):
 
         wait_for(told, 30, "the sandbox did not start")
         self.url = str(self.lines()[0]["url"])
-        self._http = httpx.Client(base_url=self.url, timeout=30)
+        self.http = httpx.Client(base_url=self.url, timeout=30)
 
     def summary(self) -> dict[str, Any]:
-        return dict(self._http.get("/_sandbox/summary").raise_for_status().json())
+        return dict(self.http.get("/_sandbox/summary").raise_for_status().json())
 
     def faults(self, plan: Mapping[str, Any]) -> None:
-        self._http.put("/_sandbox/faults", json=dict(plan)).raise_for_status()
+        self.http.put("/_sandbox/faults", json=dict(plan)).raise_for_status()
 
     def requests(self) -> list[dict[str, Any]]:
         """The API's own log: every request in order of arrival."""
-        text = self._http.get("/_sandbox/log").raise_for_status().text
+        text = self.http.get("/_sandbox/log").raise_for_status().text
         return [json.loads(line) for line in text.splitlines()]
 
     def __exit__(self, *args: object) -> None:
-        self._http.close()
+        self.http.close()
         super().__exit__(*args)
 
 

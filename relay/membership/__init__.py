@@ -1,0 +1,15 @@
+"""Membership events on a topic → `USER_SEGMENT` imports: the second road, fed by Kafka.
+
+In reading order:
+
+- `policy`: what is decided about it, as frozen values
+- `mapping`: record → changes of membership, or why not
+- `batches`: changes wait by member, are gathered into files, and taken apart when a file fails
+- `verdict`: what an execution says → what became of each line
+- `engine`: joins these decisions and owns all state of the road; does no I/O
+- `importer`: a file → an execution, seen through to its end
+- `loop`: records in, files out, dead letters and commits; the only place with tasks
+- `status`: the engine's state → health, metrics, /status, the line of each interval
+
+It has a consumer group of its own, so that an import that takes an hour holds up no activity.
+"""

@@ -1,0 +1,129 @@
+"""Record → the changes of membership that it asks for, or why there are none. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import orjson
+
+from relay.errors import InputError
+from relay.membership.policy import ChangePolicy
+from relay.segments.formats import FileFormat, encoder
+from relay.segments.model import Operation, SegmentCommand
+from relay.stream.decoding import Segment, decode
+from relay.stream.mapping.identity import Entry, best_of, identifiers
+from relay.stream.mapping.rules import check_consent, check_time
+from relay.stream.model import Record, Unmappable, Unwanted
+
+_MINUTE_MS = 60_000
+
+Member: TypeAlias = tuple[tuple[str, str, str], tuple[str, str]]
+"""Who and where: (kind of identifier, compartment or nothing, identifier), ("id" or
+"technical_name", segment). The words of `SegmentCommand.user` and `SegmentCommand.segments`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one event asks for one user and one segment."""
+
+    member: Member = field(repr=False)
+    enters: bool
+    expires_ms: int | None = None
+    """When the membership ends, in epoch milliseconds; None leaves it to the settings."""
+    data_bag: str | None = field(default=None, repr=False)
+
+
+Changes: TypeAlias = tuple[Change, ...] | Unmappable | Unwanted
+Changing: TypeAlias = Callable[[Record, int], Changes]
+
+ELSEWHERE = Unwanted("not_a_membership", "the stream moves it, or buries it")
+CANNOT_BE_WRITTEN = "identifier_not_writable"
+
+
+def changing(policy: ChangePolicy) -> Changing:
+    """A function of (record, wall clock in ms) that says what becomes of the record."""
+
+    def changes_of(record: Record, now_ms: int) -> Changes:
+        value = record.value
+        # Of most records nothing is ours, and they are decoded by the stream as well. The word
+        # stands in every membership event, unless it is spelt in escapes.
+        if value is None or (b"segment" not in value and b"\\u" not in value):
+            return ELSEWHERE
+        event = decode(value, policy.decoding)
+        if not isinstance(event, Segment):
+            return ELSEWHERE
+        return _changes(event, policy, now_ms)
+
+    return changes_of
+
+
+def command(change: Change, expiration_minutes: int, now_ms: int) -> SegmentCommand:
+    """The line to import, at `now_ms`. Who has expired by then is taken out."""
+    minutes, expires_ms = expiration_minutes, change.expires_ms
+    enters = change.enters
+    if expires_ms is not None:
+        enters = enters and expires_ms > now_ms
+        minutes = -((now_ms - expires_ms) // _MINUTE_MS)  # never shorter than was asked for
+    (kind, compartment, identifier), (form, segment) = change.member
+    fields: dict[str, Any] = {
+        "operation": Operation.UPDATE if enters else Operation.DELETE,
+        "compartment_id": compartment or None,
+        kind: identifier,
+        f"segment_{form}": segment,
+        # Mandatory by the vendor's table, of a DELETE too.
+        "expiration_duration": minutes if enters else 0,
+        "expiration_ts": expires_ms if enters else None,
+        "data_bag": change.data_bag if enters else None,
+    }
+    return SegmentCommand.model_validate(fields)
+
+
+def _changes(event: Segment, policy: ChangePolicy, now_ms: int) -> Changes:
+    refusal = check_time(event, policy.mapping, now_ms)
+    if refusal is not None:
+        return refusal
+    enters = event.action == "add"
+    # Taking somebody out needs nobody's consent.
+    unwanted = check_consent(event, policy.mapping) if enters else None
+    if unwanted is not None:
+        return unwanted
+    found = identifiers(event.user, policy.mapping.identity)
+    if isinstance(found, Unmappable):
+        return found
+    user = _user(best_of(found.entries))
+    segments = dict.fromkeys(
+        [
+            *(("id", value) for value in event.segment_ids),
+            *(("technical_name", value) for value in event.segment_technical_names),
+        ]
+    )
+    bag = orjson.dumps(event.properties).decode() if event.properties and enters else None
+    changes = tuple(
+        Change((user, segment), enters, event.expires_at if enters else None, bag)
+        for segment in segments
+    )
+    return _writable(changes, policy, now_ms)
+
+
+def _user(entry: Entry) -> tuple[str, str, str]:
+    match entry["$type"]:
+        case "USER_ACCOUNT":
+            compartment = str(entry.get("$compartment_id", ""))
+            return "user_account_id", compartment, entry["$user_account_id"]
+        case "USER_EMAIL":
+            return "email_hash", "", entry["$hash"]
+        case _:
+            return "user_agent_id", "", entry["$user_agent_id"]
+
+
+def _writable(changes: tuple[Change, ...], policy: ChangePolicy, now_ms: int) -> Changes:
+    """A CSV cannot hold everything that an identifier may be."""
+    if policy.form is FileFormat.NDJSON:
+        return changes
+    line = encoder(policy.form).line
+    try:
+        for change in changes:
+            line(command(change, policy.expiration_minutes, now_ms))
+    except InputError as error:
+        return Unmappable(CANNOT_BE_WRITTEN, f"user or segment: {error.problem}")
+    return changes

@@ -1,0 +1,85 @@
+"""What may be decided about membership events, as frozen values that the settings build."""
+
+from dataclasses import dataclass, field
+
+from relay.segments.formats import FileFormat
+from relay.stream.consuming.intake import IntakePolicy
+from relay.stream.decoding import DecodingPolicy
+from relay.stream.mapping.policy import MappingPolicy
+from relay.stream.settling.offset_map import METADATA_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePolicy:
+    """How an event becomes changes."""
+
+    decoding: DecodingPolicy = field(default_factory=DecodingPolicy)
+    mapping: MappingPolicy = field(default_factory=MappingPolicy)
+    expiration_minutes: int = 0
+    """How long a member stays whose event does not say; 0 is for ever."""
+    form: FileFormat = FileFormat.NDJSON
+
+
+@dataclass(frozen=True, slots=True)
+class GatherPolicy:
+    """When enough has come for a file, and how large one may be."""
+
+    commands_max: int = 10_000
+    bytes_max: int = 16_000_000
+    wait_s: float = 60.0
+    """How long the first change waits for others."""
+
+
+@dataclass(frozen=True, slots=True)
+class TroublePolicy:
+    """How a file that fails is tried again."""
+
+    attempts_max: int = 3
+    """Executions of the same changes that may fail before they are taken apart."""
+    give_up_s: float = 900.0
+    """How long a line that stands alone must have failed before it is given up."""
+    wait_s: float = 5.0
+    """First wait after a failure; each further failure in a row doubles it."""
+    wait_s_max: float = 60.0
+    verify_counts: bool = True
+    """Whether an import whose counts the platform does not say counts as failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipPolicy:
+    """Everything that the engine decides by."""
+
+    changes: ChangePolicy = field(default_factory=ChangePolicy)
+    gather: GatherPolicy = field(default_factory=GatherPolicy)
+    trouble: TroublePolicy = field(default_factory=TroublePolicy)
+    intake: IntakePolicy = field(
+        default_factory=lambda: IntakePolicy(records_max=20_000, lane_records_max=20_000)
+    )
+    map_bytes_max: int = METADATA_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class ImporterPolicy:
+    """How an execution is seen through."""
+
+    name: str
+    """What our document imports are called, before the hour and a mark of the process."""
+    form: FileFormat = FileFormat.NDJSON
+    poll_s: float = 5.0
+    poll_s_max: float = 30.0
+    adoption_s: float = 60.0
+    """How long an upload whose answer was lost is looked for before it is made again."""
+    fence_hours: int = 6
+    """How far back executions of an earlier life are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPolicy:
+    """The times that the loop keeps, in seconds."""
+
+    commit_every_s: float = 1.0
+    poll_timeout_s: float = 0.2
+    revoke_budget_s: float = 20.0
+    drain_deadline_s: float = 25.0
+    slice_s: float = 0.005
+    """Work between two looks at the other tasks: heartbeats run on the same loop."""

@@ -1,0 +1,116 @@
+"""Dead letters that wait → the dead-letter topic, tried until the broker has confirmed them.
+
+The loop of both roads: each has its own engine, and neither lets an offset pass before.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from relay.errors import KafkaError
+from relay.stream.model import DeadLetter
+from relay.telemetry.facts import DeadLetterTopicUnavailable, Emit
+
+
+class Waiting(Protocol):
+    """A dead letter that the broker has not confirmed yet."""
+
+    letter: DeadLetter
+
+
+_W = TypeVar("_W", bound=Waiting)
+
+
+class Undertaker(Protocol[_W]):
+    """Who holds the letters: an engine."""
+
+    def next_letters(self, most: int) -> list[_W]:
+        """Letters to be written, oldest first. They stay until `letters_written`."""
+        ...
+
+    def letters_written(self, written: Sequence[_W]) -> None:
+        """The broker confirmed these."""
+        ...
+
+    def letters_failed(self, reason: str, now: float) -> None:
+        """The broker did not confirm."""
+        ...
+
+
+class Graves(Protocol):
+    """Where dead letters go. Implemented by `relay.stream.settling.dead_letter_topic`."""
+
+    async def start(self) -> None:
+        """Connect."""
+        ...
+
+    async def write(self, letters: Collection[DeadLetter]) -> None:
+        """Return when the broker has confirmed every one of them.
+
+        Raises:
+            KafkaError: It did not; some may have been written all the same.
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LetterPolicy:
+    """How many letters are written at once, and how soon again after a failure. Seconds."""
+
+    letters_per_write: int = 200
+    retry_first_s: float = 0.5
+    retry_max_s: float = 15.0
+
+
+class LetterWriter:
+    """Writes until cancelled; `due` says that there is something."""
+
+    def __init__(
+        self,
+        undertaker: Undertaker[_W],
+        graves: Graves,
+        emit: Emit,
+        changed: Callable[[], None],
+        policy: LetterPolicy | None = None,
+    ) -> None:
+        self._undertaker = undertaker
+        self._graves = graves
+        self._emit = emit
+        self._changed = changed
+        self._policy = policy or LetterPolicy()
+        self.due = asyncio.Event()
+
+    async def run(self) -> None:
+        """Write what waits, whenever something does."""
+        while True:
+            await self.due.wait()
+            self.due.clear()
+            await self._write_all()
+
+    async def _write_all(self) -> None:
+        policy, failures = self._policy, 0
+        while batch := self._undertaker.next_letters(policy.letters_per_write):
+            try:
+                await self._graves.write([item.letter for item in batch])
+            except KafkaError as error:
+                failures += 1
+                retry_s = min(
+                    policy.retry_max_s, policy.retry_first_s * 2.0 ** min(failures - 1, 30)
+                )
+                now = asyncio.get_running_loop().time()
+                self._undertaker.letters_failed(error.problem, now)
+                self._emit(
+                    DeadLetterTopicUnavailable(
+                        code=type(error).__name__, reason=error.problem, retry_in_s=retry_s
+                    )
+                )
+                await asyncio.sleep(retry_s)
+                continue
+            failures = 0
+            self._undertaker.letters_written(batch)
+            self._changed()
