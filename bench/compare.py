@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from bench.contenders import CONTENDERS, RELAY, RELAY_OFF, Contender, peers_python
+from bench.contenders import CONTENDERS, RELAY, RELAY_OFF, Contender, available
 from bench.topic import create, fill
 from bench.trial import Conditions, Result, Topic, trial
 from bench.workload import Workload
@@ -81,13 +81,13 @@ class Recorded:
 
 async def compare(recorded: Recorded, todo: Sequence[Scenario]) -> list[dict[str, object]]:
     """Runs the scenarios; a row for each trial."""
-    peers_python()
+    able = set(available(CONTENDERS))
     rows: list[dict[str, object]] = []
     for scenario in todo:
         print(f"==> {scenario.name}", flush=True)
-        topics = {c.name: recorded.for_one(c, scenario) for c in scenario.contenders}
+        topics = {c.name: recorded.for_one(c, scenario) for c in scenario.contenders if c in able}
         for number in range(scenario.rounds):
-            for contender in scenario.contenders:
+            for contender in filter(able.__contains__, scenario.contenders):
                 result = await trial(
                     contender, recorded.bootstrap, topics[contender.name], scenario.conditions
                 )

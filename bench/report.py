@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contenders import CONTENDERS, NOT_MEASURED, RELAY, RELAY_OFF, peer_versions
+from bench.contenders import CONTENDERS, NOT_MEASURED, RELAY, RELAY_OFF
+from bench.toolchains import peer_versions
 
 Found = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
