@@ -17,7 +17,7 @@ from bench.workload import Workload
 SIZES = (1_000, 4_000, 15_000, 30_000, 60_000)
 _SECONDS = 4.0
 """What a contender should take for its events, roughly."""
-_AROUND_S = 4.5
+_AROUND_S = 3.0
 """What a trial takes besides: start, joining the group, stop, judging."""
 _PAUSE_S = 0.05 * 0.03
 """What a request waits on average for its repetitions under `_FAULTS`: bench/peers/activity.py."""

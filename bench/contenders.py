@@ -178,7 +178,7 @@ CONTENDERS = (
     _peer(
         "FastStream, batches",
         "aiokafka, ACK, one consumer and whole batches, aiohttp, uvloop",
-        module="faststream_loop", mode="batches", order="per partition", slots=1, rate=8_000,
+        module="faststream_loop", mode="batches", order="per partition", slots=1, rate=6_000,
     ),
     _peer(
         "FastStream, unordered",

@@ -46,7 +46,7 @@ func main() {
 		signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 		<-stop
 		if err := stream.StopWithin(stopWithin); err != nil {
-			log.Print(err)
+			log.Fatal(err) // Run would go on waiting
 		}
 	}()
 	if err := stream.Run(context.Background()); err != nil {
