@@ -43,7 +43,7 @@ def scenarios(contenders: Sequence[Contender], *, full: bool) -> list[Scenario]:
     """What is run: the short list takes some minutes, the full one less than an hour."""
     if full:
         return [
-            Scenario(Conditions(latency, faults, 12), zipf, contenders, 3)
+            Scenario(Conditions(latency, faults, 15), zipf, contenders, 3)
             for zipf in (1.1, 0)
             for latency, faults in ((0, ""), (20, ""), (50, ""), (0, _FAULTS))
         ]
