@@ -46,7 +46,7 @@ format: $(STAMP)
 docs: $(STAMP)
 	@$(BIN)/python -m scripts.generate
 
-# BENCH="--full" takes an hour; BENCH="growth" runs one part.
+# BENCH="--full" takes more than an hour; BENCH="growth" runs one part.
 bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@$(BIN)/python -m bench $(BENCH)

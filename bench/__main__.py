@@ -1,10 +1,13 @@
 """`make bench`: everything that is measured, part after part, into bench/RESULTS.md.
 
-    python -m bench [--full] [part …]
+    python -m bench [--full] [--only NAME]… [part …]
 
 Without a part's name all are run: limit, compare, start_stop, memory, growth, lateness. Each keeps
 what it found in .cache/bench/results/; the report is made of what is there, with each part's date.
-`--full` takes about an hour, without it some minutes.
+`--full` takes more than an hour, without it a quarter of one.
+
+`--only` is for a look at some contenders, those whose name begins with it and Relay:
+`python -m bench --only Benthos --only Quix compare`. What it finds is printed and not kept.
 """
 
 import argparse
@@ -13,7 +16,7 @@ import contextlib
 import json
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ import uvloop
 
 from bench import growth, memory, start_stop
 from bench.compare import Recorded, compare, lateness, scenarios
+from bench.contenders import CONTENDERS, Contender, available, chosen
 from bench.limit import measured as measured_limit
 from bench.machine import CACHE, BenchError, described
 from bench.plot import draw
@@ -30,6 +34,7 @@ from tests.support.kafka_cluster import KafkaCluster, NoKafka
 RESULTS = CACHE / "results"
 PARTS = ("limit", "compare", "start_stop", "memory", "growth", "lateness")
 WITHOUT_KAFKA = {"limit", "growth"}
+WITH_CONTENDERS = {"compare", "lateness"}
 
 
 @contextlib.contextmanager
@@ -43,15 +48,19 @@ def cluster(parts: set[str]) -> Iterator[Recorded]:
         yield Recorded(kafka.bootstrap_servers)
 
 
-def run(part: str, recorded: Recorded, *, full: bool) -> Any:
+def run(
+    part: str, recorded: Recorded, contenders: Sequence[Contender] = CONTENDERS, *, full: bool
+) -> Any:
     """One part; what it found."""
     match part:
         case "limit":
             return uvloop.run(measured_limit(2.0 if full else 1.0, 3))
         case "compare":
-            return asyncio.run(compare(recorded, scenarios(full=full)))
+            return asyncio.run(compare(recorded, scenarios(available(contenders), full=full)))
         case "lateness":
-            return asyncio.run(lateness(recorded, maxima(), 20 if full else 8))
+            return asyncio.run(
+                lateness(recorded, available(contenders), maxima(), 20 if full else 8)
+            )
         case "start_stop":
             return asyncio.run(start_stop.measured(recorded, 5 if full else 3))
         case "memory":
@@ -80,23 +89,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
     parser.add_argument("--full", action="store_true")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="contenders of compare, lateness",
+    )
     parser.add_argument("--report", type=Path, default=Path(__file__).parent / "RESULTS.md")
     given = parser.parse_args()
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     parts = [part for part in PARTS if part in given.parts or not given.parts]
+    for name in given.only:
+        if not any(c.name.casefold().startswith(name.casefold()) for c in CONTENDERS):
+            parser.error(f"no contender's name begins with {name!r}")
+    if given.only and not WITH_CONTENDERS.issuperset(parts):
+        parser.error(f"--only is for {', '.join(sorted(WITH_CONTENDERS))}")
     RESULTS.mkdir(parents=True, exist_ok=True)
     with cluster(set(parts)) as recorded:
         for part in parts:
             print(f"==> {part}", flush=True)
-            result = run(part, recorded, full=given.full)
+            result = run(part, recorded, chosen(given.only), full=given.full)
+            if given.only:
+                continue
             about = described("aiokafka", "pyreqwest", "httpx", "uvloop", "pydantic")
             document = {"about": about, "full": given.full, "found": result}
             (RESULTS / f"{part}.json").write_text(json.dumps(document, indent=1))
             found = {name: kept(name) for name in PARTS}
             write(found, given.report)
             draw(found, given.report.with_suffix(".svg"))
-    print(f"==> {given.report}")
+    if not given.only:
+        print(f"==> {given.report}")
 
 
 if __name__ == "__main__":

@@ -9,14 +9,19 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from bench.contenders import CONTENDERS, RELAY, RELAY_OFF, Contender, peers_python
+from bench.contenders import Contender
 from bench.topic import create, fill
 from bench.trial import Conditions, Result, Topic, trial
 from bench.workload import Workload
 
-SIZES = (1_000, 4_000, 15_000, 60_000)
-_SECONDS = 6.0
+SIZES = (1_000, 4_000, 15_000, 30_000, 60_000)
+_SECONDS = 4.0
 """What a contender should take for its events, roughly."""
+_AROUND_S = 3.0
+"""What a trial takes besides: start, joining the group, stop, judging."""
+_PAUSE_S = 0.05 * 0.03
+"""What a request waits on average for its repetitions under `_FAULTS`: bench/peers/activity.py."""
+_FAULTS = "429:0.02,500:0.01"
 
 
 @dataclass(frozen=True)
@@ -34,23 +39,47 @@ class Scenario:
         return f"{self.conditions.name}, {'Zipf' if self.zipf else 'uniform'} users"
 
 
-def scenarios(*, full: bool) -> list[Scenario]:
-    """What is run: the short list takes some minutes, the full one about an hour."""
-    faults = "429:0.02,500:0.01"
-    ordered = [c for c in CONTENDERS if c.order != "none" and c.processes == 1]
-    few = [c for c in ordered if not c.name.startswith(("Quix", "FastStream, batches"))]
-    if not full:
+def scenarios(contenders: Sequence[Contender], *, full: bool) -> list[Scenario]:
+    """What is run: the short list takes some minutes, the full one less than an hour."""
+    if full:
         return [
-            Scenario(Conditions(seconds_max=20), 1.1, CONTENDERS, 3),
-            Scenario(Conditions(50, seconds_max=10), 0, few, 3),
-            Scenario(Conditions(20, seconds_max=20), 1.1, few, 1),
-            Scenario(Conditions(0, faults, 20), 1.1, few, 1),
+            Scenario(Conditions(latency, faults, 15), zipf, contenders, 3)
+            for zipf in (1.1, 0)
+            for latency, faults in ((0, ""), (20, ""), (50, ""), (0, _FAULTS))
         ]
+    ordered = [c for c in contenders if c.order != "none" and c.processes == 1]
+    few = [c for c in ordered if not c.name.startswith(("Quix", "FastStream, batches"))]
     return [
-        Scenario(Conditions(latency, fault, 40), zipf, CONTENDERS, 3)
-        for zipf in (1.1, 0)
-        for latency, fault in ((0, ""), (20, ""), (50, ""), (0, faults), (20, faults))
+        Scenario(Conditions(seconds_max=20), 1.1, contenders, 3),
+        Scenario(Conditions(50, seconds_max=10), 0, few, 3),
+        Scenario(Conditions(20, seconds_max=20), 1.1, few, 1),
+        Scenario(Conditions(0, _FAULTS, 20), 1.1, few, 1),
     ]
+
+
+def estimate(contender: Contender, scenario: Scenario) -> float:
+    """Events a second to expect of it under these conditions."""
+    pause = _PAUSE_S if scenario.conditions.faults else 0.0
+    return contender.estimate(scenario.conditions.latency_ms / 1000 + pause, scenario.zipf)
+
+
+def events_for(contender: Contender, scenario: Scenario, most: int = SIZES[-1]) -> int:
+    """The most that the contender can be expected to finish."""
+    rate = estimate(contender, scenario)
+    return max((n for n in SIZES if n <= most and n / rate <= _SECONDS), default=SIZES[0])
+
+
+def seconds(todo: Sequence[Scenario]) -> float:
+    """How long the scenarios will take, by the estimates."""
+    return sum(
+        scenario.rounds
+        * sum(
+            min(events_for(c, scenario) / estimate(c, scenario), scenario.conditions.seconds_max)
+            + _AROUND_S
+            for c in scenario.contenders
+        )
+        for scenario in todo
+    )
 
 
 @dataclass
@@ -70,10 +99,8 @@ class Recorded:
         return Topic(name, workload.counts())
 
     def for_one(self, contender: Contender, scenario: Scenario) -> Topic:
-        """The largest that the contender can be expected to finish."""
-        rate = contender.estimate(scenario.conditions.latency_ms / 1000, scenario.zipf)
-        fitting = [size for size in SIZES if size <= self.most and size / rate <= _SECONDS]
-        return self.topic(max(fitting, default=SIZES[0]), scenario.zipf)
+        """One of a size that suits the contender."""
+        return self.topic(events_for(contender, scenario, self.most), scenario.zipf)
 
     def __hash__(self) -> int:
         return id(self)
@@ -81,7 +108,8 @@ class Recorded:
 
 async def compare(recorded: Recorded, todo: Sequence[Scenario]) -> list[dict[str, object]]:
     """Runs the scenarios; a row for each trial."""
-    peers_python()
+    trials = sum(len(scenario.contenders) * scenario.rounds for scenario in todo)
+    print(f"==> {trials} trials, about {seconds(todo) / 60:.0f} minutes", flush=True)
     rows: list[dict[str, object]] = []
     for scenario in todo:
         print(f"==> {scenario.name}", flush=True)
@@ -97,11 +125,14 @@ async def compare(recorded: Recorded, todo: Sequence[Scenario]) -> list[dict[str
 
 
 async def lateness(
-    recorded: Recorded, maxima: dict[str, float], seconds: float = 10
+    recorded: Recorded,
+    contenders: Sequence[Contender],
+    maxima: dict[str, float],
+    lasting_s: float = 10,
 ) -> list[dict[str, object]]:
     """Each at half of what it managed at most, over a topic that fills at that pace."""
     rows: list[dict[str, object]] = []
-    for contender in CONTENDERS:
+    for contender in contenders:
         if contender.order == "none":
             continue  # it would be compared with something else
         rate = maxima.get(contender.name, 0.0) / 2
@@ -109,18 +140,18 @@ async def lateness(
             continue
         # The producer, in Python on the same machine, keeps up with this much.
         rate = min(rate, 8_000.0)
-        workload = Workload(max(200, int(rate * seconds)))
+        workload = Workload(max(200, int(rate * lasting_s)))
         topic = Topic(f"paced-{uuid.uuid4().hex[:8]}", workload.counts())
         create(recorded.bootstrap, topic.name)
         result = await trial(
             contender,
             recorded.bootstrap,
             topic,
-            Conditions(seconds_max=seconds * 3),
+            Conditions(seconds_max=lasting_s * 3),
             feed=functools.partial(fill, recorded.bootstrap, topic.name, workload, rate=rate),
         )
         print(
-            f"  {contender.name:24} at {rate:7,.0f}/s: median {result.lateness_p50_s * 1e3:.1f} "
+            f"  {contender.name:27} at {rate:7,.0f}/s: median {result.lateness_p50_s * 1e3:.1f} "
             f"ms, 99 % {result.lateness_p99_s * 1e3:.1f} ms",
             flush=True,
         )
@@ -131,9 +162,6 @@ async def lateness(
 def line(result: Result) -> str:
     """One trial, for the terminal."""
     return (
-        f"{result.contender:24} {result.events_per_second:9,.0f} events/s "
+        f"{result.contender:27} {result.events_per_second:9,.0f} events/s "
         f"{result.cpu_us:7,.0f} µs CPU {result.memory_mb:5.0f} MB  {result.guarantee}"
     )
-
-
-__all__ = ["RELAY", "RELAY_OFF", "Recorded", "Scenario", "compare", "lateness", "scenarios"]

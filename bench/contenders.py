@@ -1,26 +1,27 @@
 """Who is measured: how each is started, and the order that its configuration is meant to keep.
 
-Each program runs until SIGTERM. The peers run in an environment of their own, so that nothing of
-theirs can change what relay uses, and nothing of relay's what they use.
+Each program runs until SIGTERM.
 """
 
 import json
-import subprocess
 import sys
-import venv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.machine import CACHE, ROOT, BenchError
+from bench.machine import BenchError
+from bench.toolchains import BENTHOS, benthos_core, peers_python
 from bench.topic import PARTITIONS
 from bench.workload import COMPARTMENT, DATAMART
 
-PEERS = CACHE / "peers"
-PEERS_REQUIREMENTS = ROOT / "bench" / "requirements-peers.txt"
 NOT_MEASURED = {
-    "Bento": "the Go module proxy answers 403 for github.com/warpstreamlabs/bento",
-    "Snowbridge": "the Go module proxy answers 403 for github.com/snowplow/snowbridge (v1 to v5)",
+    "Bento": "the Go module proxy answers 403, “This module version is not available”, for "
+    "github.com/warpstreamlabs/bento (v1.12.0, v1.9.1; asked on 2026-11-25). What it is a fork of, "
+    "and shares the engine and the HTTP output with, is measured as “Benthos core”",
+    "Snowbridge": "the Go module proxy answers 403, “This module version is not available”, for "
+    "github.com/snowplow/snowbridge (v1 to v5, v5.1.1; asked on 2026-11-25)",
+    "Kafka Connect, Aiven's HTTP sink": "Maven finds no io.aiven:http-connector-for-apache-kafka "
+    "(0.9.0, 0.8.0; asked on 2026-11-25)",
 }
 """Peers that could not be had when the results were made, and why."""
 
@@ -43,7 +44,8 @@ class Contender:
     """A program in one configuration.
 
     `slots` are the requests it can have under way at once, and `rate` is roughly what it reaches
-    without latency: they only decide how many events it gets in a trial that must end.
+    without latency: they only decide how many events it gets in a trial that must end. `prepare`
+    makes what it is started with, or raises BenchError, which says why it cannot be had here.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Contender:
     slots: int
     rate: float
     command: Callable[[Place], list[str]]
+    prepare: Callable[[], object] = bool
     processes: int = 1
     is_relay: bool = False
     coalesces: bool = False
@@ -105,8 +108,9 @@ def _relay(name: str, *, coalesce: bool, processes: int = 1, order_by: str = "us
     if order_by != "user":
         about += f", `order_by: {order_by}`"
     return Contender(
-        name, about, order, 256, 10_000, command, processes, is_relay=True, coalesces=coalesce
-    )
+        name, about, order, 256, 10_000, command,
+        processes=processes, is_relay=True, coalesces=coalesce,
+    )  # fmt: skip
 
 
 def _plain(in_flight: int, order: str) -> Contender:
@@ -138,7 +142,22 @@ def _peer(
             mode,
         ]
 
-    return Contender(name, about, order, slots, rate, command)
+    return Contender(name, about, order, slots, rate, command, prepare=peers_python)
+
+
+def _benthos(
+    name: str, about: str, *, config: str, order: str, slots: int, rate: float
+) -> Contender:
+    def command(place: Place) -> list[str]:
+        return [
+            *(str(benthos_core()), str(BENTHOS / f"{config}.yaml")),
+            *(f"BOOTSTRAP={place.bootstrap}", f"TOPIC={place.topic}"),
+            *(f"GROUP={place.group}", f"URL={place.url}"),
+        ]
+
+    return Contender(
+        f"Benthos core, {name}", about, order, slots, rate, command, prepare=benthos_core
+    )
 
 
 RELAY = _relay("Relay", coalesce=True)
@@ -176,25 +195,44 @@ CONTENDERS = (
         "BatchingSink, 32 threads on one requests.Session",
         module="quix_loop", mode="unordered", order="none", slots=32, rate=2_000,
     ),
+    _benthos(
+        "per partition",
+        "the engine and HTTP output that Bento is a fork of, 256 idle connections kept (its own "
+        "pool keeps 2); a Kafka input of our own on franz-go, which commits what is acknowledged; "
+        "`checkpoint_limit: 1`, batches of 100 of a partition, posted one event after another, the "
+        "partitions side by side",
+        config="per_partition", order="per partition", slots=12, rate=8_000,
+    ),
+    _benthos(
+        "per user",
+        "the same with batches of 1,000, each split by `group_by_value` on the key, the users of a "
+        "batch side by side, `max_in_flight: 256`",
+        config="per_user", order="per user", slots=256, rate=8_000,
+    ),
+    _benthos(
+        "unordered",
+        "the same with `checkpoint_limit: 1024`, no batches, `max_in_flight: 256`",
+        config="unordered", order="none", slots=256, rate=8_000,
+    ),
 )  # fmt: skip
 
 
-def peers_python() -> Path:
-    """The interpreter of the peers' environment, which is made when it is not there."""
-    python = PEERS / "bin" / "python"
-    made = PEERS / "made-from.txt"
-    wanted = PEERS_REQUIREMENTS.read_text()
-    if not made.exists() or made.read_text() != wanted:
-        venv.create(PEERS, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(PEERS_REQUIREMENTS)]
-        if subprocess.run(install, check=False).returncode != 0:
-            raise BenchError(f"the peers could not be installed from {PEERS_REQUIREMENTS.name}")
-        made.write_text(wanted)
-    return python
+def chosen(beginnings: Sequence[str]) -> list[Contender]:
+    """Those whose name begins with one of these, all without any; Relay always, for the ratios."""
+    if not beginnings:
+        return list(CONTENDERS)
+    wanted = tuple(beginning.casefold() for beginning in beginnings)
+    return [c for c in CONTENDERS if c is RELAY or c.name.casefold().startswith(wanted)]
 
 
-def peer_versions() -> str:
-    """Their versions, as pinned."""
-    lines = PEERS_REQUIREMENTS.read_text().splitlines()
-    pins = (line.replace("==", " ") for line in lines if line and not line.startswith("#"))
-    return ", ".join(pins)
+def available(contenders: Sequence[Contender]) -> list[Contender]:
+    """Those that can be started here; it is printed why the others cannot."""
+    able: list[Contender] = []
+    for contender in contenders:
+        try:
+            contender.prepare()
+        except BenchError as error:
+            print(f"left out: {contender.name}: {error}", flush=True)
+        else:
+            able.append(contender)
+    return able

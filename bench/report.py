@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contenders import CONTENDERS, NOT_MEASURED, RELAY, RELAY_OFF, peer_versions
+from bench.contenders import CONTENDERS, NOT_MEASURED, RELAY, RELAY_OFF
+from bench.toolchains import peer_versions
 
 Found = Mapping[str, Any]
 Rows = Sequence[Mapping[str, Any]]
@@ -67,13 +68,20 @@ def _compare(part: Found) -> Iterator[str]:
     yield ""
     yield "Not measured:"
     yield ""
-    for name, why in NOT_MEASURED.items():
+    for name, why in _not_measured(rows):
         yield f"- {name}: {why}"
     worse = list(_worse(rows))
     yield ""
     yield "### Where Relay is behind"
     yield ""
-    yield from worse or ["Nowhere in this run."]
+    if not worse:
+        yield "Nowhere in this run."
+        return
+    yield "Medians. Behind both, Relay with coalescing on and off, where nothing else is said."
+    yield ""
+    yield "| scenario | measure | Relay, on · off | ahead of it |"
+    yield "|---|---|---:|---|"
+    yield from worse
 
 
 def _row(name: str, rows: Rows, scenario: Rows) -> str:
@@ -94,23 +102,41 @@ def _ratios(rows: Rows, scenario: Rows, base: str = RELAY.name) -> list[float]:
     return [row["events_per_second"] / bases[row["round"]] for row in rows if bases[row["round"]]]
 
 
+def _not_measured(rows: Rows) -> Iterator[tuple[str, str]]:
+    yield from NOT_MEASURED.items()
+    measured = {row["contender"] for row in rows}
+    for contender in CONTENDERS:
+        if contender.name not in measured:
+            yield contender.name, "not in this run"
+
+
 def _worse(rows: Rows) -> Iterator[str]:
     measures = (("events/s", "events_per_second", 1), ("CPU per event", "cpu_us", -1),
                 ("MB", "memory_mb", -1))  # fmt: skip
     for scenario in dict.fromkeys(row["scenario"] for row in rows):
         mine = [row for row in rows if row["scenario"] == scenario]
-        for relay in (RELAY.name, RELAY_OFF.name):
-            for what, key, sign in measures:
-                ours = [row[key] for row in mine if row["contender"] == relay]
-                if not ours:
-                    continue
-                for name in dict.fromkeys(row["contender"] for row in mine):
-                    if name.startswith("Relay"):
-                        continue
-                    theirs = [row[key] for row in mine if row["contender"] == name]
-                    a, b = statistics.median(ours), statistics.median(theirs)
-                    if b and (b - a) * sign > 0:
-                        yield f"- {scenario}: {relay} has {a:,.0f} {what}, {name} {b:,.0f}."
+        for what, key, sign in measures:
+            medians = {
+                name: statistics.median(row[key] for row in mine if row["contender"] == name)
+                for name in dict.fromkeys(row["contender"] for row in mine)
+            }
+            ours = {name: medians[name] for name in (RELAY.name, RELAY_OFF.name) if name in medians}
+            ahead = [
+                f"{name}: {theirs:,.0f}{_only_of(behind, ours)}"
+                for name, theirs in medians.items()
+                if not name.startswith("Relay")
+                and theirs  # 0 is "nothing was measured"
+                and (behind := [own for own in ours if (theirs - ours[own]) * sign > 0])
+            ]
+            if ahead:
+                figures = " · ".join(f"{figure:,.0f}" for figure in ours.values())
+                yield f"| {scenario} | {what} | {figures} | {'; '.join(ahead)} |"
+
+
+def _only_of(behind: Sequence[str], ours: Mapping[str, float]) -> str:
+    if len(behind) == len(ours):
+        return ""
+    return " (only of off)" if behind == [RELAY_OFF.name] else " (only of on)"
 
 
 def _limit(part: Found) -> Iterator[str]:

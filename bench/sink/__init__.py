@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.machine import CACHE, BenchError, cpu_seconds
+from bench.toolchains import go_binary
 
 SOURCE = Path(__file__).parent
-BINARY = CACHE / "sink"
 
 
 @dataclass
@@ -34,18 +34,8 @@ class Sink:
 
 
 def build() -> Path:
-    """The server's binary; built when main.go is newer."""
-    sources = [SOURCE / "main.go", SOURCE / "go.mod"]
-    if BINARY.exists() and all(BINARY.stat().st_mtime > s.stat().st_mtime for s in sources):
-        return BINARY
-    if shutil.which("go") is None:
-        raise BenchError("the sink is built with Go, and there is no `go` on the path")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    command = ["go", "build", "-trimpath", "-o", str(BINARY), "."]
-    done = subprocess.run(command, cwd=SOURCE, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise BenchError(f"the sink does not build: {done.stderr.strip()}")
-    return BINARY
+    """The server's binary; built when its source is newer."""
+    return go_binary(SOURCE, "sink")
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-from bench.contenders import CONTENDERS, RELAY
+from bench.contenders import CONTENDERS, RELAY, RELAY_OFF
 from bench.report import write
 
 
@@ -44,8 +44,40 @@ def test_the_worst_round_says_what_was_kept(tmp_path):
 def test_what_is_worse_than_a_peer_is_said(tmp_path):
     rows = [row(RELAY.name, 10.0), row("plain loop, 1", 20.0, memory_mb=40.0)]
     report = rendered(tmp_path, rows)
-    assert "Relay has 10 events/s, plain loop, 1 20" in report
-    assert "Relay has 50 MB, plain loop, 1 40" in report
+    assert "| 0 ms, Zipf users | events/s | 10 | plain loop, 1: 20 |" in report
+    assert "| 0 ms, Zipf users | MB | 50 | plain loop, 1: 40 |" in report
+
+
+def test_a_measure_of_a_scenario_is_one_line_with_every_peer_that_is_ahead(tmp_path):
+    rows = [
+        row(RELAY.name, 30.0),
+        row(RELAY_OFF.name, 10.0),
+        row("plain loop, 1", 20.0),
+        row("Quix, ordered", 40.0),
+        row("Quix, unordered", 5.0),
+    ]
+    (line,) = [line for line in rendered(tmp_path, rows).splitlines() if "| events/s | 30" in line]
+    assert line == (
+        "| 0 ms, Zipf users | events/s | 30 · 10 "
+        "| plain loop, 1: 20 (only of off); Quix, ordered: 40 |"
+    )
+
+
+def test_who_is_nowhere_behind_is_told_so(tmp_path):
+    rows = [row(RELAY.name, 10.0), row("plain loop, 1", 5.0)]
+    assert "Nowhere in this run." in rendered(tmp_path, rows)
+
+
+def test_who_is_missing_from_the_run_is_named(tmp_path):
+    report = rendered(tmp_path, [row(RELAY.name, 10.0), row("plain loop, 1", 5.0)])
+    assert "- Quix, ordered: not in this run" in report
+    assert "- plain loop, 1: not in this run" not in report
+
+
+def test_the_versions_of_every_peer_are_given(tmp_path):
+    (line,) = [line for line in rendered(tmp_path, []).splitlines() if line.startswith("Peers: ")]
+    for name in ("faststream", "quixstreams", "benthos", "franz-go"):
+        assert name in line
 
 
 def test_where_users_or_partitions_wait_for_themselves_less_is_expected_of_a_contender():
