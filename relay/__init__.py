@@ -16,6 +16,7 @@ The map, in reading order. The road of one event:
 The road of one segment:
 
     segments/             export → compare → import → verify, with a ledger to resume from
+    membership/           segment events on a topic → imports, beside the stream in `relay run`
     apis/                 clients of the vendors' APIs, a file each
 
 Beside the roads:
@@ -30,6 +31,7 @@ Beside the roads:
     schemas.py            the published JSON Schemas, made from the models
     sandbox/              stand-ins of the vendors' APIs and of Kafka; shares nothing with the roads
     demo/                 the road between an embedded Kafka and the sandbox, watched
+    vendors.py            settings → ready clients of the vendors' APIs
     app.py                the composition root: builds the stream from the settings and runs it
     workers.py            several processes of one group, watched
     process_exit.py       the end of the process, as the status that was decided

@@ -119,12 +119,7 @@ async def run_stream(
     async with AsyncExitStack() as stack:
         beside = None
         if kafka.membership is not None:
-            changes = ChangePolicy(
-                settings.decoding.policy(),
-                mapping,
-                settings.segments.membership.expiration_minutes,
-                settings.segments.imports.format,
-            )
+            changes = settings.segments.change_policy(settings.decoding.policy(), mapping)
             road = _membership_road(settings, kafka.membership, changes, emit, rng)
             beside = await stack.enter_async_context(road)
         seen = reporter if beside is None else Both(reporter, beside.reporter, "segments")

@@ -30,6 +30,7 @@ class Guard:
 
 
 ENGINE = "relay/stream/engine.py"
+MEMBERSHIP = "relay/membership/engine.py"
 GUARDS = (
     Guard(
         "Nothing is lost: an offset waits for the broker's word on a dead letter.",
@@ -138,6 +139,32 @@ GUARDS = (
         "        if self._full or self._stopped:\n",
         "        if self._stopped:\n",
         "tests/stream/test_engine_budget.py",
+    ),
+    Guard(
+        "Membership: nothing passes a dead letter that is not confirmed.",
+        "no file leaves while a letter waits",
+        MEMBERSHIP,
+        "return not (self._stopped or self.letters or leaving)",
+        "return not (self._stopped or leaving)",
+        "tests/membership/test_batches.py::test_nothing_flies_before_a_dead_letter_is_confirmed",
+    ),
+    Guard(
+        "Membership: of a member one line flies.",
+        "the newest change of a lane is its line",
+        "relay/membership/batches.py",
+        "line = line_of(lane.units[-1].change)",
+        "line = line_of(lane.units[0].change)",
+        "tests/membership/test_batches.py::"
+        "test_whatever_the_platform_does_each_member_ends_where_its_last_good_event_put_it",
+    ),
+    Guard(
+        "Membership: an outage takes nothing apart.",
+        "a file is taken apart only while others succeed",
+        "relay/membership/batches.py",
+        "others_succeed = self.successes > group.baseline",
+        "others_succeed = True",
+        "tests/membership/test_batches.py::"
+        "test_an_outage_takes_nothing_apart_and_costs_one_line_a_try",
     ),
     Guard(
         "Late answers of an earlier assignment change nothing.",

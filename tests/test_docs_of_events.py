@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.membership.policy import MembershipCode
 from relay.stream.decoding.reasons import UndecodableCode
 from relay.stream.mapping.policy import MappingCode
 
@@ -63,4 +64,4 @@ def test_no_code_is_explained_that_does_not_exist():
     text = (ROOT / "docs" / "EVENTS.md").read_text(encoding="utf-8")
     tables = text.partition("## What is decided about an event")[2]
     explained = set(re.findall(r"^\| `(\w+)` \|", tables, re.MULTILINE))
-    assert explained == {*UndecodableCode, *MappingCode}
+    assert explained == {*UndecodableCode, *MappingCode, *MembershipCode}

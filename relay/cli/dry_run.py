@@ -1,4 +1,4 @@
-"""Lines of events → the requests that they would become, printed; what `relay map` does."""
+"""Lines of events → the requests and import lines that they would become; what `relay map` does."""
 
 import json
 from collections.abc import Iterator
@@ -6,11 +6,14 @@ from typing import BinaryIO
 
 import typer
 
+from relay.apis.mediarithmics_document_imports import DOCUMENT_TYPE
 from relay.cli.lines import numbered_lines
-from relay.cli.masking import masked, masked_path, masked_update
+from relay.cli.masking import masked, masked_command, masked_path, masked_update
 from relay.clock import Clock
+from relay.membership.mapping import changes_of_event, command
+from relay.segments.model import SegmentCommand
 from relay.settings import Settings
-from relay.stream.decoding import decode
+from relay.stream.decoding import Segment, decode
 from relay.stream.mapping import map_event
 from relay.stream.mapping.requests import activities_path, activity_request
 from relay.stream.model import (
@@ -23,11 +26,12 @@ from relay.stream.model import (
     UserPointUpdate,
 )
 
-Outcome = Activity | UserPointUpdate | Undecodable | Unmappable | Unwanted
+Lines = list[SegmentCommand]
+Outcome = Activity | UserPointUpdate | Lines | Undecodable | Unmappable | Unwanted
 
 
 def dry_run(file: BinaryIO, settings: Settings, clock: Clock, *, exact: bool) -> int:
-    """Print a request for each event, and on standard error what is not sent as it came.
+    """Print what each event becomes, and on standard error what is not sent as it came.
 
     Returns how many lines were rejected. Unless `exact`, personal data are masked.
     """
@@ -46,6 +50,9 @@ def dry_run(file: BinaryIO, settings: Settings, clock: Clock, *, exact: bool) ->
                 typer.echo(_shown(request, exact=exact))
                 for note in notes:
                     _say(number, "note", note)
+            case list():
+                for line in outcome:
+                    typer.echo(_shown_line(line, exact=exact))
             case Unwanted():
                 _say(number, "skipped", f"{outcome.code}: {outcome.reason}")
             case Undecodable() | Unmappable():
@@ -59,12 +66,21 @@ def _outcomes(
 ) -> Iterator[tuple[int, Outcome]]:
     decoding = settings.decoding.policy()
     mapping = settings.mapping.policy(settings.identity, datamart_id)
+    segments = settings.segments
+    changes = segments.change_policy(decoding, mapping) if segments.membership.enabled else None
     for number, line in numbered_lines(file, decoding.record_bytes_max):
         event = decode(line, decoding)
+        now_ms = clock.now_ms()
         if isinstance(event, Undecodable | Unwanted):
             yield number, event
+        elif isinstance(event, Segment) and changes is not None:
+            found = changes_of_event(event, changes, now_ms)
+            if isinstance(found, Unmappable | Unwanted):
+                yield number, found
+            else:
+                yield number, [command(c, changes.expiration_minutes, now_ms) for c in found]
         else:
-            yield number, map_event(event, mapping, clock.now_ms())
+            yield number, map_event(event, mapping, now_ms)
 
 
 def _shown(request: Request, *, exact: bool) -> str:
@@ -78,6 +94,12 @@ def _shown(request: Request, *, exact: bool) -> str:
             document = masked(document)
         body = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return f'{{"method":"{request.method}","path":"{path}","body":{body}}}'
+
+
+def _shown_line(line: SegmentCommand, *, exact: bool) -> str:
+    fields = line.model_dump(mode="json", exclude_none=True)
+    shown = {"import": DOCUMENT_TYPE, "line": fields if exact else masked_command(fields)}
+    return json.dumps(shown, ensure_ascii=False, separators=(",", ":"))
 
 
 def _say(number: int, what: str, text: str) -> None:

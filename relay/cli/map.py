@@ -27,8 +27,9 @@ def map_events(
 ) -> None:
     """Show which requests events would become. Nothing is sent.
 
-    Each request is a line of JSON on standard output: method, path, body. What is rejected,
-    skipped or changed is said on standard error, by line. Exit status 10 when any is rejected.
+    Each request is a line of JSON on standard output: method, path, body; each line of a segment
+    import likewise, where `segments.membership` is enabled. What is rejected, skipped or changed
+    is said on standard error, by line. Exit status 10 when any is rejected.
 
     Example: relay map events.ndjson --config relay.yaml
     """
@@ -37,7 +38,7 @@ def map_events(
     from relay.clock import SystemClock
     from relay.settings import load
 
-    settings = load(config, needs=["decoding", "identity", "mapping"])
+    settings = load(config, needs=["decoding", "identity", "mapping", "segments"])
     with opened(source) as file:
         rejected = dry_run(file, settings, SystemClock(), exact=show_personal_data)
     if rejected:

@@ -13,6 +13,7 @@ from relay.telemetry.redact import redact
 
 MASK = "***"
 _IDENTIFIERS = frozenset({"$user_account_id", "$user_agent_id", "$hash", "$email"})
+_OF_A_COMMAND = frozenset({"user_account_id", "user_agent_id", "email_hash", "data_bag"})
 # Short values stand in many places by chance; masking them there would hide what is no secret.
 _TELLING_CHARACTERS = 4
 # What names a person in a path: everything but the compartment and the processing.
@@ -50,6 +51,11 @@ def masked_update(path: str, document: dict[str, Any]) -> dict[str, Any]:
     known = frozenset(value for value in named if len(value) >= _TELLING_CHARACTERS)
     shown: dict[str, Any] = _masked(document, known)
     return shown
+
+
+def masked_command(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of a segment import without personal data."""
+    return {name: MASK if name in _OF_A_COMMAND else value for name, value in line.items()}
 
 
 def _identifiers(value: Any) -> Iterator[str]:

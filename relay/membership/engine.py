@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from relay.membership.batches import Batch, Batches, Held, Over, Unit
 from relay.membership.mapping import Change, Changing, command
-from relay.membership.policy import MembershipPolicy
+from relay.membership.policy import MembershipCode, MembershipPolicy
 from relay.membership.verdict import Failed, Landed, Unclear
 from relay.segments.formats import encoder
 from relay.segments.model import SegmentCommand
@@ -36,9 +36,6 @@ from relay.telemetry.facts import Fact, PartitionRewound, RecordDeadLettered
 
 _OVERHEAD_BYTES = 2500
 """The objects around the bytes of a record that waits: record, change, lane, open offset."""
-LINE_REJECTED = "line_rejected"
-IMPORT_REFUSED = "import_refused"
-IMPORT_FAILED = "import_failed"
 
 
 @dataclass(slots=True, eq=False)
@@ -204,7 +201,9 @@ class MembershipEngine:
                 rejected = any(reason is not None for reason in reasons)
                 self._count("rejections" if rejected else "succeeded")
                 self._finish(
-                    self.batches.landed(batch, reasons, now), DeadLetterClass.REFUSED, LINE_REJECTED
+                    self.batches.landed(batch, reasons, now),
+                    DeadLetterClass.REFUSED,
+                    MembershipCode.LINE_REJECTED,
                 )
             case Unclear(suspects):
                 self._count("unclear")
@@ -212,14 +211,14 @@ class MembershipEngine:
             case Failed(reason):
                 self._count("failed")
                 over = self.batches.failed(batch, reason, now)
-                self._finish(over, DeadLetterClass.EXHAUSTED, IMPORT_FAILED)
+                self._finish(over, DeadLetterClass.EXHAUSTED, MembershipCode.IMPORT_FAILED)
 
     def refused(self, batch: Batch, reason: str, now: float) -> None:
         """The platform did not take the file."""
         self.held_because = None
         self._count("refused")
         over = self.batches.refused(batch, reason, now)
-        self._finish(over, DeadLetterClass.REFUSED, IMPORT_REFUSED)
+        self._finish(over, DeadLetterClass.REFUSED, MembershipCode.IMPORT_REFUSED)
 
     def held_up(self, batch: Batch, reason: str, now: float) -> None:
         """The file could not be sent, by no fault of its own."""

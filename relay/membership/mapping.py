@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from relay.errors import InputError
-from relay.membership.policy import ChangePolicy
+from relay.membership.policy import ChangePolicy, MembershipCode
 from relay.segments.formats import FileFormat, encoder
 from relay.segments.model import Operation, SegmentCommand
 from relay.stream.decoding import Segment, decode
@@ -36,8 +36,7 @@ class Change:
 Changes: TypeAlias = tuple[Change, ...] | Unmappable | Unwanted
 Changing: TypeAlias = Callable[[Record, int], Changes]
 
-ELSEWHERE = Unwanted("not_a_membership", "the stream moves it, or buries it")
-CANNOT_BE_WRITTEN = "identifier_not_writable"
+ELSEWHERE = Unwanted(MembershipCode.NOT_A_MEMBERSHIP, "the stream moves it, or buries it")
 
 
 def changing(policy: ChangePolicy) -> Changing:
@@ -52,33 +51,13 @@ def changing(policy: ChangePolicy) -> Changing:
         event = decode(value, policy.decoding)
         if not isinstance(event, Segment):
             return ELSEWHERE
-        return _changes(event, policy, now_ms)
+        return changes_of_event(event, policy, now_ms)
 
     return changes_of
 
 
-def command(change: Change, expiration_minutes: int, now_ms: int) -> SegmentCommand:
-    """The line to import, at `now_ms`. Who has expired by then is taken out."""
-    minutes, expires_ms = expiration_minutes, change.expires_ms
-    enters = change.enters
-    if expires_ms is not None:
-        enters = enters and expires_ms > now_ms
-        minutes = -((now_ms - expires_ms) // _MINUTE_MS)  # never shorter than was asked for
-    (kind, compartment, identifier), (form, segment) = change.member
-    fields: dict[str, Any] = {
-        "operation": Operation.UPDATE if enters else Operation.DELETE,
-        "compartment_id": compartment or None,
-        kind: identifier,
-        f"segment_{form}": segment,
-        # Mandatory by the vendor's table, of a DELETE too.
-        "expiration_duration": minutes if enters else 0,
-        "expiration_ts": expires_ms if enters else None,
-        "data_bag": change.data_bag if enters else None,
-    }
-    return SegmentCommand.model_validate(fields)
-
-
-def _changes(event: Segment, policy: ChangePolicy, now_ms: int) -> Changes:
+def changes_of_event(event: Segment, policy: ChangePolicy, now_ms: int) -> Changes:
+    """What a segment event asks for, or why nothing becomes of it."""
     refusal = check_time(event, policy.mapping, now_ms)
     if refusal is not None:
         return refusal
@@ -105,6 +84,27 @@ def _changes(event: Segment, policy: ChangePolicy, now_ms: int) -> Changes:
     return _writable(changes, policy, now_ms)
 
 
+def command(change: Change, expiration_minutes: int, now_ms: int) -> SegmentCommand:
+    """The line to import, at `now_ms`. Who has expired by then is taken out."""
+    minutes, expires_ms = expiration_minutes, change.expires_ms
+    enters = change.enters
+    if expires_ms is not None:
+        enters = enters and expires_ms > now_ms
+        minutes = -((now_ms - expires_ms) // _MINUTE_MS)  # never shorter than was asked for
+    (kind, compartment, identifier), (form, segment) = change.member
+    fields: dict[str, Any] = {
+        "operation": Operation.UPDATE if enters else Operation.DELETE,
+        "compartment_id": compartment or None,
+        kind: identifier,
+        f"segment_{form}": segment,
+        # Mandatory by the vendor's table, of a DELETE too.
+        "expiration_duration": minutes if enters else 0,
+        "expiration_ts": expires_ms if enters else None,
+        "data_bag": change.data_bag if enters else None,
+    }
+    return SegmentCommand.model_validate(fields)
+
+
 def _user(entry: Entry) -> tuple[str, str, str]:
     match entry["$type"]:
         case "USER_ACCOUNT":
@@ -125,5 +125,7 @@ def _writable(changes: tuple[Change, ...], policy: ChangePolicy, now_ms: int) ->
         for change in changes:
             line(command(change, policy.expiration_minutes, now_ms))
     except InputError as error:
-        return Unmappable(CANNOT_BE_WRITTEN, f"user or segment: {error.problem}")
+        return Unmappable(
+            MembershipCode.IDENTIFIER_NOT_WRITABLE, f"user or segment: {error.problem}"
+        )
     return changes

@@ -1,12 +1,24 @@
 """What may be decided about membership events, as frozen values that the settings build."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from relay.segments.formats import FileFormat
 from relay.stream.consuming.intake import IntakePolicy
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping.policy import MappingPolicy
 from relay.stream.settling.offset_map import METADATA_BYTES_MAX
+
+
+class MembershipCode(StrEnum):
+    """Why a segment event is not imported, beside the reasons that it shares with activities."""
+
+    IDENTIFIER_NOT_WRITABLE = "identifier_not_writable"
+    LINE_REJECTED = "line_rejected"
+    IMPORT_REFUSED = "import_refused"
+    IMPORT_FAILED = "import_failed"
+    NOT_A_MEMBERSHIP = "not_a_membership"
+    """No segment event at all: the stream's."""
 
 
 @dataclass(frozen=True, slots=True)

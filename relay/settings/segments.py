@@ -29,6 +29,8 @@ from relay.settings.identity import IdentitySettings
 from relay.settings.section import Section
 from relay.settings.tracking import BaseUrl
 from relay.stream.consuming.intake import IntakePolicy
+from relay.stream.decoding import DecodingPolicy
+from relay.stream.mapping import MappingPolicy
 
 
 class MparticleSettings(Section):
@@ -350,6 +352,12 @@ class SegmentsSettings(Section):
                 hint="each needs a group of its own: both read every record",
             )
         return group_id
+
+    def change_policy(self, decoding: DecodingPolicy, mapping: MappingPolicy) -> ChangePolicy:
+        """How a segment event becomes lines of an import."""
+        return ChangePolicy(
+            decoding, mapping, self.membership.expiration_minutes, self.imports.format
+        )
 
     def membership_policy(self, changes: ChangePolicy) -> MembershipPolicy:
         """How membership events are gathered and settled."""

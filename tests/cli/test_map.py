@@ -119,7 +119,7 @@ def test_each_line_that_is_not_sent_is_named_with_its_number_and_reason(run):
         "line 1: rejected: invalid_json: not valid JSON at line 1 column 1",
         (
             "line 3: skipped: segment_not_routed: "
-            "type: segment events are not delivered as activities"
+            "type: segment events are no activities (segments.membership imports them)"
         ),
         (
             "line 4: rejected: reserved_event_name: "
@@ -152,3 +152,41 @@ def test_a_file_that_is_not_there_is_an_input_error(tmp_path, monkeypatch, capsy
     assert capsys.readouterr().err == (
         "relay: nowhere.ndjson: No such file or directory (give a file, or - for stdin)\n"
     )
+
+
+SEGMENT = {
+    "type": "segment",
+    "id": "m-1",
+    "ts": "2026-01-01T00:00:00Z",
+    "user": {"accounts": [{"id": "crm-881"}]},
+    "action": "add",
+    "segment_ids": ["88"],
+    "segment_technical_names": ["churn"],
+    "properties": {"score": 0.8},
+}
+
+
+def test_a_segment_event_is_shown_as_lines_of_the_import_where_that_is_enabled(run):
+    settings = {**SETTINGS, "segments": {"membership": {"enabled": True}}}
+    end = run([SEGMENT, {**SEGMENT, "user": {}}], "--show-personal-data", settings=settings)
+    assert end.status == ExitStatus.FINDINGS
+    line = {
+        "operation": "UPDATE",
+        "compartment_id": "1000",
+        "user_account_id": "crm-881",
+        "expiration_duration": 0,
+        "data_bag": '{"score":0.8}',
+    }
+    assert end.requests == [
+        {"import": "USER_SEGMENT", "line": {**line, "segment_id": "88"}},
+        {"import": "USER_SEGMENT", "line": {**line, "segment_technical_name": "churn"}},
+    ]
+    assert end.err == "line 2: rejected: no_identifier: user: no usable identifier\n"
+
+
+def test_nothing_personal_is_shown_of_a_line_unless_asked_for(run):
+    settings = {**SETTINGS, "segments": {"membership": {"enabled": True}}}
+    end = run([SEGMENT], settings=settings)
+    (first, _) = end.requests
+    assert first["line"]["user_account_id"] == first["line"]["data_bag"] == "***"
+    assert "crm-881" not in end.out

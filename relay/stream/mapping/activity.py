@@ -31,7 +31,8 @@ def map_event(
     """What says to the platform what the event says."""
     if isinstance(event, Segment):
         return Unwanted(
-            MappingCode.SEGMENT_NOT_ROUTED, "type: segment events are not delivered as activities"
+            MappingCode.SEGMENT_NOT_ROUTED,
+            "type: segment events are no activities (segments.membership imports them)",
         )
     refusal = check_time(event, policy, now_ms) or check_consent(event, policy)
     if refusal is not None:
