@@ -85,7 +85,8 @@ class Uploads:
         open_parts = [part for part in parts if part.state is PartState.WRITTEN]
         self._given_up = len(open_parts) < sum(p.state is not PartState.DONE for p in parts)
         total = sum(part.size_bytes for part in open_parts)
-        self.progress.begin("uploading", total, "bytes")
+        if open_parts:
+            self.progress.begin("uploading", total, "bytes")
         waiting = deque(open_parts)
         flights: list[_Flight] = []
         while waiting or flights:
