@@ -127,6 +127,18 @@ async def test_no_more_executions_are_under_way_than_allowed(world, tmp_path):
     assert all(later - earlier > 55_000 for earlier, later in zip(begun, begun[2:], strict=False))
 
 
+async def test_it_says_when_it_uploads_and_when_it_only_waits(world, tmp_path):
+    syncs = Syncs(world, tmp_path, part_bytes_max=1000, upload=UploadPolicy(in_flight_max=2))
+    await world.put("imports", running_ms=8 * 3_600_000)
+    with pytest.raises(ImportOverdue):
+        await syncs.run(PEOPLE[:15])
+    waiting = "waiting for mediarithmics to import"
+    assert syncs.notes.begun[-2:] == ["uploading", waiting]
+    syncs.notes.begun.clear()
+    await syncs.run()
+    assert syncs.notes.begun == [waiting]  # both files were uploaded before
+
+
 async def test_a_plan_says_what_would_be_done_and_does_nothing(syncs, world):
     await syncs.run(PEOPLE)
     report = await syncs.run(PEOPLE[50:], plan_only=True)
