@@ -1,15 +1,17 @@
 """What the documents name exists, under that name."""
 
+import json
 import re
 import shlex
 from itertools import pairwise
 
+import jsonschema
 import pytest
 import yaml
 
 from relay.errors import ExitStatus
 from relay.schemas import SCHEMAS
-from relay.settings import Settings
+from relay.settings import Settings, load
 from relay.settings.options import options
 from relay.telemetry.facts import all_facts
 from scripts.generate import ROOT
@@ -106,7 +108,30 @@ def test_commands_that_a_page_shows_are_ones_that_relay_takes(page):
             for command in re.findall(r"(?:^|\| |\$ )(?:\.venv/bin/)?relay ([^|#>&]+)", line):
                 parsed(shlex.split(command))
     for command in re.findall(r"`relay ([a-z]+(?: [^`]*)?)`", text):
-        parsed(shlex.split(command))
+        if not re.search("[…|]", command):  # several at once
+            parsed(shlex.split(command))
+
+
+def test_the_settings_that_the_page_on_segments_shows_make_a_sync_and_fit_the_chart(tmp_path):
+    text = (ROOT / "docs/SEGMENTS.md").read_text(encoding="utf-8")
+    settings, values = (
+        yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    )
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret")
+    for part in (settings["tracking"], settings["segments"]["mparticle"]):
+        part.update({name: str(secret) for name in part if name.endswith("_file")})
+    (tmp_path / "relay.yaml").write_text(yaml.safe_dump(settings))
+    found = load(tmp_path / "relay.yaml", {}, needs=["segments", "tracking", "identity"])
+    assert found.segments.sync_policy(None, found.identity).name == "churn"
+    assert found.segments.mparticle_credentials() == ("s3cret", "s3cret")
+    schema = json.loads((ROOT / "deploy/helm/relay/values.schema.json").read_text(encoding="utf-8"))
+    defaults = yaml.safe_load((ROOT / "deploy/helm/relay/values.yaml").read_text(encoding="utf-8"))
+    jsonschema.validate(defaults | values, schema)
+    known = {option.variable for option in options(Settings)}
+    assert {file["variable"] for file in values["secret"]["files"]} <= known
+    syncs = {sync["name"] for sync in values["settings"]["segments"]["syncs"]}
+    assert {schedule["sync"] for schedule in values["segments"]["schedules"]} == syncs
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

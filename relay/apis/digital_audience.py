@@ -40,7 +40,10 @@ from relay.apis.errors import (
 )
 
 COOKIE = "digitalAudience"
-HINTS = {401: "check segments.digital_audience.user_name and password"}
+HINTS = {
+    401: "check segments.digital_audience.user_name and password",
+    404: "check the id, and segments.digital_audience.base_url and paths",
+}
 _ROUTE_MISSING = (404, 405)
 _LOGIN = "/account/login"
 

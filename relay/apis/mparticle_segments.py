@@ -21,6 +21,7 @@ _ROOT = "/service/v1/segments"
 HINTS = {
     401: "check segments.mparticle.api_key and access_token",
     403: "the project has no access to the Export API; mParticle can grant it",
+    404: "relay segments list shows the segments of the project",
     429: "fewer calls at a time; the vendor names no limit",
     500: "the vendor opens a ticket by itself; try later",
 }

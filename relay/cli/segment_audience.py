@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from relay.cli.options import ConfigOption, JsonOption
-from relay.cli.segment_output import DryRun, plain, result
+from relay.cli.segment_output import DryRun, plain, result, shown
 from relay.errors import ExitStatus, InputError
 
 audience = typer.Typer(
@@ -53,7 +53,7 @@ def extend(  # noqa: PLR0917 - options of a command are given by name
             found = await api.segment(segment_id)
             if found.end_date is not None and end < found.end_date and not shorten:
                 raise InputError(
-                    f"segment {segment_id} ends at {found.end_date:%Y-%m-%d %H:%M} UTC, after that",
+                    f"segment {segment_id} ends at {shown(found.end_date)}, after that",
                     hint="to end it earlier, say --shorten",
                 )
             if not dry_run:
@@ -63,7 +63,8 @@ def extend(  # noqa: PLR0917 - options of a command are given by name
     found = asyncio.run(run())
     done = "would end" if dry_run else "ends"
     document = {"segment_id": segment_id, "old_end": found.end_date, "new_end": end}
-    line = f"{segment_id} {found.name}: {done} at {end:%Y-%m-%d %H:%M:%S} UTC, not {found.end_date}"
+    old_end = shown(found.end_date) or "an unknown time"
+    line = f"{segment_id} {found.name}: {done} at {shown(end)}, not {old_end}"
     result(document | {"changed": not dry_run}, [line], as_json=as_json)
 
 
@@ -128,8 +129,8 @@ def create_audience(  # noqa: PLR0917 - options of a command are given by name
     settings = tools.settings_for(config, "segments")
     if dry_run:
         settings.segments.digital_audience_login()
-        document = {"name": name, "campaign_id": campaign, "created": False}
-        result(document, [f"{name}: would be created in {campaign}"], as_json=as_json)
+        document = {"name": name, "campaign_id": campaign, "changed": False}
+        result(document, [f"{name}: would be created in campaign {campaign}"], as_json=as_json)
         return
 
     async def run() -> Any:
@@ -137,7 +138,7 @@ def create_audience(  # noqa: PLR0917 - options of a command are given by name
             return await api.create_audience(name, campaign, description)
 
     made = asyncio.run(run())
-    result(plain(made) | {"created": True}, [f"{made.id} {made.name}: created"], as_json=as_json)
+    result(plain(made) | {"changed": True}, [f"{made.id} {made.name}: created"], as_json=as_json)
 
 
 def _utc(text: str) -> datetime:

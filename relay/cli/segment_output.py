@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +30,19 @@ def print_lines(lines: Iterable[str]) -> None:
     """Write lines."""
     for line in lines:
         typer.echo(line)
+
+
+def shown(value: object) -> str:
+    """A value as people read it: nothing is nothing, and times are to the minute, in UTC."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        case _:
+            return str(value)
 
 
 def plain(value: Any) -> dict[str, Any]:

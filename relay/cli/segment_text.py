@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from relay.cli.segment_output import shown
 from relay.segments.plan import Plan
 from relay.segments.report import Report
 
@@ -24,9 +25,11 @@ def plan_lines(name: str, plan: Plan, share_max: float) -> list[str]:
 def report_lines(name: str, report: Report) -> list[str]:
     """What a run did."""
     resumed = ", gone on with after it was cut off" if report.resumed else ""
-    sent = f"{report.commands:,} commands in {report.parts} files ({report.bytes:,} bytes)"
-    taken = f"{report.succeeded:,} taken, {report.rejected:,} rejected"
-    lines = [f"{name}: {report.outcome}{resumed}", f"  {sent}: {taken}"]
+    if report.ended is None:
+        when = f" since {shown(report.began)}: the next one goes on with it"
+    else:
+        when = f" at {shown(report.ended)}"
+    lines = [f"{name}: {report.outcome}{when}{resumed}", f"  {_sent(report)}"]
     lines += [
         f"  rejected: {count:,} times {why or '?'}" for why, count in report.rejections.items()
     ]
@@ -40,9 +43,17 @@ def report_lines(name: str, report: Report) -> list[str]:
     return lines
 
 
+def _sent(report: Report) -> str:
+    if not report.commands:
+        return "nothing was to be sent" if report.outcome == "done" else "nothing was sent"
+    files = "1 file" if report.parts == 1 else f"{report.parts} files"
+    taken = f"{report.succeeded:,} taken, {report.rejected:,} rejected"
+    return f"{report.commands:,} commands in {files} ({report.bytes:,} bytes): {taken}"
+
+
 def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     """Columns as wide as what stands in them."""
-    cells = [list(titles), *([("" if c is None else str(c)) for c in row] for row in rows)]
+    cells = [list(titles), *([shown(cell) for cell in row] for row in rows)]
     widths = [max(len(row[at]) for row in cells) for at in range(len(titles))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

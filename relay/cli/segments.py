@@ -7,8 +7,8 @@ import typer
 
 from relay.cli import segment_audience
 from relay.cli.options import ConfigOption, JsonOption
-from relay.cli.segment_output import DryRun, plain, print_json, print_lines, result
-from relay.errors import ExitStatus
+from relay.cli.segment_output import DryRun, plain, print_json, print_lines, result, shown
+from relay.errors import ExitStatus, InputError
 
 group = typer.Typer(
     name="segments",
@@ -112,6 +112,8 @@ def export(
 
     settings = tools.settings_for(config, "segments")
     path = to or Path(f"{segment_id}.csv")
+    if not path.parent.is_dir():  # an export may take hours: said before, not after
+        raise InputError(f"{path.parent}: there is no such directory")
 
     async def run() -> tuple[str, int]:
         with segment_progress() as progress:
@@ -287,7 +289,8 @@ def status(
                 return await api.segment(segment)
 
         found = plain(asyncio.run(look()))
-        result(found, [f"{key}: {value}" for key, value in found.items()], as_json=as_json)
+        lines = [f"{key}: {shown(value)}".rstrip() for key, value in found.items()]
+        result(found, lines, as_json=as_json)
         return
     documents: dict[str, Any] = {}
     for sync_name, report in statuses(settings, name):

@@ -42,9 +42,12 @@ class Asked(NamedTuple):
     data_bag: str | None
 
     def expires_ms(self, now_ms: int) -> int | None:
-        """When the membership ends, counted from `now_ms`; None is never."""
-        if self.expires_ts:
-            return self.expires_ts
+        """When the membership ends, counted from `now_ms`; None is never.
+
+        Both say that 0 is never; that the timestamp counts where both are given is inferred.
+        """
+        if self.expires_ts is not None:
+            return self.expires_ts or None
         return now_ms + self.duration_minutes * _MINUTE_MS if self.duration_minutes else None
 
 

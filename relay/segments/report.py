@@ -1,6 +1,7 @@
 """A run in its ledger → what people and machines are told about it."""
 
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from relay.segments.ledger import Ledger, PartRecord, Run
@@ -13,6 +14,8 @@ class Report:
     """What a run did. `outcome` is `open` for one that has not ended."""
 
     run: str
+    began: datetime
+    ended: datetime | None
     outcome: str
     resumed: bool
     plan: Plan | None
@@ -44,6 +47,8 @@ def report(ledger: Ledger, run: Run, *, resumed: bool = False) -> Report:
         ).fetchall()
     return Report(
         run=run.name,
+        began=_time(run.began_ms),
+        ended=None if run.ended_ms is None else _time(run.ended_ms),
         outcome=run.outcome or "open",
         resumed=resumed,
         plan=None if run.plan is None else Plan(**run.plan),
@@ -58,6 +63,10 @@ def report(ledger: Ledger, run: Run, *, resumed: bool = False) -> Report:
         problem=run.problem,
         rejections={row[0]: row[1] for row in reasons},
     )
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def _sum(parts: list[PartRecord], name: str) -> int:

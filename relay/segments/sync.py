@@ -107,8 +107,7 @@ class Sync:
         source = self.policy.source_segment_id
         if wish.file is not None:
             source = "file"
-            with disk_errors(self.directory):
-                shutil.copyfile(wish.file, self.directory / _EXPORT)
+            self._copy(wish.file)
         stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
         # Unique wherever it is begun: the run's document imports are found by this name.
         name = f"relay-{self.policy.name}-{stamp}-{self.rng.getrandbits(32):08x}"
@@ -116,6 +115,15 @@ class Sync:
         if wish.file is None:
             return run
         return self.ledger.move(run, Stage.DOWNLOADED, exported_ms=now_ms)
+
+    def _copy(self, file: Path) -> None:
+        """Keep the file: a run that is cut off goes on with what it began with."""
+        try:
+            opened = file.open("rb")
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read: {error.strerror}") from None
+        with opened, disk_errors(self.directory), (self.directory / _EXPORT).open("wb") as kept:
+            shutil.copyfileobj(opened, kept)
 
     def _is_stale(self, run: Run) -> bool:
         """Whether what it would import is too old, or from elsewhere by now."""
@@ -152,12 +160,14 @@ class Sync:
     def _compare(self, run: Run, wish: Wish) -> Run:
         self.progress.begin("reading the export", None, "rows")
         path = self.directory / _EXPORT
+        users = read_users(path, self.policy.ids, called=wish.file)
         with self.ledger.scratch() as db:
-            loaded = load(db, read_users(path, self.policy.ids), self.progress.at)
+            loaded = load(db, users, self.progress.at)
         rows, without = loaded
         if rows == without and not wish.allow_empty:
             raise InputError(
-                f"the export names no user in {rows} rows ({path}): nothing was uploaded",
+                f"the export names no user in {rows} rows ({wish.file or path}): "
+                "nothing was uploaded",
                 hint="if the segment is empty by intent, run it once with --allow-empty",
             )
         self.progress.begin("comparing with the last import")
@@ -166,7 +176,8 @@ class Sync:
             return self.ledger.move(run, Stage.COMPARED, plan=json.dumps(asdict(plan)))
 
     def _write(self, run: Run) -> Run:
-        self.progress.begin("writing files", _plan(run).commands, "lines")
+        if _plan(run).commands:
+            self.progress.begin("writing files", _plan(run).commands, "lines")
         minutes = self.policy.expiry.minutes
         header, line = line_writer(self.policy.target, minutes, self.policy.form)
         with self.ledger.scratch() as db:

@@ -20,8 +20,12 @@ _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _GZIP = b"\x1f\x8b"
 
 
-def lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of the file with their numbers, line ends included, the mark left out."""
+def lines(path: Path, called: Path | None = None) -> Iterator[tuple[int, bytes]]:
+    """The lines of the file with their numbers, line ends included, the mark left out.
+
+    Errors name the file as it is `called`, where that is not where it lies.
+    """
+    name = called or path
     try:
         with _opened(path) as file:
             number = 0
@@ -29,23 +33,24 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 number += 1
                 if len(line) > LINE_BYTES_MAX:
                     raise InputError(
-                        f"{path}:{number}: the line is longer than {LINE_BYTES_MAX} bytes"
+                        f"{name}:{number}: the line is longer than {LINE_BYTES_MAX} bytes"
                     )
                 if number == 1:
                     if line.startswith(_OTHER_MARKS):
-                        raise InputError(f"{path}: is UTF-16", hint="save it as UTF-8")
+                        raise InputError(f"{name}: is UTF-16", hint="save it as UTF-8")
                     line = line.removeprefix(_MARK)
                 yield number, line
     except (EOFError, zlib.error, gzip.BadGzipFile):
-        raise InputError(f"{path}: the compressed file is cut off or damaged") from None
+        raise InputError(f"{name}: the compressed file is cut off or damaged") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"{name}: cannot be read: {error.strerror}") from None
 
 
-def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def rows(path: Path, called: Path | None = None) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV, each with the line on which it starts; all as wide as the first."""
+    name = called or path
     csv.field_size_limit(LINE_BYTES_MAX)
-    reader = csv.reader(_text(path), strict=True)
+    reader = csv.reader(_text(path, name), strict=True)
     width = 0
     while True:
         start = reader.line_num + 1
@@ -55,25 +60,25 @@ def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             return
         except csv.Error as error:
             raise InputError(
-                f"{path}:{max(start, reader.line_num)}: is not valid CSV: {error}"
+                f"{name}:{max(start, reader.line_num)}: is not valid CSV: {error}"
             ) from None
         if not cells:
             continue  # an empty line
         width = width or len(cells)
         if len(cells) != width:
             raise InputError(
-                f"{path}:{start}: has {len(cells)} columns where the first line has {width}"
+                f"{name}:{start}: has {len(cells)} columns where the first line has {width}"
             )
         yield start, cells
 
 
-def _text(path: Path) -> Iterator[str]:
-    for number, line in lines(path):
+def _text(path: Path, name: Path) -> Iterator[str]:
+    for number, line in lines(path, name):
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError as error:
             raise InputError(
-                f"{path}:{number}: byte {error.start + 1} of the line is not UTF-8",
+                f"{name}:{number}: byte {error.start + 1} of the line is not UTF-8",
                 hint="save the file as UTF-8",
             ) from None
 

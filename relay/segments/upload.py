@@ -72,7 +72,9 @@ class Uploads:
     progress: Progress
     on_settled: OnSettled
     on_unsure: OnUnsure
+    _bytes: int = 0
     _bytes_sent: int = 0
+    _shown: str = ""
     _given_up: bool = False
 
     async def see_through(self) -> None:
@@ -84,8 +86,7 @@ class Uploads:
         parts = self.ledger.parts(self.run)
         open_parts = [part for part in parts if part.state is PartState.WRITTEN]
         self._given_up = len(open_parts) < sum(p.state is not PartState.DONE for p in parts)
-        total = sum(part.size_bytes for part in open_parts)
-        self.progress.begin("uploading", total, "bytes")
+        self._bytes = sum(part.size_bytes for part in open_parts)
         waiting = deque(open_parts)
         flights: list[_Flight] = []
         while waiting or flights:
@@ -93,6 +94,8 @@ class Uploads:
                 self._abandon(waiting)
             while waiting and len(flights) < self.policy.in_flight_max:
                 flights.append(_Flight(waiting.popleft(), self._now()))
+            if not waiting and flights and min(f.due_ms for f in flights) > self._now():
+                self._show("waiting for mediarithmics to import")
             await self._until_due(flights)
             for flight in [f for f in flights if f.due_ms <= self._now()]:
                 if await self._advance(flight):
@@ -172,6 +175,7 @@ class Uploads:
                 f"{path} is not the file that was written",
                 hint="run with --fresh: what is missing is sent again",
             )
+        self._show("uploading", self._bytes, "bytes")
         attempt = self.ledger.add_execution(part, self._now())
         sent = self._bytes_sent
         try:
@@ -195,6 +199,12 @@ class Uploads:
         flight.wait_s = 0.0
         self._wait(flight, None)
         return False
+
+    def _show(self, what: str, total: int | None = None, unit: str = "") -> None:
+        """Say what is being done, unless that is what was said last."""
+        if what != self._shown:
+            self._shown = what
+            self.progress.begin(what, total, unit)
 
     def _sent(self, count: int) -> None:
         self._bytes_sent += count

@@ -57,13 +57,17 @@ class IdPolicy:
     email: EmailPolicy = field(default_factory=EmailPolicy)
 
 
-def read_users(path: Path, policy: IdPolicy) -> Iterator[str | None]:
-    """Each row's user; None for a row without one: empty, or a word that means nobody."""
-    table = rows(path)
-    place = _place(path, table, policy)
+def read_users(path: Path, policy: IdPolicy, *, called: Path | None = None) -> Iterator[str | None]:
+    """Each row's user; None for a row without one: empty, or a word that means nobody.
+
+    `called` is what errors call the file, where that is not where it lies.
+    """
+    table = rows(path, called)
+    name = called or path
+    place = _place(name, table, policy)
     for number, cells in table:
         if place >= len(cells):
-            raise InputError(f"{path}:{number}: has {len(cells)} columns, none at {place}")
+            raise InputError(f"{name}:{number}: has {len(cells)} columns, none at {place}")
         cell = cells[place]
         if not cell.strip() or is_placeholder(cell):
             yield None
@@ -71,28 +75,28 @@ def read_users(path: Path, policy: IdPolicy) -> Iterator[str | None]:
         user = _user(cell, policy)
         if user is None:
             raise InputError(
-                f"{path}:{number}: column {place + 1} holds no {policy.id_type}", hint=_hint(cell)
+                f"{name}:{number}: column {place + 1} holds no {policy.id_type}", hint=_hint(cell)
             )
         yield user
 
 
-def _place(path: Path, table: Iterator[tuple[int, list[str]]], policy: IdPolicy) -> int:
+def _place(file: Path, table: Iterator[tuple[int, list[str]]], policy: IdPolicy) -> int:
     """Where the id stands; reads the line of names if there is one."""
     column = policy.column
     if not policy.header:
         if isinstance(column, str):
-            raise InputError(f"{path}: a column is told by name, but the file has no line of names")
+            raise InputError(f"{file}: a column is told by name, but the file has no line of names")
         return column
     number, names = next(table, (1, []))
     if not names:
-        raise InputError(f"{path}: is empty", hint="an export has at least a line of names")
+        raise InputError(f"{file}: is empty", hint="an export has at least a line of names")
     if isinstance(column, int):
         if column >= len(names):
-            raise InputError(f"{path}:{number}: has {len(names)} columns, none at {column}")
+            raise InputError(f"{file}:{number}: has {len(names)} columns, none at {column}")
         # A first user that is taken for a name would be lost without a word.
         if policy.id_type is not IdType.OTHER and _is_telling(names[column], policy):
             raise InputError(
-                f"{path}:{number}: column {column + 1} of the first line holds a "
+                f"{file}:{number}: column {column + 1} of the first line holds a "
                 f"{policy.id_type}, not a name",
                 hint="if the file has no line of names, set header to false",
             )
@@ -104,7 +108,7 @@ def _place(path: Path, table: Iterator[tuple[int, list[str]]], policy: IdPolicy)
     if len(found) != 1:
         many = "no column" if not found else f"{len(found)} columns"
         raise InputError(
-            f"{path}:{number}: has {many} named {column} among its {len(names)}",
+            f"{file}:{number}: has {many} named {column} among its {len(names)}",
             hint="name the column of the users, or its place counted from 0",
         )
     return found[0]

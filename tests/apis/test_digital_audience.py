@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import httpx
 import pytest
+from pydantic import TypeAdapter
 
 from relay.apis.digital_audience import PathForm, utc_7_digits
-from relay.apis.digital_audience_model import SEGMENT, Segment
+from relay.apis.digital_audience_model import SEGMENT, Account, Segment
 from relay.apis.errors import (
     AccessRefused,
     AnswerLost,
@@ -18,6 +19,7 @@ from relay.apis.errors import (
 )
 
 END = datetime(2026, 6, 30, tzinfo=UTC)
+ACCOUNT = TypeAdapter(Account)
 
 
 async def kept(world):
@@ -33,6 +35,41 @@ async def test_a_segment_is_read_with_every_property_of_the_page(world):
     assert {key.lower() for key in raw} == {name.replace("_", "") for name in Segment.model_fields}
     assert all(getattr(segment, name) is not None for name in Segment.model_fields if name not in {
         "segment_ref_id", "category_id"})  # fmt: skip
+
+
+SEGMENT_PROPERTIES = {
+    "segmentId": 501, "segmentRefId": 7, "categoryId": 9, "description": "d", "extend": True,
+    "active": False, "accountId": 12, "audienceId": 77, "platformId": 3, "isRecurring": True,
+    "isSystemGenerated": False, "country": 528, "startDate": "2025-01-01T00:00:00Z",
+    "endDate": "2025-12-16T11:36:10.6878666Z", "status": "Active", "statusId": 1,
+    "userName": "u", "userId": 4, "totalLogCount": 1, "totalReadyCount": 2,
+    "totalProcessingCount": 3, "totalPendingCount": 4, "totalUploadCount": 5,
+    "totalFailedCount": 6, "totalNoDataCount": 7, "totalSegmentUploadCount": 8, "id": 9001,
+    "name": "Churn NL", "created": "2025-01-01T00:00:00Z", "updated": "2025-01-02T00:00:00",
+}  # fmt: skip
+ACCOUNT_PROPERTIES = {
+    "id": 12, "name": "Account", "platformId": 3, "platformName": "p",
+    "platformDisplayName": "P", "agencyId": 1, "accountTypeId": 2, "advertiserId": 5,
+    "clientId": "c-1", "agencyName": "A", "accountTypeName": "t",
+    "defaultSegmentPricingCategoryId": 6, "created": "2025-01-01T00:00:00Z",
+    "updated": "2025-01-02T00:00:00",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("adapter", "given"), [(SEGMENT, SEGMENT_PROPERTIES), (ACCOUNT, ACCOUNT_PROPERTIES)]
+)
+def test_every_property_of_the_page_is_read_and_kept(adapter, given):
+    lowered = {key.lower(): value for key, value in given.items()}
+    found = adapter.validate_python(lowered).model_dump()
+    assert {name.replace("_", "") for name in found} == set(lowered)
+    for name, value in found.items():
+        expected = lowered[name.replace("_", "")]
+        if isinstance(value, datetime):
+            assert value.utcoffset() == timedelta(0)  # also where none is written
+            assert f"{value:%Y-%m-%dT%H:%M:%S}" == expected[:19]
+        else:
+            assert value in (expected, str(expected))
 
 
 async def test_the_segments_of_an_audience_are_listed(world):
@@ -83,6 +120,65 @@ async def test_whichever_of_the_pages_paths_exists_is_found_once(world, exists):
     await api.delete("501")
     missed = [path for _, path, status in await world.requests() if status == 404]
     assert len(missed) == (0 if exists == "heading" else 5)
+
+
+async def asked(world, call, form=PathForm.AUTO):
+    """Method, path and body of the request that a call makes."""
+    api = await world.audience(paths=form)
+    await api.segments("77")  # which logs in
+    seen = []
+
+    async def look(request):
+        body = json.loads(request.content) if request.content else None
+        seen.append((request.method, request.url.path, body))
+
+    api._caller.client.event_hooks = {"request": [look]}
+    await call(api)
+    [request] = seen
+    return request
+
+
+CALLS = {
+    "segments": lambda api: api.segments("77"),
+    "segment": lambda api: api.segment("501"),
+    "extend": lambda api: api.extend("501", END),
+    "delete": lambda api: api.delete("501"),
+    "create": lambda api: api.create_audience("VIP", "31"),
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "call", "method", "path"),
+    [
+        (PathForm.HEADING, "segments", "GET", "/segment/audience:77"),
+        (PathForm.SAMPLE, "segments", "GET", "/api/segment/audience:77"),
+        (PathForm.HEADING, "segment", "GET", "/segment/501"),
+        (PathForm.SAMPLE, "segment", "GET", "/Segment/loadsegmentbyid/501"),
+        (PathForm.HEADING, "extend", "POST", "/segment/updateenddate"),
+        (PathForm.SAMPLE, "extend", "POST", "/api/segment/updateenddate"),
+        (PathForm.HEADING, "delete", "DELETE", "/segment/501"),
+        (PathForm.SAMPLE, "delete", "DELETE", "/api/segment/501"),
+        (PathForm.HEADING, "create", "POST", "/audience/createcrmaudience"),
+        (
+            PathForm.SAMPLE, "create", "POST",
+            "/api/audience/create/api/audience/createcrmaudience",
+        ),
+    ],
+)  # fmt: skip
+async def test_each_call_has_the_path_of_its_heading_and_that_of_its_sample(
+    world, form, call, method, path
+):
+    assert (await asked(world, CALLS[call], form))[:2] == (method, path)
+
+
+async def test_the_bodies_are_those_of_the_pages_samples(world):
+    _, _, body = await asked(world, lambda api: api.create_audience("VIP", "31", "the best"))
+    assert body == {"name": "VIP", "description": "the best", "campaignId": 31}
+    _, _, body = await asked(world, CALLS["create"])
+    assert body == {"name": "VIP", "campaignId": 31}  # the description is optional
+    end = datetime(2025, 12, 16, 11, 36, 10, 687866, tzinfo=UTC)
+    _, _, body = await asked(world, lambda api: api.extend("501", end))
+    assert body == {"segmentid": 501, "endDate": "2025-12-16T11:36:10.6878660Z"}
 
 
 @pytest.mark.parametrize("form", [PathForm.HEADING, PathForm.SAMPLE])

@@ -1,5 +1,6 @@
 """mediarithmics bulk imports: the client against the stand-in, over real HTTP."""
 
+import hashlib
 import json
 import random
 
@@ -22,6 +23,7 @@ from relay.apis.mediarithmics_document_imports import (
 )
 from relay.disk import LocalStateError
 from relay.sandbox.segment_store import SegmentStore
+from tests.support.segment_world import TOKEN
 
 NDJSON = "APPLICATION_X_NDJSON"
 IMPORTS = "/v1/datamarts/1234/document_imports"
@@ -70,6 +72,34 @@ async def test_the_request_is_the_one_of_the_vendors_sample(world, file):
         "name": "relay-1",
     }
     assert stored["priority"] == "HIGH"
+
+
+async def test_both_requests_go_out_as_the_page_shows_them(world, file):
+    imports = await world.imports()
+    seen = []
+
+    async def look(request):
+        body = b"" if "executions" in request.url.path else request.content
+        seen.append((request.method, request.url.path, request.headers, body))
+
+    imports._caller.client.event_hooks = {"request": [look]}
+    made = await imports.create("relay-1", NDJSON)
+    await imports.start(made.id, file, "application/x-ndjson")
+    (method, path, headers, body), upload = seen
+    assert (method, path) == ("POST", IMPORTS)
+    assert headers["content-type"] == "application/json"
+    assert headers["authorization"] == TOKEN  # as it is, without a scheme
+    assert json.loads(body) == {
+        "document_type": "USER_SEGMENT",
+        "mime_type": "APPLICATION_X_NDJSON",
+        "encoding": "utf-8",
+        "name": "relay-1",
+    }
+    assert upload[:2] == ("POST", f"{IMPORTS}/{made.id}/executions")
+    assert upload[2]["content-type"] == "application/x-ndjson"
+    assert upload[2]["authorization"] == TOKEN
+    [stored] = await world.uploads()
+    assert stored["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 async def test_a_csv_travels_as_text_csv(world, tmp_path):

@@ -56,6 +56,43 @@ async def test_the_vendors_sample_list_is_read():
     assert segment.last_run == datetime(2019, 4, 9, 12, 25, 6, tzinfo=UTC)
 
 
+async def test_the_api_key_is_the_user_name_and_the_access_token_the_password(world):
+    await world.put("mparticle", credentials=["5a6646c4", "nux06hkn870v0ni4fhtd81kf"])
+    await world.set_export(SEGMENT, b"mpid\n1\n")
+    api = await world.mparticle("5a6646c4", "nux06hkn870v0ni4fhtd81kf")
+    await api.export((await api.request_export(SEGMENT)).export_id)
+    assert await api.segments()
+    with pytest.raises(LoginRefused):
+        await (await world.mparticle("nux06hkn870v0ni4fhtd81kf", "5a6646c4")).segments()
+
+
+NULLABLE = {"description", "category", "lastRun"}
+
+
+@pytest.mark.parametrize("field", SAMPLES["list"][0])
+async def test_a_field_of_a_segment_may_be_null_where_the_page_says_so_and_nowhere_else(field):
+    api, _ = answering([SAMPLES["list"][0] | {field: None}])
+    if field in NULLABLE:
+        assert len(await api.segments()) == 1
+    else:
+        with pytest.raises(AnswerUnusable, match=field):
+            await api.segments()
+
+
+@pytest.mark.parametrize(("word", "type_"), [
+    ("Static", SegmentType.STATIC), ("Dynamic", SegmentType.DYNAMIC),
+])  # fmt: skip
+async def test_both_types_of_segment_are_known(word, type_):
+    api, _ = answering([SAMPLES["list"][0] | {"type": word}])
+    assert (await api.segments())[0].type is type_
+
+
+@pytest.mark.parametrize("status", ["PENDING", "COMPLETE", "FAILED"])
+async def test_every_status_of_the_page_is_known(status):
+    api, _ = answering(SAMPLES["complete"] | {"status": status})
+    assert (await api.export("x")).status is ExportStatus(status)
+
+
 async def test_the_vendors_sample_request_is_sent_and_its_answer_read():
     api, asked = answering(SAMPLES["requested"])
     export = await api.request_export(SEGMENT)

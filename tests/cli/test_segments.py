@@ -128,7 +128,7 @@ def test_a_sync_shows_its_plan_does_it_and_tells_what_it_did(relay, vendors):
     assert uploads(vendors) == 0
     status, out, err = relay("sync")
     assert status == 0
-    assert "2 commands in 1 files" in out
+    assert "2 commands in 1 file (" in out
     assert "2 taken, 0 rejected" in out
     assert "2 members" in out
     assert members(vendors) == {"11", "12"}
@@ -167,6 +167,37 @@ def test_an_export_of_nobody_and_one_that_cannot_be_read(relay, vendors):
     assert uploads(vendors) == 0
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "mine.csv: cannot be read: No such file"),
+        ("mpid\nx y\n", "mine.csv:2: column 1 holds no mpid"),
+        ("mpid,x\n1\n", "mine.csv:2: has 1 columns where the first line has 2"),
+        ("mpid\n", "names no user in 0 rows"),
+    ],
+)
+def test_a_file_of_ones_own_is_named_as_it_was_given(relay, vendors, tmp_path, content, says):
+    file = tmp_path / "mine.csv"
+    if content is not None:
+        file.write_text(content)
+    status, _, err = relay("sync", "--file", str(file))
+    assert (status, says in err) == (ExitStatus.INPUT, True)
+    assert str(file) in err
+    assert "relay: " in err.splitlines()[-1]
+    assert uploads(vendors) == 0
+
+
+def test_a_segment_that_mparticle_does_not_know_is_said_with_what_to_do(relay):
+    status, _, err = relay("export", "nobody-knows")
+    assert (status, "relay segments list" in err) == (ExitStatus.INPUT, True)
+
+
+def test_a_place_that_is_not_there_is_said_before_anything_is_asked(relay, vendors, tmp_path):
+    status, _, err = relay("export", SOURCE, "--to", str(tmp_path / "none" / "users.csv"))
+    assert (status, "there is no such directory" in err) == (ExitStatus.INPUT, True)
+    assert vendors.get("/_sandbox/mparticle/exports").json() == []
+
+
 def test_another_sync_of_the_segment_is_said(relay, tmp_path):
     with locked(tmp_path / "state" / "syncs" / "churn", "x"):
         status, _, err = relay("sync")
@@ -183,9 +214,31 @@ def test_an_unknown_sync_is_said_with_those_that_are_known(relay):
 def test_status_tells_of_the_last_run_and_of_none(relay):
     assert "churn: was never run" in relay("status")[1]
     relay("sync")
-    assert relay("status", "churn")[1].startswith("churn: done\n")
+    assert relay("status", "churn")[1].startswith("churn: done at 20")
     _, out, _ = relay("status", "--json")
-    assert json.loads(out)["churn"]["members"] == 2
+    found = json.loads(out)["churn"]
+    assert found["members"] == 2
+    assert found["began"] <= found["ended"]
+
+
+def test_status_tells_of_a_run_that_can_be_gone_on_with(relay, vendors):
+    refused = {"kind": "status", "status": 401, "path": "/v1/*"}
+    vendors.put("/_sandbox/faults", json={"rules": [refused]})
+    assert relay("sync")[0] == ExitStatus.DESTINATION
+    out = relay("status")[1]
+    assert out.startswith("churn: open since 20")
+    assert "the next one goes on with it" in out
+    vendors.put("/_sandbox/faults", json={})
+    assert "gone on with after it was cut off" in relay("sync")[1]
+
+
+def test_a_sync_that_has_nothing_to_do_says_so_and_a_plan_says_that_nothing_was_sent(relay):
+    relay("sync")
+    _, out, err = relay("sync")
+    assert "nothing was to be sent" in out
+    assert "uploading" not in err
+    relay("sync", "--plan")
+    assert relay("status")[1].splitlines()[1] == "  nothing was sent"
 
 
 def test_a_file_of_commands_is_imported_once(relay, vendors, tmp_path):
@@ -228,7 +281,7 @@ def test_a_csv_of_commands_is_imported_as_csv(relay, vendors, tmp_path):
         ("x.ndjson", "", [], "holds no command"),
         ("x.txt", "", [], "the name does not tell the format"),
         ("x.txt", "", ["--format", "APPLICATION_JSON"], "APPLICATION_X_NDJSON or TEXT_CSV only"),
-        ("gone.csv", None, [], "No such file"),
+        ("gone.csv", None, [], "gone.csv: cannot be read: No such file"),
     ],
 )
 def test_a_file_that_cannot_be_imported_uploads_nothing(  # noqa: PLR0917
@@ -262,7 +315,10 @@ def audience_state(vendors):
 
 def test_a_segments_end_is_moved_but_not_back_by_mistake(relay, vendors):
     status, out, _ = relay("extend", "501", "--until", "2027-06-30", "--dry-run")
-    assert (status, "would end at 2027-06-30 00:00:00 UTC" in out) == (0, True)
+    assert (status, "would end at 2027-06-30 00:00 UTC, not 2025-12-16 11:36 UTC" in out) == (
+        0,
+        True,
+    )
     assert audience_state(vendors)["segments"][0]["endDate"].startswith("2025")
     assert relay("extend", "501", "--until", "2027-06-30T12:00:00+02:00")[0] == 0
     assert audience_state(vendors)["segments"][0]["endDate"] == "2027-06-30T10:00:00.0000000Z"
@@ -273,7 +329,9 @@ def test_a_segments_end_is_moved_but_not_back_by_mistake(relay, vendors):
 
 
 def test_a_segment_is_shown_and_deleted_when_it_is_meant(relay, vendors):
-    assert "name: Churn NL" in relay("status", "--segment", "501")[1]
+    shown = relay("status", "--segment", "501")[1].splitlines()
+    assert {"name: Churn NL", "segment_ref_id:", "active: yes"} <= set(shown)
+    assert "end_date: 2025-12-16 11:36 UTC" in shown
     assert "would be deleted" in relay("delete", "501", "--dry-run")[1]
     status, _, err = relay("delete", "501")
     assert (status, "say --yes" in err) == (ExitStatus.USAGE, True)
@@ -289,7 +347,9 @@ def test_an_audience_is_created(relay, vendors):
     assert "would be created" in relay(*arguments, "--dry-run")[1]
     assert audience_state(vendors)["audiences"] == []
     _, out, _ = relay(*arguments, "--json")
-    assert json.loads(out)["campaign_id"] == "31"
+    made = json.loads(out)
+    assert (made["campaign_id"], made["changed"]) == ("31", True)
+    assert made["created"].startswith("20")  # the vendor's time, not our yes
 
 
 @pytest.mark.parametrize(

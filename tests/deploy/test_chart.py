@@ -10,6 +10,7 @@ import yaml
 
 from relay import __version__
 from relay.settings import load
+from relay.settings.segments import SyncSettings
 from scripts.generate import ROOT
 from tests.support.commands import parsed
 
@@ -17,6 +18,7 @@ CHART = ROOT / "deploy/helm/relay"
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
 DEPLOYMENT = (CHART / "templates/deployment.yaml").read_text(encoding="utf-8")
+SEGMENTS = (CHART / "templates/segments.yaml").read_text(encoding="utf-8")
 
 
 def test_the_values_fit_their_schema():
@@ -44,6 +46,19 @@ def test_the_command_is_one_that_relay_takes():
     notes = (CHART / "templates/NOTES.txt").read_text(encoding="utf-8")
     (check,) = re.findall(r"-- relay (.+)", notes)
     assert parsed(check.split()) == "check"
+
+
+def test_the_schedules_run_a_sync_that_keeps_its_state_and_can_be_named(tmp_path, monkeypatch):
+    (arguments,) = re.findall(r"args: (\[.*\])", SEGMENTS)
+    command = yaml.safe_load(arguments.replace("{{ .sync | quote }}", '"churn"'))
+    assert parsed(command) == "segments"
+    monkeypatch.chdir(tmp_path)
+    (variable,) = re.findall(r"name: (RELAY_SEGMENTS_\w+), value: /var/lib/relay/", SEGMENTS)
+    found = load(None, {variable: "/var/lib/relay/segments"}, needs=["segments"])
+    assert str(found.segments.state_dir) == "/var/lib/relay/segments"
+    schedule = SCHEMA["properties"]["segments"]["properties"]["schedules"]["items"]
+    (pattern,) = (m.pattern for m in SyncSettings.model_fields["name"].metadata)
+    assert schedule["properties"]["sync"]["pattern"] == pattern
 
 
 def test_the_drain_that_the_chart_assumes_is_the_default_of_the_settings(tmp_path, monkeypatch):
@@ -77,3 +92,22 @@ def test_helm_renders_it_and_refuses_a_drain_that_would_be_cut_short():
     short = ["--set", "terminationGracePeriodSeconds=20"]
     run = subprocess.run([*command, *short], capture_output=True, text=True, check=False)
     assert "must exceed settings.delivery.drain_deadline_s" in run.stderr
+
+
+@pytest.mark.skipif(shutil.which("helm") is None, reason="Helm is not installed")
+def test_helm_makes_a_cron_job_for_each_schedule_and_refuses_one_without_a_claim(tmp_path):
+    syncs = [{"sync": "churn", "schedule": "17 * * * *"}, {"sync": "v" * 40, "schedule": "@daily"}]
+    values = tmp_path / "values.yaml"
+    command = ["helm", "template", "r", str(CHART), "--kube-version", "1.31", "-f", str(values)]
+    values.write_text(yaml.safe_dump({"segments": {"schedules": syncs, "existingClaim": "c"}}))
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    jobs = [d for d in yaml.safe_load_all(run.stdout) if d["kind"] == "CronJob"]
+    assert [job["spec"]["schedule"] for job in jobs] == ["17 * * * *", "@daily"]
+    assert all(len(job["metadata"]["name"]) <= 52 for job in jobs)
+    deployment = next(d for d in yaml.safe_load_all(run.stdout) if d["kind"] == "Deployment")
+    chosen = deployment["spec"]["selector"]["matchLabels"]
+    labels = jobs[0]["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
+    assert not chosen.items() <= labels.items()
+    values.write_text(yaml.safe_dump({"segments": {"schedules": syncs}}))
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "segments.existingClaim" in run.stderr

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+import tomllib
 
 import pytest
 
@@ -35,6 +36,15 @@ def test_everything_that_the_build_needs_is_copied():
     copied = " ".join(instruction("COPY"))
     for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "relay"):
         assert name in copied
+
+
+def test_the_image_can_read_exports_that_lie_in_s3():
+    (installed,) = re.findall(r"pip install --constraint constraints.txt '\.\[(\w+)\]'", TEXT)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    (requirement,) = extras[installed]
+    assert requirement.startswith("obstore")
 
 
 def test_it_does_not_run_as_root():

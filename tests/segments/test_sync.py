@@ -3,6 +3,7 @@
 import pytest
 
 from relay.apis.errors import (
+    AccessRefused,
     ExportExpired,
     ExportFailed,
     ExportOverdue,
@@ -124,6 +125,18 @@ async def test_no_more_executions_are_under_way_than_allowed(world, tmp_path):
     await syncs.run(PEOPLE)
     begun = [upload["created_ms"] for upload in await world.uploads()]
     assert all(later - earlier > 55_000 for earlier, later in zip(begun, begun[2:], strict=False))
+
+
+async def test_it_says_when_it_uploads_and_when_it_only_waits(world, tmp_path):
+    syncs = Syncs(world, tmp_path, part_bytes_max=1000, upload=UploadPolicy(in_flight_max=2))
+    await world.put("imports", running_ms=8 * 3_600_000)
+    with pytest.raises(ImportOverdue):
+        await syncs.run(PEOPLE[:15])
+    waiting = "waiting for mediarithmics to import"
+    assert syncs.notes.begun[-2:] == ["uploading", waiting]
+    syncs.notes.begun.clear()
+    await syncs.run()
+    assert syncs.notes.begun == [waiting]  # both files were uploaded before
 
 
 async def test_a_plan_says_what_would_be_done_and_does_nothing(syncs, world):
@@ -364,6 +377,17 @@ async def test_other_words_for_failure_are_failures(syncs, world, status):
         await syncs.run(PEOPLE)
 
 
+async def test_an_execution_that_somebody_canceled_is_not_made_again_by_this_run(syncs, world):
+    await world.put("imports", fail_rate=1, fail_status="CANCELED")
+    with pytest.raises(ImportFailed, match="was canceled on the platform") as caught:
+        await syncs.run(PEOPLE)
+    assert caught.value.exit_status is ExitStatus.SEGMENT_IMPORT
+    assert len(await world.uploads()) == 1
+    await world.put("imports")
+    assert (await syncs.run(PEOPLE)).plan.again == 100
+    await syncs.sees(PEOPLE)
+
+
 async def test_the_older_word_for_success_is_success(syncs, world):
     await world.put("imports", success_status="SUCCESS")
     await syncs.run(PEOPLE)
@@ -425,10 +449,12 @@ async def test_one_refused_file_of_many_abandons_those_that_were_not_begun(world
     await syncs.sees(PEOPLE)
 
 
-async def test_a_refused_token_keeps_the_run_open(syncs, world):
-    await world.faults({"kind": "status", "status": 401, "path": "/v1/*"})
-    with pytest.raises(LoginRefused):
+@pytest.mark.parametrize(("status", "kind"), [(401, LoginRefused), (403, AccessRefused)])
+async def test_a_refused_token_keeps_the_run_open(syncs, world, status, kind):
+    await world.faults({"kind": "status", "status": status, "path": "/v1/*"})
+    with pytest.raises(kind) as caught:
         await syncs.run(PEOPLE)
+    assert caught.value.exit_status is ExitStatus.DESTINATION
     await world.faults()
     report = await syncs.run()
     assert report.resumed
