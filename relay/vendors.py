@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from relay.apis.caller import Caller
+from relay.apis.caller import Caller, Patience
 from relay.apis.clients import TokenAuth, open_client
 from relay.apis.mediarithmics_document_imports import DocumentImports, error_words
 from relay.settings import Settings
@@ -20,7 +20,7 @@ _MEDIARITHMICS_HINTS = {
 
 @asynccontextmanager
 async def open_document_imports(
-    settings: Settings, rng: random.Random
+    settings: Settings, rng: random.Random, patience: Patience | None = None
 ) -> AsyncIterator[DocumentImports]:
     """Mediarithmics' bulk imports, with the address and the token of `tracking`."""
     tracking = settings.tracking
@@ -29,5 +29,12 @@ async def open_document_imports(
     proxy = None if tracking.proxy is None else tracking.proxy.get_secret_value()
     auth = TokenAuth(lambda: authorization.header(asyncio.get_running_loop().time()))
     async with open_client(tracking.base_url, auth=auth, proxy=proxy, verify=context) as client:
-        caller = Caller("mediarithmics", client, rng, hints=_MEDIARITHMICS_HINTS, words=error_words)
+        caller = Caller(
+            "mediarithmics",
+            client,
+            rng,
+            patience=patience or Patience(),
+            hints=_MEDIARITHMICS_HINTS,
+            words=error_words,
+        )
         yield DocumentImports(caller, tracking.datamart_id, settings.segments.imports.upload)

@@ -3,4 +3,5 @@
 - `finding`: one line of the report
 - `kafka`: cluster, topics, consumer group, dead-letter topic
 - `tracking`: the API, its token and the datamart
+- `imports`: the bulk imports, where membership events go to them
 """

@@ -50,6 +50,7 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
+    from relay.checks.imports import check_imports
     from relay.checks.kafka import check_kafka
     from relay.checks.tracking import check_tracking
     from relay.settings import load
@@ -64,6 +65,8 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     async for finding in check_kafka(settings.kafka, settings.dead_letter):
         yield finding
     yield await check_tracking(settings.tracking)
+    if settings.segments.membership.enabled:
+        yield await check_imports(settings)
 
 
 def _show(finding: Finding) -> None:

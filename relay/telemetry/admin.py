@@ -138,4 +138,6 @@ def _address(listener: socket.socket) -> str:
 
 
 def _json(body: object, *, ok: bool = True) -> Response:
-    return Response(orjson.dumps(body), 200 if ok else 503, media_type="application/json")
+    # Codes are members of enumerations, which orjson takes for keys only when told so.
+    content = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
+    return Response(content, 200 if ok else 503, media_type="application/json")

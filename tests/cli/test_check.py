@@ -194,6 +194,22 @@ async def test_a_dead_letter_topic_that_nobody_creates_is_a_failure(run, kafka, 
     assert end.found[f"topic {topic}.dlq"]["level"] == "fail"
 
 
+async def test_where_membership_events_go_is_asked_only_where_they_go_there(run, api):
+    away = SimpleNamespace(bootstrap_servers="localhost:1")
+    made = settings(away, api.url, "events", request_timeout_s=1)
+    assert "segments" not in (await run(made)).found
+    made["segments"] = {"membership": {"enabled": True}}
+    found = (await run(made)).found["segments"]
+    assert found["level"] == Level.OK
+    assert "relay-membership-relay-segments-" in found["text"]
+    made["tracking"]["api_token"] = "bad"
+    found = (await run(made)).found["segments"]
+    assert (found["level"], found["hint"]) == (Level.FAIL, "check tracking.api_token")
+    made["segments"]["membership"]["group_id"] = "relay"
+    found = (await run(made)).found["segments"]
+    assert found["hint"] == "each needs a group of its own: both read every record"
+
+
 @pytest.mark.parametrize(
     ("status", "level"),
     [

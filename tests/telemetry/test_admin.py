@@ -12,8 +12,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.errors import SettingsError
+from relay.stream.mapping.policy import MappingCode
 from relay.telemetry.admin import admin_app, new_registry, serve_admin
-from relay.telemetry.health import Liveness, Readiness
+from relay.telemetry.health import Both, Liveness, Readiness
 
 
 class Pipeline:
@@ -22,6 +23,7 @@ class Pipeline:
     def __init__(self) -> None:
         self.ready = Readiness(ready=True, reason="running")
         self.alive = Liveness(alive=True, reason="progress 0.1 s ago")
+        self.skipped: dict = {}
 
     def readiness(self) -> Readiness:
         return self.ready
@@ -30,7 +32,7 @@ class Pipeline:
         return self.alive
 
     def status(self) -> dict:
-        return {"lifecycle": "running", "in_flight": 3}
+        return {"lifecycle": "running", "in_flight": 3, "skipped": self.skipped}
 
     def metrics(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("relay_in_flight", "Requests under way.", value=3)
@@ -68,6 +70,28 @@ async def test_not_ready_is_503_with_the_reason_and_still_alive(client, pipeline
     assert (await client.get("/livez")).status_code == 200
 
 
+async def test_a_status_that_counts_by_code_is_shown(client, pipeline):
+    pipeline.skipped = {MappingCode.CONSENT_REFUSED: 7}
+    answer = await client.get("/status")
+    assert answer.status_code == 200
+    assert answer.json()["skipped"] == {"consent_refused": 7}
+
+
+async def test_two_roads_are_ready_and_alive_when_both_are(pipeline):
+    beside = Pipeline()
+    both = Both(pipeline, beside, "segments")
+    assert both.readiness().ready
+    assert both.liveness().alive
+    beside.ready = Readiness(ready=False, reason="segments: held")
+    beside.alive = Liveness(alive=False, reason="segments: stuck")
+    assert both.readiness() == beside.ready
+    assert both.liveness() == beside.alive
+    pipeline.ready = Readiness(ready=False, reason="held")
+    assert both.readiness() == pipeline.ready
+    assert both.status() == pipeline.status() | {"segments": beside.status()}
+    assert len(list(both.metrics())) == 2
+
+
 async def test_not_alive_is_503_with_the_reason(client, pipeline):
     pipeline.alive = Liveness(alive=False, reason="no progress for 300 s")
     answer = await client.get("/livez")
@@ -75,7 +99,8 @@ async def test_not_alive_is_503_with_the_reason(client, pipeline):
 
 
 async def test_status_is_the_pipeline_s_own_json(client):
-    assert (await client.get("/status")).json() == {"lifecycle": "running", "in_flight": 3}
+    expected = {"lifecycle": "running", "in_flight": 3, "skipped": {}}
+    assert (await client.get("/status")).json() == expected
 
 
 async def test_metrics_are_a_snapshot_in_the_text_format(client):
