@@ -87,6 +87,11 @@ class Batch:
         """Whom each line is about."""
         return tuple(lane.member for lane in self.lanes)
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether somebody else may be sending what is in it by now."""
+        return any(unit.over for units in self.flown for unit in units)
+
     def held(self) -> Iterator[Held]:
         """The records that have something in it, each once."""
         return iter({id(u.held): u.held for units in self.flown for u in units}.values())

@@ -222,10 +222,14 @@ class MembershipEngine:
 
     def held_up(self, batch: Batch, reason: str, now: float) -> None:
         """The file could not be sent, by no fault of its own."""
+        self.held(reason, now)
+        self.batches.put_back(batch, now)
+
+    def held(self, reason: str, now: float) -> None:
+        """The platform cannot be asked."""
         if self.held_because is None:
             self.held_since = now
         self.held_because = reason
-        self.batches.put_back(batch, now)
 
     # -- dead letters and commits -------------------------------------------------------------
 

@@ -51,14 +51,26 @@ class Importer:
         """Return when every execution that is under way under our name has come to its end.
 
         An execution that an earlier life began may be applied at any time until then: what is
-        sent now must not be overtaken by what it superseded.
+        sent now must not be overtaken by what it superseded. One that was being uploaded when its
+        sender died is given as long to show up as one whose answer was lost.
         """
-        for hours in range(self._policy.fence_hours + 1):
-            prefix = f"{self._policy.name}-{self._hour(-hours)}-"
-            for found in await self._imports.find(prefix, exact=False):
-                for execution in await self._imports.executions(found.id):
+        looked_s = 0.0
+        while True:
+            found = [
+                known
+                for hours in range(self._policy.fence_hours + 1)
+                for known in await self._imports.find(
+                    f"{self._policy.name}-{self._hour(-hours)}-", exact=False
+                )
+            ]
+            for known in found:
+                for execution in await self._imports.executions(known.id):
                     if execution.phase in _UNDER_WAY:
-                        await self._end_of(found.id, execution.id)
+                        await self._end_of(known.id, execution.id)
+            if not found or looked_s >= self._policy.adoption_s:
+                return
+            await self._sleep(self._policy.poll_s_max)
+            looked_s += self._policy.poll_s_max
 
     async def begin(self, file: Path) -> str:
         """Upload a file; the id of its execution. Once it returns, the file is not needed.

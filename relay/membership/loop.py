@@ -10,10 +10,11 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
-from relay.apis.errors import ApiError
+from relay.apis.errors import ApiError, NotThere
+from relay.apis.mediarithmics_document_imports import Execution
 from relay.clock import Clock
 from relay.disk import LocalStateError, disk_errors
-from relay.errors import KafkaError, sole
+from relay.errors import KafkaError, RelayError, sole
 from relay.membership.batches import Batch
 from relay.membership.engine import MembershipEngine
 from relay.membership.importer import FileRefused, Importer
@@ -201,7 +202,7 @@ class MembershipLoop:
                 except _PartitionsLeft:
                     self._engine.batches.give_way(batch)
                 except (ApiError, LocalStateError) as error:
-                    self._hold(batch, type(error).__name__, error.problem)
+                    self._hold(batch, error)
                 self._wake()
 
     async def _carry(self, batch: Batch, directory: Path) -> None:
@@ -212,19 +213,21 @@ class MembershipLoop:
             except ApiError:
                 self._others_may_fly = True
                 raise
+        if batch.is_stale:  # they left while others were waited for, and may be elsewhere by now
+            raise _PartitionsLeft
         began = self._loop.time()
-        size = await asyncio.to_thread(self._write, batch, directory / "commands")
+        size = self._write(batch, directory / "commands")
         try:
             execution_id = await self._upload(directory / "commands")
         finally:
-            await asyncio.to_thread(self._remove, directory / "commands")
+            self._remove(directory / "commands")
         self._resumed()
         self._emit(
             MembershipImportStarted(
                 execution=execution_id, commands=len(batch.lines), size_bytes=size
             )
         )
-        execution = await self._importer.end(execution_id)
+        execution = await self._end_of(execution_id)
         rejections = await self._importer.rejections(execution, directory / "errors")
         trouble = self._engine.policy.trouble
         verdict = read(execution, batch.members, rejections, verify_counts=trouble.verify_counts)
@@ -239,6 +242,27 @@ class MembershipLoop:
                 seconds=round(self._loop.time() - began, 3),
             )
         )
+
+    async def _end_of(self, execution_id: str) -> Execution:
+        """See an execution through, whoever is away meanwhile.
+
+        It may be applied at any time until it ends, so nothing else is sent before.
+        """
+        trouble, failures = self._engine.policy.trouble, 0
+        while True:
+            try:
+                execution = await self._importer.end(execution_id)
+            except NotThere:
+                raise  # with its document import: there is nothing left to wait for
+            except ApiError as error:
+                retry_s = min(trouble.wait_s_max, trouble.wait_s * 2.0 ** min(failures, 30))
+                failures += 1
+                self._engine.held(error.problem, self._loop.time())
+                self._tell_hold(error, retry_s)
+                await asyncio.sleep(retry_s)
+            else:
+                self._resumed()
+                return execution
 
     def _write(self, batch: Batch, path: Path) -> int:
         with disk_errors(path), path.open("wb") as file:
@@ -260,12 +284,16 @@ class MembershipLoop:
         with disk_errors(path):
             path.unlink(missing_ok=True)
 
-    def _hold(self, batch: Batch, code: str, reason: str) -> None:
+    def _hold(self, batch: Batch, error: RelayError) -> None:
         now = self._loop.time()
-        self._engine.held_up(batch, reason, now)
-        retry_at = self._engine.wakes_at() or now
+        self._engine.held_up(batch, error.problem, now)
+        self._tell_hold(error, max(0.0, (self._engine.wakes_at() or now) - now))
+
+    def _tell_hold(self, error: RelayError, retry_s: float) -> None:
         self._emit(
-            MembershipHeld(code=code, reason=reason, retry_in_s=round(max(0.0, retry_at - now), 3))
+            MembershipHeld(
+                code=type(error).__name__, reason=str(error), retry_in_s=round(retry_s, 3)
+            )
         )
 
     def _resumed(self) -> None:

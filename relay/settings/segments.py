@@ -248,7 +248,7 @@ class MembershipSettings(Section):
         description="How long a member stays whose event names no `expires_at`; 0 is for ever.",
     )
     commands_max: int = Field(
-        10_000, ge=1, le=1_000_000, description="A file is sent when so many commands wait."
+        10_000, ge=1, le=100_000, description="A file is sent when so many commands wait."
     )
     file_bytes_max: int = Field(
         16_000_000,

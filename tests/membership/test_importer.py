@@ -133,17 +133,25 @@ async def test_what_an_earlier_life_has_under_way_ends_before_anything_new_begin
     assert await world.members("88") == {}
 
 
-async def test_of_others_nothing_is_waited_for_that_has_ended_or_is_not_ours(world, life):
-    await (await life(1)).carry("alice")
+async def test_where_nobody_of_ours_was_before_nothing_is_waited_for(world, life):
     foreign = await world.imports()
     made = await foreign.create("somebody-elses", FileFormat.NDJSON.mime_type)
     await world.put("imports", pending_ms=9 * HOUR_MS)
-    one = await life(2)
+    one = await life()
     one.path.write_bytes(b"{}\n")
     await foreign.start(made.id, one.path, FileFormat.NDJSON.content_type)
     before = world.clock.ms
     await one.importer.wait_for_others()
     assert world.clock.ms == before
+
+
+async def test_what_was_being_uploaded_when_its_sender_died_is_given_time_to_show_up(world, life):
+    dead = await life(1)
+    await dead.carry("before")
+    await world.put("imports", late_ms=15_000, pending_ms=30_000, running_ms=1000)
+    await dead.begin("alice")  # taken by the platform, and not listed yet
+    await (await life(2)).importer.wait_for_others()
+    assert [upload["status"] for upload in await world.uploads()] == ["SUCCEEDED"] * 2
 
 
 async def test_a_file_that_the_platform_does_not_take_is_refused_with_its_words(world, life):
