@@ -24,7 +24,8 @@ from bench.machine import ROOT, BenchError
 from bench.workload import COMPARTMENT, Workload
 
 _BATCH = 200
-STAGES = ("decode", "interpret", "engine", "pipeline")
+STAGES = ("decode", "interpret", "engine", "pipeline", "together")
+"""Each with everything before it; `together` is the pipeline with coalescing on, 16 in flight."""
 
 
 def drive(events: int, stage: str = "engine", users: int = 20_000) -> float:
@@ -45,12 +46,14 @@ def drive(events: int, stage: str = "engine", users: int = 20_000) -> float:
     ]
     if stage == "none":
         return 0.0
-    if stage == "pipeline":
+    if stage in ("pipeline", "together"):
         import uvloop  # noqa: PLC0415
 
         from bench.growth import cost_us  # noqa: PLC0415
 
-        return uvloop.run(cost_us(Workload(events, users))) * events / 1e6
+        work = Workload(events, users)
+        cost = cost_us(work) if stage == "pipeline" else cost_us(work, concurrency=16, together=50)
+        return uvloop.run(cost) * events / 1e6
     began = time.process_time()
     if stage == "decode":
         for record in records:

@@ -138,5 +138,5 @@ class Reburial:
 
     def _renamed(self, letter: DeadLetter) -> DeadLetter:
         topic, partition, offset = self._names[letter.record.position]
-        record = replace(letter.record, topic=topic, partition=partition, offset=offset)
+        record = letter.record._replace(topic=topic, partition=partition, offset=offset)
         return replace(letter, record=record)

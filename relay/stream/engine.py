@@ -125,6 +125,11 @@ class Engine:
         self.maps_truncated = 0
         self._stopped = False
         self._full = False
+        # Of hundreds of partitions few change between two looks. In the order of their changes.
+        self._grown: dict[Assigned, None] = {}
+        """Those that may hold too much: what came to them since the last look, or still is."""
+        self._moved: dict[Assigned, None] = {}
+        """Those whose commit may be another than the last that was confirmed."""
         self._groups = 0
         self._load: Load | None = None
         self._parked: OrderedDict[Hashable, float] = OrderedDict()
@@ -140,8 +145,8 @@ class Engine:
             start = OffsetMap(0, 0)
             if commit is not None:
                 start = self._read_map(partition, commit)
-            self.assigned[partition] = Assigned(
-                partition, epoch, Frontier(start), last_commit=commit, pinned_since=now
+            self._own(
+                Assigned(partition, epoch, Frontier(start), last_commit=commit, pinned_since=now)
             )
 
     def leave(self, partitions: Collection[Partition]) -> None:
@@ -154,6 +159,10 @@ class Engine:
     def drop(self, partitions: Collection[Partition]) -> None:
         """These partitions are gone: what is still out belongs to nobody and is fenced."""
         homes = {self.assigned.pop(p) for p in partitions if p in self.assigned}
+        for home in homes:
+            home.gone = True
+            self._grown.pop(home, None)
+            self._moved.pop(home, None)
         self._give_back_waiting(homes)
         kept: deque[Letter] = deque()
         for letter in self.letters:
@@ -185,10 +194,12 @@ class Engine:
         if home is None or home.leaving or home.epoch != record.epoch:
             self.ledger.fenced += 1
             return
-        if home.frontier.is_rewind(record.offset):
-            home = self._rewind(home, record.offset, now.steady)
-        known = home.frontier.seen_before(record.offset)
-        home.frontier.taken(record.offset)
+        offset = record.offset
+        if home.frontier.is_rewind(offset):
+            home = self._rewind(home, offset, now.steady)
+        known = home.frontier.seen_before(offset)
+        home.frontier.taken(offset)
+        self._grown[home] = self._moved[home] = None
         if known:
             self.ledger.took(0)
             self.ledger.settled(Fate.SKIPPED, "settled_before_restart", 0)
@@ -217,7 +228,8 @@ class Engine:
         self._full = full(policy, ledger.open, ledger.open_bytes, was_full=self._full)
         if self._full or self._stopped:
             return set(self.assigned)
-        return {partition for partition, home in self.assigned.items() if self._is_full(home)}
+        self._grown = {home: None for home in self._grown if self._is_full(home)}
+        return {home.partition for home in self._grown}
 
     # -- requests leave and answers come ------------------------------------------------------
 
@@ -286,10 +298,13 @@ class Engine:
             probe=flight.probe,
             lane=lane,
         )
+        somebody_waits = False
         for waiting in flight.members:
-            waiting.home.in_flight -= 1
+            home = waiting.home
+            home.in_flight -= 1
             waiting.last_code = verdict.code
-        if all(self._is_gone(waiting) for waiting in flight.members):
+            somebody_waits |= not home.gone
+        if not somebody_waits:
             self.lanes.done(lane)
             for waiting in flight.members:
                 self._fence(waiting)
@@ -315,7 +330,7 @@ class Engine:
         self.letters_blocked = None
         for item in written:
             letter = item.letter
-            if self.assigned.get(item.home.partition) is not item.home:
+            if item.home.gone:
                 self.ledger.fenced += 1
                 continue
             self._release(item)
@@ -344,7 +359,7 @@ class Engine:
     def commits(self, now: float) -> dict[Partition, Commit]:
         """What has changed since the last commit that was confirmed."""
         changed: dict[Partition, Commit] = {}
-        for partition, home in self.assigned.items():
+        for home in list(self._moved):
             snapshot = home.frontier.snapshot()
             metadata = ""
             if self.policy.offset_map:
@@ -354,12 +369,15 @@ class Engine:
                 home.map_fill = (
                     1.0 if encoded.truncated else len(metadata) / self.policy.map_bytes_max
                 )
+                self._grown[home] = None  # a fuller map leaves room for less
             self._note_pin(home, now)
             commit = Commit(snapshot.offset, metadata)
             nothing_yet = home.last_commit is None and snapshot.end == 0
             if commit != home.last_commit and not nothing_yet:
-                changed[partition] = commit
+                changed[home.partition] = commit
                 home.settled_in_commit = home.settled_since_commit
+            else:
+                del self._moved[home]
         return changed
 
     def committed(self, commits: Mapping[Partition, Commit]) -> None:
@@ -409,8 +427,12 @@ class Engine:
         fresh = Assigned(
             home.partition, home.epoch, Frontier(OffsetMap(offset, offset)), pinned_since=now
         )
-        self.assigned[home.partition] = fresh
+        self._own(fresh)
         return fresh
+
+    def _own(self, home: Assigned) -> None:
+        self.assigned[home.partition] = home
+        self._moved[home] = None
 
     def _admit_parcel(self, parcel: Parcel, home: Assigned, now: float) -> None:
         record, lane, size = parcel.record, parcel.lane, parcel.size_bytes
@@ -425,8 +447,8 @@ class Engine:
         elif self._is_parked(lane, now):
             self._bury(home, size, _letter(record, DeadLetterClass.FOLLOWED, _FOLLOWED), lane)
             return
-        self.lanes.add(Waiting(parcel, lane, home, size))
-        if self.lanes.length(lane) >= self.policy.intake.lane_records_max:
+        length = self.lanes.add(Waiting(parcel, lane, home, size))
+        if length >= self.policy.intake.lane_records_max:
             home.crowded.add(lane)
 
     def _is_duplicate(self, parcel: Parcel) -> bool:
@@ -481,9 +503,6 @@ class Engine:
             budget.take(now)
             self.lanes.wake_next()
 
-    def _is_gone(self, waiting: Waiting) -> bool:
-        return self.assigned.get(waiting.home.partition) is not waiting.home
-
     def _fence(self, waiting: Waiting) -> None:
         """An answer came for a partition that is no longer ours, or is ours anew."""
         self.ledger.fenced += 1
@@ -492,7 +511,7 @@ class Engine:
     def _delivered(self, flight: Flight, lane: Hashable, now: Moment) -> None:
         self.lanes.done(lane)
         for waiting in flight.members:
-            if self._is_gone(waiting):
+            if waiting.home.gone:
                 self._fence(waiting)
                 continue
             record = waiting.parcel.record
@@ -542,7 +561,7 @@ class Engine:
             for waiting in flight.members:
                 self._groups += 1
                 waiting.group = self._groups
-        leaving = {w.home for w in flight.members if w.home.leaving or self._is_gone(w)}
+        leaving = {w.home for w in flight.members if w.home.leaving or w.home.gone}
         if leaving:
             self._give_back_waiting(leaving)
 
@@ -616,6 +635,7 @@ class Engine:
     def _settle(self, home: Assigned, record: Record, size: int, fate: Fate, code: str) -> None:
         home.frontier.finished(record.offset)
         home.settled_since_commit += 1
+        self._moved[home] = None
         self.ledger.settled(fate, code, size)
 
     def _note_pin(self, home: Assigned, now: float) -> None:

@@ -23,6 +23,10 @@ from relay.stream.model import (
 Interpretation: TypeAlias = Parcel | Undecodable | Unmappable | Unwanted
 Interpret: TypeAlias = Callable[[Record, int], Interpretation]
 
+# Tuples that exist already: `A | B` would be a new object for each event.
+_NOT_DECODED = (Undecodable, Unwanted)
+_NOT_MAPPED = (Unmappable, Unwanted)
+
 
 class OrderBy(StrEnum):
     """What keeps its order. Everything else may overtake."""
@@ -47,10 +51,10 @@ def interpreter(policy: InterpretPolicy) -> Interpret:
 
     def interpret(record: Record, now_ms: int) -> Interpretation:
         event = decode(record.value, policy.decoding)
-        if isinstance(event, Undecodable | Unwanted):
+        if isinstance(event, _NOT_DECODED):
             return event
         mapped = map_event(event, policy.mapping, now_ms)
-        if isinstance(mapped, Unmappable | Unwanted):
+        if isinstance(mapped, _NOT_MAPPED):
             return mapped
         # One lane for both: what a user did, is and chose arrives in the order of the events.
         lane = lane_of(policy.order_by, record, mapped)

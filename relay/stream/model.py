@@ -1,4 +1,4 @@
-"""The values of the road of one event, in the order it is travelled. All frozen.
+"""The values of the road of one event, in the order it is travelled. Nobody can change one.
 
     Record ──decode──▶ AppEvent ──map──▶ Activity | UserPointUpdate ──wrap──▶ Parcel
               │                    │
@@ -7,11 +7,15 @@
                                           └▶ DeadLetter ─────┘
 
 `AppEvent` is the input format itself: `relay.stream.decoding.app_event`.
+
+What every event needs is a named tuple, which is made seven times as fast as a frozen dataclass;
+each of those that hold personal data says of itself only what holds none.
 """
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -40,8 +44,7 @@ Header = tuple[str, bytes | None]
 """A Kafka header. Names may repeat, their order counts, and a value may be null."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A Kafka record as it came: raw bytes, and the assignment epoch that fences late results.
 
     Its `repr` shows the position only: keys, values and headers may hold personal data.
@@ -51,10 +54,13 @@ class Record:
     partition: int
     offset: int
     timestamp_ms: int
-    key: bytes | None = field(repr=False)
-    value: bytes | None = field(repr=False)
-    headers: tuple[Header, ...] = field(repr=False, default=())
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...] = ()
     epoch: int = 0
+
+    def __repr__(self) -> str:
+        return f"Record({self.position}, epoch={self.epoch})"
 
     @property
     def position(self) -> Position:
@@ -102,8 +108,7 @@ class Unwanted:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(NamedTuple):
     """One user activity, ready to be posted.
 
     `envelope` is the JSON object without `$ts`, `$unique_key` and `$events`; each of `events` is
@@ -113,13 +118,16 @@ class Activity:
     mapping left out or changed.
     """
 
-    envelope: bytes = field(repr=False)
+    envelope: bytes
     ts_ms: int
     unique_key: str | None
-    events: tuple[bytes, ...] = field(repr=False)
+    events: tuple[bytes, ...]
     user: str | None
     mergeable: bool = False
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Activity(ts_ms={self.ts_ms}, unique_key={self.unique_key}, user={self.user})"
 
     def body(self) -> bytes:
         """The JSON document that is posted."""
@@ -139,8 +147,7 @@ class RequestKind(StrEnum):
     USER_POINT = "user_point"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One HTTP request, without the base address and without the credentials.
 
     The path of a user point names the user. `unique_key` recognises a repeated record; of an
@@ -148,23 +155,24 @@ class Request:
     """
 
     method: str
-    path: str = field(repr=False)
-    body: bytes = field(repr=False)
+    path: str
+    body: bytes
     unique_key: str | None = None
     kind: RequestKind = RequestKind.ACTIVITY
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Request({self.method}, {self.kind}, unique_key={self.unique_key})"
 
-@dataclass(frozen=True, slots=True)
-class UserPointUpdate:
+
+class UserPointUpdate(NamedTuple):
     """A change to one user by a route of its own, ready to be put. `user` as in `Activity`."""
 
     request: Request
     user: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """What one record became, and the lane that it must keep to.
 
     `lane` is None for a parcel that may overtake and be overtaken. `payload` is an activity, which
@@ -172,8 +180,11 @@ class Parcel:
     """
 
     record: Record
-    lane: Hashable | None = field(repr=False)
+    lane: Hashable | None
     payload: Activity | Request
+
+    def __repr__(self) -> str:
+        return f"Parcel({self.record!r}, {self.payload!r})"
 
     @property
     def size_bytes(self) -> int:
@@ -199,18 +210,20 @@ class NoAnswer(StrEnum):
     TOO_LARGE = "too_large"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back for one attempt: a response, or why there is none (then `status` is 0).
 
     `headers` have lower-case names. `body` is cut at the wire's ceiling.
     """
 
     status: int
-    headers: Mapping[str, str] = field(repr=False, default_factory=dict)
-    body: bytes = field(repr=False, default=b"")
+    headers: Mapping[str, str] = MappingProxyType({})
+    body: bytes = b""
     no_answer: NoAnswer | None = None
     detail: str = ""
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, no_answer={self.no_answer}, detail={self.detail!r})"
 
 
 class VerdictKind(StrEnum):

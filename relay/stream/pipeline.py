@@ -184,15 +184,14 @@ class Pipeline:
             await self._admit(records)
 
     async def _admit(self, records: Collection[Record]) -> None:
-        slice_ends = self._loop.time() + self._policy.slice_s
-        now_ms = self._clock.now_ms()
+        engine, clock, slice_s = self._engine, self._loop.time, self._policy.slice_s
+        now = self._moment()
         for record in records:
-            now = self._loop.time()
-            if now >= slice_ends:
+            if clock() - now.steady >= slice_s:
                 self._react()
                 await asyncio.sleep(0)
-                slice_ends = self._loop.time() + self._policy.slice_s
-            self._engine.admit(record, Moment(now, now_ms))
+                now = self._moment()
+            engine.admit(record, now)
         if records:
             self._react()
 

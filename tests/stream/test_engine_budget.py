@@ -95,6 +95,7 @@ def test_a_filling_map_narrows_its_own_partition_only():
     )
     bench.feed(*users(0, 300), partition=P0)
     bench.feed("calm 1", partition=P1)
+    assert bench.engine.paused() == set()
     chance = random.Random(1)
     for flight in bench.fly_all():
         if chance.random() < 0.5:

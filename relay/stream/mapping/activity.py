@@ -23,6 +23,8 @@ from relay.stream.mapping.user_point import goes_by_put, user_point_update
 from relay.stream.model import Activity, Unmappable, Unwanted, UserPointUpdate
 
 _NO_VISIT = Visit()
+# A tuple that exists already: `A | B` would be a new object for each event.
+_REFUSALS = (Unmappable, Unwanted)
 
 
 def map_event(
@@ -51,7 +53,7 @@ def _activity(
     if isinstance(identity, Unmappable):
         return identity
     named = _named(event, policy)
-    if isinstance(named, Unmappable | Unwanted):
+    if isinstance(named, _REFUSALS):
         return named
     name, properties = named
     visit = event.activity or _NO_VISIT

@@ -7,9 +7,8 @@ one person has is not sent.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from relay.stream.decoding.user import (
     Account,
@@ -47,30 +46,36 @@ Entry = dict[str, Any]
 """One of `$user_identifiers`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Whose an activity is: what its envelope says, and a digest that names the user's lane."""
 
-    envelope: dict[str, Any] = field(repr=False)
+    envelope: dict[str, Any]
     lane: str
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Identity(lane={self.lane}, notes={self.notes})"
 
-@dataclass(frozen=True, slots=True)
-class Identified:
+
+class Identified(NamedTuple):
     """The identifiers that may be sent, what was left out, and the digest that names the lane."""
 
-    entries: tuple[Entry, ...] = field(repr=False)
+    entries: tuple[Entry, ...]
     lane: str
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Identified(lane={self.lane}, notes={self.notes})"
 
-@dataclass(frozen=True, slots=True)
-class KnownAccount:
+
+class KnownAccount(NamedTuple):
     """An account with its compartment; None leaves the compartment to the platform."""
 
-    id: str = field(repr=False)
+    id: str
     compartment: str | int | None
+
+    def __repr__(self) -> str:
+        return f"KnownAccount(compartment={self.compartment})"
 
 
 def identify(user: User, policy: IdentityPolicy) -> Identity | Unmappable:

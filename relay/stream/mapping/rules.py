@@ -39,19 +39,21 @@ RESERVED_CHOICE_PROPERTIES = RESERVED_PROPERTIES | {
 
 def check_time(event: AppEvent, policy: MappingPolicy, now_ms: int) -> Unmappable | None:
     """Refuses times so far from now that they must be wrong."""
-    times = [("ts", event.ts)]
-    if event.activity is not None and event.activity.ts is not None:
-        times.append(("activity.ts", event.activity.ts))
-    for field, ts_ms in times:
-        if ts_ms < now_ms - policy.past_max_ms:
-            return Unmappable(
-                MappingCode.IMPLAUSIBLE_TIME, f"{field}: further back than mapping.past_max_days"
-            )
-        if ts_ms > now_ms + policy.future_max_ms:
-            return Unmappable(
-                MappingCode.IMPLAUSIBLE_TIME,
-                f"{field}: further ahead than mapping.future_max_hours",
-            )
+    wrong = _implausible("ts", event.ts, policy, now_ms)
+    if wrong is None and event.activity is not None and event.activity.ts is not None:
+        wrong = _implausible("activity.ts", event.activity.ts, policy, now_ms)
+    return wrong
+
+
+def _implausible(field: str, ts_ms: int, policy: MappingPolicy, now_ms: int) -> Unmappable | None:
+    if ts_ms < now_ms - policy.past_max_ms:
+        return Unmappable(
+            MappingCode.IMPLAUSIBLE_TIME, f"{field}: further back than mapping.past_max_days"
+        )
+    if ts_ms > now_ms + policy.future_max_ms:
+        return Unmappable(
+            MappingCode.IMPLAUSIBLE_TIME, f"{field}: further ahead than mapping.future_max_hours"
+        )
     return None
 
 

@@ -50,7 +50,8 @@ class Destination:
 
     def opens_at(self, in_flight: int, now: float) -> float | None:
         """When one more may leave, with `in_flight` under way; None: when one of those lands."""
-        self._settle_pause(now)
+        if self.gate.state is GateState.PAUSED:
+            self._settle_pause(now)
         if in_flight >= self.limit.value:
             return None
         gate = self.gate.opens_at(now)
@@ -72,17 +73,19 @@ class Destination:
         lane: Hashable | None = None,
     ) -> bool:
         """Learn from an attempt. Returns whether the destination has come back with it."""
+        delivered = verdict.kind is VerdictKind.DELIVERED
         if verdict.kind is VerdictKind.THROTTLED or verdict.code in _OVERLOAD_CODES:
             self.limit.backpressure(round_trip_s, now, verdict.code)
-        elif verdict.kind is VerdictKind.DELIVERED:
+        elif delivered:
             # Only what was done says how long doing it takes: failures come back sooner.
             self.limit.sample(round_trip_s, in_flight, now)
-        if verdict.kind is VerdictKind.DELIVERED:
+        if delivered:
             self.budget.succeeded()
         since = self.gate.since
         before = self.gate.judged(verdict, now, probe, in_flight, lane)
-        if before is not None:
-            self._changed(before, since, verdict, now)
+        if before is None:
+            return False
+        self._changed(before, since, verdict, now)
         return before in (GateState.DOWN, GateState.HELD) and self.flowing
 
     @property

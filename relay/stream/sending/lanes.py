@@ -79,16 +79,17 @@ class Lanes:
         """How many parcels the lane holds, those in flight included."""
         return len(self._queues.get(lane, ())) + len(self._flying.get(lane, ()))
 
-    def add(self, waiting: Waiting) -> None:
-        """Put a parcel at the end of its lane."""
+    def add(self, waiting: Waiting) -> int:
+        """Put a parcel at the end of its lane. Returns how many the lane holds now."""
         lane = waiting.lane
+        self.waiting += 1
         queue = self._queues.get(lane)
         if queue is None:
             self._queues[lane] = deque((waiting,))
             self._ready.append(lane)
-        else:
-            queue.append(waiting)
-        self.waiting += 1
+            return 1
+        queue.append(waiting)
+        return len(queue) + len(self._flying.get(lane, ()))
 
     def take(self, joins: Callable[[list[Waiting], Waiting], bool]) -> list[Waiting] | None:
         """The head of the lane whose turn it is, and the successors that may join it."""

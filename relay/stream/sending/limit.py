@@ -49,6 +49,8 @@ class AdaptiveLimit:
         self._policy = policy
         self._changed = changed
         self._limit = float(policy.maximum if policy.fixed else min(policy.initial, policy.maximum))
+        self.value = int(self._limit)
+        """The limit as a whole number, at least 1."""
         self._slow_start = True
         self._baseline_s: float | None = None
         self._window_ends = 0.0
@@ -59,11 +61,6 @@ class AdaptiveLimit:
         self._cut_at = -math.inf
         self._grows_from = -math.inf
         self.why = "initial"
-
-    @property
-    def value(self) -> int:
-        """The limit as a whole number, at least 1."""
-        return int(self._limit)
 
     def sample(self, round_trip_s: float, in_flight: int, now: float) -> None:
         """A request came back with an answer. `in_flight` counts it."""
@@ -171,6 +168,7 @@ class AdaptiveLimit:
     def _move(self, wanted: float, why: str, now: float) -> None:
         old = self.value
         self._limit = min(max(wanted, float(self.FLOOR)), float(self._policy.maximum))
+        self.value = int(self._limit)
         if self.value < old:
             self._cut_at = now
         if self.value != old:

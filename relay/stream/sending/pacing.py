@@ -119,6 +119,8 @@ class RateLimiter:
 
     def opens_at(self, now: float) -> float:
         """When the next request may leave: `now` or later."""
+        if not self._interval_s:
+            return now
         # Never further away than one interval: the rate may have grown since the last one left.
         self._due = min(self._due, now + self._interval_s + self._BURST_S)
         return max(now, self._due - self._BURST_S)

@@ -44,7 +44,9 @@ class RetryBudget:
 
     def succeeded(self) -> None:
         """A delivery earns a part of a retry."""
-        self._tokens = min(self._policy.budget_max, self._tokens + self._policy.budget_per_success)
+        most = self._policy.budget_max
+        if self._tokens < most:
+            self._tokens = min(most, self._tokens + self._policy.budget_per_success)
 
     def available_at(self, now: float) -> float:
         """When the next retry may leave: `now` or later."""

@@ -15,6 +15,7 @@ class Assigned:
     epoch: int
     frontier: Frontier
     leaving: bool = False
+    gone: bool = False
     in_flight: int = 0
     map_fill: float = 0.0
     crowded: set[Hashable] = field(default_factory=set)

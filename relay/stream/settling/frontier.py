@@ -17,6 +17,7 @@ class Frontier:
     """
 
     def __init__(self, start: OffsetMap) -> None:
+        # Ascending, because offsets are taken in ascending order: nothing has to be sorted.
         self._open: dict[int, None] = dict.fromkeys(start.open_offsets)
         self._unseen = deque(start.open_offsets)
         self._known_end = start.end
@@ -41,12 +42,13 @@ class Frontier:
         """A record came; it is open until `finished`."""
         if offset < self._next:
             raise AssertionError(f"offset {offset} came after {self._next - 1}")
-        self._forget_gaps_below(offset)
         self._next = offset + 1
-        if self._unseen and self._unseen[0] == offset:
-            self._unseen.popleft()
-        elif offset >= self._known_end:
+        if offset >= self._known_end:
             self._open[offset] = None
+        if self._unseen:
+            self._forget_gaps_below(offset)
+            if self._unseen and self._unseen[0] == offset:
+                self._unseen.popleft()
 
     def finished(self, offset: int) -> None:
         """The record met its fate. Raises KeyError when it was not open: a fate comes once."""
@@ -65,11 +67,11 @@ class Frontier:
     @property
     def lowest_open(self) -> int | None:
         """The offset that pins the frontier."""
-        return min(self._open, default=None)
+        return next(iter(self._open), None)
 
     def snapshot(self) -> OffsetMap:
         """The value to commit: frontier and map, computed together so that they cannot disagree."""
-        opened = tuple(sorted(self._open))
+        opened = tuple(self._open)
         offset = opened[0] if opened else self.end
         if offset < self._committed:
             raise AssertionError(f"the frontier moved back from {self._committed} to {offset}")
