@@ -28,7 +28,7 @@ from relay.stream.model import (
     Unwanted,
 )
 from relay.stream.settling.assigned import Assigned
-from relay.stream.settling.commits import commit_of, start_of
+from relay.stream.settling.commits import commit_of, is_news, start_of
 from relay.stream.settling.frontier import Frontier
 from relay.stream.settling.ledger import Ledger
 from relay.stream.settling.offset_map import OffsetMap
@@ -262,12 +262,12 @@ class MembershipEngine:
 
     def commits(self) -> dict[Partition, Commit]:
         """What has changed since the last commit that was confirmed."""
-        bytes_max = self.policy.map_bytes_max
-        return {
-            partition: commit
-            for partition, home in self.assigned.items()
-            if (commit := commit_of(home, bytes_max)) is not None
-        }
+        changed: dict[Partition, Commit] = {}
+        for partition, home in self.assigned.items():
+            commit, _ = commit_of(home, self.policy.map_bytes_max)
+            if is_news(home, commit):
+                changed[partition] = commit
+        return changed
 
     def committed(self, commits: Mapping[Partition, Commit]) -> None:
         """The broker confirmed these."""

@@ -43,10 +43,11 @@ from relay.stream.sending.pacing import PACING_HEADERS
 from relay.stream.sending.retries import backoff_s, exhausted
 from relay.stream.sending.verdicts import DEFAULT_RULES, Rule, excerpt, is_plain_success, judge
 from relay.stream.settling.assigned import Assigned
+from relay.stream.settling.commits import commit_of, is_news, start_of
 from relay.stream.settling.frontier import Frontier
 from relay.stream.settling.ledger import Ledger
-from relay.stream.settling.offset_map import METADATA_BYTES_MAX, OffsetMap, decode, encode
-from relay.telemetry.facts import Fact, MetadataIgnored, PartitionRewound, RecordDeadLettered
+from relay.stream.settling.offset_map import METADATA_BYTES_MAX, OffsetMap
+from relay.telemetry.facts import Fact, PartitionRewound, RecordDeadLettered
 from relay.telemetry.histogram import Histogram
 
 
@@ -142,9 +143,10 @@ class Engine:
         # A session that was lost tells nobody that they had left in between.
         self.drop([partition for partition in commits if partition in self.assigned])
         for partition, commit in commits.items():
-            start = OffsetMap(0, 0)
-            if commit is not None:
-                start = self._read_map(partition, commit)
+            known = commit
+            if commit is not None and not self.policy.offset_map:
+                known = Commit(commit.offset)
+            start = start_of(partition, known, self._ignored)
             self._own(
                 Assigned(partition, epoch, Frontier(start), last_commit=commit, pinned_since=now)
             )
@@ -360,20 +362,13 @@ class Engine:
         """What has changed since the last commit that was confirmed."""
         changed: dict[Partition, Commit] = {}
         for home in list(self._moved):
-            snapshot = home.frontier.snapshot()
-            metadata = ""
-            if self.policy.offset_map:
-                encoded = encode(snapshot, self.policy.map_bytes_max)
-                metadata = encoded.metadata
-                self.maps_truncated += encoded.truncated
-                home.map_fill = (
-                    1.0 if encoded.truncated else len(metadata) / self.policy.map_bytes_max
-                )
-                self._grown[home] = None  # a fuller map leaves room for less
+            commit, truncated = commit_of(
+                home, self.policy.map_bytes_max, with_map=self.policy.offset_map
+            )
+            self.maps_truncated += truncated
+            self._grown[home] = None  # a fuller map leaves room for less
             self._note_pin(home, now)
-            commit = Commit(snapshot.offset, metadata)
-            nothing_yet = home.last_commit is None and snapshot.end == 0
-            if commit != home.last_commit and not nothing_yet:
+            if is_news(home, commit):
                 changed[home.partition] = commit
                 home.settled_in_commit = home.settled_since_commit
             else:
@@ -402,18 +397,9 @@ class Engine:
     def _may_fly(self) -> bool:
         return not self._stopped and self.letters_blocked is None
 
-    def _read_map(self, partition: Partition, commit: Commit) -> OffsetMap:
-        if commit.metadata and self.policy.offset_map:
-            start = decode(commit.offset, commit.metadata)
-            if start is not None:
-                return start
-            self.metadata_ignored += 1
-            self.facts.append(
-                MetadataIgnored(
-                    partition=str(partition), reason="not a map of this version, or damaged"
-                )
-            )
-        return OffsetMap(commit.offset, commit.offset)
+    def _ignored(self, fact: Fact) -> None:
+        self.metadata_ignored += 1
+        self.facts.append(fact)
 
     def _rewind(self, home: Assigned, offset: int, now: float) -> Assigned:
         """The log was cut and grew again: what is known of its offsets is about other records."""

@@ -9,18 +9,17 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
 
 from relay.clock import Clock
-from relay.errors import DrainIncomplete, KafkaError, RelayError
+from relay.errors import DrainIncomplete, KafkaError, sole
 from relay.stream.consuming.source import CommitRefused, RecordSource
 from relay.stream.engine import Engine, Flight
-from relay.stream.model import Answer, DeadLetter, Moment, NoAnswer, Partition, Record, Request
+from relay.stream.model import Answer, Moment, NoAnswer, Partition, Record, Request
 from relay.stream.sending.wire import Wire
+from relay.stream.settling.letter_writer import Graves, LetterWriter
 from relay.stream.status import Reporter
 from relay.telemetry.facts import (
     CommitFailed,
-    DeadLetterTopicUnavailable,
     DrainEnded,
     DrainStarted,
     Emit,
@@ -29,18 +28,6 @@ from relay.telemetry.facts import (
     PartitionsAssigned,
     PartitionsRevoked,
 )
-
-
-class DeadLetterTopic(Protocol):
-    """Where dead letters go. Implemented by `relay.stream.settling.dead_letter_topic`."""
-
-    async def write(self, letters: Collection[DeadLetter]) -> None:
-        """Return when the broker has confirmed every one of them.
-
-        Raises:
-            KafkaError: It did not; some may have been written all the same.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +40,6 @@ class PipelinePolicy:
     drain_deadline_s: float = 25.0
     slice_s: float = 0.005
     """Work between two looks at the other tasks: heartbeats run on the same loop."""
-    letters_per_write: int = 200
-    letter_retry_first_s: float = 0.5
-    letter_retry_max_s: float = 15.0
 
 
 class Pipeline:
@@ -66,7 +50,7 @@ class Pipeline:
         engine: Engine,
         source: RecordSource,
         wire: Wire,
-        dead_letter_topic: DeadLetterTopic,
+        graves: Graves,
         *,
         emit: Emit,
         clock: Clock,
@@ -76,7 +60,6 @@ class Pipeline:
         self._engine = engine
         self._source = source
         self._wire = wire
-        self._dead_letter_topic = dead_letter_topic
         self._emit = emit
         self._clock = clock
         self._policy = policy
@@ -85,7 +68,7 @@ class Pipeline:
         self._idle: list[asyncio.Future[Flight]] = []
         self._alarm: asyncio.Handle | None = None
         self._alarm_at = 0.0
-        self._letters_due = asyncio.Event()
+        self._letters = LetterWriter(engine, graves, emit, self._react)
         self._stopping = asyncio.Event()
         self._commit_lock = asyncio.Lock()
         self._watchers: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
@@ -127,7 +110,7 @@ class Pipeline:
                 self._tasks = tasks
                 self._react()
                 background = [
-                    tasks.create_task(self._write_letters(), name="letters"),
+                    tasks.create_task(self._letters.run(), name="letters"),
                     tasks.create_task(self._keep_committing(), name="commits"),
                 ]
                 await self._take_in()
@@ -135,7 +118,7 @@ class Pipeline:
                 for task in (*background, *self._workers):
                     task.cancel()
         except BaseExceptionGroup as group:
-            raise _sole(group) from None
+            raise sole(group) from None
         finally:
             self._tasks = None
             self._engine.stop()
@@ -215,7 +198,7 @@ class Pipeline:
         self._launch(now or self._moment(), nothing_flies=nothing_flies)
         self._tell()
         if self._engine.letters:
-            self._letters_due.set()
+            self._letters.due.set()
         if self._watchers:
             self._wake_watchers()
 
@@ -283,33 +266,6 @@ class Pipeline:
             return Answer(0, no_answer=NoAnswer.BROKEN, detail=type(error).__name__)
 
     # -- dead letters and commits -------------------------------------------------------------
-
-    async def _write_letters(self) -> None:
-        failures = 0
-        while True:
-            await self._letters_due.wait()
-            self._letters_due.clear()
-            while batch := self._engine.next_letters(self._policy.letters_per_write):
-                try:
-                    await self._dead_letter_topic.write([item.letter for item in batch])
-                except KafkaError as error:
-                    failures += 1
-                    retry_s = min(
-                        self._policy.letter_retry_max_s,
-                        self._policy.letter_retry_first_s * 2.0 ** min(failures - 1, 30),
-                    )
-                    self._engine.letters_failed(error.problem, self._loop.time())
-                    self._emit(
-                        DeadLetterTopicUnavailable(
-                            code=type(error).__name__, reason=error.problem, retry_in_s=retry_s
-                        )
-                    )
-                    await asyncio.sleep(retry_s)
-                    continue
-                failures = 0
-                self._engine.letters_written(batch)
-                self._react()
-            failures = 0
 
     async def _keep_committing(self) -> None:
         while True:
@@ -399,10 +355,3 @@ _TIMER_S = 0.0005
 
 def _names(partitions: Collection[Partition]) -> tuple[str, ...]:
     return tuple(str(partition) for partition in sorted(partitions))
-
-
-def _sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The exception that matters: ours before the consequences it had in other tasks."""
-    leaves = [e for e in group.exceptions if not isinstance(e, BaseExceptionGroup)]
-    ours = [e for e in leaves if isinstance(e, RelayError)]
-    return (ours or leaves or [group])[0]

@@ -22,11 +22,17 @@ def start_of(partition: Partition, commit: Commit | None, emit: Emit) -> OffsetM
     return OffsetMap(commit.offset, commit.offset)
 
 
-def commit_of(home: Assigned, bytes_max: int) -> Commit | None:
-    """What to commit for a partition now, None when the broker has just that. Sets `map_fill`."""
+def commit_of(home: Assigned, bytes_max: int, *, with_map: bool = True) -> tuple[Commit, bool]:
+    """What to commit for a partition now, and whether its map had to be cut. Sets `map_fill`."""
     snapshot = home.frontier.snapshot()
+    if not with_map:
+        return Commit(snapshot.offset), False
     encoded = encode(snapshot, bytes_max)
     home.map_fill = 1.0 if encoded.truncated else len(encoded.metadata) / bytes_max
-    commit = Commit(snapshot.offset, encoded.metadata)
-    nothing_yet = home.last_commit is None and snapshot.end == 0
-    return None if commit == home.last_commit or nothing_yet else commit
+    return Commit(snapshot.offset, encoded.metadata), encoded.truncated
+
+
+def is_news(home: Assigned, commit: Commit) -> bool:
+    """Whether the broker does not have this already."""
+    nothing_yet = home.last_commit is None and home.frontier.end == 0
+    return commit != home.last_commit and not nothing_yet
