@@ -10,6 +10,8 @@ A word behind it becomes the data bag.
 import random
 from collections import Counter
 
+import orjson
+
 from relay.membership.engine import MembershipEngine
 from relay.membership.mapping import ELSEWHERE, Change
 from relay.membership.policy import GatherPolicy, MembershipPolicy, TroublePolicy
@@ -99,8 +101,10 @@ class Bench:
 
 
 def asked(batch):
-    """The lines of a file as `user segment in|out`."""
+    """The lines of a file as `user segment in|out`, read back from what would be uploaded."""
+    lines = [orjson.loads(line) for line in batch.lines]
     return [
-        f"{lane.member[0][2]} {lane.member[1][1]} {'in' if units[-1].change.enters else 'out'}"
-        for lane, units in zip(batch.lanes, batch.flown, strict=True)
+        f"{line['user_account_id']} {line['segment_id']} "
+        f"{'in' if line['operation'] == 'UPDATE' else 'out'}"
+        for line in lines
     ]
