@@ -155,7 +155,7 @@ GUARDS = (
         "line = line_of(lane.units[-1].change)",
         "line = line_of(lane.units[0].change)",
         "tests/membership/test_batches.py::"
-        "test_whatever_the_platform_does_each_member_ends_where_its_last_good_event_put_it",
+        "test_of_a_member_only_the_newest_change_flies_and_it_settles_the_ones_before",
     ),
     Guard(
         "Membership: an outage takes nothing apart.",
