@@ -11,6 +11,8 @@ from typing import Any
 _WIDTH, _HEIGHT = 24, 8
 _SOURCE = {"type": "prometheus", "uid": "${source}"}
 _DEAD = 'relay_records_settled_total{job=~"$job", fate="dead_lettered"}'
+_MEMBERSHIP = 'relay_membership_records_settled_total{job=~"$job", code!="not_a_membership"}'
+_IMPORTS = "relay_membership_imports_total"
 _ONLY = '{job=~"$job"}'
 
 
@@ -173,6 +175,29 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
                     ("sum(increase(relay_holds_total@[$__rate_interval]))", "held"),
                 ),
                 width=12,
+            ),
+        ),
+    ),
+    (
+        "Segment events",
+        (
+            Panel(
+                "Fates of segment events",
+                "Where segments.membership is enabled; without what is the stream's.",
+                ((f"sum by (fate) (rate({_MEMBERSHIP}[$__rate_interval]))", "{{fate}}"),),
+                unit="ops",
+            ),
+            Panel(
+                "Executions",
+                "How imports ended. docs/RUNBOOK.md#relaysegmentslate",
+                ((f"sum by (outcome) (increase({_IMPORTS}@[$__rate_interval]))", "{{outcome}}"),),
+                stacked=True,
+            ),
+            Panel(
+                "Oldest segment event",
+                "How long it has waited for an import that takes it.",
+                (("max(relay_membership_oldest_seconds@)", "oldest"),),
+                unit="s",
             ),
         ),
     ),
