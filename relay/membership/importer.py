@@ -98,7 +98,7 @@ class Importer:
 
     async def rejections(self, execution: Execution, to: Path) -> list[Rejection]:
         """What the error file of an execution tells; nothing when there is none to be had."""
-        if not execution.failed or execution.error_file_uri is None:
+        if execution.failed == 0 or execution.error_file_uri is None:
             return []
         try:
             await self._imports.error_file(execution.error_file_uri, to)

@@ -62,11 +62,11 @@ async def h2_server(context: ssl.SSLContext) -> AsyncIterator[H2Server]:
     """A running server on a free port that speaks HTTP/2 and nothing else."""
     context.set_alpn_protocols(["h2"])
     state = H2Server()
-    tasks: list[asyncio.Task[None]] = []
+    tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
     async with asyncio.TaskGroup() as group:
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            tasks.append(group.create_task(state.serve(reader, writer)))
+            tasks[group.create_task(state.serve(reader, writer))] = writer
 
         server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
         state.port = server.sockets[0].getsockname()[1]
@@ -74,5 +74,6 @@ async def h2_server(context: ssl.SSLContext) -> AsyncIterator[H2Server]:
             yield state
         finally:
             server.close()
-            for task in tasks:
+            for task, writer in tasks.items():
                 task.cancel()
+                writer.transport.abort()  # a task that never began closes nothing

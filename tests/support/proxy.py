@@ -77,11 +77,11 @@ class Proxy:
 async def proxy_server(*, refuse: bool = False) -> AsyncIterator[Proxy]:
     """A running proxy on a free port."""
     proxy = Proxy(refuse)
-    tasks: list[asyncio.Task[None]] = []
+    tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
     async with asyncio.TaskGroup() as group:
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            tasks.append(group.create_task(proxy.serve(reader, writer)))
+            tasks[group.create_task(proxy.serve(reader, writer))] = writer
 
         server = await asyncio.start_server(accept, "127.0.0.1", 0)
         proxy.port = server.sockets[0].getsockname()[1]
@@ -89,5 +89,6 @@ async def proxy_server(*, refuse: bool = False) -> AsyncIterator[Proxy]:
             yield proxy
         finally:
             server.close()
-            for task in tasks:
+            for task, writer in tasks.items():
                 task.cancel()
+                writer.transport.abort()  # a task that never began closes nothing

@@ -138,13 +138,11 @@ async def raw_server(
 ) -> AsyncIterator[RawServer]:
     """A running server on a free port; whatever is still open at the end is cut off."""
     state = RawServer(script, scheme="http" if context is None else "https")
-    tasks: set[asyncio.Task[None]] = set()
+    tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
     async with asyncio.TaskGroup() as group:
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = group.create_task(state.serve(reader, writer))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+            tasks[group.create_task(state.serve(reader, writer))] = writer
 
         server = await asyncio.start_server(
             accept, "127.0.0.1", 0, ssl=context, backlog=1024, limit=2**20
@@ -154,5 +152,6 @@ async def raw_server(
             yield state
         finally:
             server.close()
-            for task in list(tasks):
+            for task, writer in tasks.items():
                 task.cancel()
+                writer.transport.abort()  # a task that never began closes nothing
