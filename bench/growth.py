@@ -20,14 +20,14 @@ import uvloop
 
 from bench.workload import COMPARTMENT, Workload
 from relay.clock import SystemClock
+from relay.model import Answer, Commit, DeadLetter, Partition, Record, Request
+from relay.road.consuming.source import AssignmentListener, SourceState
 from relay.settings.delivery import DeliverySettings
 from relay.settings.identity import IdentitySettings
 from relay.settings.mapping import MappingSettings
-from relay.stream.consuming.source import AssignmentListener
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.engine import Engine
 from relay.stream.interpret import InterpretPolicy, interpreter
-from relay.stream.model import Answer, Commit, DeadLetter, Partition, Record, Request
 from relay.stream.pipeline import Pipeline
 from relay.stream.status import Reporter
 
@@ -96,9 +96,13 @@ class SimulatedSource:
         """Nothing was."""
         return dict.fromkeys(partitions)
 
-    def lag(self) -> Mapping[Partition, int]:
+    def ends(self) -> Mapping[Partition, int]:
         """Not told."""
         return {}
+
+    def state(self) -> SourceState:
+        """All is well."""
+        return SourceState()
 
     def share(self) -> float:
         """All."""

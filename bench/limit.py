@@ -20,13 +20,14 @@ from bench.machine import BenchError, described
 from bench.sink import ceiling, null_log, running
 from bench.wire import Figure, measure
 from bench.workload import COMPARTMENT, DATAMART, Workload
+from relay.model import Activity, Request, Undecodable, Unwanted
 from relay.settings.identity import IdentitySettings
 from relay.settings.mapping import MappingSettings
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import map_event
-from relay.stream.model import Activity, Request, Undecodable, Unwanted
+from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.token import StaticToken
-from relay.stream.sending.wire import WireKind, WirePolicy, open_wire
+from relay.stream.sending.wire import WireKind, WirePolicy
 
 NOW_MS = 1_767_261_700_000  # just after the events of `Workload` happened
 

@@ -31,11 +31,11 @@ STAGES = ("decode", "interpret", "engine", "pipeline", "together")
 def drive(events: int, stage: str = "engine", users: int = 20_000) -> float:
     """Moves events through a stage and everything before it; CPU seconds."""
     # Imported here: of the commit that this process runs in.
+    from relay.model import Record  # noqa: PLC0415
     from relay.settings.identity import IdentitySettings  # noqa: PLC0415
     from relay.settings.mapping import MappingSettings  # noqa: PLC0415
     from relay.stream.decoding import DecodingPolicy, decode  # noqa: PLC0415
     from relay.stream.interpret import InterpretPolicy, interpreter  # noqa: PLC0415
-    from relay.stream.model import Record  # noqa: PLC0415
 
     identity = IdentitySettings(default_compartment_id=COMPARTMENT)
     policy = InterpretPolicy(DecodingPolicy(), MappingSettings().policy(identity))
@@ -70,8 +70,8 @@ def _engine(records: list, interpret: Callable) -> None:
     """64 flights under way, each answered with success, oldest first."""
     from collections import deque  # noqa: PLC0415
 
+    from relay.model import Answer, Moment, Partition  # noqa: PLC0415
     from relay.stream.engine import Engine, EnginePolicy  # noqa: PLC0415
-    from relay.stream.model import Answer, Moment, Partition  # noqa: PLC0415
 
     engine = Engine(EnginePolicy(), interpret, random.Random(1))
     engine.assign({Partition("t", number): None for number in range(12)}, 1, 0.0)

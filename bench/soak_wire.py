@@ -29,10 +29,11 @@ import uvloop
 
 from bench.machine import described
 from bench.sink import null_log, running
+from relay.model import Request
 from relay.process_exit import leave
-from relay.stream.model import Request
+from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.token import StaticToken
-from relay.stream.sending.wire import Wire, WireKind, WirePolicy, open_wire
+from relay.stream.sending.wire import Wire, WireKind, WirePolicy
 
 OURS = 7
 TOO_LONG_S = 20

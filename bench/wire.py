@@ -24,9 +24,10 @@ import uvloop
 
 from bench.machine import BenchError, described
 from bench.sink import ceiling, null_log, running
-from relay.stream.model import Request
+from relay.model import Request
+from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.token import StaticToken
-from relay.stream.sending.wire import WireKind, WirePolicy, open_wire
+from relay.stream.sending.wire import WireKind, WirePolicy
 
 PATH = "/v1/datamarts/1/user_activities"
 BODY = b'{"$type":"TOUCH","$events":["' + b"x" * 569 + b'"]}'

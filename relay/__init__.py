@@ -1,14 +1,17 @@
 """App events from Kafka to the mediarithmics tracking API: each user in order, nothing lost.
 
-The map, in reading order. The road of one event:
+The map, in reading order. What every road from Kafka has in common:
 
-    stream/model.py       the values that travel: Record, Activity, Parcel, Answer, Verdict, Fate
-    stream/consuming/     records in from Kafka, offsets back; what to pause
+    model.py              the values that travel: Record, Activity, Parcel, Answer, Verdict, Fate
+    road/consuming/       records in from Kafka, offsets back; what to pause
+    road/settling/        frontier, offset map, ledger, dead letters
+
+The road of one event:
+
     stream/decoding/      bytes → AppEvent, or why not; the input format
     stream/mapping/       AppEvent → what is sent: identity, consent, rules, $unique_key
     stream/interpret.py   the two before, and the lane: Record → Parcel, or why not
     stream/sending/       lanes, gate, limit, retries, verdicts; the wire
-    stream/settling/      frontier, offset map, ledger, dead letters
     stream/engine.py      joins these decisions and owns all state of the road; does no I/O
     stream/pipeline.py    the loop around the engine: the only place with tasks
     stream/status.py      the engine's state → health, metrics, /status, the line of each interval

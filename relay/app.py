@@ -29,16 +29,16 @@ from relay.membership.mapping import changing
 from relay.membership.policy import ChangePolicy, LoopPolicy
 from relay.membership.status import MembershipReporter
 from relay.process_exit import leave
+from relay.road.consuming.kafka import KafkaSource
+from relay.road.consuming.source import RecordSource
+from relay.road.settling.dead_letter_topic import DeadLetterTopic
+from relay.road.settling.letter_writer import Graves
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
-from relay.stream.consuming.kafka import KafkaSource
-from relay.stream.consuming.source import RecordSource
 from relay.stream.engine import Engine
 from relay.stream.interpret import InterpretPolicy, interpreter
 from relay.stream.pipeline import Pipeline
-from relay.stream.sending.wire import open_wire
-from relay.stream.settling.dead_letter_topic import DeadLetterTopic
-from relay.stream.settling.letter_writer import Graves
+from relay.stream.sending.open_wire import open_wire
 from relay.stream.status import Reporter
 from relay.telemetry.admin import admin_app, new_registry, serve_admin
 from relay.telemetry.facts import Emit, Fact, Lifecycle, MembershipStarted, RelayStarted

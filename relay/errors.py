@@ -1,7 +1,7 @@
 """Everything that can stop a command, and the exit status each cause has.
 
 An exception here means that this process cannot keep its promise or was asked for something
-impossible; what happens to one record is never an exception but a value (`relay.stream.model`).
+impossible; what happens to one record is never an exception but a value (`relay.model`).
 
     RelayError                    exit  what to do
     ├─ SettingsError               3    mend the file or the variable it names

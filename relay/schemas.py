@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from relay.road.settling.dead_letter_schema import dead_letter_schema
 from relay.segments.model import segment_command_schema
 from relay.stream.decoding.schema import app_event_schema
 from relay.stream.mapping.user_activity import user_activity_schema
@@ -17,7 +18,6 @@ from relay.stream.mapping.user_documents import (
     user_identifiers_schema,
     user_profile_schema,
 )
-from relay.stream.settling.dead_letter_schema import dead_letter_schema
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "app-event.v1": app_event_schema,

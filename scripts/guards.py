@@ -44,18 +44,18 @@ GUARDS = (
     Guard(
         "Nothing is lost: what is open is never passed by a commit.",
         "the commit of a partition is its lowest open offset",
-        "relay/stream/settling/frontier.py",
+        "relay/road/settling/frontier.py",
         "offset = opened[0] if opened else self.end",
         "offset = self.end",
-        "tests/stream/settling/test_frontier.py",
+        "tests/road/settling/test_frontier.py",
     ),
     Guard(
         "Nothing is lost: a map beside another offset is not believed.",
         "the checksum of the offset map covers the offset",
-        "relay/stream/settling/offset_map.py",
+        "relay/road/settling/offset_map.py",
         'zlib.crc32(f"{offset} {text}".encode("ascii"))',
         'zlib.crc32(text.encode("ascii"))',
-        "tests/stream/settling/test_offset_map.py",
+        "tests/road/settling/test_offset_map.py",
     ),
     Guard(
         "Each user's events arrive in order: one flight a lane.",
@@ -77,10 +77,10 @@ GUARDS = (
     Guard(
         "A restart does not repeat what was done.",
         "offsets that the map knows to be finished are skipped",
-        "relay/stream/settling/frontier.py",
+        "relay/road/settling/frontier.py",
         "return offset < self._known_end and offset not in self._open",
         "return False",
-        "tests/stream/settling/test_frontier.py::"
+        "tests/road/settling/test_frontier.py::"
         "test_what_an_earlier_life_finished_is_known_and_what_it_left_open_is_not",
     ),
     Guard(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from relay.membership.engine import MembershipEngine
 from relay.membership.policy import MembershipPolicy
 from relay.membership.status import MembershipReporter
+from relay.model import Record, Unwanted
 from relay.stream.engine import Engine, EnginePolicy
-from relay.stream.model import Record, Unwanted
 from relay.stream.status import Reporter, ReportPolicy
 from relay.telemetry.facts import Fact, all_facts
 from relay.telemetry.health import Both

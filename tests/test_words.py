@@ -1,5 +1,5 @@
 from relay.errors import ExitStatus, RelayError, SettingsError
-from relay.stream.model import Activity, Record
+from relay.model import Activity, Record
 
 
 def test_an_activity_body_is_envelope_time_key_and_events():

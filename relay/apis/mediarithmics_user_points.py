@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from relay.apis.caller import Caller, parse
 from relay.apis.errors import AnswerUnusable, NotThere, Refused, vendor_words
-from relay.stream.model import Request
+from relay.model import Request
 
 VENDOR = "mediarithmics"
 HINTS = {

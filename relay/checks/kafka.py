@@ -16,12 +16,12 @@ from relay.kafka_client.options import client_options
 from relay.kafka_client.producer import Producer
 from relay.kafka_client.reach import Cluster, reach
 from relay.kafka_client.topic_configs import topic_configs
+from relay.road.consuming.inside import Inside
+from relay.road.consuming.policy import ConsumerPolicy, MissingTopics
+from relay.road.consuming.topics import reading_pattern
+from relay.road.settling.dead_letter_policy import DeadLetterPolicy
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
-from relay.stream.consuming.inside import Inside
-from relay.stream.consuming.policy import ConsumerPolicy, MissingTopics
-from relay.stream.consuming.topics import reading_pattern
-from relay.stream.settling.dead_letter_policy import DeadLetterPolicy
 
 _ENVELOPE_BYTES = 4096
 """About what the headers of a dead letter add to its record."""

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from relay.checks.finding import Finding, Level, failure, ok, warning
 from relay.errors import DestinationError, RelayError
+from relay.model import Answer, Request
 from relay.settings.tracking import TrackingSettings
 from relay.stream.mapping.requests import activities_path
-from relay.stream.model import Answer, Request
-from relay.stream.sending.wire import WireKind, open_wire
+from relay.stream.sending.open_wire import open_wire
+from relay.stream.sending.wire import WireKind
 
 _NO_JSON = b"{"
 _COMPLAINS = (Level.OK, "answers and takes the token", None)

@@ -15,9 +15,9 @@ from relay.dead_letters.direct import Reburial, ReplaySource
 from relay.dead_letters.reading import dead_letter_topics
 from relay.dead_letters.selection import Selection
 from relay.errors import ExitStatus
+from relay.model import Partition
 from relay.process_exit import leave
 from relay.settings import Settings
-from relay.stream.model import Partition
 from relay.telemetry.facts import Emit
 
 _LOOK_EVERY_S = 0.05

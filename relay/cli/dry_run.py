@@ -11,12 +11,7 @@ from relay.cli.lines import numbered_lines
 from relay.cli.masking import masked, masked_command, masked_path, masked_update
 from relay.clock import Clock
 from relay.membership.mapping import changes_of_event, command
-from relay.segments.model import SegmentCommand
-from relay.settings import Settings
-from relay.stream.decoding import Segment, decode
-from relay.stream.mapping import map_event
-from relay.stream.mapping.requests import activities_path, activity_request
-from relay.stream.model import (
+from relay.model import (
     Activity,
     Request,
     RequestKind,
@@ -25,6 +20,11 @@ from relay.stream.model import (
     Unwanted,
     UserPointUpdate,
 )
+from relay.segments.model import SegmentCommand
+from relay.settings import Settings
+from relay.stream.decoding import Segment, decode
+from relay.stream.mapping import map_event
+from relay.stream.mapping.requests import activities_path, activity_request
 
 Lines = list[SegmentCommand]
 Outcome = Activity | UserPointUpdate | Lines | Undecodable | Unmappable | Unwanted

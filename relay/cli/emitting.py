@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from relay.errors import TopicMissing
 from relay.kafka_client.producer import Producer
 from relay.kafka_client.reach import reach_in_time
+from relay.model import Undecodable, Unmappable, Unwanted
 from relay.settings import Settings
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.decoding.app_event import AppEvent
 from relay.stream.mapping.identity import identify
 from relay.stream.mapping.policy import IdentityPolicy
-from relay.stream.model import Undecodable, Unmappable, Unwanted
 
 Say = Callable[[str], None]
 

@@ -16,9 +16,9 @@ from relay.dead_letters.replay import replay
 from relay.dead_letters.selection import Selection, moment_ms, span
 from relay.errors import InputError
 from relay.kafka_client.producer import Producer
+from relay.model import DeadLetterClass
+from relay.road.settling.dead_letter import Envelope
 from relay.settings import Settings
-from relay.stream.model import DeadLetterClass
-from relay.stream.settling.dead_letter import Envelope
 
 _MASK = "***"
 _TELLING_NOTHING = frozenset({"type", "event", "ts"})

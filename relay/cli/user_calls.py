@@ -17,9 +17,9 @@ from relay.apis.caller import Caller
 from relay.apis.mediarithmics_user_points import HINTS, VENDOR, UserPoints
 from relay.cli.user_files import CONCURRENCY
 from relay.errors import InputError
+from relay.model import Unmappable
 from relay.settings import Settings
 from relay.settings.tracking import TrackingSettings
-from relay.stream.model import Unmappable
 from relay.stream.sending.tls import client_context
 from relay.stream.sending.token import Authorization
 

@@ -17,7 +17,7 @@ from relay.apis.errors import NotThere, Refused
 from relay.apis.mediarithmics_user_points import failure_code
 from relay.disk import disk_errors
 from relay.errors import InputError
-from relay.stream.model import Request, Unmappable, UserPointUpdate
+from relay.model import Request, Unmappable, UserPointUpdate
 
 CONCURRENCY = 16
 _OPEN_MAX = 40 * CONCURRENCY

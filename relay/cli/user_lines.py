@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import orjson
 
+from relay.model import Undecodable, Unmappable, Unwanted, UserPointUpdate
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.decoding.app_event import Choice, Profile
 from relay.stream.mapping import MappingPolicy, map_event
 from relay.stream.mapping.policy import ChoiceRoute, ProfileRoute, UpdateStrategy
-from relay.stream.model import Undecodable, Unmappable, Unwanted, UserPointUpdate
 
 Kind = Literal["profile", "choice"]
 

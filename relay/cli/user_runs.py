@@ -18,10 +18,10 @@ from relay.cli.user_lines import Kind, Reader, reader
 from relay.clock import SystemClock
 from relay.disk import disk_errors
 from relay.errors import ExitStatus, InputError
+from relay.model import Unmappable
 from relay.settings import Settings, load
 from relay.stream.mapping.policy import UpdateStrategy
 from relay.stream.mapping.user_point import selector_of
-from relay.stream.model import Unmappable
 
 
 def put_one(

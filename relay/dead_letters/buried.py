@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from relay.stream.model import Header, Position
-from relay.stream.settling.dead_letter import Envelope, opened
+from relay.model import Header, Position
+from relay.road.settling.dead_letter import Envelope, opened
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from relay.dead_letters.buried import Letter
-from relay.stream.consuming.source import AssignmentListener
-from relay.stream.model import Commit, DeadLetter, Partition, Position, Record
-from relay.stream.settling.letter_writer import Graves
+from relay.model import Commit, DeadLetter, Partition, Position, Record
+from relay.road.consuming.source import AssignmentListener, SourceState
+from relay.road.settling.letter_writer import Graves
 
 _EPOCH = 1
 
@@ -78,9 +78,13 @@ class ReplaySource:
         """Never anything."""
         return dict.fromkeys(partitions)
 
-    def lag(self) -> Mapping[Partition, int]:
+    def ends(self) -> Mapping[Partition, int]:
         """Not known: which letters are meant turns out as they are read."""
         return {}
+
+    def state(self) -> SourceState:
+        """Whoever reads the letters for us tells its troubles itself."""
+        return SourceState()
 
     def share(self) -> float:
         """Nobody shares the rate with us."""

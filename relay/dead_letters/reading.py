@@ -15,10 +15,10 @@ from relay.kafka_client.errors import translated
 from relay.kafka_client.options import client_options
 from relay.kafka_client.policy import KafkaClientPolicy
 from relay.kafka_client.reach import reach
-from relay.stream.consuming.policy import ConsumerPolicy
-from relay.stream.consuming.topics import reading_pattern
-from relay.stream.model import Position
-from relay.stream.settling.dead_letter_policy import DeadLetterPolicy
+from relay.model import Position
+from relay.road.consuming.policy import ConsumerPolicy
+from relay.road.consuming.topics import reading_pattern
+from relay.road.settling.dead_letter_policy import DeadLetterPolicy
 
 
 async def dead_letter_topics(

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from relay.dead_letters.buried import Letter
 from relay.errors import InputError
+from relay.model import DeadLetterClass, Partition, Position, Undecodable, Unwanted
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping.identity import user_agent_id
-from relay.stream.model import DeadLetterClass, Partition, Position, Undecodable, Unwanted
 
 _ANY_SIZE = DecodingPolicy(record_bytes_max=2**31)
 _SPAN = re.compile(r"^(?P<topic>.+)-(?P<partition>\d+)-(?P<first>\d+)(\.\.(?P<last>\d+))?$")

@@ -1,6 +1,6 @@
 """Records → a topic, many under way, each confirmed: for commands that write what they are given.
 
-The dead-letter topic has an edge of its own (`relay.stream.settling.dead_letter_topic`), which
+The dead-letter topic has an edge of its own (`relay.road.settling.dead_letter_topic`), which
 answers for each record by itself.
 """
 
@@ -16,7 +16,7 @@ from relay.kafka_client.errors import translated, translation
 from relay.kafka_client.options import client_options
 from relay.kafka_client.policy import KafkaClientPolicy
 from relay.kafka_client.records import hand_over
-from relay.stream.model import Header
+from relay.model import Header
 
 _UNDER_WAY_MAX = 10_000
 _BYTES_MAX = 104_857_600

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from relay.stream.model import Header
+from relay.model import Header
 
 
 async def hand_over(

@@ -20,8 +20,8 @@ from dataclasses import dataclass, field, replace
 
 from relay.membership.mapping import Change, Member
 from relay.membership.policy import GatherPolicy, TroublePolicy
-from relay.stream.model import DeadLetter, Record
-from relay.stream.settling.assigned import Assigned
+from relay.model import DeadLetter, Record
+from relay.road.settling.assigned import Assigned
 
 LineOf = Callable[[Change], bytes]
 

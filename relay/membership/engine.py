@@ -13,10 +13,7 @@ from relay.membership.batches import Batch, Batches, Held, Over, Unit
 from relay.membership.mapping import Change, Changing, command
 from relay.membership.policy import MembershipCode, MembershipPolicy
 from relay.membership.verdict import Failed, Landed, Unclear
-from relay.segments.formats import encoder
-from relay.segments.model import SegmentCommand
-from relay.stream.consuming.intake import full, partition_allowance, room
-from relay.stream.model import (
+from relay.model import (
     Commit,
     DeadLetter,
     DeadLetterClass,
@@ -27,11 +24,14 @@ from relay.stream.model import (
     Unmappable,
     Unwanted,
 )
-from relay.stream.settling.assigned import Assigned
-from relay.stream.settling.commits import commit_of, is_news, start_of
-from relay.stream.settling.frontier import Frontier
-from relay.stream.settling.ledger import Ledger
-from relay.stream.settling.offset_map import OffsetMap
+from relay.road.consuming.intake import full, partition_allowance, room
+from relay.road.settling.assigned import Assigned
+from relay.road.settling.commits import commit_of, is_news, start_of
+from relay.road.settling.frontier import Frontier
+from relay.road.settling.ledger import Ledger
+from relay.road.settling.offset_map import OffsetMap
+from relay.segments.formats import encoder
+from relay.segments.model import SegmentCommand
 from relay.telemetry.facts import Fact, PartitionRewound, RecordDeadLettered
 
 _OVERHEAD_BYTES = 2500

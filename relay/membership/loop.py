@@ -21,9 +21,10 @@ from relay.membership.importer import FileRefused, Importer
 from relay.membership.policy import LoopPolicy
 from relay.membership.status import MembershipReporter
 from relay.membership.verdict import read
-from relay.stream.consuming.source import CommitRefused, RecordSource
-from relay.stream.model import Moment, Partition, Record
-from relay.stream.settling.letter_writer import Graves, LetterWriter
+from relay.model import Moment, Partition, Record
+from relay.road.consuming.source import CommitRefused, RecordSource
+from relay.road.settling.assigned import lags
+from relay.road.settling.letter_writer import Graves, LetterWriter
 from relay.telemetry.facts import (
     CommitFailed,
     Emit,
@@ -308,7 +309,7 @@ class MembershipLoop:
         while True:
             await asyncio.sleep(self._policy.commit_every_s)
             await self._commit()
-            self._reporter.tick(self._loop.time(), self._source.lag())
+            self._reporter.tick(self._loop.time(), lags(self._engine.assigned, self._source.ends()))
             self._wake()
 
     async def _commit(self) -> None:

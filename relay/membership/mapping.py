@@ -8,12 +8,12 @@ import orjson
 
 from relay.errors import InputError
 from relay.membership.policy import ChangePolicy, MembershipCode
+from relay.model import Record, Unmappable, Unwanted
 from relay.segments.formats import FileFormat, encoder
 from relay.segments.model import Operation, SegmentCommand
 from relay.stream.decoding import Segment, decode
 from relay.stream.mapping.identity import Entry, best_of, identifiers
 from relay.stream.mapping.rules import check_consent, check_time
-from relay.stream.model import Record, Unmappable, Unwanted
 
 _MINUTE_MS = 60_000
 

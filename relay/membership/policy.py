@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from relay.road.consuming.intake import IntakePolicy
+from relay.road.settling.offset_map import METADATA_BYTES_MAX
 from relay.segments.formats import FileFormat
-from relay.stream.consuming.intake import IntakePolicy
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping.policy import MappingPolicy
-from relay.stream.settling.offset_map import METADATA_BYTES_MAX
 
 
 class MembershipCode(StrEnum):

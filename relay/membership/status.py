@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from relay.membership.engine import MembershipEngine
 from relay.membership.mapping import ELSEWHERE
-from relay.stream.model import Fate, Partition
+from relay.model import Fate, Partition
 from relay.telemetry.facts import Emit, Lifecycle, MembershipProgress
 from relay.telemetry.health import Liveness, Readiness
 

@@ -3,10 +3,10 @@
 from pydantic import Field, field_validator
 
 from relay.errors import SettingsError
+from relay.road.settling.dead_letter_policy import DeadLetterPolicy
 from relay.settings.kafka import KafkaSettings
 from relay.settings.section import Section
 from relay.stream.mapping.policy import MAPPING_VERSION
-from relay.stream.settling.dead_letter_policy import DeadLetterPolicy
 
 _PLACEHOLDER = "{topic}"
 

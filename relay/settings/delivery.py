@@ -5,12 +5,12 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from relay.model import VerdictKind
+from relay.road.consuming.intake import IntakePolicy
 from relay.settings.section import Section
-from relay.stream.consuming.intake import IntakePolicy
 from relay.stream.engine import EnginePolicy, OnDeadLetter
 from relay.stream.interpret import OrderBy
 from relay.stream.mapping.requests import activities_path
-from relay.stream.model import VerdictKind
 from relay.stream.pipeline import PipelinePolicy
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.destination import DestinationPolicy

@@ -14,8 +14,8 @@ from relay.kafka_client.policy import (
     Tls,
     TokenFile,
 )
+from relay.road.consuming.policy import ConsumerPolicy, MissingTopics, OffsetReset
 from relay.settings.section import Section
-from relay.stream.consuming.policy import ConsumerPolicy, MissingTopics, OffsetReset
 
 TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 

@@ -19,6 +19,7 @@ from relay.membership.policy import (
     MembershipPolicy,
     TroublePolicy,
 )
+from relay.road.consuming.intake import IntakePolicy
 from relay.segments.formats import FileFormat
 from relay.segments.lines import Target
 from relay.segments.members import ExpiryPolicy
@@ -28,7 +29,6 @@ from relay.segments.user_ids import IdPolicy, IdType
 from relay.settings.identity import IdentitySettings
 from relay.settings.section import Section
 from relay.settings.tracking import BaseUrl
-from relay.stream.consuming.intake import IntakePolicy
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping import MappingPolicy
 

@@ -156,7 +156,7 @@ class TrackingSettings(Section):
         return static_token(self.api_token.get_secret_value(), prefix=self.api_token_prefix)
 
     def wire_policy(self) -> WirePolicy:
-        """What `relay.stream.sending.wire.open_wire` needs."""
+        """What `relay.stream.sending.open_wire.open_wire` needs."""
         return WirePolicy(
             base_url=self.base_url,
             authorization=self.authorization(),

@@ -1,1 +1,1 @@
-"""The road of one event: consuming → decoding → mapping → sending → settling."""
+"""The road of one event: decoding → mapping → sending."""

@@ -12,10 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from relay.stream.consuming.intake import IntakePolicy, full, partition_allowance, room
-from relay.stream.interpret import Interpret
-from relay.stream.mapping.requests import activity_request
-from relay.stream.model import (
+from relay.model import (
     Activity,
     Answer,
     Commit,
@@ -35,6 +32,14 @@ from relay.stream.model import (
     Verdict,
     VerdictKind,
 )
+from relay.road.consuming.intake import IntakePolicy, full, partition_allowance, room
+from relay.road.settling.assigned import Assigned
+from relay.road.settling.commits import commit_of, is_news, start_of
+from relay.road.settling.frontier import Frontier
+from relay.road.settling.ledger import Ledger
+from relay.road.settling.offset_map import METADATA_BYTES_MAX, OffsetMap
+from relay.stream.interpret import Interpret
+from relay.stream.mapping.requests import activity_request
 from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
 from relay.stream.sending.destination import Destination, DestinationPolicy
 from relay.stream.sending.gate import GateState
@@ -42,11 +47,6 @@ from relay.stream.sending.lanes import Lanes, Waiting
 from relay.stream.sending.pacing import PACING_HEADERS
 from relay.stream.sending.retries import backoff_s, exhausted
 from relay.stream.sending.verdicts import DEFAULT_RULES, Rule, excerpt, is_plain_success, judge
-from relay.stream.settling.assigned import Assigned
-from relay.stream.settling.commits import commit_of, is_news, start_of
-from relay.stream.settling.frontier import Frontier
-from relay.stream.settling.ledger import Ledger
-from relay.stream.settling.offset_map import METADATA_BYTES_MAX, OffsetMap
 from relay.telemetry.facts import Fact, PartitionRewound, RecordDeadLettered
 from relay.telemetry.histogram import Histogram
 

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from relay.stream.decoding import DecodingPolicy, decode
-from relay.stream.mapping import MappingPolicy, map_event
-from relay.stream.model import (
+from relay.model import (
     Activity,
     Parcel,
     Record,
@@ -19,6 +17,8 @@ from relay.stream.model import (
     Unwanted,
     UserPointUpdate,
 )
+from relay.stream.decoding import DecodingPolicy, decode
+from relay.stream.mapping import MappingPolicy, map_event
 
 Interpretation: TypeAlias = Parcel | Undecodable | Unmappable | Unwanted
 Interpret: TypeAlias = Callable[[Record, int], Interpretation]

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from relay.clock import Clock
 from relay.errors import DrainIncomplete, KafkaError, sole
-from relay.stream.consuming.source import CommitRefused, RecordSource
+from relay.model import Answer, Moment, NoAnswer, Partition, Record, Request
+from relay.road.consuming.source import CommitRefused, RecordSource
+from relay.road.settling.assigned import lags
+from relay.road.settling.letter_writer import Graves, LetterWriter
 from relay.stream.engine import Engine, Flight
-from relay.stream.model import Answer, Moment, NoAnswer, Partition, Record, Request
 from relay.stream.sending.wire import Wire
-from relay.stream.settling.letter_writer import Graves, LetterWriter
 from relay.stream.status import Reporter
 from relay.telemetry.facts import (
     CommitFailed,
@@ -274,7 +275,8 @@ class Pipeline:
             self._reporter.loop_lag_s = max(0.0, self._loop.time() - due)
             await self._commit()
             self._react()
-            self._reporter.tick(self._loop.time(), len(self._paused), self._source.lag())
+            lag = lags(self._engine.assigned, self._source.ends())
+            self._reporter.tick(self._loop.time(), len(self._paused), lag)
             self._tell()
 
     async def _commit(self) -> None:

@@ -15,11 +15,11 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 
+from relay.model import Fate, Partition
+from relay.road.settling.assigned import Assigned
 from relay.stream.engine import Engine
-from relay.stream.model import Fate, Partition
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
-from relay.stream.settling.assigned import Assigned
 from relay.telemetry.facts import Emit, Lifecycle, OffsetsCommitted, RecordsSkipped, StillHeld
 from relay.telemetry.health import Liveness, Readiness
 from relay.telemetry.histogram import Histogram

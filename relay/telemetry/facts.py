@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, get_type_hints
 
-from relay.stream.model import DeadLetterClass, Position
+from relay.model import DeadLetterClass, Position
 
 
 class Level(StrEnum):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from relay.apis.caller import Caller, Patience
 from relay.apis.errors import AnswerUnusable, NotThere, Refused, ServerFault
 from relay.apis.mediarithmics_user_points import UserPoints
+from relay.model import Request
 from relay.stream.mapping.requests import by_account, choice_path, choices_path
-from relay.stream.model import Request
 
 PATH = choice_path("1234", by_account("1000", "crm-88100"), "7")
 PUT = Request("PUT", PATH, b'{"$choice_ts":"1","$choice_acceptance_value":true,"by":"Jane Doe"}')

@@ -11,10 +11,10 @@ from relay import cli
 from relay.checks.finding import Level
 from relay.checks.tracking import judged
 from relay.errors import ExitStatus
+from relay.model import Answer, NoAnswer
 from relay.sandbox.app import create_app
 from relay.sandbox.options import SandboxOptions
 from relay.sandbox.server import serve
-from relay.stream.model import Answer, NoAnswer
 from tests.support.kafka_security import USERS
 
 

@@ -9,11 +9,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from relay import cli
 from relay.errors import ExitStatus
+from relay.model import DeadLetter, DeadLetterClass, Record
+from relay.road.settling.dead_letter import opened
+from relay.road.settling.dead_letter_topic import DeadLetterTopic
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
-from relay.stream.model import DeadLetter, DeadLetterClass, Record
-from relay.stream.settling.dead_letter import opened
-from relay.stream.settling.dead_letter_topic import DeadLetterTopic
 from tests.support.app_events import example
 
 pytestmark = pytest.mark.broker

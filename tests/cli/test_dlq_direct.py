@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from relay.clock import SystemClock
+from relay.model import DeadLetter, DeadLetterClass, Record
+from relay.road.settling.dead_letter_topic import DeadLetterTopic
 from relay.sandbox.app import create_app
 from relay.sandbox.faults import FaultKind, FaultPlan, FaultRule
 from relay.sandbox.options import SandboxOptions
 from relay.sandbox.server import serve
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
-from relay.stream.model import DeadLetter, DeadLetterClass, Record
-from relay.stream.settling.dead_letter_topic import DeadLetterTopic
 from tests.support.app_events import example
 
 pytestmark = pytest.mark.broker

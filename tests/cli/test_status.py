@@ -5,9 +5,9 @@ import sys
 
 from prometheus_client import CollectorRegistry
 
+from relay.model import Answer, Commit, Moment, Partition, Record
 from relay.stream.engine import Engine, EnginePolicy
 from relay.stream.interpret import OrderBy, interpreter
-from relay.stream.model import Answer, Commit, Moment, Partition, Record
 from relay.stream.status import Reporter, ReportPolicy
 from relay.telemetry.admin import admin_app, serve_admin
 from relay.telemetry.facts import Lifecycle

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from relay.apis.errors import LoginRefused, Refused
 from relay.cli.user_files import CONCURRENCY, Progress, Run
 from relay.cli.user_lines import reader
+from relay.model import Request, UserPointUpdate
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
-from relay.stream.model import Request, UserPointUpdate
 
 NOW = 1769851800123
 READER = reader(

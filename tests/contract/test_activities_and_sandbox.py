@@ -5,12 +5,12 @@ import json
 import httpx
 import pytest
 
+from relay.model import Activity
 from relay.sandbox.app import create_app
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
 from relay.stream.mapping.policy import IdentityForm, IdentityPolicy
 from relay.stream.mapping.requests import activities_path, activity_request
-from relay.stream.model import Activity
 from tests.support.app_events import ACTIVITIES, VENDOR_SAMPLES, example
 
 NOW = 1769851800123

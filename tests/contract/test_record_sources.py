@@ -1,7 +1,7 @@
 """One contract for every source of records: a real Kafka, the embedded one, and the simulated one.
 
 The simulation proves promises on its broker only as far as that broker behaves like the real one;
-so both are held to the words of `relay.stream.consuming.source` here.
+so both are held to the words of `relay.road.consuming.source` here.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from relay.model import Commit, Partition
+from relay.road.consuming.kafka import KafkaSource
+from relay.road.consuming.source import CommitRefused
 from relay.sandbox.embedded_broker import embedded_broker
 from relay.settings.kafka import KafkaSettings
-from relay.stream.consuming.kafka import KafkaSource
-from relay.stream.consuming.source import CommitRefused
-from relay.stream.model import Commit, Partition
 from tests.support.simulation.cluster import SimCluster, SimSource
 
 PARTITIONS = 4
@@ -228,7 +228,7 @@ async def test_a_commit_is_read_back_with_its_metadata_and_reading_goes_on_there
         assert await source.committed([here]) == {here: commit}
 
 
-async def test_lag_goes_down_to_nothing(world):
+async def test_the_end_of_a_partition_is_one_past_its_last_record(world):
     await world.produce(0, 20)
     here = Partition(world.topic, 0)
     listener = Listener()
@@ -237,8 +237,10 @@ async def test_lag_goes_down_to_nothing(world):
         records = await polled_until(source, lambda: listener.count("assigned"))
         while len(records) < 20:
             records += await source.poll(6, 0.05)
-            assert source.lag().get(here, 20) == 20 - len(records)
-        assert set(source.lag()) <= listener.owned
+            if records:
+                assert source.ends()[here] > records[-1].offset
+        assert source.ends()[here] == records[-1].offset + 1
+        assert set(source.ends()) <= listener.owned
 
 
 async def test_a_commit_for_what_is_not_ours_is_refused(world):

@@ -5,6 +5,7 @@ import json
 import httpx
 import pytest
 
+from relay.model import UserPointUpdate
 from relay.sandbox.app import create_app
 from relay.sandbox.server import serve
 from relay.settings import load
@@ -12,9 +13,9 @@ from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
 from relay.stream.mapping.policy import ChoiceRoute, IdentityPolicy, ProfileRoute
 from relay.stream.mapping.requests import activities_path, activity_request
-from relay.stream.model import UserPointUpdate
+from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.token import static_token
-from relay.stream.sending.wire import WireKind, WirePolicy, open_wire
+from relay.stream.sending.wire import WireKind, WirePolicy
 from tests.support.app_events import ROOT
 
 NOW = 1769851800123

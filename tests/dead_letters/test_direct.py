@@ -6,8 +6,8 @@ import pytest
 
 from relay.dead_letters.buried import Buried, letter
 from relay.dead_letters.direct import Reburial, ReplaySource
-from relay.stream.model import DeadLetter, DeadLetterClass, Partition, Position, Record
-from relay.stream.settling.dead_letter import envelope
+from relay.model import DeadLetter, DeadLetterClass, Partition, Position, Record
+from relay.road.settling.dead_letter import envelope
 from tests.support.simulation.loop import run_virtually
 
 ZERO, ONE = Partition("events.dlq", 0), Partition("events.dlq", 1)
@@ -61,7 +61,7 @@ async def test_all_partitions_are_ours_from_start_to_stop_and_nothing_is_committ
     await source.start(listener)
     await source.commit({})
     assert await source.committed([ZERO]) == {ZERO: None}
-    assert (source.lag(), source.share()) == ({}, 1.0)
+    assert (source.ends(), source.share()) == ({}, 1.0)
     await source.stop()
 
     both = frozenset({ZERO, ONE})

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from relay.dead_letters.buried import Buried, letter
 from relay.dead_letters.selection import Selection, moment_ms, span
 from relay.errors import InputError
-from relay.stream.model import DeadLetter, DeadLetterClass, Partition, Position, Record
-from relay.stream.settling.dead_letter import envelope
+from relay.model import DeadLetter, DeadLetterClass, Partition, Position, Record
+from relay.road.settling.dead_letter import envelope
 from tests.support.app_events import example
 
 NOW = 1_800_000_000_000

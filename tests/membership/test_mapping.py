@@ -6,11 +6,11 @@ import pytest
 
 from relay.membership.mapping import ELSEWHERE, changing, command
 from relay.membership.policy import ChangePolicy
+from relay.model import Record, Unmappable, Unwanted
 from relay.segments.formats import FileFormat
 from relay.segments.model import SegmentCommand
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping.policy import EmailPolicy, IdentityPolicy, MappingPolicy
-from relay.stream.model import Record, Unmappable, Unwanted
 
 NOW_MS = 1_767_225_600_000
 HOUR_MS = 3_600_000

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
+from relay.model import Undecodable
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.decoding.schema import app_event_schema
-from relay.stream.model import Undecodable
 from tests.support.app_events import EXAMPLES, changed_examples, example
 
 VALIDATOR = Draft202012Validator(app_event_schema())

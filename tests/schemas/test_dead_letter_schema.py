@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from relay.stream.model import DeadLetterClass, Position
-from relay.stream.settling.dead_letter import PREFIX, Envelope, sealed
-from relay.stream.settling.dead_letter_schema import FIELDS, OPTIONAL, dead_letter_schema
+from relay.model import DeadLetterClass, Position
+from relay.road.settling.dead_letter import PREFIX, Envelope, sealed
+from relay.road.settling.dead_letter_schema import FIELDS, OPTIONAL, dead_letter_schema
 
 VALIDATOR = Draft202012Validator(dead_letter_schema())
 FULL = Envelope(

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from relay.model import Activity, Undecodable
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
 from relay.stream.mapping.policy import (
@@ -15,7 +16,6 @@ from relay.stream.mapping.policy import (
     MissingCompartment,
 )
 from relay.stream.mapping.user_activity import user_activity_schema
-from relay.stream.model import Activity, Undecodable
 from tests.support.app_events import ACTIVITIES, VENDOR_SAMPLES, changed_examples, example
 
 NOW = 1769851800123

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
+from relay.model import Activity, Undecodable, UserPointUpdate
 from relay.sandbox.choices import choice_problems
 from relay.sandbox.profiles import ProfileKey
 from relay.sandbox.profiles_api import _problems
@@ -13,7 +14,6 @@ from relay.schemas import SCHEMAS
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
 from relay.stream.mapping.policy import ChoiceRoute, IdentityPolicy, ProfileRoute
-from relay.stream.model import Activity, Undecodable, UserPointUpdate
 from tests.support.app_events import ROOT, changed_examples, example
 
 NOW = 1769851800123

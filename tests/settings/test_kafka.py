@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
+from relay.road.consuming.policy import MissingTopics, OffsetReset
 from relay.settings.kafka import KafkaSettings
-from relay.stream.consuming.policy import MissingTopics, OffsetReset
 
 LOGIN = {"protocol": "SASL_SSL", "username": "relay", "password": "p4ss"}
 OAUTH = {"token_url": "https://id.example/t", "client_id": "relay", "client_secret": "s3cret"}

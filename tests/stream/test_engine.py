@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from relay.model import Answer, DeadLetterClass, VerdictKind
 from relay.stream.engine import OnDeadLetter
-from relay.stream.model import Answer, DeadLetterClass, VerdictKind
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.gate import GatePolicy, GateState
 from relay.stream.sending.limit import LimitPolicy

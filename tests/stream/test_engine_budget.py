@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from relay.stream.consuming.intake import IntakePolicy
+from relay.road.consuming.intake import IntakePolicy
 from relay.stream.sending.limit import LimitPolicy
 from tests.support.engine_kit import OK, P0, P1, Bench
 

@@ -9,14 +9,14 @@ import random
 
 import pytest
 
-from relay.stream.consuming.intake import IntakePolicy
+from relay.model import Answer
+from relay.road.consuming.intake import IntakePolicy
+from relay.road.settling.offset_map import OffsetMap, decode
 from relay.stream.engine import Engine, OnDeadLetter
-from relay.stream.model import Answer
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
 from relay.stream.sending.retries import RetryPolicy
-from relay.stream.settling.offset_map import OffsetMap, decode
 from tests.support.engine_kit import (
     BAD,
     BUSY,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from relay.stream.model import Commit
+from relay.model import Commit
+from relay.road.settling.offset_map import OffsetMap, encode
 from relay.stream.sending.limit import LimitPolicy
-from relay.stream.settling.offset_map import OffsetMap, encode
 from relay.telemetry.facts import MetadataIgnored, PartitionRewound
 from tests.support.engine_kit import BAD, OOPS, P0, P1, Bench, names
 

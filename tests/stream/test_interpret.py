@@ -3,11 +3,7 @@
 import orjson
 import pytest
 
-from relay.stream.decoding import DecodingPolicy
-from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
-from relay.stream.mapping import MappingPolicy
-from relay.stream.mapping.policy import IdentityPolicy
-from relay.stream.model import (
+from relay.model import (
     Activity,
     Parcel,
     Record,
@@ -16,6 +12,10 @@ from relay.stream.model import (
     Undecodable,
     Unmappable,
 )
+from relay.stream.decoding import DecodingPolicy
+from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
+from relay.stream.mapping import MappingPolicy
+from relay.stream.mapping.policy import IdentityPolicy
 
 NOW_MS = 1_767_225_600_000
 

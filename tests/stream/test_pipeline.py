@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from relay.errors import DrainIncomplete, KafkaRefused, KafkaUnreachable
+from relay.model import Answer, NoAnswer, Partition
 from relay.stream.engine import Engine, EnginePolicy
-from relay.stream.model import Answer, NoAnswer, Partition
 from relay.stream.pipeline import Pipeline, PipelinePolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.gate import GatePolicy

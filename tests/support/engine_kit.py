@@ -9,8 +9,7 @@ A record's value is shorthand for what it is interpreted as:
 
 import random
 
-from relay.stream.engine import Engine, EnginePolicy
-from relay.stream.model import (
+from relay.model import (
     Activity,
     Answer,
     Commit,
@@ -23,6 +22,7 @@ from relay.stream.model import (
     Unmappable,
     Unwanted,
 )
+from relay.stream.engine import Engine, EnginePolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy

@@ -16,7 +16,7 @@ from relay.membership.engine import MembershipEngine
 from relay.membership.mapping import ELSEWHERE, Change
 from relay.membership.policy import GatherPolicy, MembershipPolicy, TroublePolicy
 from relay.membership.verdict import Landed
-from relay.stream.model import Moment, Partition, Record, Unmappable, Unwanted
+from relay.model import Moment, Partition, Record, Unmappable, Unwanted
 
 P0, P1 = Partition("events", 0), Partition("events", 1)
 WALL_MS = 1_767_225_600_000

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from relay.stream.model import Answer, NoAnswer, Request
+from relay.model import Answer, NoAnswer, Request
+from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.token import StaticToken
-from relay.stream.sending.wire import Wire, WireKind, WirePolicy, open_wire
+from relay.stream.sending.wire import Wire, WireKind, WirePolicy
 
 TOKEN = "api:token-0123456789"
 POST = Request("POST", "/v1/datamarts/1/user_activities", b'{"$type":"TOUCH"}')

@@ -9,7 +9,7 @@ import warnings
 import orjson
 import pytest
 
-from relay.stream.model import DeadLetterClass, Position
+from relay.model import DeadLetterClass, Position
 from relay.telemetry.facts import (
     DrainEnded,
     Level,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import jiter
 from pydantic import TypeAdapter, ValidationError
 
+from relay.model import Undecodable, Unwanted
 from relay.stream.decoding.app_event import AppEvent
 from relay.stream.decoding.reasons import UndecodableCode, why_not_an_event, why_not_json
-from relay.stream.model import Undecodable, Unwanted
 
 APP_EVENT: TypeAdapter[AppEvent] = TypeAdapter(AppEvent)
 _validate = APP_EVENT.validator.validate_python

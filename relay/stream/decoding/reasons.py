@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from relay.model import Undecodable
 from relay.stream.decoding.user import DEVICE_TAGS
-from relay.stream.model import Undecodable
 
 
 class UndecodableCode(StrEnum):

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from relay.model import Activity, Unmappable, Unwanted, UserPointUpdate
 from relay.stream.decoding.app_event import AppEvent, Choice, Profile, Segment, Track
 from relay.stream.decoding.visit import Visit
 from relay.stream.mapping.compact_json import to_json
@@ -20,7 +21,6 @@ from relay.stream.mapping.rules import (
 )
 from relay.stream.mapping.unique_key import unique_key
 from relay.stream.mapping.user_point import goes_by_put, user_point_update
-from relay.stream.model import Activity, Unmappable, Unwanted, UserPointUpdate
 
 _NO_VISIT = Visit()
 # A tuple that exists already: `A | B` would be a new object for each event.

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
+from relay.model import Unmappable
 from relay.stream.decoding.user import (
     Account,
     Device,
@@ -29,7 +30,6 @@ from relay.stream.mapping.policy import (
     MappingCode,
     MissingCompartment,
 )
-from relay.stream.model import Unmappable
 
 # What broken software writes where an identifier is unknown.
 PLACEHOLDERS = frozenset(

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
+from relay.model import Unmappable
 from relay.stream.decoding.app_event import Profile
 from relay.stream.mapping.identity import is_shared, locate
 from relay.stream.mapping.policy import IdentityPolicy, MappingCode
 from relay.stream.mapping.rules import RESERVED_PROFILE_PROPERTIES, check_properties
-from relay.stream.model import Unmappable
 
 
 class ProfileKey(NamedTuple):

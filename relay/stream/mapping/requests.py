@@ -6,8 +6,8 @@ sign in it can separate what stands around it.
 
 from urllib.parse import quote
 
+from relay.model import Activity, Request
 from relay.stream.mapping.policy import UpdateStrategy
-from relay.stream.model import Activity, Request
 
 # Legacy strategies are spelt with two parameters; the platform's own choice is none.
 _QUERY = {

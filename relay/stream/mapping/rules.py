@@ -1,8 +1,8 @@
 """Which events may go, and under which name: plausible time, consent, reserved names."""
 
+from relay.model import Unmappable, Unwanted
 from relay.stream.decoding.app_event import AppEvent, Choice, Track
 from relay.stream.mapping.policy import MappingCode, MappingPolicy, ReservedNames
-from relay.stream.model import Unmappable, Unwanted
 
 # The platform computes the first two from $app_open, and deletes the third when it has been
 # processed: sending them does nothing, or counts installs twice.

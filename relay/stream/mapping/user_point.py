@@ -6,6 +6,7 @@ is not sent.
 
 from typing import Any
 
+from relay.model import Request, RequestKind, Unmappable, UserPointUpdate
 from relay.stream.decoding.app_event import Choice, Profile
 from relay.stream.mapping.compact_json import to_json
 from relay.stream.mapping.identity import Entry, Identified, best_of, digest, identifiers
@@ -29,7 +30,6 @@ from relay.stream.mapping.requests import (
 )
 from relay.stream.mapping.rules import RESERVED_CHOICE_PROPERTIES, check_properties
 from relay.stream.mapping.unique_key import unique_key
-from relay.stream.model import Request, RequestKind, Unmappable, UserPointUpdate
 
 _TYPES = {
     SelectorKind.ACCOUNT: "USER_ACCOUNT",

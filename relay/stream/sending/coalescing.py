@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relay.stream.model import Activity
+from relay.model import Activity
 
 
 @dataclass(frozen=True, slots=True)

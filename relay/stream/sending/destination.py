@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from relay.stream.model import NoAnswer, Verdict, VerdictKind
+from relay.model import NoAnswer, Verdict, VerdictKind
 from relay.stream.sending.gate import Gate, GatePolicy, GateState
 from relay.stream.sending.limit import AdaptiveLimit, LimitPolicy
 from relay.stream.sending.pacing import RateLimiter, RatePolicy

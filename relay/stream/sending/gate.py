@@ -16,7 +16,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relay.stream.model import Verdict, VerdictKind
+from relay.model import Verdict, VerdictKind
 
 
 class GateState(StrEnum):

@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
-from relay.stream.model import Parcel
-from relay.stream.settling.assigned import Assigned
+from relay.model import Parcel
+from relay.road.settling.assigned import Assigned
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from relay.stream.model import Answer
+from relay.model import Answer
 
 _EPOCH_SECONDS_MIN = 1_000_000_000
 _POLICY_ITEM = re.compile(r";\s*(r|t)=([0-9]+)")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from relay.stream.model import Answer, NoAnswer, RequestKind, Verdict, VerdictKind
+from relay.model import Answer, NoAnswer, RequestKind, Verdict, VerdictKind
 from relay.stream.sending.pacing import asked_pause_s
 
 EXCERPT_CHARS_MAX = 200

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Protocol
 
 from relay import __version__
-from relay.stream.model import Answer, Request
+from relay.model import Answer, Request
 from relay.stream.sending.token import Authorization
 
 DETAIL_CHARS_MAX = 300
@@ -81,20 +81,6 @@ class WirePolicy:
     client_cert_file: Path | None = None
     client_key_file: Path | None = None
     user_agent: str = f"mics-relay/{__version__}"
-
-
-def open_wire(policy: WirePolicy) -> Wire:
-    """Opens the chosen wire. A certificate or address that cannot be used is a `SettingsError`."""
-    # Imported here: only the client that is used is loaded, each costs a tenth of a second.
-    match policy.kind:
-        case WireKind.FAST:
-            from relay.stream.sending.wire_fast import FastWire  # noqa: PLC0415
-
-            return FastWire(policy)
-        case WireKind.HTTPX:
-            from relay.stream.sending.wire_httpx import HttpxWire  # noqa: PLC0415
-
-            return HttpxWire(policy)
 
 
 def detail(*messages: str) -> str:

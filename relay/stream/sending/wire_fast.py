@@ -26,7 +26,7 @@ from pyreqwest.proxy import ProxyBuilder
 from pyreqwest.response import Response
 
 from relay.errors import SettingsError
-from relay.stream.model import Answer, NoAnswer, Request
+from relay.model import Answer, NoAnswer, Request
 from relay.stream.sending.tls import client_context
 from relay.stream.sending.wire import WirePolicy, detail
 

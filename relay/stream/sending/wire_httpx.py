@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 
 from relay.errors import SettingsError
-from relay.stream.model import Answer, NoAnswer, Request
+from relay.model import Answer, NoAnswer, Request
 from relay.stream.sending.tls import client_context
 from relay.stream.sending.wire import WirePolicy, detail
 

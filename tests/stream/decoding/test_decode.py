@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.model import Undecodable, Unwanted
 from relay.stream.decoding import DecodingPolicy, Track, decode
 from relay.stream.decoding.reasons import UndecodableCode
-from relay.stream.model import Undecodable, Unwanted
 
 POLICY = DecodingPolicy()
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.model import Activity, Unmappable, Unwanted
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
 from relay.stream.mapping.policy import (
@@ -14,7 +15,6 @@ from relay.stream.mapping.policy import (
     MissingCompartment,
     ReservedNames,
 )
-from relay.stream.model import Activity, Unmappable, Unwanted
 
 NOW = 1769851800123
 POLICY = MappingPolicy(

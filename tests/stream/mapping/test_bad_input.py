@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from relay.model import Activity, Undecodable, UserPointUpdate
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
 from relay.stream.mapping.policy import IdentityPolicy
-from relay.stream.model import Activity, Undecodable, UserPointUpdate
 
 NOW = 1769851800123
 POLICY = MappingPolicy(identity=IdentityPolicy(default_compartment_id="1000"), datamart_id="1234")

@@ -2,6 +2,7 @@ import hashlib
 
 import pytest
 
+from relay.model import Unmappable
 from relay.stream.decoding.user import User
 from relay.stream.mapping.identity import Identity, identify
 from relay.stream.mapping.policy import (
@@ -12,7 +13,6 @@ from relay.stream.mapping.policy import (
     IdentityPolicy,
     MissingCompartment,
 )
-from relay.stream.model import Unmappable
 
 POLICY = IdentityPolicy(default_compartment_id="1000", compartments={"crm": "1700"})
 SHA256 = hashlib.sha256(b"jane.doe@example.com").hexdigest()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.model import Activity, RequestKind, Unmappable, Unwanted, UserPointUpdate
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
 from relay.stream.mapping.identity import identify
@@ -31,7 +32,6 @@ from relay.stream.mapping.requests import (
     choices_path,
     profile_path,
 )
-from relay.stream.model import Activity, RequestKind, Unmappable, Unwanted, UserPointUpdate
 
 NOW = 1769851800123
 IDENTITY = IdentityPolicy(default_compartment_id="1000")

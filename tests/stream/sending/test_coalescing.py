@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.stream.model import Activity
+from relay.model import Activity
 from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
 
 KEY = "1d4a3c00-e7a2-11f0-8000-0123456789ab"

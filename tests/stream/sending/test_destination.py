@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from relay.stream.model import NoAnswer, Verdict, VerdictKind
+from relay.model import NoAnswer, Verdict, VerdictKind
 from relay.stream.sending.destination import Destination, DestinationPolicy
 from relay.stream.sending.gate import GatePolicy, GateState
 from relay.stream.sending.limit import LimitPolicy

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.stream.model import Verdict, VerdictKind
+from relay.model import Verdict, VerdictKind
 from relay.stream.sending.gate import Gate, GatePolicy, GateState
 
 DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)

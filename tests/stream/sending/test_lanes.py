@@ -7,11 +7,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from relay.stream.model import Parcel, Partition, Record, Request
+from relay.model import Parcel, Partition, Record, Request
+from relay.road.settling.assigned import Assigned
+from relay.road.settling.frontier import Frontier
+from relay.road.settling.offset_map import OffsetMap
 from relay.stream.sending.lanes import Lanes, Waiting
-from relay.stream.settling.assigned import Assigned
-from relay.stream.settling.frontier import Frontier
-from relay.stream.settling.offset_map import OffsetMap
 
 
 def home(number=0):

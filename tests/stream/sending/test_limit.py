@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.stream.model import Answer
+from relay.model import Answer
 from relay.stream.sending.destination import Destination, DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import AdaptiveLimit, LimitPolicy

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.stream.model import Answer
+from relay.model import Answer
 from relay.stream.sending.pacing import RateLimiter, RatePolicy, asked_pause_s
 
 NOW_MS = 1_767_225_600_000

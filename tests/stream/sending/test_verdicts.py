@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.stream.model import Answer, NoAnswer, VerdictKind
+from relay.model import Answer, NoAnswer, VerdictKind
 from relay.stream.sending.verdicts import (
     DEFAULT_RULES,
     EXCERPT_CHARS_MAX,

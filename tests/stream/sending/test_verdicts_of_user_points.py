@@ -4,8 +4,7 @@ import random
 
 import pytest
 
-from relay.stream.engine import Engine, EnginePolicy
-from relay.stream.model import (
+from relay.model import (
     Answer,
     Moment,
     Parcel,
@@ -15,6 +14,7 @@ from relay.stream.model import (
     RequestKind,
     VerdictKind,
 )
+from relay.stream.engine import Engine, EnginePolicy
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.verdicts import DEFAULT_RULES, judge
 

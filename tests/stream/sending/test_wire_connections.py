@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from relay.stream.model import Answer, NoAnswer, Request
+from relay.model import Answer, NoAnswer, Request
 from relay.stream.sending.wire import WireKind
 from tests.support.raw_http import OK_BODY, Exchange, raw_server, response
 from tests.support.wires import POST, TOKEN, assert_no_answer, wire_to

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from relay.stream.model import NoAnswer, Request
+from relay.model import NoAnswer, Request
 from tests.support.raw_http import Exchange, raw_server, response
 from tests.support.wires import POST, TOKEN, assert_no_answer, wire_to
 

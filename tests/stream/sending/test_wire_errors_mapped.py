@@ -6,7 +6,7 @@ import httpx
 import pyreqwest.exceptions
 import pytest
 
-from relay.stream.model import NoAnswer
+from relay.model import NoAnswer
 from relay.stream.sending import wire_fast, wire_httpx
 
 # What cannot come out of one attempt, with the reason.

@@ -6,7 +6,7 @@ from starlette.requests import Request as Incoming
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from relay.stream.model import NoAnswer
+from relay.model import NoAnswer
 from relay.stream.sending.token import StaticToken
 from relay.stream.sending.wire import WireKind, WirePolicy
 from relay.stream.sending.wire_httpx import HttpxWire

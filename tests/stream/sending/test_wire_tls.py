@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from relay.errors import ExitStatus, SettingsError
-from relay.stream.model import NoAnswer
+from relay.model import NoAnswer
+from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.token import StaticToken
-from relay.stream.sending.wire import WireKind, WirePolicy, open_wire
+from relay.stream.sending.wire import WireKind, WirePolicy
 from tests.support.certificates import CertificateAuthority, Identity
 from tests.support.h2_server import h2_server
 from tests.support.proxy import proxy_server

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from relay.errors import KafkaRefused
-from relay.stream.model import Answer, NoAnswer
+from relay.model import Answer, NoAnswer
 from tests.support.simulation.sabotage import Sabotage
 
 _OK = b'{"status":"ok","data":true}'

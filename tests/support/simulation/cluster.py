@@ -1,6 +1,6 @@
 """A broker with one consumer group: logs, commits with metadata, rebalances, fencing.
 
-Speaks the words of `relay.stream.consuming.source` as the Kafka edge does: the eager protocol, in
+Speaks the words of `relay.road.consuming.source` as the Kafka edge does: the eager protocol, in
 which every rebalance revokes everything; commits of an old generation are refused; a member that
 dies is noticed after the session timeout.
 """
@@ -10,8 +10,8 @@ import random
 from dataclasses import dataclass, field
 
 from relay.errors import KafkaError, KafkaUnreachable
-from relay.stream.consuming.source import CommitRefused
-from relay.stream.model import Commit, Partition, Record
+from relay.model import Commit, Partition, Record
+from relay.road.consuming.source import CommitRefused, SourceState
 from tests.support.simulation.sabotage import Sabotage
 
 METADATA_BYTES_MAX = 4096
@@ -216,11 +216,11 @@ class SimSource:
         self.cluster.sabotage.strike("committed")
         return {p: self.cluster.commits.get(p) for p in partitions}
 
-    def lag(self):
-        return {
-            p: max(0, self.cluster.logs[p].next - (position or 0))
-            for p, position in self.owned.items()
-        }
+    def ends(self):
+        return {p: self.cluster.logs[p].next for p in self.owned}
+
+    def state(self):
+        return SourceState()
 
     def share(self):
         return len(self.owned) / len(self.cluster.logs)

@@ -1,8 +1,8 @@
 """Fail the N-th call of one kind, to see that every place where it may fail is provided for."""
 
 from relay.errors import KafkaRefused, KafkaUnreachable
-from relay.stream.consuming.source import CommitRefused
-from relay.stream.model import Answer, NoAnswer
+from relay.model import Answer, NoAnswer
+from relay.road.consuming.source import CommitRefused
 
 _LOST = Answer(0, no_answer=NoAnswer.BROKEN, detail="connection closed")
 

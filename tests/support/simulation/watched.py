@@ -1,7 +1,7 @@
 """The production engine with a notebook: how full it was, and what was unfinished when it lost."""
 
+from relay.road.settling.offset_map import OffsetMap, decode
 from relay.stream.engine import Engine
-from relay.stream.settling.offset_map import OffsetMap, decode
 
 
 class WatchedEngine(Engine):

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from relay.errors import DrainIncomplete, KafkaError
-from relay.stream.consuming.intake import IntakePolicy
+from relay.road.consuming.intake import IntakePolicy
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.engine import EnginePolicy, OnDeadLetter
 from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter

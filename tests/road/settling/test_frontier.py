@@ -3,8 +3,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from relay.stream.settling.frontier import Frontier
-from relay.stream.settling.offset_map import OffsetMap, decode, encode
+from relay.road.settling.frontier import Frontier
+from relay.road.settling.offset_map import OffsetMap, decode, encode
 
 
 class FrontierAgainstModel(RuleBasedStateMachine):

@@ -19,16 +19,15 @@ from aiokafka.errors import (
 from relay.errors import KafkaRefused, KafkaUnreachable
 from relay.kafka_client.build import require_codecs
 from relay.kafka_client.errors import MOVED_ON, code, translated
-from relay.stream.consuming.inside import Inside
-from relay.stream.consuming.options import consumer_options
-from relay.stream.consuming.policy import ConsumerPolicy, OffsetReset
-from relay.stream.consuming.silence import SilenceWatch
-from relay.stream.consuming.source import AssignmentListener, CommitRefused
-from relay.stream.consuming.topics import await_topics, reading_pattern
-from relay.stream.model import Commit, Partition, Record
+from relay.model import Commit, Partition, Record
+from relay.road.consuming.inside import Inside
+from relay.road.consuming.options import consumer_options
+from relay.road.consuming.policy import ConsumerPolicy, OffsetReset
+from relay.road.consuming.silence import SilenceWatch
+from relay.road.consuming.source import AssignmentListener, CommitRefused, SourceState
+from relay.road.consuming.topics import await_topics, reading_pattern
 from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
 
-_STOP_S = 10.0
 _POLL_GRACE_S = 0.1
 _LOOK_UP_S = 5.0
 
@@ -144,10 +143,14 @@ class KafkaSource:
             for tp in wanted
         }
 
-    def lag(self) -> Mapping[Partition, int]:
-        """Records not read yet; `RecordSource.lag`."""
-        known = {partition: self._inside.behind(partition) for partition in self._assigned}
-        return {partition: lag for partition, lag in known.items() if lag is not None}
+    def ends(self) -> Mapping[Partition, int]:
+        """One past the last record of each; `RecordSource.ends`."""
+        known = {partition: self._inside.end(partition) for partition in self._assigned}
+        return {partition: end for partition, end in known.items() if end is not None}
+
+    def state(self) -> SourceState:
+        """What is wrong with Kafka now; `RecordSource.state`."""
+        return SourceState()
 
     def share(self) -> float:
         """Our part of all partitions; `RecordSource.share`."""
@@ -160,13 +163,13 @@ class KafkaSource:
         """Leave the group; `RecordSource.stop`."""
         if self._consumer is None:
             return
+        left = False
         try:
             await self.revoked()  # aiokafka does not call the listener when it stops
+            await self._consumer.stop()
+            left = True
         finally:
-            try:
-                async with asyncio.timeout(_STOP_S):
-                    await self._consumer.stop()
-            except TimeoutError:  # in the middle of a join; the session ends by itself
+            if not left:  # in the middle of a join, or no broker answers
                 await self._inside.close_connections()
 
     async def assigned(self, partitions: Collection[Partition]) -> None:

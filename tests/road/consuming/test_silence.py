@@ -2,8 +2,8 @@
 
 import pytest
 
+from relay.road.consuming.silence import SAY_AGAIN_S, SILENCE_S, SilenceWatch
 from relay.settings.kafka import KafkaSettings
-from relay.stream.consuming.silence import SAY_AGAIN_S, SILENCE_S, SilenceWatch
 from relay.telemetry.facts import KafkaHeard, KafkaSilent
 
 

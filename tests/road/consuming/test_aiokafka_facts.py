@@ -1,7 +1,7 @@
 """What aiokafka does behind one's back, shown on a real broker: why the consumer edge is as it is.
 
 These are facts about aiokafka, not about us. When one of them fails, a new version has changed and
-what answers it in `relay.stream.consuming` may no longer be needed.
+what answers it in `relay.road.consuming` may no longer be needed.
 """
 
 import asyncio

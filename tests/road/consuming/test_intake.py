@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.stream.consuming.intake import IntakePolicy, full, partition_allowance, room
+from relay.road.consuming.intake import IntakePolicy, full, partition_allowance, room
 
 POLICY = IntakePolicy(records_max=100, bytes_max=1000, poll_records_max=50, resume_below=0.7)
 

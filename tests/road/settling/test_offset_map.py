@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.stream.settling.offset_map import METADATA_BYTES_MAX, OffsetMap, decode, encode
+from relay.road.settling.offset_map import METADATA_BYTES_MAX, OffsetMap, decode, encode
 
 
 @st.composite

@@ -10,7 +10,7 @@ the sum is a check and not a definition.
 from collections import Counter
 from dataclasses import dataclass, field
 
-from relay.stream.model import Fate
+from relay.model import Fate
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ import re
 from relay.errors import KafkaError, KafkaRefused, TopicMissing
 from relay.kafka_client.errors import code
 from relay.kafka_client.reach import reach_in_time
-from relay.stream.consuming.policy import ConsumerPolicy, MissingTopics
+from relay.road.consuming.policy import ConsumerPolicy, MissingTopics
 from relay.telemetry.facts import Emit, KafkaUnavailable, TopicsAwaited
 
 _LOOK_AGAIN_S = 5.0

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.stream.model import DeadLetter, DeadLetterClass, Position, Record
-from relay.stream.settling.dead_letter import (
+from relay.model import DeadLetter, DeadLetterClass, Position, Record
+from relay.road.settling.dead_letter import (
     HISTORY_MAX,
     PREFIX,
     TEXT_BYTES_MAX,

@@ -6,7 +6,7 @@ millions finish behind it costs one entry.
 
 from collections import deque
 
-from relay.stream.settling.offset_map import OffsetMap
+from relay.road.settling.offset_map import OffsetMap
 
 
 class Frontier:

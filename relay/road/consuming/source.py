@@ -1,13 +1,15 @@
 """What the pipeline asks of whatever records come from, and what that tells the pipeline.
 
-Implemented by `relay.stream.consuming.kafka` for Kafka, and by a simulated broker in the tests; one
+Implemented by `relay.road.consuming.kafka` for Kafka, and by a simulated broker in the tests; one
 contract test holds both to the words below.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
-from relay.stream.model import Commit, Partition, Record
+from relay.model import Commit, Partition, Record
 
 
 class CommitRefused(Exception):
@@ -15,6 +17,27 @@ class CommitRefused(Exception):
 
     Not an error of the process: the records come again, to whoever has the partitions now.
     """
+
+
+class SourceTrouble(StrEnum):
+    """What may be wrong between us and the place that records come from; the worst first."""
+
+    UNREACHABLE = "unreachable"
+    LOGIN_REFUSED = "login_refused"
+    ACCESS_REFUSED = "access_refused"
+    TOPIC_MISSING = "topic_missing"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """How the source's own connection stands. `since` is in steady seconds."""
+
+    trouble: SourceTrouble | None = None
+    reason: str = ""
+    since: float = 0.0
+    held_back: Mapping[Partition, int] = field(default_factory=dict)
+    """Records that lie behind an open transaction, for each partition where there are any."""
 
 
 class AssignmentListener(Protocol):
@@ -71,8 +94,15 @@ class RecordSource(Protocol):
         """What was committed last for each, None where nothing was."""
         ...
 
-    def lag(self) -> Mapping[Partition, int]:
-        """Records in each assigned partition that were not read yet, where that is known."""
+    def ends(self) -> Mapping[Partition, int]:
+        """One past the last record that may be read, for each assigned partition where known.
+
+        Asked of the brokers also while nothing is fetched from a partition.
+        """
+        ...
+
+    def state(self) -> SourceState:
+        """What is wrong with the source itself now, when something is."""
         ...
 
     def share(self) -> float:
@@ -80,5 +110,8 @@ class RecordSource(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Leave the group. Partitions are revoked first."""
+        """Leave the group. Partitions are revoked first.
+
+        Cancelled, it closes the connections at once: the group notices when the session ends.
+        """
         ...

@@ -5,7 +5,7 @@ from typing import Any
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 
 from relay.kafka_client.options import client_options
-from relay.stream.consuming.policy import ConsumerPolicy
+from relay.road.consuming.policy import ConsumerPolicy
 
 _JOIN_MARGIN_S = 5.0
 

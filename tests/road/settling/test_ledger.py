@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.stream.model import Fate
-from relay.stream.settling.ledger import Ledger
+from relay.model import Fate
+from relay.road.settling.ledger import Ledger
 
 FATES = [*Fate, "returned"]
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from relay.stream.model import DeadLetter, DeadLetterClass, Header, Position
+from relay.model import DeadLetter, DeadLetterClass, Header, Position
 
 PREFIX = "relay-dlq-"
 VERSION = "1"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from relay.errors import KafkaError
-from relay.stream.model import DeadLetter
+from relay.model import DeadLetter
 from relay.telemetry.facts import DeadLetterTopicUnavailable, Emit
 
 
@@ -39,7 +39,7 @@ class Undertaker(Protocol[_W]):
 
 
 class Graves(Protocol):
-    """Where dead letters go. Implemented by `relay.stream.settling.dead_letter_topic`."""
+    """Where dead letters go. Implemented by `relay.road.settling.dead_letter_topic`."""
 
     async def start(self) -> None:
         """Connect."""

@@ -6,8 +6,8 @@ held to what `dead_letter.sealed` writes by a test.
 
 from typing import Any
 
-from relay.stream.model import DeadLetterClass
-from relay.stream.settling.dead_letter import PREFIX, TEXT_BYTES_MAX, VERSION
+from relay.model import DeadLetterClass
+from relay.road.settling.dead_letter import PREFIX, TEXT_BYTES_MAX, VERSION
 
 _NUMBER = r"^(0|[1-9][0-9]*)$"
 _TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"

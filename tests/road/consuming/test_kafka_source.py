@@ -10,10 +10,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from relay.errors import KafkaRefused, TopicMissing
+from relay.model import Commit, Partition
+from relay.road.consuming.kafka import KafkaSource
+from relay.road.consuming.source import CommitRefused
 from relay.settings.kafka import KafkaSettings
-from relay.stream.consuming.kafka import KafkaSource
-from relay.stream.consuming.source import CommitRefused
-from relay.stream.model import Commit, Partition
 from relay.telemetry.facts import PositionLost, TopicsAwaited
 from tests.support.kafka_security import USERS
 
@@ -157,7 +157,7 @@ async def test_a_commit_with_4_kb_of_metadata_is_read_back(kafka, topic):
 async def test_metadata_above_the_brokers_limit_is_refused_and_the_offset_stays(kafka, topic):
     here = Partition(topic, 0)
     async with member(kafka, topics=[topic], group_id=topic) as source:
-        await polled_until(source, source.lag)
+        await polled_until(source, source.ends)
         await source.commit({here: Commit(0, "small")})
 
         with pytest.raises(KafkaRefused, match="metadata"):
@@ -166,20 +166,20 @@ async def test_metadata_above_the_brokers_limit_is_refused_and_the_offset_stays(
         assert await source.committed([here]) == {here: Commit(0, "small")}
 
 
-async def test_lag_is_what_was_not_handed_out(kafka, topic):
+async def test_the_end_is_known_whatever_was_handed_out(kafka, topic):
     here = Partition(topic, 0)
     await produce(kafka, topic, numbers(10))
 
     async with member(kafka, topics=[topic], group_id=topic) as source:
-        first = await polled_until(source, lambda: source.lag().get(here) == 10 or True)
+        first = await polled_until(source, lambda: source.ends().get(here) == 10 or True)
         records = []
         async with asyncio.timeout(20):
             while not records:
                 records = await source.poll(4, 0.1)
         assert first == []
-        assert source.lag() == {here: 6}
+        assert source.ends() == {here: 10}
         await read(source, 6)
-        assert source.lag() == {here: 0}
+        assert source.ends() == {here: 10}
 
 
 async def test_what_an_open_transaction_holds_back_is_no_lag_and_an_aborted_one_never_comes(
@@ -197,7 +197,7 @@ async def test_what_an_open_transaction_holds_back_is_no_lag_and_an_aborted_one_
         await producer.send_and_wait(topic, b"open", partition=0)
 
         assert [r.value for r in await read(source, 1)] == [b"before"]
-        await polled_until(source, lambda: source.lag() == {here: 0})
+        await polled_until(source, lambda: source.ends() == {here: 1})
 
         await producer.abort_transaction()
         await produce(kafka, topic, [b"after"])
@@ -311,7 +311,7 @@ async def test_a_second_member_takes_over_half_and_commits_of_the_drain_count(ka
 async def test_a_member_that_was_thrown_out_cannot_commit(kafka, topic):
     here = Partition(topic, 0)
     async with member(kafka, topics=[topic], group_id=topic, session_timeout_s=1) as source:
-        await polled_until(source, source.lag)
+        await polled_until(source, source.ends)
         # What the broker answers to a member of an older generation.
         source._consumer._coordinator.generation -= 1
 
@@ -420,7 +420,7 @@ async def test_a_missing_topic_ends_the_start(kafka, topic):
 
 
 async def test_a_missing_topic_is_waited_for_when_asked(kafka, topic, monkeypatch):
-    monkeypatch.setattr("relay.stream.consuming.topics._LOOK_AGAIN_S", 0.05)
+    monkeypatch.setattr("relay.road.consuming.topics._LOOK_AGAIN_S", 0.05)
     facts = Told()
     name = f"{topic}-later"
 
@@ -489,7 +489,7 @@ async def test_an_offset_that_was_deleted_is_reported_with_the_number_gone(
     await produce(kafka, topic, numbers(10))
     given = {"topics": [topic], "group_id": topic, "auto_offset_reset": reset}
     async with member(kafka, **given) as source:
-        await polled_until(source, source.lag)
+        await polled_until(source, source.ends)
         await source.commit({here: Commit(2, "")})
     for result in kafka.admin.delete_records([TopicPartition(topic, 0, 6)]).values():
         result.result(timeout=20)
@@ -512,7 +512,7 @@ async def test_without_a_commit_reading_begins_where_the_settings_say(kafka, top
     async with member(
         kafka, facts=facts, topics=[topic], group_id=topic, auto_offset_reset="latest"
     ) as source:
-        await polled_until(source, source.lag)
+        await polled_until(source, source.ends)
         await produce(kafka, topic, [b"new"])
         assert [r.offset for r in await read(source, 1)] == [3]
     assert facts == []

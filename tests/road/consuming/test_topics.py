@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from relay.road.consuming.topics import reading_pattern
 from relay.settings.kafka import KafkaSettings
-from relay.stream.consuming.topics import reading_pattern
 
 
 def reads(pattern, topic, dead_letter_topic="{topic}.dlq"):

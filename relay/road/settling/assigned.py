@@ -1,10 +1,10 @@
 """The engine's record of one assigned partition. Changed by the engine only."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
-from relay.stream.model import Commit, Partition
-from relay.stream.settling.frontier import Frontier
+from relay.model import Commit, Partition
+from relay.road.settling.frontier import Frontier
 
 
 @dataclass(slots=True, eq=False)
@@ -26,3 +26,14 @@ class Assigned:
     pinned_since: float = 0.0
     requests_when_pinned: int = 0
     lanes_when_pinned: int = 0
+
+
+def lags(
+    assigned: Mapping[Partition, Assigned], ends: Mapping[Partition, int]
+) -> dict[Partition, int]:
+    """Records of each partition that are not settled: not read yet, or read and open."""
+    return {
+        partition: max(0, end - home.frontier.next_offset) + home.frontier.open_count
+        for partition, end in ends.items()
+        if (home := assigned.get(partition)) is not None
+    }

@@ -17,9 +17,9 @@ from relay.kafka_client.errors import code, reason, translated, translation
 from relay.kafka_client.options import client_options
 from relay.kafka_client.reach import Cluster, reach, reach_in_time
 from relay.kafka_client.records import hand_over
-from relay.stream.model import DeadLetter, Position
-from relay.stream.settling.dead_letter import envelope
-from relay.stream.settling.dead_letter_policy import DeadLetterPolicy
+from relay.model import DeadLetter, Position
+from relay.road.settling.dead_letter import envelope
+from relay.road.settling.dead_letter_policy import DeadLetterPolicy
 from relay.telemetry.facts import DeadLetterTopicCreated, Emit, KafkaUnavailable
 
 _STOP_S = 5.0

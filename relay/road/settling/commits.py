@@ -1,8 +1,8 @@
 """A commit of Kafka's ↔ what is known of a partition. Pure; both roads settle by it."""
 
-from relay.stream.model import Commit, Partition
-from relay.stream.settling.assigned import Assigned
-from relay.stream.settling.offset_map import OffsetMap, decode, encode
+from relay.model import Commit, Partition
+from relay.road.settling.assigned import Assigned
+from relay.road.settling.offset_map import OffsetMap, decode, encode
 from relay.telemetry.facts import Emit, MetadataIgnored
 
 

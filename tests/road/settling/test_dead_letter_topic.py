@@ -9,11 +9,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from confluent_kafka.admin import AclOperation
 
 from relay.errors import KafkaRefused, KafkaUnreachable, TopicMissing
+from relay.model import DeadLetter, DeadLetterClass, Position, Record
+from relay.road.settling.dead_letter import opened
+from relay.road.settling.dead_letter_topic import DeadLetterTopic
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
-from relay.stream.model import DeadLetter, DeadLetterClass, Position, Record
-from relay.stream.settling.dead_letter import opened
-from relay.stream.settling.dead_letter_topic import DeadLetterTopic
 from relay.telemetry.facts import DeadLetterTopicCreated
 from tests.support.kafka_security import USERS
 
@@ -242,7 +242,7 @@ async def test_a_producer_that_broke_is_replaced(kafka, topic):
 
 
 async def test_stopping_while_no_broker_takes_letters_ends_in_time(kafka_cluster, monkeypatch):
-    monkeypatch.setattr("relay.stream.settling.dead_letter_topic._STOP_S", 0.2)
+    monkeypatch.setattr("relay.road.settling.dead_letter_topic._STOP_S", 0.2)
     topic = kafka_cluster.create_topic(replication=1)
     dead = kafka_cluster.create_topic(f"{topic}.dlq", replication=1)
     leader = kafka_cluster.leader(dead)

@@ -14,7 +14,7 @@ from aiokafka import errors as theirs
 from aiokafka.protocol.group import HeartbeatRequest
 
 from relay.kafka_client.errors import translated
-from relay.stream.model import Partition, Position
+from relay.model import Partition, Position
 
 
 class Inside:
@@ -77,16 +77,15 @@ class Inside:
             and result._partition_records._records_iterator.gi_frame is None
         ]
 
-    def behind(self, partition: Partition) -> int | None:
-        """How many records of a partition were not handed out yet, where that is known."""
+    def end(self, partition: Partition) -> int | None:
+        """One past the last record that may be read, as the last fetch told it."""
         state = self._state(TopicPartition(*partition))
         if state is None or not state.has_valid_position or state.highwater is None:
             return None
         # What an open transaction holds back nobody can read: it is no lag.
         read_committed = self._consumer._isolation_level == "read_committed"
         stable = state.lso is not None and state.lso >= 0 and read_committed
-        end = int(state.lso if stable else state.highwater)
-        return max(0, end - int(state.position))
+        return max(int(state.lso if stable else state.highwater), int(state.position))
 
     def last_answer(self, tp: TopicPartition) -> int:
         """When a broker last answered a fetch for this partition, by its own count of ms; or 0."""

@@ -1,0 +1,1 @@
+"""What every road from Kafka has in common: consuming → settling."""

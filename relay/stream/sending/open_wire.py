@@ -1,0 +1,17 @@
+"""`WirePolicy` → the wire that it names."""
+
+from relay.stream.sending.wire import Wire, WireKind, WirePolicy
+
+
+def open_wire(policy: WirePolicy) -> Wire:
+    """Opens the chosen wire. A certificate or address that cannot be used is a `SettingsError`."""
+    # Imported here: only the client that is used is loaded, each costs a tenth of a second.
+    match policy.kind:
+        case WireKind.FAST:
+            from relay.stream.sending.wire_fast import FastWire  # noqa: PLC0415
+
+            return FastWire(policy)
+        case WireKind.HTTPX:
+            from relay.stream.sending.wire_httpx import HttpxWire  # noqa: PLC0415
+
+            return HttpxWire(policy)
