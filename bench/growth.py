@@ -134,6 +134,12 @@ class SimulatedWire:
 class NoDeadLetters:
     """Nothing of a workload is one."""
 
+    async def start(self) -> None:
+        """Connects to nothing."""
+
+    async def stop(self) -> None:
+        """Closes nothing."""
+
     async def write(self, letters: Collection[DeadLetter]) -> None:
         """Would be a defect."""
         raise AssertionError(letters)
@@ -154,7 +160,7 @@ async def cost_us(
     emit = _nothing
     pipeline = stream_road(
         engine, source, wire, NoDeadLetters(),
-        emit=emit, clock=SystemClock(), policy=delivery.pipeline(),
+        emit=emit, clock=SystemClock(), policy=delivery.road(),
         reporter=Reporter(engine, emit, delivery.report()),
     )  # fmt: skip
     began = time.process_time()

@@ -62,7 +62,7 @@ async def test_it_names_what_holds_the_frontier_and_why():
         reporter.lifecycle = Lifecycle.DRAINING
         code, out, _ = await relay_status("--url", url)
         assert code == 10
-        assert "not ready: draining" in out
+        assert "not ready: stream: draining" in out
 
 
 async def test_nobody_there_is_one_line():
