@@ -26,6 +26,7 @@ from relay.road.consuming.policy import ConsumerPolicy, OffsetReset
 from relay.road.consuming.silence import SilenceWatch
 from relay.road.consuming.source import AssignmentListener, CommitRefused, SourceState
 from relay.road.consuming.topics import await_topics, reading_pattern
+from relay.road.consuming.troubles import Troubles
 from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
 
 _POLL_GRACE_S = 0.1
@@ -50,6 +51,7 @@ class KafkaSource:
         self._commits: set[asyncio.Timeout] = set()
         self._failure: BaseException | None = None
         self._silence = SilenceWatch(policy.client, emit)
+        self._troubles = Troubles()
 
     async def start(self, listener: AssignmentListener) -> None:
         """Join the group; `RecordSource.start`."""
@@ -150,7 +152,7 @@ class KafkaSource:
 
     def state(self) -> SourceState:
         """What is wrong with Kafka now; `RecordSource.state`."""
-        return SourceState()
+        return self._troubles.worst()
 
     def share(self) -> float:
         """Our part of all partitions; `RecordSource.share`."""
