@@ -3,11 +3,13 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from relay.membership.engine import MembershipEngine
 from relay.membership.policy import MembershipPolicy
 from relay.membership.status import MembershipReporter
 from relay.model import Record, Unwanted
+from relay.road.source_status import SourceReport
 from relay.stream.engine import Engine, EnginePolicy
 from relay.stream.status import Reporter, ReportPolicy
 from relay.telemetry.facts import Fact, all_facts
@@ -65,7 +67,10 @@ def _of_the_roads() -> Iterator[Described]:
     membership = MembershipReporter(
         MembershipEngine(MembershipPolicy(), _unwanted, rng), _nobody_hears
     )
-    for family in Both(stream, membership, "segments").metrics():
+    sources = SourceReport(_nobody_hears), SourceReport(_nobody_hears, "relay_membership")
+    for family in chain(
+        Both(stream, membership, "segments").metrics(), *(source.metrics() for source in sources)
+    ):
         name = family.name + ("_total" if family.type == "counter" else "")
         labels = tuple(getattr(family, "_labelnames", ()))  # empty families have no samples
         yield Described(name, family.type, labels, family.documentation)
