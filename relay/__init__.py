@@ -26,6 +26,7 @@ Beside the roads:
 
     errors.py             what can stop a command, and the exit status of each cause
     clock.py, disk.py     the wall clock; files that survive a crash
+    secret_file.py        a file that holds one secret → the secret
     kafka_client/         addresses, logins, certificates, and what Kafka's errors mean
     telemetry/            facts → a log line and a counter, together; the admin port
     settings/             a YAML file and the environment → frozen policies

@@ -20,6 +20,7 @@ from aiokafka.errors import (
 from relay.errors import KafkaRefused, KafkaUnreachable
 from relay.kafka_client.build import require_codecs
 from relay.kafka_client.errors import MOVED_ON, code, translated
+from relay.kafka_client.fresh import fresh
 from relay.model import Commit, Partition, Record
 from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.inside import Inside
@@ -60,7 +61,7 @@ class KafkaSource:
         require_codecs()
         await await_topics(self._policy, self._emit)
         self._listener = listener
-        consumer = AIOKafkaConsumer(**consumer_options(self._policy))
+        consumer = fresh(AIOKafkaConsumer(**consumer_options(self._policy)), self._policy.client)
         try:
             with translated("Kafka"):
                 await consumer.start()
