@@ -175,6 +175,50 @@ class KafkaHeard(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaLoginRefused(Fact):
+    """Kafka refuses our login or certificate; Relay reads their files anew for every attempt.
+
+    Said again every minute.
+    """
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_kafka_logins_refused_total", "Times Kafka was found to refuse our login."
+    )
+
+    seconds: Annotated[float, "For how long."]
+    reason: Annotated[str, "What Kafka says."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsHeldBack(Fact):
+    """A producer's transaction has been open for a minute; what lies behind it cannot be read.
+
+    Said again every ten minutes.
+    """
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_transactions_hanging_total", "Times records were found held back for a minute."
+    )
+
+    partitions: Annotated[tuple[str, ...], "Where, as topic-partition."]
+    records: Annotated[int, "How many records lie behind it."]
+    for_s: Annotated[float, "How long the oldest has been open, as far as Relay has seen it."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsReleased(Fact):
+    """The transactions that held records back for more than a minute have ended."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    after_s: Annotated[float, "How long after they were found."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicsAwaited(Fact):
     """Topics that are to be read do not exist yet; Relay waits for somebody to create them."""
 

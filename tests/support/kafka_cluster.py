@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.support import kafka_jars
 from tests.support.kafka_admin import Kafka, NoKafka, wait_for
@@ -259,8 +259,13 @@ class KafkaCluster(Kafka):
 
     def leader(self, topic: str, partition: int = 0) -> int:
         """The broker that leads a partition."""
-        found = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
-        return int(found[partition].leader)
+
+        def found() -> Any:
+            # A topic that was made a moment ago is not known to every broker.
+            return self.admin.list_topics(topic, timeout=10).topics[topic].partitions
+
+        wait_for(lambda: partition in found(), 30, f"nobody knows of {topic}-{partition}")
+        return int(found()[partition].leader)
 
     def _await_registered(self, count: int) -> None:
         for index, member in self._members().items():

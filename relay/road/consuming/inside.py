@@ -12,9 +12,14 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka import errors as theirs
 from aiokafka.protocol.group import HeartbeatRequest
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
 
 from relay.kafka_client.errors import translated
 from relay.model import Partition, Position
+
+_LATEST = -1
+"""Asks for the end of a partition, in place of a time."""
 
 
 class Inside:
@@ -87,10 +92,59 @@ class Inside:
         stable = state.lso is not None and state.lso >= 0 and read_committed
         return max(int(state.lso if stable else state.highwater), int(state.position))
 
-    def last_answer(self, tp: TopicPartition) -> int:
-        """When a broker last answered a fetch for this partition, by its own count of ms; or 0."""
-        state = self._state(tp)
-        return 0 if state is None else state.timestamp or 0
+    def position(self, partition: Partition) -> int | None:
+        """The offset that is handed out next; None before it is known."""
+        state = self._state(TopicPartition(*partition))
+        return None if state is None or not state.has_valid_position else int(state.position)
+
+    def leaders(self, partitions: Collection[Partition]) -> Mapping[int, list[Partition]]:
+        """The partitions by the broker that leads them; looks for those that none leads."""
+        cluster = self._consumer._client.cluster
+        found: dict[int, list[Partition]] = {}
+        for partition in partitions:
+            leader = cluster.leader_for_partition(TopicPartition(*partition))
+            if leader is None or leader < 0:
+                self._consumer._client.force_metadata_update()
+            else:
+                found.setdefault(leader, []).append(partition)
+        return found
+
+    async def ends(
+        self, node: int, partitions: Collection[Partition], *, committed_only: bool
+    ) -> Mapping[Partition, int | None]:
+        """Where a broker says that partitions end.
+
+        None for one that it answers for with an error, and nothing for one that it does not lead.
+
+        Raises:
+            aiokafka.errors.KafkaError: The broker does not answer.
+        """
+        topics: dict[str, list[tuple[int, int]]] = {}
+        for partition in partitions:
+            topics.setdefault(partition.topic, []).append((partition.number, _LATEST))
+        client = self._consumer._client
+        request = OffsetRequest(-1, int(committed_only), list(topics.items()))
+        answer = await client.send(node, request)
+        found: dict[Partition, int | None] = {}
+        for topic, answers in answer.topics:
+            for number, error_code, _timestamp, offset in answers:
+                error = theirs.for_code(error_code)
+                if error is theirs.NoError:
+                    found[Partition(topic, number)] = offset
+                elif error.invalid_metadata and error is not theirs.UnknownTopicOrPartitionError:
+                    client.force_metadata_update()
+                else:
+                    found[Partition(topic, number)] = None
+        return found
+
+    async def ask_anybody(self) -> None:
+        """Ask any broker something small.
+
+        Raises:
+            aiokafka.errors.KafkaError: It does not answer.
+        """
+        client = self._consumer._client
+        await client.send(client.get_random_node(), MetadataRequest([]))
 
     async def close_connections(self) -> None:
         """The end of `stop`, for when its beginning takes too long."""

@@ -6,6 +6,7 @@ that; each of its surprises is named at the line that answers it (aiokafka 0.14 
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,13 +20,15 @@ from aiokafka.errors import (
 from relay.errors import KafkaRefused, KafkaUnreachable
 from relay.kafka_client.build import require_codecs
 from relay.kafka_client.errors import MOVED_ON, code, translated
+from relay.kafka_client.fresh import fresh
 from relay.model import Commit, Partition, Record
+from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.inside import Inside
 from relay.road.consuming.options import consumer_options
 from relay.road.consuming.policy import ConsumerPolicy, OffsetReset
-from relay.road.consuming.silence import SilenceWatch
 from relay.road.consuming.source import AssignmentListener, CommitRefused, SourceState
 from relay.road.consuming.topics import await_topics, reading_pattern
+from relay.road.consuming.troubles import Troubles
 from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
 
 _POLL_GRACE_S = 0.1
@@ -49,7 +52,9 @@ class KafkaSource:
         self._changed = asyncio.Event()
         self._commits: set[asyncio.Timeout] = set()
         self._failure: BaseException | None = None
-        self._silence = SilenceWatch(policy.client, emit)
+        self._troubles = Troubles()
+        self._watch = BrokerWatch(policy.client, policy.isolation_level, self._troubles, emit)
+        self._handed: dict[Partition, int] = {}
 
     async def start(self, listener: AssignmentListener) -> None:
         """Join the group; `RecordSource.start`."""
@@ -57,10 +62,12 @@ class KafkaSource:
         await await_topics(self._policy, self._emit)
         self._listener = listener
         # From here on `stop` closes it: a start that is cancelled must not wait for brokers.
-        self._consumer = consumer = AIOKafkaConsumer(**consumer_options(self._policy))
+        consumer = fresh(AIOKafkaConsumer(**consumer_options(self._policy)), self._policy.client)
+        self._consumer = consumer
         self._inside = Inside(consumer)
         with translated("Kafka"):
             await consumer.start()
+        self._watch.start(self._inside)
         # After start(), which would otherwise wait for other members to hand over partitions.
         consumer.subscribe(
             topics=self._policy.topics,
@@ -73,8 +80,7 @@ class KafkaSource:
         if self._failure is not None:
             raise self._failure
         self._inside.check_alive()
-        newest = max(map(self._inside.last_answer, self._wanted), default=None)
-        await self._silence.look(newest, asyncio.get_running_loop().time())
+        self._watch.check()
         try:
             with translated("reading from Kafka"):
                 if self._wanted:
@@ -132,6 +138,8 @@ class KafkaSource:
         with translated("reading committed offsets"):
             async with asyncio.timeout(self._policy.client.request_timeout_s):
                 found = await self._inside.committed(wanted)
+        for tp in found:
+            self._handed.setdefault(Partition(*tp), found[tp].offset)
         return {
             Partition(*tp): Commit(found[tp].offset, found[tp].metadata or "")
             if tp in found
@@ -141,12 +149,28 @@ class KafkaSource:
 
     def ends(self) -> Mapping[Partition, int]:
         """One past the last record of each; `RecordSource.ends`."""
-        known = {partition: self._inside.end(partition) for partition in self._assigned}
+        known = {partition: self._end(partition) for partition in self._assigned}
         return {partition: end for partition, end in known.items() if end is not None}
+
+    def _end(self, partition: Partition) -> int | None:
+        """What a fetch or an answer told last: the later of the two, as logs only grow."""
+        told = (self._inside.end(partition), self._watch.ends.readable(partition))
+        end = max((end for end in told if end is not None), default=None)
+        position = self._inside.position(partition)
+        if end is not None and position is not None and position >= end:
+            # The marks that end transactions take offsets too. Nothing but those lies behind the
+            # last record that was handed out, so a partition that is all read ends there.
+            return self._handed.get(partition, 0)
+        return end
 
     def state(self) -> SourceState:
         """What is wrong with Kafka now; `RecordSource.state`."""
-        return SourceState()
+        ends = self._watch.ends
+        return replace(
+            self._troubles.worst(),
+            held_back=dict(ends.held_back),
+            held_since=dict(ends.held_since),
+        )
 
     def share(self) -> float:
         """Our part of all partitions; `RecordSource.share`."""
@@ -161,6 +185,7 @@ class KafkaSource:
             return
         left = False
         try:
+            await self._watch.stop()
             await self.revoked()  # aiokafka does not call the listener when it stops
             await self._consumer.stop()
             left = True
@@ -173,6 +198,8 @@ class KafkaSource:
         self._epoch += 1
         self._assigned = frozenset(partitions)
         self._paused.clear()
+        self._handed.clear()
+        self._watch.assigned(self._assigned)
         if self._listener is not None:
             await self._listener.on_assigned(self._assigned, self._epoch)
         # Not earlier: aiokafka would hand out records while the listener is still being told.
@@ -189,6 +216,7 @@ class KafkaSource:
                 await self._listener.on_revoked(leaving)
         finally:
             self._assigned = frozenset()
+            self._watch.assigned(())
             for limit in self._commits:
                 limit.reschedule(asyncio.get_running_loop().time())
 
@@ -221,6 +249,8 @@ class KafkaSource:
         except TimeoutError:
             self._inside.repair_idle_clock()
         else:
+            for tp, messages in batches.items():
+                self._handed[Partition(*tp)] = messages[-1].offset + 1
             return [
                 Record(
                     topic=tp.topic,

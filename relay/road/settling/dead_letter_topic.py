@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable, TopicMissing
 from relay.kafka_client.errors import code, reason, translated, translation
+from relay.kafka_client.fresh import fresh
 from relay.kafka_client.options import client_options
 from relay.kafka_client.reach import Cluster, reach, reach_in_time
 from relay.kafka_client.records import hand_over
@@ -135,6 +136,7 @@ class DeadLetterTopic:
             compression_type=None,  # some may hold compressed content, most are few
             max_request_size=_RECORD_BYTES_MAX,
         )
+        fresh(producer, self._policy.client)
         try:
             await producer.start()
         except BaseException:
@@ -164,7 +166,7 @@ class DeadLetterTopic:
             "max.message.bytes": str(policy.record_bytes_max),
         }
         new = [NewTopic(name, policy.partitions, replicas, topic_configs=config) for name in topics]
-        admin = AIOKafkaAdminClient(**client_options(policy.client))
+        admin = fresh(AIOKafkaAdminClient(**client_options(policy.client)), policy.client)
         with translated("creating dead-letter topics"):
             try:
                 await admin.start()
