@@ -272,3 +272,26 @@ async def test_without_a_dead_letter_topic_that_is_said(dlq):
 
     assert end.status == ExitStatus.TOPIC_MISSING
     assert "no-such.dlq not found" in end.err
+
+
+async def test_a_header_name_that_is_not_utf_8_is_shown_and_goes_back_as_the_same_bytes(
+    dlq, graveyard
+):
+    headers = (("caf\udce9", b"1"), ("plain", None))
+    record = Record(graveyard.topic, 1, 500, 0, b"k", value(20, "u1"), headers)
+    await graveyard.dead_letters.start()
+    await graveyard.dead_letters.write(
+        [DeadLetter(record, DeadLetterClass.REFUSED, "http_418", "because")]
+    )
+    await graveyard.dead_letters.stop()
+
+    (line,) = await listed(dlq, "--code", "http_418")
+    shown = await dlq("show", line["position"], "--json")
+    assert json.loads(shown.out)["headers"] == [["caf\\xe9", "***"], ["plain", None]]
+    assert (await dlq("show", line["position"])).status == 0
+
+    end = await dlq("replay", "--code", "http_418", "--json")
+    assert (end.status, json.loads(end.out)["replayed"]) == (0, 1)
+    (again,) = await standing_in(graveyard)
+    assert (again.partition, again.key, again.value) == (1, b"k", record.value)
+    assert opened(again.headers)[0] == headers
