@@ -12,7 +12,6 @@ Kafka ──▶ KafkaSource ──▶ MembershipLoop(MembershipEngine) ──▶
 
 import asyncio
 import random
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,6 +28,7 @@ from relay.membership.mapping import changing
 from relay.membership.policy import ChangePolicy, LoopPolicy
 from relay.membership.status import MembershipReporter
 from relay.process_exit import leave
+from relay.process_start import stop_signals
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.source import RecordSource
 from relay.road.settling.dead_letter_topic import DeadLetterTopic
@@ -242,16 +242,21 @@ def _stopper(pipeline: Pipeline, beside: MembershipLoop | None) -> Callable[[str
 
 
 def _listen_for_signals(stop: Callable[[str], None]) -> None:
-    """The first SIGTERM or SIGINT drains, the second one leaves at once."""
+    """The first stop signal drains, the second one leaves at once.
+
+    SIGHUP only says that a terminal or the supervisor is gone: it is never the second.
+    """
     loop = asyncio.get_running_loop()
     seen = 0
 
     def received(name: str) -> None:
         nonlocal seen
+        if seen and name == "SIGHUP":
+            return
         seen += 1
         if seen > 1:
             leave(ExitStatus.INTERRUPTED)
         stop(name)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         loop.add_signal_handler(number, received, number.name)

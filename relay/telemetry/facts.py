@@ -394,7 +394,9 @@ class StillHeld(Fact):
 class DrainStarted(Fact):
     """The process was asked to stop: it reads no more and finishes what it has."""
 
-    reason: Annotated[str, "The signal, or what else asked."]
+    reason: Annotated[
+        str, "The signal (`SIGHUP` also: the supervisor is gone), or what else asked."
+    ]
     unsettled: Annotated[int, "Records without a fate."]
     deadline_s: Annotated[float, "How long it may take."]
 
@@ -533,6 +535,18 @@ class WorkerEnded(Fact):
     worker: Annotated[int, "Its number."]
     status: Annotated[int, "Its exit status; negative: the signal that killed it."]
     restart_in_s: Annotated[float, "When it is started again; 0: not, and the others end too."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLinesLost(Fact):
+    """Lines of this log were lost: nobody read it for a while, or it could not be written.
+
+    Nothing else waited for it. `relay_log_lines_lost_total` counts them at once.
+    """
+
+    level: ClassVar[Level] = Level.WARNING
+
+    lines: Annotated[int, "How many, since the last line of this kind."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
