@@ -43,6 +43,7 @@ Beside the roads:
     vendors.py            settings → ready clients of the vendors' APIs
     app.py                the composition root: builds the stream from the settings and runs it
     workers.py            several processes of one group, watched
+    process_start.py      descriptors and signals, before anything else
     process_exit.py       the end of the process, as the status that was decided
     cli/                  a file for each command
 

@@ -475,7 +475,9 @@ class DrainStarted(Fact):
     """A road was asked to stop: it reads no more and finishes what it has."""
 
     road: Annotated[str, "`stream` or `segments`."]
-    reason: Annotated[str, "The signal, or what else asked."]
+    reason: Annotated[
+        str, "The signal (`SIGHUP` also: the supervisor is gone), or what else asked."
+    ]
     unsettled: Annotated[int, "Records without a fate."]
     deadline_s: Annotated[float, "How long the whole stop may take."]
 
@@ -606,6 +608,18 @@ class WorkerEnded(Fact):
     worker: Annotated[int, "Its number."]
     status: Annotated[int, "Its exit status; negative: the signal that killed it."]
     restart_in_s: Annotated[float, "When it is started again; 0: not, and the others end too."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLinesLost(Fact):
+    """Lines of this log were lost: nobody read it for a while, or it could not be written.
+
+    Nothing else waited for it. `relay_log_lines_lost_total` counts them at once.
+    """
+
+    level: ClassVar[Level] = Level.WARNING
+
+    lines: Annotated[int, "How many, since the last line of this kind."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
