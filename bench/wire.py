@@ -1,10 +1,11 @@
 """How fast each HTTP client posts, and what a request costs: the choice behind the fast wire.
 
-    python -m bench.wire [--seconds 1.0] [--rounds 3]
+    python -m bench.wire [--seconds 1.0] [--rounds 3] [--tls]
 
-One process, one event loop (uvloop), a 600-byte body, the sink of `bench.sink` on the same
-machine. The wires are the very ones of `relay`; next to them stand the bare clients, written as
-their documentation shows, and aiohttp. Rounds are interleaved; medians are printed.
+One process, one event loop (uvloop), a 600-byte body, a server on the same machine: the sink of
+`bench.sink`, or with `--tls` the same answers by asyncio in a process of its own. The wires are
+the very ones of `relay`; next to them stand other clients, written as their documentation shows.
+Rounds are interleaved; medians are printed, and for each the ratio to `relay, fast` by round.
 
 `main` is the CPU of the event loop's thread: what is taken from everything else that the process
 does. `all` has the client's own threads in it as well.

@@ -51,7 +51,7 @@ def run(
     _spare_the_collector()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_stream(settings))
-        # Everything is settled and flushed; the fast wire's threads must not see Python end.
+        # Everything is settled; a thread that still waits for the network must not hold up the end.
         leave(ExitStatus.OK)
 
 
