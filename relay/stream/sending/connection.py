@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import ssl
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, cast
 
 from relay.model import Answer, NoAnswer
@@ -19,7 +20,6 @@ FAILURES_IN_A_ROW = 3
 """After so many 5xx, one after another, a connection is closed: what is behind it may be broken
 while others are not."""
 
-_QUIET_S = 0.05
 _BULKY_BYTES = 64 * 1024
 _SERVER_ERROR = 500
 
@@ -91,6 +91,7 @@ class Connection(asyncio.Protocol):
         "_retire_at",
         "_started_at",
         "_transport",
+        "_unread",
         "_unsent",
         "_waiting",
     )
@@ -103,6 +104,7 @@ class Connection(asyncio.Protocol):
         self._retire_at = retire_at
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
+        self._unread: Callable[[float], list[tuple[int, int]]] = _nothing
         self._reader: ResponseReader | None = None
         self._waiting: asyncio.Future[Answer] | None = None
         self._reading = False
@@ -116,21 +118,18 @@ class Connection(asyncio.Protocol):
 
     # -- a request ------------------------------------------------------------------------------
 
-    def ready(self, now: float) -> bool:
-        """Whether a request can be written.
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened and nobody has begun to close it."""
+        return self._transport is not None and not self._ending
 
-        A connection that was quiet may hold something unread: its end, or what nobody asked for.
-        That is asked of the kernel, for the event loop may not have looked yet, after a stall for
-        example.
+    def ready(self) -> bool:
+        """Whether another request can be written, and what comes then can only be its answer.
+
+        The kernel is asked for what the event loop has not read yet: the end of the connection, or
+        bytes that nobody asked for. They would be taken for the answer to the next request.
         """
-        transport = self._transport
-        if transport is None or self._ending:
-            return False
-        if now - self._heard_at < _QUIET_S:
-            return True
-        poll = select.poll()
-        poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return self._transport is not None and not self._ending and not self._unread(0)
 
     def send(
         self, data: bytes, began: float, now: float, *, head_only: bool
@@ -171,7 +170,8 @@ class Connection(asyncio.Protocol):
         elif unsent and now - self._heard_at >= limits.write_s:
             said = _took(limits.write_s, "for the request to be taken", "write_timeout_s")
             self._fail(NoAnswer.TIMEOUT, said)
-        elif not unsent and now - self._heard_at >= limits.read_s:
+        elif not unsent and now - self._heard_at >= limits.read_s and not self._unread(0):
+            # With something unread it is the event loop that was late.
             what = "for the rest of the answer" if self._reading else "for any answer"
             self._fail(NoAnswer.TIMEOUT, _took(limits.read_s, what, "read_timeout_s"))
 
@@ -200,6 +200,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open, TLS included."""
         self._transport = cast("asyncio.Transport", transport)
+        poll = select.poll()
+        poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._unread = poll.poll
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -324,6 +327,10 @@ def why(error: BaseException | None) -> str:
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno)
     return str(error) or type(error).__name__
+
+
+def _nothing(_timeout_ms: float) -> list[tuple[int, int]]:
+    return []
 
 
 def _took(seconds: float, what: str, setting: str) -> str:

@@ -17,7 +17,7 @@ Reading is llhttp's (httptools) in its strict mode. What is decided here, by cas
 import re
 import zlib
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -33,6 +33,7 @@ A chunked body may add `_OVERHEAD_PER_BODY_BYTE` for each of its bytes: the smal
 _OVERHEAD_PER_BODY_BYTE = 8
 
 _TARGET = re.compile(r'/[!"$-~]*')
+_HOST = re.compile(r"[!-~]+")
 _METHOD = re.compile(r"[A-Z]+")
 _VALUE = re.compile(r"[ -~]*")
 _NO_BODY = frozenset((204, 304))
@@ -54,11 +55,9 @@ class RequestHeads:
     def __init__(self, base_url: str, user_agent: str) -> None:
         """Raises `SettingsError` when the address cannot stand in a request."""
         parts = urlsplit(base_url)
-        try:
-            host = parts.netloc.encode("ascii" if parts.netloc.isascii() else "idna")
-        except UnicodeError:
-            host = b""
-        if not host or not _VALUE.fullmatch(user_agent) or not _is_target(parts.path + "/"):
+        host = _host(parts)
+        usable = _HOST.fullmatch(host) and _VALUE.fullmatch(user_agent)
+        if not usable or not _is_target(parts.path + "/"):
             raise SettingsError(
                 f"{base_url} cannot be requested",
                 hint="tracking.base_url must be an address such as https://api.mediarithmics.com",
@@ -66,7 +65,8 @@ class RequestHeads:
         self._path = parts.path.rstrip("/")
         self._fields = (
             b"host: %b\r\naccept: application/json\r\naccept-encoding: gzip\r\n"
-            b"content-type: application/json\r\nuser-agent: %b\r\n" % (host, user_agent.encode())
+            b"content-type: application/json\r\nuser-agent: %b\r\n"
+            % (host.encode(), user_agent.encode())
         )
         self._token = ""
         self._kept: dict[tuple[str, str], bytes] = {}
@@ -101,6 +101,17 @@ class RequestHeads:
             self._fields,
             token.encode(),
         )
+
+
+def _host(parts: SplitResult) -> str:
+    """Name and port as they stand in a request; nothing when the name cannot."""
+    if parts.netloc.isascii():
+        return parts.netloc
+    try:
+        name = (parts.hostname or "").encode("idna").decode("ascii")
+    except UnicodeError:
+        return ""
+    return name if parts.port is None else f"{name}:{parts.port}"
 
 
 def _is_target(text: str) -> bool:

@@ -53,12 +53,12 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
         self.time = self._loop.time
 
-    def idle(self, now: float) -> Connection | None:
+    def idle(self) -> Connection | None:
         """An open connection that carries nothing."""
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if connection.ready(now):
+            if connection.ready():
                 return connection
             connection.abort()
         return None
@@ -75,10 +75,15 @@ class Pool:
                 self._scopes.add(scope)
                 if self._closed:
                     raise NotConnected(NoAnswer.BROKEN, CLOSED.detail)
-                if self._has_room() and not self._line:
+                while not (self._has_room() and not self._line):
+                    released = await self._released()
+                    if released is None:
+                        break
+                    if released.ready():
+                        return released
+                    released.abort()
+                else:
                     self._opening += 1
-                elif (released := await self._released()) is not None:
-                    return released
                 return await self._opened()
         except TimeoutError:
             if self._closed:
@@ -163,7 +168,7 @@ class Pool:
         )
         try:
             connection = await self._dialer.open(make)
-            if self._closed or not connection.ready(self._loop.time()):
+            if self._closed or not connection.is_open:
                 connection.abort()
                 raise NotConnected(
                     NoAnswer.BROKEN,

@@ -51,7 +51,7 @@ class Http1Wire:
             body = request.body
             data = b"%b%d\r\n\r\n%b" % (head, len(body), body)
             began = now
-            connection = pool.idle(now)
+            connection = pool.idle()
             if connection is None:
                 connection = await pool.another(began)
                 now = pool.time()
