@@ -168,7 +168,7 @@ async def run(seconds: float, rounds: int, concurrencies: tuple[int, ...], ca: P
         for concurrency in concurrencies:
             pairs = zip(figures[name, concurrency], figures[OURS, concurrency], strict=True)
             parts = [run.per_second / ours.per_second for run, ours in pairs]
-            cells.append(" ".join(f"{part:.2f}" for part in parts).rjust(24))
+            cells.append("  " + " ".join(f"{part:.2f}" for part in parts).rjust(22))
         print(f"{name:>28}" + "".join(cells))
 
 
