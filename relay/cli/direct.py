@@ -50,7 +50,7 @@ def replay_directly(
             typer.echo(found.table())
             typer.echo(", ".join(f"{count} {fate}" for fate, count in fates.items()))
         again = fates["dead_lettered"] + fates["returned"]
-        # The fast wire's threads must not see Python end.
+        # A thread that still waits for the network must not hold up the end.
         leave(ExitStatus.FINDINGS if again else ExitStatus.OK)
 
 
