@@ -17,13 +17,14 @@ from relay.model import Record, Undecodable, Unwanted
 from relay.sources.mapping.evaluation import Closure, Names, Scope
 from relay.sources.mapping.faults import MappingCode, Unfit
 from relay.sources.mapping.nodes import Evaluated, Problem, Problems, Severity, read_expression
-from relay.sources.mapping.rules import Part, Rule, RuleName, read_rule, refused
+from relay.sources.mapping.rules import Mapped, Part, Rule, RuleName, read_rule, refused
 from relay.sources.mapping.structure import build, reads
 from relay.sources.mapping.syntax import Path
 from relay.yaml_text import Located
 
 EVENTS_MAX = 1000
-KEYS = ("settings", "tables", "events", "all", "rules", "otherwise", "tests")
+KEYS = ("settings", "tables", "events", "all", "rules", "otherwise", "no_user", "tests")
+_NOBODY = Unwanted(MappingCode.NO_USER, "user: has no identifier that the mapping takes")
 _NOTHING = Unwanted(MappingCode.NO_EVENTS, "events: the list has no entries")
 
 
@@ -38,6 +39,7 @@ class CompiledMapping:
     tests: Sequence[Any] = ()
     warnings: list[Problem] = field(default_factory=list)
     events_max: int = EVENTS_MAX
+    skip_no_user: bool = False
     _events: Closure | None = None
     _base: tuple[Path, ...] = ()
 
@@ -68,7 +70,10 @@ class CompiledMapping:
         for rule in self.rules:
             holds = rule.holds
             if holds is None or holds(here, scope) is True:
-                return rule.outcome(here, scope)
+                part = rule.outcome(here, scope)
+                if self.skip_no_user and type(part) is Mapped and not part.document.get("user"):
+                    return _NOBODY
+                return part
         return self.otherwise
 
     def rule_for(self, here: Any, scope: Scope) -> Rule | None:
@@ -153,6 +158,7 @@ def judge_mapping(
         names=names,
         tests=_listed(data, "tests", problems),
         events_max=events_max,
+        skip_no_user=_skips_no_user(data, problems),
         _events=closure,
         _base=base,
     )
@@ -266,3 +272,10 @@ def _otherwise(data: dict[str, Any], problems: Problems) -> Part:
         case _:
             problems.error(("otherwise",), "must be dead_letter or skip")
             return Undecodable(MappingCode.NO_RULE, "no rule of the mapping is for it")
+
+
+def _skips_no_user(data: dict[str, Any], problems: Problems) -> bool:
+    chosen = data.get("no_user", "dead_letter")
+    if chosen not in ("skip", "dead_letter"):
+        problems.error(("no_user",), "must be dead_letter or skip")
+    return bool(chosen == "skip")

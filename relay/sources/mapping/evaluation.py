@@ -266,7 +266,9 @@ def _transform(node: Transform, names: Names, levels: int, *, soft: bool) -> Clo
             case Literal(value):
                 arguments.append(value)
             case Setting(name):
-                arguments.append(names.setting(name))
+                value = names.setting(name)
+                # A list of keys that is not set is one without keys.
+                arguments.append([] if value is None and "keys" in spec.kinds else value)
             case Name(name) if "table" in spec.kinds:
                 arguments.append(names.table(name))
             case Name(name):

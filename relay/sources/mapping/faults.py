@@ -15,6 +15,7 @@ class MappingCode(StrEnum):
 
     NO_RULE = "no_rule"
     NO_EVENTS = "no_events"
+    NO_USER = "no_user"
     TOO_MANY_EVENTS = "too_many_events"
     MISSING_FIELD = "missing_field"
     INVALID_FIELD = "invalid_field"

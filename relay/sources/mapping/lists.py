@@ -82,6 +82,29 @@ def without(*keys: str) -> Function:
     return function
 
 
+def with_prefix(prefix: str) -> Function:
+    """An object with only the keys that begin so."""
+
+    def function(value: Any) -> Any:
+        if type(value) is not dict:
+            return _object(value)
+        return {key: inner for key, inner in value.items() if key.startswith(prefix)} or None
+
+    return function
+
+
+def gather(key: str) -> Function:
+    """Of a list of objects, the entries of the lists that each has under a key, in one list."""
+
+    def function(value: Any) -> Any:
+        if type(value) is not list:
+            raise wants("a list", value)
+        lists = [entry.get(key) for entry in value if type(entry) is dict]
+        return [inner for found in lists if type(found) is list for inner in found] or None
+
+    return function
+
+
 def drop_empty() -> Function:
     """An object or list without what is null, "", [] or {}."""
 

@@ -63,6 +63,11 @@ def strip_zeros() -> Function:
     return function
 
 
+def strip_prefix(prefix: str) -> Function:
+    """The text without what it begins with."""
+    return of_text(lambda text: text.removeprefix(prefix))
+
+
 def truncate(length: int) -> Function:
     """The first so many characters."""
     return of_text(lambda text: text[: max(length, 0)])

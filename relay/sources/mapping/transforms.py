@@ -39,6 +39,7 @@ TRANSFORMS: Mapping[str, Spec] = {
     "upper": Spec(partial(texts.of_text, str.upper)),
     "trim": Spec(partial(texts.of_text, str.strip)),
     "strip_zeros": Spec(texts.strip_zeros),
+    "strip_prefix": Spec(texts.strip_prefix, ("text",), 1),
     "truncate": Spec(texts.truncate, ("int",), 1),
     "split": Spec(texts.split, ("text",), 1, more=True),
     "join": Spec(texts.join, ("text",), 1),
@@ -70,6 +71,8 @@ TRANSFORMS: Mapping[str, Spec] = {
     "entries": Spec(lists.entries),
     "pick": Spec(lists.pick, ("keys",), 1, more=True),
     "without": Spec(lists.without, ("keys",), 1, more=True),
+    "with_prefix": Spec(lists.with_prefix, ("text",), 1),
+    "gather": Spec(lists.gather, ("text",), 1),
     "drop_empty": Spec(lists.drop_empty),
     "numbered": Spec(lists.numbered, ("text", "int"), 2),
 }

@@ -51,7 +51,7 @@ def run_test(mapping: CompiledMapping, test: Any, number: int) -> TestResult:
         return TestResult(name, tuple(wrong))
     document = test["record"]
     parts = mapping(document, record)
-    wrong = _judge(parts, test["expect"])
+    wrong = _judge(parts, _rules(mapping, document, record, len(parts)), test["expect"])
     traced = tuple(trace(mapping, document, record)) if wrong else ()
     return TestResult(name, tuple(wrong), traced)
 
@@ -71,7 +71,14 @@ def _record(test: dict[str, Any], wrong: list[str]) -> Record | None:
     return Record(topic, 0, 0, timestamp, None if key is None else key.encode(), b"", listed)
 
 
-def _judge(parts: Sequence[Part], expect: Any) -> list[str]:
+def _rules(mapping: CompiledMapping, document: Any, record: Record, count: int) -> list[str | None]:
+    """The name of the rule that decided about each part; None where none did."""
+    found = [mapping.rule_for(*element) for element in mapping.elements(document, record)]
+    names = [None if rule is None else rule.name.name for rule in found]
+    return names if len(names) == count else [None] * count
+
+
+def _judge(parts: Sequence[Part], rules: Sequence[str | None], expect: Any) -> list[str]:
     if not isinstance(expect, dict):
         return ["expect: must be a map"]
     if "events" in expect:
@@ -81,22 +88,22 @@ def _judge(parts: Sequence[Part], expect: Any) -> list[str]:
             return [*wrong, "expect.events: must be a list"]
         if len(wanted) != len(parts):
             wrong.append(f"expected {len(wanted)} events, and it became {len(parts)}")
-        for at, (part, one) in enumerate(zip(parts, wanted, strict=False)):
-            wrong += [f"event {at}: {text}" for text in _judge_part(part, one)]
+        for at, (part, rule, one) in enumerate(zip(parts, rules, wanted, strict=False)):
+            wrong += [f"event {at}: {text}" for text in _judge_part(part, rule, one)]
         return wrong
     if len(parts) != 1:
         return [f"it became {len(parts)} events: expect a list of `events`"]
-    return _judge_part(parts[0], expect)
+    return _judge_part(parts[0], rules[0], expect)
 
 
-def _judge_part(part: Part, expect: Any) -> list[str]:
+def _judge_part(part: Part, rule: str | None, expect: Any) -> list[str]:
     if not isinstance(expect, dict) or not expect:
         return ["expect: must be a map that says something"]
     wrong = _unknown(expect, _EXPECT_KEYS, "expect.")
     fates = [key for key in ("event", "skipped", "dead_lettered") if key in expect]
     if len(fates) > 1:
         return [*wrong, f"expect: cannot be {' and '.join(fates)} at once"]
-    became = _became(part)
+    became = _became(part) | ({} if rule is None else {"rule": rule})
     for key in _EXPECT_KEYS:
         if key not in expect:
             continue
@@ -112,12 +119,11 @@ def _judge_part(part: Part, expect: Any) -> list[str]:
 def _became(part: Part) -> dict[str, Any]:
     """What there is to be expected of a part."""
     found = app_event(part) if isinstance(part, Mapped) else part
-    rule = {"rule": part.rule.name} if isinstance(part, Mapped) else {}
     if isinstance(found, Undecodable):
-        return {"dead_lettered": found.code, "reason": found.reason, **rule}
+        return {"dead_lettered": found.code, "reason": found.reason}
     if isinstance(found, Unwanted):
         return {"skipped": found.code, "reason": found.reason}
-    return {"event": part.document if isinstance(part, Mapped) else None, **rule}
+    return {"event": part.document if isinstance(part, Mapped) else None}
 
 
 def _told(became: dict[str, Any]) -> str:
@@ -125,7 +131,7 @@ def _told(became: dict[str, Any]) -> str:
         return f"was dead-lettered as {became['dead_lettered']}: {became['reason']}"
     if "skipped" in became:
         return f"was skipped as {became['skipped']}"
-    return f"became an event by rule {became['rule']}"
+    return f"became an event by rule {became.get('rule')}"
 
 
 def _unknown(given: dict[str, Any], known: Sequence[str], where: str) -> list[str]:

@@ -10,6 +10,9 @@ from tests.support.mappings import RECORD, of_expression, problems
 
 ARGUMENTS = {
     "truncate": "(3)",
+    "strip_prefix": '("$")',
+    "with_prefix": '("x")',
+    "gather": '("key")',
     "split": '("/")',
     "join": '(",")',
     "divide": "(100)",
