@@ -1,0 +1,5 @@
+"""What stands on a topic → app events: formats make documents of bytes, mappings events of those.
+
+mapping/    the mapping language: documents → app events, written in YAML
+presets/    mappings for what others' products put on Kafka, as files in that language
+"""
