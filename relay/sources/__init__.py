@@ -1,0 +1,5 @@
+"""What stands on a topic → app events: formats make documents of bytes, mappings events of those.
+
+formats/    record bytes → documents, a file for each format; pure
+registry/   schemas from a schema registry, fetched once and cached
+"""
