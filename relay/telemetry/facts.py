@@ -343,6 +343,32 @@ class TokenReloaded(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryUnavailable(Fact):
+    """The schema registry cannot be asked for a schema: the stream is held until it can.
+
+    Records whose schema is known go on until one comes whose schema is not.
+    """
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.DECODING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_registry_outages_total", "Times the schema registry could not be asked."
+    )
+
+    reason: Annotated[str, "What came back, or that nothing did."]
+    refused: Annotated[bool, "Whether it refuses: then waiting alone does not help."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryAvailable(Fact):
+    """The schema registry answers again."""
+
+    stage: ClassVar[Stage] = Stage.DECODING
+
+    held_s: Annotated[float, "How long it could not be asked."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordDeadLettered(Fact):
     """A record could not be delivered and now lies, unchanged, in the dead-letter topic."""
 
