@@ -92,7 +92,9 @@ class Replies:
                 then = "close"
             case "packed":
                 coding = rng.choice([b"gzip", b"deflate"])
-                sent = gzip.compress(body, 1) if coding == b"gzip" else zlib.compress(body, 1)
+                sent = (
+                    gzip.compress(body, 1, mtime=0) if coding == b"gzip" else zlib.compress(body, 1)
+                )
                 lines += [b"Content-Encoding: " + coding, b"Content-Length: %d" % len(sent)]
             case "empty":
                 status, body, sent = rng.choice([204, 304]), b"", b""
