@@ -110,7 +110,7 @@ class _Reader:
             case "bool":
                 return node.value == "true"
             case "int":
-                return int(node.value)
+                return self.integer(node)
             case "float":
                 return float(node.value)
             case "str":
@@ -118,6 +118,14 @@ class _Reader:
             case _:
                 self.problem(node, "tags (!…) are not used here; quote a value that starts with !")
                 return None
+
+    def integer(self, node: yaml.Node) -> int | None:
+        """A whole number; Python itself refuses more than some thousands of digits."""
+        try:
+            return int(node.value)
+        except ValueError:
+            self.problem(node, "is a number with too many digits")
+            return None
 
     def problem(self, node: yaml.Node, text: str) -> None:
         self.located.problems.append(f"{self.at(node)}: {text}")

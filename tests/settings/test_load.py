@@ -384,3 +384,11 @@ def test_the_environment_of_the_process_is_read_by_default(monkeypatch):
     settings = load(None, needs=["sample"])
     assert isinstance(settings, Whole)
     assert settings.sample.datamart_id == "9"
+
+
+def test_a_number_with_too_many_digits_is_a_problem_and_no_crash(tmp_path):
+    path = tmp_path / "relay.yaml"
+    path.write_text("log:\n  level: " + "9" * 5000)
+    with pytest.raises(SettingsError) as caught:
+        load(path, {}, needs=["log"])
+    assert f"{path}:2: is a number with too many digits" in str(caught.value)
