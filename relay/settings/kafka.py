@@ -216,6 +216,14 @@ class KafkaSettings(Section):
     metadata_age_max_s: float = Field(
         60.0, ge=1, le=3600, description="How soon new topics and partitions are noticed."
     )
+    new_partition_wait_s: float = Field(
+        900.0,
+        ge=0,
+        le=86400,
+        description="How long a partition that was added to a topic may wait until the group has "
+        "passed what the old partitions held: the keys of some users move to it. 0 reads it at "
+        "once. It never waits with `delivery.order_by` `partition` or `none`.",
+    )
     fetch_wait_ms: int = Field(
         100,
         ge=1,
@@ -278,6 +286,7 @@ class KafkaSettings(Section):
             session_timeout_s=self.session_timeout_s,
             rebalance_timeout_s=self.rebalance_timeout_s,
             poll_interval_max_s=self.poll_interval_max_s,
+            new_partition_wait_s=self.new_partition_wait_s,
             fetch_wait_ms=self.fetch_wait_ms,
             partition_fetch_bytes_max=self.partition_fetch_bytes_max,
             fetch_bytes_max=self.fetch_bytes_max,

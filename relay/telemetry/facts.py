@@ -199,6 +199,34 @@ class PositionLost(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewPartitionsWait(Fact):
+    """Partitions were added to a topic; they wait until the group has passed the old ones.
+
+    The keys of some users move to the new partitions, and what these users did before is still in
+    the old ones.
+    """
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    partitions: Annotated[tuple[str, ...], "The new ones, as topic-partition."]
+    records: Annotated[int, "Records in the old partitions that come first."]
+    at_most_s: Annotated[float, "How long they wait at most (`kafka.new_partition_wait_s`)."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPartitionsRead(Fact):
+    """Partitions that were added to a topic are read from their beginning now."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    partitions: Annotated[tuple[str, ...], "Which, as topic-partition."]
+    after_s: Annotated[float, "How long they waited."]
+    missing: Annotated[
+        int, "Records of the old partitions that the group had not passed when the time was over."
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataIgnored(Fact):
     """A commit's metadata could not be used: what is finished beyond the offset is sent again."""
 

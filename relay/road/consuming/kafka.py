@@ -16,14 +16,15 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from relay.errors import KafkaUnreachable
+from relay.errors import KafkaError, KafkaUnreachable
 from relay.kafka_client.build import require_codecs
 from relay.kafka_client.errors import MOVED_ON, code, translated
 from relay.kafka_client.header_names import accept_any_names
 from relay.model import Commit, Partition, Record
-from relay.road.consuming.inside import Inside
-from relay.road.consuming.options import consumer_options
-from relay.road.consuming.policy import ConsumerPolicy, OffsetReset
+from relay.road.consuming.inside import Inside, connect_apart
+from relay.road.consuming.options import consumer_options, join_s
+from relay.road.consuming.policy import ConsumerPolicy
+from relay.road.consuming.positions import AGAIN_S, LOOK_UP_S, FirstPositions
 from relay.road.consuming.silence import SilenceWatch
 from relay.road.consuming.source import AssignmentListener, CommitRefused, SourceState
 from relay.road.consuming.topics import await_topics, reading_pattern
@@ -31,7 +32,6 @@ from relay.road.consuming.troubles import Troubles
 from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
 
 _POLL_GRACE_S = 0.1
-_LOOK_UP_S = 5.0
 
 
 class KafkaSource:
@@ -42,6 +42,7 @@ class KafkaSource:
         self._emit = emit
         self._consumer: Any = None  # aiokafka is untyped
         self._inside: Inside
+        self._positions: FirstPositions
         self._listener: AssignmentListener | None = None
         self._epoch = 0
         self._assigned: frozenset[Partition] = frozenset()
@@ -50,6 +51,8 @@ class KafkaSource:
         self._told = False
         self._changed = asyncio.Event()
         self._commits: set[asyncio.Timeout] = set()
+        self._handed: dict[Partition, int] = {}
+        """For each partition one past the last record that was handed out."""
         self._failure: BaseException | None = None
         self._silence = SilenceWatch(policy.client, emit)
         self._troubles = Troubles()
@@ -58,9 +61,12 @@ class KafkaSource:
         """Join the group; `RecordSource.start`."""
         require_codecs()
         accept_any_names()
-        await await_topics(self._policy, self._emit)
+        cluster = await await_topics(self._policy, self._emit)
         self._listener = listener
-        consumer = AIOKafkaConsumer(**consumer_options(self._policy))
+        options = consumer_options(self._policy)
+        # An address that answers: aiokafka tries them one after the other.
+        consumer = AIOKafkaConsumer(**options | {"bootstrap_servers": cluster.entrance})
+        connect_apart(consumer, self._policy.client.request_timeout_s, join_s(self._policy))
         try:
             with translated("Kafka"):
                 await consumer.start()
@@ -69,6 +75,16 @@ class KafkaSource:
             raise
         self._consumer = consumer
         self._inside = Inside(consumer)
+        self._positions = FirstPositions(
+            self._policy,
+            self._emit,
+            self._inside,
+            commit=self.commit,
+            committed=self.committed,
+            passed=self._passed,
+            found=self._go_to,
+            told=self._tell,
+        )
         # After start(), which would otherwise wait for other members to hand over partitions.
         consumer.subscribe(
             topics=self._policy.topics,
@@ -81,6 +97,7 @@ class KafkaSource:
         if self._failure is not None:
             raise self._failure
         self._inside.check_alive()
+        self._positions.check()
         newest = max(map(self._inside.last_answer, self._wanted), default=None)
         await self._silence.look(newest, asyncio.get_running_loop().time())
         try:
@@ -90,9 +107,7 @@ class KafkaSource:
                 self._inside.show_life()
                 return await self._until_changed(timeout_s)
         except KafkaUnreachable as problem:
-            self._emit(
-                KafkaUnavailable(code=code(problem), reason=problem.problem, retry_in_s=timeout_s)
-            )
+            self._tell(problem, timeout_s)
             await asyncio.sleep(timeout_s)
             return []
 
@@ -137,9 +152,9 @@ class KafkaSource:
     ) -> Mapping[Partition, Commit | None]:
         """What was committed last; `RecordSource.committed`."""
         wanted = [TopicPartition(*partition) for partition in partitions]
-        with translated("reading committed offsets"):
-            async with asyncio.timeout(self._policy.client.request_timeout_s):
-                found = await self._inside.committed(wanted)
+        patience_s = LOOK_UP_S
+        while (found := await self._commits_of_group(wanted, patience_s)) is None:
+            patience_s = min(2 * patience_s, self._policy.client.request_timeout_s)
         return {
             Partition(*tp): Commit(found[tp].offset, found[tp].metadata or "")
             if tp in found
@@ -181,16 +196,19 @@ class KafkaSource:
         self._epoch += 1
         self._assigned = frozenset(partitions)
         self._paused.clear()
+        self._handed.clear()
         if self._listener is not None:
             await self._listener.on_assigned(self._assigned, self._epoch)
         # Not earlier: aiokafka would hand out records while the listener is still being told.
         self._told = True
+        self._positions.begin()
         self._update()
 
     async def revoked(self) -> None:
         """The group takes all partitions back (aiokafka knows no other way)."""
         leaving = self._assigned
         self._told = False
+        await self._positions.end()
         self._update()
         try:
             if leaving and self._listener is not None:
@@ -199,6 +217,10 @@ class KafkaSource:
             self._assigned = frozenset()
             for limit in self._commits:
                 limit.reschedule(asyncio.get_running_loop().time())
+
+    async def joining(self) -> None:
+        """We are about to join the group, with nothing assigned."""
+        await self._positions.look_before_join(self._consumer.subscription())
 
     def failed(self, error: BaseException) -> None:
         """The listener failed; aiokafka would log that and go on, so `poll` raises it."""
@@ -215,14 +237,14 @@ class KafkaSource:
                     *self._wanted, timeout_ms=round(timeout_s * 1000), max_records=records_max
                 )
         except NoOffsetForPartitionError as error:
-            await self._begin(error.args[0])
+            self._begin(error.args[0])
         except OffsetOutOfRangeError as error:
             for tp, offset in error.args[0].items():
-                await self._begin(tp, instead_of=offset)
+                self._begin(tp, lost=offset)
         except TimeoutError:
             self._inside.repair_idle_clock()
         else:
-            return [
+            records = [
                 Record(
                     topic=tp.topic,
                     partition=tp.partition,
@@ -236,6 +258,10 @@ class KafkaSource:
                 for tp, messages in batches.items()
                 for message in messages
             ]
+            self._handed.update(
+                {Partition(*tp): messages[-1].offset + 1 for tp, messages in batches.items()}
+            )
+            return records
         return []
 
     async def _until_changed(self, timeout_s: float) -> list[Record]:
@@ -247,28 +273,65 @@ class KafkaSource:
             pass
         return []
 
-    async def _begin(self, tp: TopicPartition, *, instead_of: int | None = None) -> None:
-        """Go to where the policy says for a partition without a usable offset."""
+    async def _commits_of_group(
+        self, wanted: Collection[TopicPartition], patience_s: float
+    ) -> Mapping[TopicPartition, Any] | None:
+        """None when the broker that knows did not answer: it may be another by now.
+
+        Called while partitions are handed over, where an error would end the process.
+        """
+        try:
+            with translated("reading committed offsets"):
+                async with asyncio.timeout(patience_s):
+                    return await self._inside.committed(wanted)
+        except KafkaUnreachable as problem:
+            if self._inside.closing():
+                raise
+            self._tell(problem, AGAIN_S)
+            self._inside.look_for_coordinator()
+            await asyncio.sleep(AGAIN_S)
+            return None
+
+    def _begin(self, tp: TopicPartition, *, lost: int | None = None) -> None:
+        """A partition has no usable offset: nothing is taken from it until it has."""
         self._inside.repair_idle_clock()
-        async with asyncio.timeout(_LOOK_UP_S):
-            if self._policy.auto_offset_reset is OffsetReset.EARLIEST:
-                found = await self._consumer.beginning_offsets([tp])
-            else:
-                found = await self._consumer.end_offsets([tp])
-        self._consumer.seek(tp, found[tp])
-        if instead_of is not None:
+        self._positions.needed(Partition(*tp), lost)
+        self._update()
+
+    def _go_to(self, offsets: Mapping[Partition, int], lost: Mapping[Partition, int]) -> None:
+        """Begin at these offsets."""
+        for partition, offset in offsets.items():
+            self._consumer.seek(TopicPartition(*partition), offset)
+        for partition, was in lost.items():
             self._emit(
                 PositionLost(
-                    partition=str(Partition(*tp)),
-                    offset=instead_of,
-                    resumed_at=found[tp],
-                    gone=max(0, found[tp] - instead_of),
+                    partition=str(partition),
+                    offset=was,
+                    resumed_at=offsets[partition],
+                    gone=max(0, offsets[partition] - was),
                 )
             )
+        self._update()
+
+    def _passed(self, partition: Partition, committed: int) -> int:
+        """How far nothing is left to deliver: further than the commit, where only marks follow.
+
+        Transactions end with marks that are no records, so a commit may stay short of the end.
+        """
+        position = self._inside.position(partition)
+        if position is None or self._handed.get(partition, 0) > committed:
+            return committed
+        return max(committed, position)
+
+    def _tell(self, problem: KafkaError, retry_in_s: float) -> None:
+        self._emit(
+            KafkaUnavailable(code=code(problem), reason=problem.problem, retry_in_s=retry_in_s)
+        )
 
     def _update(self) -> None:
         """Make aiokafka fetch for what is wanted, and for nothing else."""
-        wanted = {TopicPartition(*partition) for partition in self._assigned - self._paused}
+        ready = self._assigned - self._paused - self._positions.pending
+        wanted = {TopicPartition(*partition) for partition in ready}
         self._wanted = tuple(wanted) if self._told else ()
         for tp in self._consumer.assignment():
             # Left out, what was fetched ahead is kept; paused, nothing more is fetched.
@@ -294,5 +357,6 @@ class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka i
     async def on_partitions_revoked(self, _revoked: Collection[TopicPartition]) -> None:
         try:
             await self._source.revoked()
+            await self._source.joining()
         except Exception as error:  # noqa: BLE001 - raised by the next poll
             self._source.failed(error)
