@@ -65,15 +65,10 @@ class KafkaSource:
         self._listener = listener
         options = consumer_options(self._policy)
         # An address that answers: aiokafka tries them one after the other.
-        consumer = AIOKafkaConsumer(**options | {"bootstrap_servers": cluster.entrance})
+        options["bootstrap_servers"] = cluster.entrance
+        # From here on `stop` closes it: a start that is cancelled must not wait for brokers.
+        self._consumer = consumer = AIOKafkaConsumer(**options)
         connect_apart(consumer, self._policy.client.request_timeout_s, join_s(self._policy))
-        try:
-            with translated("Kafka"):
-                await consumer.start()
-        except BaseException:
-            await consumer.stop()
-            raise
-        self._consumer = consumer
         self._inside = Inside(consumer)
         self._positions = FirstPositions(
             self._policy,
@@ -85,6 +80,8 @@ class KafkaSource:
             found=self._go_to,
             told=self._tell,
         )
+        with translated("Kafka"):
+            await consumer.start()
         # After start(), which would otherwise wait for other members to hand over partitions.
         consumer.subscribe(
             topics=self._policy.topics,
@@ -200,6 +197,8 @@ class KafkaSource:
         if self._listener is not None:
             await self._listener.on_assigned(self._assigned, self._epoch)
         # Not earlier: aiokafka would hand out records while the listener is still being told.
+        if self._inside.closing():
+            return  # stopped meanwhile: nobody would call `revoked` again
         self._told = True
         self._positions.begin()
         self._update()
