@@ -141,6 +141,8 @@ _HINTS: dict[type[BaseException], str] = {
     theirs.UnsupportedSaslMechanismError: "check kafka.security.mechanism",
     theirs.TopicAuthorizationFailedError: "grant the access that is missing (ACLs)",
     theirs.GroupAuthorizationFailedError: "grant READ on the consumer group (ACLs)",
+    theirs.InconsistentGroupProtocolError: "another program uses this group: set kafka.group_id to "
+    "a name of its own",
     theirs.ClusterAuthorizationFailedError: "grant IDEMPOTENT_WRITE on the cluster (ACLs)",
     theirs.MessageSizeTooLargeError: "raise the topic's max.message.bytes",
     theirs.RecordListTooLargeError: "raise the topic's max.message.bytes",
@@ -162,11 +164,12 @@ def translated(what: str) -> Iterator[None]:
         ours = translation(error, what)
         if ours is None:
             raise
-        raise ours from error
+        raise ours from _wrapped(error)
 
 
 def translation(error: BaseException, what: str) -> KafkaError | None:
     """Our exception for one of aiokafka's or of the network's; None for anything else."""
+    error = _wrapped(error)
     refusal = _tls_refusal(error)
     if refusal is not None:
         return KafkaRefused(f"{what}: {refusal}", hint="check kafka.security")
@@ -183,6 +186,19 @@ def translation(error: BaseException, what: str) -> KafkaError | None:
     if isinstance(error, theirs.KafkaError) and not isinstance(error, OURS):
         return KafkaUnreachable(problem)
     return None
+
+
+def denies_access(error: KafkaError) -> bool:
+    """Whether an ACL on a topic or a group is the cause: it may be granted again."""
+    return isinstance(
+        error.__cause__,
+        theirs.TopicAuthorizationFailedError | theirs.GroupAuthorizationFailedError,
+    )
+
+
+def denies_group(error: KafkaError) -> bool:
+    """Whether it is the group that we may not use."""
+    return isinstance(error.__cause__, theirs.GroupAuthorizationFailedError)
 
 
 def code(error: BaseException) -> str:
@@ -219,6 +235,19 @@ def _tls_refusal(error: BaseException) -> str | None:
             return f"TLS: {said}"
         seen = seen.__cause__
     return None
+
+
+def _wrapped(error: BaseException) -> BaseException:
+    """What aiokafka's group coordinator puts as text into an error without a kind."""
+    if type(error) is theirs.KafkaError and error.args:
+        for kind in _WRAPPED:
+            if kind.__name__ in str(error.args[0]):
+                found: BaseException = kind()
+                return found
+    return error
+
+
+_WRAPPED = (theirs.TopicAuthorizationFailedError, theirs.GroupAuthorizationFailedError)
 
 
 def _spaced(name: str) -> str:

@@ -186,6 +186,65 @@ class TopicsAwaited(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PatternMatchesNothing(Fact):
+    """No topic matches the pattern, so nothing is read. Topics are found when they appear."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    pattern: Annotated[str, "`kafka.topic_pattern`, without dead-letter topics."]
+    again_in_s: Annotated[float, "When this is said again, if nothing appears."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicGone(Fact):
+    """A topic was deleted while it was read. Relay is not ready while a named topic is missing."""
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_topics_gone_total", "Times a topic was deleted while it was read."
+    )
+
+    topic: Annotated[str, "Its name."]
+    records: Annotated[
+        int, "Records in memory that were dropped: read, and not committed when it was deleted."
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicBack(Fact):
+    """A topic that was gone exists again; it is read from its beginning."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    topic: Annotated[str, "Its name."]
+    after_s: Annotated[float, "How long it was missing."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaAccessRefused(Fact):
+    """Kafka takes access to a topic or to the group away. Relay tries again until it is back."""
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_kafka_access_refused_total", "Times Kafka took access away while it was read."
+    )
+
+    reason: Annotated[str, "What Kafka refuses, and what to grant."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaAccessRestored(Fact):
+    """Kafka lets Relay read again."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    after_s: Annotated[float, "For how long it did not."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PositionLost(Fact):
     """The log does not hold the offset that was next: it was deleted before it was read, or cut."""
 

@@ -129,6 +129,12 @@ class Inside:
             for number in sorted(cluster.partitions_for_topic(topic) or ())
         ]
 
+    def known(self, topics: Iterable[str]) -> list[str]:
+        """Of these, the topics that the metadata holds, or that are there and forbidden."""
+        cluster = self._consumer._client.cluster
+        forbidden = cluster.unauthorized_topics
+        return [t for t in topics if t in forbidden or cluster.partitions_for_topic(t)]
+
     def by_leader(self, partitions: Iterable[Partition]) -> Mapping[int, list[Partition]]:
         """Which broker to ask about which; -1 for those that have no leader now."""
         cluster = self._consumer._client.cluster

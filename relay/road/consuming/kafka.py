@@ -16,17 +16,20 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from relay.errors import KafkaError, KafkaUnreachable
+from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable
 from relay.kafka_client.build import require_codecs
-from relay.kafka_client.errors import MOVED_ON, code, translated
+from relay.kafka_client.errors import MOVED_ON, code, denies_access, denies_group, translated
 from relay.kafka_client.header_names import accept_any_names
 from relay.model import Commit, Partition, Record
+from relay.road.consuming.access import AccessWatch
 from relay.road.consuming.inside import Inside, connect_apart
 from relay.road.consuming.options import consumer_options, join_s
 from relay.road.consuming.policy import ConsumerPolicy
 from relay.road.consuming.positions import AGAIN_S, LOOK_UP_S, FirstPositions
 from relay.road.consuming.silence import SilenceWatch
 from relay.road.consuming.source import AssignmentListener, CommitRefused, SourceState
+from relay.road.consuming.taken import Taken
+from relay.road.consuming.topic_watch import TopicWatch
 from relay.road.consuming.topics import await_topics, reading_pattern
 from relay.road.consuming.troubles import Troubles
 from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
@@ -51,11 +54,14 @@ class KafkaSource:
         self._told = False
         self._changed = asyncio.Event()
         self._commits: set[asyncio.Timeout] = set()
-        self._handed: dict[Partition, int] = {}
-        """For each partition one past the last record that was handed out."""
+        self._taken = Taken()
         self._failure: BaseException | None = None
         self._silence = SilenceWatch(policy.client, emit)
         self._troubles = Troubles()
+        self._access = AccessWatch(self._troubles, emit)
+        self._topics = TopicWatch(policy.topics, policy.topic_pattern, self._troubles, emit)
+        self._worked = False
+        """Whether a broker has let us read: then a refusal may pass, before it is a setting."""
 
     async def start(self, listener: AssignmentListener) -> None:
         """Join the group; `RecordSource.start`."""
@@ -95,18 +101,29 @@ class KafkaSource:
             raise self._failure
         self._inside.check_alive()
         self._positions.check()
+        now = asyncio.get_running_loop().time()
         newest = max(map(self._inside.last_answer, self._wanted), default=None)
-        await self._silence.look(newest, asyncio.get_running_loop().time())
+        self._worked = self._worked or bool(newest)
+        await self._silence.look(newest, now)
+        self._topics.look(self._inside.known(self._consumer.subscription()), now)
         try:
             with translated("reading from Kafka"):
                 if self._wanted:
-                    return await self._fetched(records_max, timeout_s)
-                self._inside.show_life()
-                return await self._until_changed(timeout_s)
+                    records = await self._fetched(records_max, timeout_s)
+                else:
+                    self._inside.show_life()
+                    records = await self._until_changed(timeout_s)
         except KafkaUnreachable as problem:
             self._tell(problem, timeout_s)
             await asyncio.sleep(timeout_s)
             return []
+        except KafkaRefused as problem:
+            if not self._held(problem):
+                raise
+            await asyncio.sleep(timeout_s)
+            return []
+        self._access.calm(now)
+        return records
 
     def pause(self, partitions: Collection[Partition]) -> None:
         """Take nothing from these; `RecordSource.pause`."""
@@ -124,6 +141,8 @@ class KafkaSource:
             TopicPartition(*partition): (commit.offset, commit.metadata)
             for partition, commit in commits.items()
         }
+        for partition, commit in commits.items():
+            self._taken.committed(partition, commit.offset)
         epoch, assigned = self._epoch, self._assigned
         try:
             with translated("committing offsets"):
@@ -193,7 +212,7 @@ class KafkaSource:
         self._epoch += 1
         self._assigned = frozenset(partitions)
         self._paused.clear()
-        self._handed.clear()
+        self._taken.clear()
         if self._listener is not None:
             await self._listener.on_assigned(self._assigned, self._epoch)
         # Not earlier: aiokafka would hand out records while the listener is still being told.
@@ -213,6 +232,7 @@ class KafkaSource:
             if leaving and self._listener is not None:
                 await self._listener.on_revoked(leaving)
         finally:
+            self._topics.revoked(self._taken.uncommitted(leaving))
             self._assigned = frozenset()
             for limit in self._commits:
                 limit.reschedule(asyncio.get_running_loop().time())
@@ -257,9 +277,8 @@ class KafkaSource:
                 for tp, messages in batches.items()
                 for message in messages
             ]
-            self._handed.update(
-                {Partition(*tp): messages[-1].offset + 1 for tp, messages in batches.items()}
-            )
+            for tp, messages in batches.items():
+                self._taken.took(Partition(*tp), messages[0].offset, messages[-1].offset)
             return records
         return []
 
@@ -288,8 +307,11 @@ class KafkaSource:
                 raise
             self._tell(problem, AGAIN_S)
             self._inside.look_for_coordinator()
-            await asyncio.sleep(AGAIN_S)
-            return None
+        except KafkaRefused as problem:
+            if self._inside.closing() or not self._held(problem):
+                raise
+        await asyncio.sleep(AGAIN_S)
+        return None
 
     def _begin(self, tp: TopicPartition, *, lost: int | None = None) -> None:
         """A partition has no usable offset: nothing is taken from it until it has."""
@@ -318,9 +340,18 @@ class KafkaSource:
         Transactions end with marks that are no records, so a commit may stay short of the end.
         """
         position = self._inside.position(partition)
-        if position is None or self._handed.get(partition, 0) > committed:
+        if position is None or self._taken.next_offset(partition) > committed:
             return committed
         return max(committed, position)
+
+    def _held(self, problem: KafkaRefused) -> bool:
+        """Whether access was taken away, which is told, and tried again until it is back."""
+        if not (self._worked and denies_access(problem)):
+            return False
+        self._access.refused(problem, asyncio.get_running_loop().time())
+        if denies_group(problem):
+            self._inside.rejoin()
+        return True
 
     def _tell(self, problem: KafkaError, retry_in_s: float) -> None:
         self._emit(
