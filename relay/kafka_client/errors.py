@@ -11,7 +11,17 @@ from contextlib import contextmanager
 
 from aiokafka import errors as theirs
 
-from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable, TopicMissing
+from relay.errors import KafkaError, KafkaFenced, KafkaRefused, KafkaUnreachable, TopicMissing
+
+
+class FencedInstanceId(theirs.BrokerResponseError):  # type: ignore[misc] # aiokafka is untyped
+    """Another member of the group has our `group_instance_id`. aiokafka 0.14 does not know it."""
+
+    errno = 82
+    message = "FENCED_INSTANCE_ID"
+
+
+theirs.kafka_errors.setdefault(FencedInstanceId.errno, FencedInstanceId)
 
 PASSING: tuple[type[Exception], ...] = (
     theirs.NoBrokersAvailable,
@@ -135,12 +145,21 @@ OURS: tuple[type[Exception], ...] = (
 )
 """We used the client wrongly: a defect, never translated."""
 
+_OURS_FOR: tuple[tuple[tuple[type[BaseException], ...], type[KafkaError]], ...] = (
+    ((FencedInstanceId,), KafkaFenced),
+    (MISSING, TopicMissing),
+    (REFUSING, KafkaRefused),
+    ((*PASSING, *MOVED_ON, OSError), KafkaUnreachable),
+)
+
 _HINTS: dict[type[BaseException], str] = {
     theirs.SaslAuthenticationFailed: "check kafka.security",
     theirs.AuthenticationFailedError: "check kafka.security",
     theirs.UnsupportedSaslMechanismError: "check kafka.security.mechanism",
     theirs.TopicAuthorizationFailedError: "grant the access that is missing (ACLs)",
     theirs.GroupAuthorizationFailedError: "grant READ on the consumer group (ACLs)",
+    FencedInstanceId: "another member of the group has the same kafka.group_instance_id: give each "
+    "a name of its own, for example with {hostname}",
     theirs.InconsistentGroupProtocolError: "another program uses this group: set kafka.group_id to "
     "a name of its own",
     theirs.ClusterAuthorizationFailedError: "grant IDEMPOTENT_WRITE on the cluster (ACLs)",
@@ -177,12 +196,9 @@ def translation(error: BaseException, what: str) -> KafkaError | None:
     hint = _HINTS.get(type(error))
     if isinstance(error, ConnectionResetError | theirs.KafkaConnectionError):
         hint = "does kafka.security.protocol fit the listener?"
-    if isinstance(error, MISSING):
-        return TopicMissing(problem, hint=hint)
-    if isinstance(error, REFUSING):
-        return KafkaRefused(problem, hint=hint)
-    if isinstance(error, (*PASSING, *MOVED_ON, OSError)):
-        return KafkaUnreachable(problem, hint=hint)
+    for kinds, ours in _OURS_FOR:
+        if isinstance(error, kinds):
+            return ours(problem, hint=hint)
     if isinstance(error, theirs.KafkaError) and not isinstance(error, OURS):
         return KafkaUnreachable(problem)
     return None
@@ -247,7 +263,11 @@ def _wrapped(error: BaseException) -> BaseException:
     return error
 
 
-_WRAPPED = (theirs.TopicAuthorizationFailedError, theirs.GroupAuthorizationFailedError)
+_WRAPPED = (
+    FencedInstanceId,
+    theirs.TopicAuthorizationFailedError,
+    theirs.GroupAuthorizationFailedError,
+)
 
 
 def _spaced(name: str) -> str:

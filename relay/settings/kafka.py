@@ -1,6 +1,7 @@
 """Which cluster, which topics, as whom, and how the consumer group behaves."""
 
 import re
+import socket
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -165,7 +166,8 @@ class KafkaSettings(Section):
         None,
         min_length=1,
         description="A name for this member that survives restarts (static membership): a "
-        "restart within `session_timeout_s` then moves no partitions. Unique in the group.",
+        "restart within `session_timeout_s` then moves no partitions. Unique in the group; "
+        "`{hostname}` in it stands for the name of the host, as of a pod of a StatefulSet.",
     )
     client_id: str = Field("relay", min_length=1, description="Our name in the broker's logs.")
     security: SecuritySettings = Field(
@@ -278,7 +280,7 @@ class KafkaSettings(Section):
             topic_pattern=pattern,
             dead_letter_topic=dead_letter_topic,
             group_id=self.group_id,
-            group_instance_id=self.group_instance_id,
+            group_instance_id=self._instance(),
             auto_offset_reset=self.auto_offset_reset,
             missing_topics=self.missing_topics,
             isolation_level=self.isolation_level,
@@ -291,6 +293,11 @@ class KafkaSettings(Section):
             partition_fetch_bytes_max=self.partition_fetch_bytes_max,
             fetch_bytes_max=self.fetch_bytes_max,
         )
+
+    def _instance(self) -> str | None:
+        if self.group_instance_id is None:
+            return None
+        return self.group_instance_id.replace("{hostname}", socket.gethostname())
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

@@ -21,6 +21,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.kafka_client.errors import translated
 from relay.model import Partition
+from relay.road.consuming.fencing import refuse_to_replace_a_namesake
 
 _ABOUT_CLUSTER_S = 5.0
 _EARLIEST, _LATEST = -2, -1
@@ -107,6 +108,10 @@ class Inside:
         found: Mapping[TopicPartition, Any]
         found = await self._consumer._coordinator.fetch_committed_offsets(partitions)
         return found
+
+    def refuse_to_replace_a_namesake(self) -> None:
+        """For a member with a name: `relay.road.consuming.fencing`."""
+        refuse_to_replace_a_namesake(self._consumer._coordinator)
 
     def closing(self) -> bool:
         """Whether the consumer has been told to stop."""

@@ -88,6 +88,8 @@ class KafkaSource:
         )
         with translated("Kafka"):
             await consumer.start()
+        if self._policy.group_instance_id is not None:
+            self._inside.refuse_to_replace_a_namesake()
         # After start(), which would otherwise wait for other members to hand over partitions.
         consumer.subscribe(
             topics=self._policy.topics,

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from confluent_kafka.admin import AclOperation
 
-from relay.errors import KafkaRefused
+from relay.errors import KafkaFenced, KafkaRefused
 from relay.model import Commit, Partition
 from relay.road.consuming.source import SourceTrouble
 from relay.telemetry.facts import (
@@ -130,3 +130,35 @@ async def test_a_group_that_another_program_uses_is_named(kafka, topic):
         async with member(kafka, topics=[topic], group_id=topic) as source:
             with pytest.raises(KafkaRefused, match=r"another program uses this group"):
                 await polled_until(source, lambda: False)
+
+
+async def test_of_two_members_with_one_name_the_older_one_ends_and_the_newer_one_reads_on(kafka):
+    topic = kafka.create_topic(partitions=2)
+    older, newer = Listener(), Listener()
+    given = {"topics": [topic], "group_id": topic, "group_instance_id": "relay-0"}
+    async with member(kafka, older, **given) as one:
+        await polled_until(one, lambda: older.count("assigned"))
+        async with member(kafka, newer, **given) as two:
+            async with asyncio.TaskGroup() as group:
+                ends = group.create_task(fenced(one))
+                await polled_until(two, ends.done, 60)
+            with pytest.raises(KafkaFenced):
+                await one.poll(1, 0.01)
+            await produce(kafka, topic, numbers(4))
+            assert len(await read(two, 4)) == 4
+            assert newer.count("revoked") == 0
+
+
+async def fenced(source):
+    with pytest.raises(KafkaFenced, match=r"has the same kafka\.group_instance_id"):
+        await polled_until(source, lambda: False, 60)
+
+
+async def test_a_member_with_a_name_whose_session_was_lost_joins_again(kafka, topic):
+    listener = Listener()
+    async with member(
+        kafka, listener, topics=[topic], group_id=topic, group_instance_id="relay-0"
+    ) as source:
+        await polled_until(source, lambda: listener.count("assigned"))
+        source._consumer._coordinator.reset_generation()  # as after an unknown member id
+        await polled_until(source, lambda: listener.count("assigned") == 2, 30)
