@@ -355,6 +355,26 @@ class RecordDeadLettered(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterTruncated(Fact):
+    """A dead letter was larger than its topic takes; only the beginning of its value lies there.
+
+    The envelope has the size and the hash of the value. It cannot be replayed
+    (`dead_letter.too_large`).
+    """
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.SETTLING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_dead_letters_truncated_total", "Dead letters of which only a part could be kept."
+    )
+
+    position: Annotated[Position, "Where the record stands, as topic-partition-offset."]
+    topic: Annotated[str, "The dead-letter topic."]
+    value_bytes: Annotated[int, "Size of the value."]
+    kept_bytes: Annotated[int, "How much of it was written."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterTopicCreated(Fact):
     """A dead-letter topic did not exist and was created (`dead_letter.create`)."""
 
