@@ -74,7 +74,7 @@ def _engine(records: list, interpret: Callable) -> None:
     from relay.stream.engine import Engine, EnginePolicy  # noqa: PLC0415
 
     engine = Engine(EnginePolicy(), interpret, random.Random(1))
-    engine.assign({Partition("t", number): None for number in range(12)}, 1, 0.0)
+    engine.custody.assign({Partition("t", number): None for number in range(12)}, 1, 0.0)
     accepted = Answer(200, {"content-type": "application/json"}, b'{"status":"ok","data":{}}')
     flying: deque = deque()
     tick = 0
@@ -90,10 +90,10 @@ def _engine(records: list, interpret: Callable) -> None:
             if not flying:
                 break
             engine.answered(flying.popleft(), accepted, now)
-        commits = engine.commits(now.steady)
-        engine.committed(commits)
-    if engine.ledger.delivered != len(records):
-        raise BenchError(f"{engine.ledger.delivered} of {len(records)} were delivered")
+        commits = engine.custody.commits(now.steady)
+        engine.custody.committed(commits)
+    if engine.custody.ledger.delivered != len(records):
+        raise BenchError(f"{engine.custody.ledger.delivered} of {len(records)} were delivered")
 
 
 def counter(*, callgrind: bool) -> str:
@@ -113,8 +113,12 @@ def counter(*, callgrind: bool) -> str:
 def cost(tree: Path, events: int, stage: str, how: str) -> float:
     """One process in a tree: instructions or CPU seconds of everything it does."""
     program = f"from bench.regress import drive; print(drive({events}, {stage!r}))"
-    # The driver is this one, whatever the commit: PYTHONPATH finds relay in the tree first.
-    script = "import sys; sys.path.insert(0, sys.argv[1]); sys.path.append(sys.argv[2]); " + program
+    # Each commit is driven by its own bench: the parts move from one commit to the next. And an
+    # editable installation would lend an old commit the modules that only the new one has.
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); sys.path.append(sys.argv[2]); "
+        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]; "
+    ) + program
     command = [sys.executable, "-c", script, str(tree), str(ROOT)]
     if how == "perf":
         command = ["perf", "stat", "-x,", "-e", "instructions:u", *command]
@@ -176,7 +180,7 @@ def _checkout(commit: str, where: Path) -> Path:
     """The files of a commit, without touching the work tree or its list of work trees."""
     where.mkdir()
     archive = subprocess.run(
-        ["git", "archive", commit, "relay"], cwd=ROOT, check=False, capture_output=True
+        ["git", "archive", commit, "relay", "bench"], cwd=ROOT, check=False, capture_output=True
     )
     if archive.returncode != 0:
         raise BenchError(archive.stderr.decode().strip())

@@ -5,6 +5,11 @@ The map, in reading order. What every road from Kafka has in common:
     model.py              the values that travel: Record, Activity, Parcel, Answer, Verdict, Fate
     road/consuming/       records in from Kafka, offsets back; what to pause
     road/settling/        frontier, offset map, ledger, dead letters
+    road/custody.py       partitions, commits, dead letters, fullness: their one owner; no I/O
+    road/loop.py          the loop around custody and engine: the only place with tasks
+    road/status.py        their state → health, metrics, /status, the line of each interval
+    road/source_status.py what is wrong between a road and its Kafka
+    road/keep.py          a road that fails is started again, and its neighbour goes on
 
 The road of one event:
 
@@ -12,9 +17,9 @@ The road of one event:
     stream/mapping/       AppEvent → what is sent: identity, consent, rules, $unique_key
     stream/interpret.py   the two before, and the lane: Record → Parcel, or why not
     stream/sending/       lanes, gate, limit, retries, verdicts; the wire
-    stream/engine.py      joins these decisions and owns all state of the road; does no I/O
-    stream/pipeline.py    the loop around the engine: the only place with tasks
-    stream/status.py      the engine's state → health, metrics, /status, the line of each interval
+    stream/engine.py      joins these decisions: flights and verdicts; does no I/O
+    stream/pipeline.py    carries the engine's flights: a worker for each request under way
+    stream/status.py      what the stream adds to the status of a road
 
 The road of one segment:
 
@@ -38,6 +43,7 @@ Beside the roads:
     vendors.py            settings → ready clients of the vendors' APIs
     app.py                the composition root: builds the stream from the settings and runs it
     workers.py            several processes of one group, watched
+    process_start.py      descriptors and signals, before anything else
     process_exit.py       the end of the process, as the status that was decided
     cli/                  a file for each command
 

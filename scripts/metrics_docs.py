@@ -3,17 +3,19 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from io import BytesIO
 
 from relay.membership.engine import MembershipEngine
 from relay.membership.policy import MembershipPolicy
 from relay.membership.status import MembershipReporter
 from relay.model import Record, Unwanted
-from relay.road.source_status import SourceReport
+from relay.road.status import ReportPolicy
 from relay.stream.engine import Engine, EnginePolicy
-from relay.stream.status import Reporter, ReportPolicy
+from relay.stream.status import Reporter
 from relay.telemetry.facts import Fact, all_facts
-from relay.telemetry.health import Both
+from relay.telemetry.health import Roads
+from relay.telemetry.log import configure
+from relay.telemetry.telemetry import LostLines
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Described:
 
 def described() -> list[Described]:
     """Every metric of ours; what Python's client library adds (`process_…`) is not listed."""
-    return [*_of_the_roads(), *_of_the_facts()]
+    return [*_of_the_roads(), *_of_the_facts(), *_of_the_log()]
 
 
 def metrics_page() -> str:
@@ -67,10 +69,7 @@ def _of_the_roads() -> Iterator[Described]:
     membership = MembershipReporter(
         MembershipEngine(MembershipPolicy(), _unwanted, rng), _nobody_hears
     )
-    sources = SourceReport(_nobody_hears), SourceReport(_nobody_hears, "relay_membership")
-    for family in chain(
-        Both(stream, membership, "segments").metrics(), *(source.metrics() for source in sources)
-    ):
+    for family in Roads(stream, {"segments": membership}).metrics():
         name = family.name + ("_total" if family.type == "counter" else "")
         labels = tuple(getattr(family, "_labelnames", ()))  # empty families have no samples
         yield Described(name, family.type, labels, family.documentation)
@@ -80,6 +79,11 @@ def _of_the_facts() -> Iterator[Described]:
     for fact in all_facts():
         if fact.counter:
             yield Described(fact.counter.name, "counter", fact.counter.labels, fact.counter.help)
+
+
+def _of_the_log() -> Iterator[Described]:
+    for family in LostLines(configure(json=True, stream=BytesIO())).collect():
+        yield Described(f"{family.name}_total", family.type, (), family.documentation)
 
 
 def _nobody_hears(_fact: Fact) -> None:

@@ -15,6 +15,7 @@ from relay.dead_letters.reading import buried_in, dead_letter_topics
 from relay.dead_letters.replay import replay
 from relay.dead_letters.selection import Selection, moment_ms, span
 from relay.errors import InputError
+from relay.kafka_client.header_names import printable
 from relay.kafka_client.producer import Producer
 from relay.model import DeadLetterClass
 from relay.road.settling.dead_letter import Cut, Envelope
@@ -189,7 +190,9 @@ def in_full(one: Letter, *, exact: bool) -> dict[str, Any]:
         "origin": str(one.origin),
         "deaths": [_death(death) for death in one.deaths],
         "key": _bytes(buried.key, exact=exact),
-        "headers": [[name, _bytes(value, exact=exact)] for name, value in buried.original_headers],
+        "headers": [
+            [printable(name), _bytes(value, exact=exact)] for name, value in buried.original_headers
+        ],
         "value": _bytes(buried.value, exact=True) if exact else _outline(buried.value),
         "value_bytes": None if buried.value is None else len(buried.value),
     }

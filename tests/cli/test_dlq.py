@@ -304,3 +304,26 @@ async def test_a_truncated_letter_is_listed_as_such_and_never_sent_again(dlq, gr
     report = json.loads((await dlq("replay", "--code", "cut_one", "--json")).out)
     assert (report["replayed"], report["truncated"]) == (0, 1)
     assert await standing_in(graveyard) == []
+
+
+async def test_a_header_name_that_is_not_utf_8_is_shown_and_goes_back_as_the_same_bytes(
+    dlq, graveyard
+):
+    headers = (("caf\udce9", b"1"), ("plain", None))
+    record = Record(graveyard.topic, 1, 500, 0, b"k", value(20, "u1"), headers)
+    await graveyard.dead_letters.start()
+    await graveyard.dead_letters.write(
+        [DeadLetter(record, DeadLetterClass.REFUSED, "http_418", "because")]
+    )
+    await graveyard.dead_letters.stop()
+
+    (line,) = await listed(dlq, "--code", "http_418")
+    shown = await dlq("show", line["position"], "--json")
+    assert json.loads(shown.out)["headers"] == [["caf\\xe9", "***"], ["plain", None]]
+    assert (await dlq("show", line["position"])).status == 0
+
+    end = await dlq("replay", "--code", "http_418", "--json")
+    assert (end.status, json.loads(end.out)["replayed"]) == (0, 1)
+    (again,) = await standing_in(graveyard)
+    assert (again.partition, again.key, again.value) == (1, b"k", record.value)
+    assert opened(again.headers)[0] == headers

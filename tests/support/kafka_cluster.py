@@ -37,7 +37,7 @@ rootLogger.level=INFO
 rootLogger.appenderRef.out.ref=out
 """
 # Reads "+pid" and "-pid"; at the end of its input kills what is left and removes the directory.
-_REAPER = """\
+REAPER = """\
 import os, shutil, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 pids = set()
@@ -102,14 +102,14 @@ class KafkaCluster(Kafka):
         """Start all brokers and wait until each is registered."""
         (self._home / "log4j2.properties").write_text(_LOG4J)
         self._reaper = subprocess.Popen(
-            [sys.executable, "-c", _REAPER, self._home],
+            [sys.executable, "-c", REAPER, self._home],
             stdin=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
         for index in self._ids:
             for listener in ("PLAINTEXT", "CONTROLLER", *self._secured_names):
-                self._ports[index, listener] = _free_port()
+                self._ports[index, listener] = free_port()
         for index in self._ids:
             self._launch(index)
         for index in self._ids:
@@ -308,7 +308,7 @@ def _java_properties(properties: Mapping[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in properties.items())
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that nothing listens on, below those that the system hands to outgoing connections."""
     for _ in range(200):
         port = random.SystemRandom().randrange(20_000, 32_000)

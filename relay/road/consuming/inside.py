@@ -16,7 +16,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 
 from relay.kafka_client.errors import translated
-from relay.model import Partition, Position
+from relay.model import Partition
 
 _LATEST = -1
 """Asks for the end of a partition, in place of a time."""
@@ -72,15 +72,6 @@ class Inside:
         answer = await coordinator._send_req(HeartbeatRequest(coordinator.group_id, -1, "nobody"))
         if theirs.for_code(answer.error_code) is theirs.GroupAuthorizationFailedError:
             raise theirs.GroupAuthorizationFailedError(coordinator.group_id)
-
-    def stopped_at(self) -> list[Position]:
-        """Where reading broke off: the records whose parsing raised out of `getmany`."""
-        return [
-            Position(tp.topic, tp.partition, result._partition_records.next_fetch_offset)
-            for tp, result in self._consumer._fetcher._records.items()
-            if getattr(result, "_partition_records", None) is not None
-            and result._partition_records._records_iterator.gi_frame is None
-        ]
 
     def end(self, partition: Partition) -> int | None:
         """One past the last record that may be read, as the last fetch told it."""

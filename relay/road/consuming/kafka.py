@@ -17,10 +17,11 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from relay.errors import KafkaRefused, KafkaUnreachable
+from relay.errors import KafkaUnreachable
 from relay.kafka_client.build import require_codecs
 from relay.kafka_client.errors import MOVED_ON, code, translated
 from relay.kafka_client.fresh import fresh
+from relay.kafka_client.header_names import accept_any_names
 from relay.model import Commit, Partition, Record
 from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.inside import Inside
@@ -59,17 +60,15 @@ class KafkaSource:
     async def start(self, listener: AssignmentListener) -> None:
         """Join the group; `RecordSource.start`."""
         require_codecs()
+        accept_any_names()
         await await_topics(self._policy, self._emit)
         self._listener = listener
+        # From here on `stop` closes it: a start that is cancelled must not wait for brokers.
         consumer = fresh(AIOKafkaConsumer(**consumer_options(self._policy)), self._policy.client)
-        try:
-            with translated("Kafka"):
-                await consumer.start()
-        except BaseException:
-            await consumer.stop()
-            raise
         self._consumer = consumer
         self._inside = Inside(consumer)
+        with translated("Kafka"):
+            await consumer.start()
         self._watch.start(self._inside)
         # After start(), which would otherwise wait for other members to hand over partitions.
         consumer.subscribe(
@@ -242,13 +241,6 @@ class KafkaSource:
         except OffsetOutOfRangeError as error:
             for tp, offset in error.args[0].items():
                 await self._begin(tp, instead_of=offset)
-        except UnicodeDecodeError as error:
-            # Names of headers are UTF-8 by Kafka's protocol; aiokafka cannot read past others.
-            where = ", ".join(map(str, self._inside.stopped_at()))
-            raise KafkaRefused(
-                f"the record at {where} cannot be read: the name of a header is not UTF-8",
-                hint="move the group's offset past it with Kafka's tools, after saving the record",
-            ) from error
         except TimeoutError:
             self._inside.repair_idle_clock()
         else:

@@ -54,7 +54,10 @@ class DeadLetterTopic:
         """How far those were cut that were refused for their size."""
 
     async def start(self) -> None:
-        """Connect, and see to it that the topics of the named source topics exist.
+        """Connect, and see to it that there is a topic for the letters of each source topic.
+
+        Not of one that does not exist: its name may be mistyped. If it appears later, its topic
+        is made with its first letter.
 
         Raises:
             KafkaUnreachable: No broker answered in time.
@@ -69,7 +72,8 @@ class DeadLetterTopic:
 
         policy = self._policy
         cluster = await reach_in_time(policy.client, policy.start_timeout_s, notice)
-        await self._require([policy.topic_for(topic) for topic in policy.source_topics], cluster)
+        sources = [topic for topic in policy.source_topics if topic in cluster.topics]
+        await self._require([policy.topic_for(topic) for topic in sources], cluster)
         with translated("dead letters"):
             await self._open_producer()
 
