@@ -1,5 +1,12 @@
 """`python -m relay` is `relay`."""
 
-from relay.cli import entry
+import sys
 
-entry()
+from relay.process_start import prepare
+
+prepare(sys.argv)
+
+from relay.cli import entry  # noqa: E402 - signals must be heard before the long imports
+
+if __name__ == "__main__":
+    entry()

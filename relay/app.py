@@ -14,7 +14,6 @@ Each road is kept running by `KeptRoad`: one that fails does not take the other 
 
 import asyncio
 import random
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -31,6 +30,7 @@ from relay.membership.loop import membership_road
 from relay.membership.mapping import changing
 from relay.membership.status import MembershipReporter
 from relay.process_exit import leave
+from relay.process_start import stop_signals
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.source import RecordSource
 from relay.road.keep import KeptRoad, RestartPolicy
@@ -276,22 +276,25 @@ def _tell_start(settings: Settings, address: str, emit: Emit, *, membership: boo
 
 
 def _listen_for_signals(stop: Callable[[str], None], within_s: float) -> None:
-    """The first SIGTERM or SIGINT drains, the second one leaves at once.
+    """The first stop signal drains, the second one leaves at once.
 
-    Whatever should keep the roads from ending by their deadline: the process ends then.
+    SIGHUP only says that a terminal or the supervisor is gone: it is never the second. Should
+    anything keep the roads from ending by their deadline, the process ends then.
     """
     loop = asyncio.get_running_loop()
     seen = 0
 
     def received(name: str) -> None:
         nonlocal seen
+        if seen and name == "SIGHUP":
+            return
         seen += 1
         if seen > 1:
             leave(ExitStatus.INTERRUPTED)
         loop.call_later(within_s, leave, ExitStatus.DRAIN_INCOMPLETE)
         stop(name)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         loop.add_signal_handler(number, received, number.name)
 
 

@@ -7,12 +7,14 @@ ends all of them, with its status.
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from relay.errors import ExitStatus
+from relay.process_start import stop_signals
 from relay.settings import Settings
 from relay.telemetry.facts import Emit, WorkerEnded, WorkerStarted
 
@@ -48,20 +50,30 @@ class Supervisor:
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
         self._status = 0
+        self._spawning = asyncio.Lock()
 
     async def run(self) -> int:
-        """Returns the exit status: that of the first worker that ended for good, else 0."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
-        async with asyncio.TaskGroup() as tasks:
-            for worker in self._workers:
-                tasks.create_task(self._keep(worker))
-            await self._stopping.wait()
-        return self._status
+        """Returns the exit status: that of the first worker that ended for good, else 0.
 
-    def _signalled(self) -> None:
+        Of a worker that a signal ended it is 128 and the number of the signal, as shells say it.
+        """
+        loop = asyncio.get_running_loop()
+        for number in stop_signals():
+            loop.add_signal_handler(number, self._signalled, number)
+        with _lifeline() as self._lifeline:
+            async with asyncio.TaskGroup() as tasks:
+                for worker in self._workers:
+                    tasks.create_task(self._keep(worker))
+                await self._stopping.wait()
+        return self._status if self._status >= 0 else 128 - self._status
+
+    def _signalled(self, number: signal.Signals) -> None:
         """The first signal drains the workers; what they get a second time ends them at once."""
+        if number == signal.SIGHUP and self._stopping.is_set():
+            return  # the terminal is gone: no second request
+        self._stop_workers()
+
+    def _stop_workers(self) -> None:
         self._stopping.set()
         for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
@@ -79,7 +91,7 @@ class Supervisor:
             if status == 0 or (status > 0 and status not in _MENDED_BY_RESTART):
                 self._emit(WorkerEnded(worker=worker.number, status=status, restart_in_s=0.0))
                 self._status = status
-                self._signalled()
+                self._stop_workers()
                 return
             deaths = 1 if loop.time() - started > self._policy.healthy_after_s else deaths + 1
             wait_s = min(
@@ -92,19 +104,43 @@ class Supervisor:
                     await self._stopping.wait()
 
     async def _run_once(self, worker: Worker) -> int:
-        process = await asyncio.create_subprocess_exec(
-            *worker.command,
-            env=dict(worker.environ),
-            # Ctrl-C goes to a whole process group: the workers would hear it from the terminal and
-            # from us, and a second signal means "at once".
-            start_new_session=True,
-        )
+        process = await self._spawn(worker)
         self._running[worker.number] = process
         self._emit(WorkerStarted(worker=worker.number, pid=process.pid))
+        if self._stopping.is_set():  # while it was started
+            process.send_signal(signal.SIGTERM)
         try:
             return await process.wait()
         finally:
             del self._running[worker.number]
+
+    async def _spawn(self, worker: Worker) -> asyncio.subprocess.Process:
+        # A process inherits which signals are held back: the worker lets them in when it can hear
+        # them (relay.process_start). One after the other, as this process is deaf meanwhile.
+        async with self._spawning:
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())
+            try:
+                return await asyncio.create_subprocess_exec(
+                    *worker.command,
+                    env=dict(worker.environ),
+                    stdin=self._lifeline,
+                    # Ctrl-C goes to a whole process group: the workers would hear it from the
+                    # terminal and from us, and a second signal means "at once".
+                    start_new_session=True,
+                )
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@contextlib.contextmanager
+def _lifeline() -> Iterator[int]:
+    """The reading end of a pipe that only this process can write to: it ends when we do."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def workers(
@@ -118,5 +154,6 @@ def workers(
             own["RELAY_ADMIN__PORT"] = str(settings.admin.port + number)
         if settings.kafka.group_instance_id:
             own["RELAY_KAFKA__GROUP_INSTANCE_ID"] = f"{settings.kafka.group_instance_id}-{number}"
-        made.append(Worker(number, [sys.executable, "-m", "relay", "run", *arguments], own))
+        command = [sys.executable, "-m", "relay", "run", "--supervised", *arguments]
+        made.append(Worker(number, command, own))
     return made

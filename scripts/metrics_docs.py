@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 
 from relay.membership.engine import MembershipEngine
 from relay.membership.policy import MembershipPolicy
@@ -13,6 +14,8 @@ from relay.stream.engine import Engine, EnginePolicy
 from relay.stream.status import Reporter
 from relay.telemetry.facts import Fact, all_facts
 from relay.telemetry.health import Roads
+from relay.telemetry.log import configure
+from relay.telemetry.telemetry import LostLines
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Described:
 
 def described() -> list[Described]:
     """Every metric of ours; what Python's client library adds (`process_…`) is not listed."""
-    return [*_of_the_roads(), *_of_the_facts()]
+    return [*_of_the_roads(), *_of_the_facts(), *_of_the_log()]
 
 
 def metrics_page() -> str:
@@ -76,6 +79,11 @@ def _of_the_facts() -> Iterator[Described]:
     for fact in all_facts():
         if fact.counter:
             yield Described(fact.counter.name, "counter", fact.counter.labels, fact.counter.help)
+
+
+def _of_the_log() -> Iterator[Described]:
+    for family in LostLines(configure(json=True, stream=BytesIO())).collect():
+        yield Described(f"{family.name}_total", family.type, (), family.documentation)
 
 
 def _nobody_hears(_fact: Fact) -> None:

@@ -4,8 +4,7 @@ What a command imports at the top of its file is paid for by every start of `rel
 heavy (Kafka, HTTP, the pipeline) is imported inside the function that runs it.
 """
 
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Annotated, NoReturn
 
@@ -14,6 +13,7 @@ import typer
 from relay import __version__
 from relay.cli import check, demo, dlq, emit, run, sandbox, schema, segments, status, users
 from relay.cli import map as map_events
+from relay.cli.reporting import report
 from relay.errors import ExitStatus, RelayError
 
 app = typer.Typer(
@@ -59,43 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         status = ExitStatus.INTERRUPTED
     except BaseExceptionGroup as group:
-        status = _report(group)
+        status = report(group)
     except RelayError as error:
-        status = _report(error)
+        status = report(error)
     except Exception as error:  # noqa: BLE001 - the last place that can keep records out of stderr
-        status = _report(error)
+        status = report(error)
     else:
         status = ExitStatus.OK
     raise SystemExit(int(status))
-
-
-def _report(error: BaseException) -> ExitStatus:
-    """Say what ended the command. Of several causes that a task group gathered, the gravest."""
-    leaves = list(_leaves(error))
-    defects = [leaf for leaf in leaves if not isinstance(leaf, RelayError | KeyboardInterrupt)]
-    if defects:
-        return _report_defect(defects[0])
-    known = [leaf for leaf in leaves if isinstance(leaf, RelayError)]
-    for line in dict.fromkeys(line for leaf in known for line in str(leaf).splitlines()):
-        typer.echo(f"relay: {line}", err=True)
-    return known[0].exit_status if known else ExitStatus.INTERRUPTED
-
-
-def _report_defect(error: BaseException) -> ExitStatus:
-    """Where it happened, without the text of the exception: it may quote a record."""
-    for frame in traceback.extract_tb(error.__traceback__):
-        typer.echo(f"  {frame.filename}:{frame.lineno} in {frame.name}", err=True)
-    kind = type(error).__qualname__
-    typer.echo(f"relay: unexpected {kind} at the place above: a defect, please report it", err=True)
-    return ExitStatus.BUG
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
 
 
 # In the order in which `relay --help` shows them.

@@ -2,12 +2,13 @@
 
 import asyncio
 import gc
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from relay.cli.options import ConfigOption
+from relay.cli.reporting import report
 from relay.errors import ExitStatus
 
 if TYPE_CHECKING:  # heavy: imported where it is used
@@ -30,29 +31,51 @@ def run(
             "one higher.",
         ),
     ] = 1,
+    supervised: Annotated[
+        bool,
+        typer.Option("--supervised", hidden=True, help="Standard input ends with the supervisor."),
+    ] = False,
 ) -> None:
     """Move app events from Kafka to the tracking API until SIGTERM or Ctrl-C.
 
-    The first signal drains: nothing new is read, what is in flight may finish, what is settled is
-    committed. A second signal leaves at once. Logs go to standard output, one fact a line.
+    The first signal (also SIGHUP and SIGQUIT) drains: nothing new is read, what is in flight may
+    finish, what is settled is committed. A second one leaves at once. Logs go to standard output,
+    one fact a line.
 
     Example: relay run --config relay.yaml
     """
     import uvloop
 
     from relay.app import STREAM_SECTIONS, run_stream
-    from relay.process_exit import leave
+    from relay.process_start import follow_supervisor
     from relay.settings import load
 
+    if supervised:
+        follow_supervisor()
     settings = load(config, needs=STREAM_SECTIONS)
     if workers > 1:
         arguments = [] if config is None else ["--config", str(config)]
-        leave(asyncio.run(_supervise(settings, workers, arguments)))
+        _run_and_leave(asyncio.new_event_loop, _supervise(settings, workers, arguments))
     _spare_the_collector()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(run_stream(settings))
-        # Everything is settled and flushed; the fast wire's threads must not see Python end.
-        leave(ExitStatus.OK)
+    _run_and_leave(uvloop.new_event_loop, run_stream(settings))
+
+
+def _run_and_leave(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], main: Coroutine[Any, Any, int | None]
+) -> NoReturn:
+    """Run `main` to its end and end the process, with the status it returns or what it raised has.
+
+    The loop is never closed: from then on a late signal would kill the process, and have its
+    status; and a thread that still waits for the network must not hold up the end.
+    """
+    from relay.process_exit import leave
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        try:
+            status = runner.run(main)
+        except (Exception, asyncio.CancelledError, KeyboardInterrupt) as error:  # noqa: BLE001 - reported
+            status = report(error)
+        leave(status or ExitStatus.OK)
 
 
 def _spare_the_collector() -> None:

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from relay.dead_letters.buried import Buried
 from relay.errors import TopicMissing
 from relay.kafka_client.errors import translated
+from relay.kafka_client.fresh import fresh
 from relay.kafka_client.header_names import accept_any_names
 from relay.kafka_client.options import client_options
 from relay.kafka_client.policy import KafkaClientPolicy
@@ -67,6 +68,7 @@ async def buried_in(
         auto_offset_reset="earliest",
         isolation_level="read_committed",
     )
+    fresh(consumer, client)
     try:
         with translated("reading dead letters"):
             await consumer.start()

@@ -43,7 +43,7 @@ class MembershipReporter(RoadReporter):
     """The reporter of membership events."""
 
     road: ClassVar[str] = "segments"
-    prefix: ClassVar[str] = "relay_membership_"
+    prefix: ClassVar[str] = "relay_membership"
 
     def __init__(
         self, engine: MembershipEngine, emit: Emit, policy: ReportPolicy | None = None
@@ -97,7 +97,7 @@ class MembershipReporter(RoadReporter):
     def _destination_metrics(self) -> Iterator[Metric]:
         engine, batches = self._engine, self._engine.batches
         commands = CounterMetricFamily(
-            f"{self.prefix}commands", "Lines sent in import files, repeats included."
+            f"{self.prefix}_commands", "Lines sent in import files, repeats included."
         )
         commands.add_metric([], engine.commands)
         yield commands
@@ -108,4 +108,4 @@ class MembershipReporter(RoadReporter):
             ("held", "1 while files cannot be sent.", int(engine.held_because is not None)),
         )
         for name, text, value in rows:
-            yield GaugeMetricFamily(f"{self.prefix}{name}", text, value)
+            yield GaugeMetricFamily(f"{self.prefix}_{name}", text, value)

@@ -175,6 +175,50 @@ class KafkaHeard(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaLoginRefused(Fact):
+    """Kafka refuses our login or certificate; Relay reads their files anew for every attempt.
+
+    Said again every minute.
+    """
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_kafka_logins_refused_total", "Times Kafka was found to refuse our login."
+    )
+
+    seconds: Annotated[float, "For how long."]
+    reason: Annotated[str, "What Kafka says."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsHeldBack(Fact):
+    """A producer's transaction has been open for a minute; what lies behind it cannot be read.
+
+    Said again every ten minutes.
+    """
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_transactions_hanging_total", "Times records were found held back for a minute."
+    )
+
+    partitions: Annotated[tuple[str, ...], "Where, as topic-partition."]
+    records: Annotated[int, "How many records lie behind it."]
+    for_s: Annotated[float, "How long the oldest has been open, as far as Relay has seen it."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsReleased(Fact):
+    """The transactions that held records back for more than a minute have ended."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    after_s: Annotated[float, "How long after they were found."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicsAwaited(Fact):
     """Topics that are to be read do not exist yet; Relay waits for somebody to create them."""
 
@@ -386,6 +430,32 @@ class TokenReloaded(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryUnavailable(Fact):
+    """The schema registry cannot be asked for a schema: the stream is held until it can.
+
+    Records whose schema is known go on until one comes whose schema is not.
+    """
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.DECODING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_registry_outages_total", "Times the schema registry could not be asked."
+    )
+
+    reason: Annotated[str, "What came back, or that nothing did."]
+    refused: Annotated[bool, "Whether it refuses: then waiting alone does not help."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryAvailable(Fact):
+    """The schema registry answers again."""
+
+    stage: ClassVar[Stage] = Stage.DECODING
+
+    held_s: Annotated[float, "How long it could not be asked."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordDeadLettered(Fact):
     """A record could not be delivered and now lies, unchanged, in the dead-letter topic."""
 
@@ -398,6 +468,26 @@ class RecordDeadLettered(Fact):
     reason: Annotated[str, "Why, in words; names the field, never its value."]
     status: Annotated[int, "HTTP status of the last attempt, 0 without one."]
     attempts: Annotated[int, "How often it was sent."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterTruncated(Fact):
+    """A dead letter was larger than its topic takes; only the beginning of its value lies there.
+
+    The envelope has the size and the hash of the value. It cannot be replayed
+    (`dead_letter.too_large`).
+    """
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.SETTLING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_dead_letters_truncated_total", "Dead letters of which only a part could be kept."
+    )
+
+    position: Annotated[Position, "Where the record stands, as topic-partition-offset."]
+    topic: Annotated[str, "The dead-letter topic."]
+    value_bytes: Annotated[int, "Size of the value."]
+    kept_bytes: Annotated[int, "How much of it was written."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -518,7 +608,9 @@ class DrainStarted(Fact):
     """A road was asked to stop: it reads no more and finishes what it has."""
 
     road: Annotated[str, "`stream` or `segments`."]
-    reason: Annotated[str, "The signal, or what else asked."]
+    reason: Annotated[
+        str, "The signal (`SIGHUP` also: the supervisor is gone), or what else asked."
+    ]
     unsettled: Annotated[int, "Records without a fate."]
     deadline_s: Annotated[float, "How long the whole stop may take."]
 
@@ -649,6 +741,18 @@ class WorkerEnded(Fact):
     worker: Annotated[int, "Its number."]
     status: Annotated[int, "Its exit status; negative: the signal that killed it."]
     restart_in_s: Annotated[float, "When it is started again; 0: not, and the others end too."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLinesLost(Fact):
+    """Lines of this log were lost: nobody read it for a while, or it could not be written.
+
+    Nothing else waited for it. `relay_log_lines_lost_total` counts them at once.
+    """
+
+    level: ClassVar[Level] = Level.WARNING
+
+    lines: Annotated[int, "How many, since the last line of this kind."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

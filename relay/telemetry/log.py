@@ -6,14 +6,16 @@ redacted: aiokafka repeats itself when a broker is away, httpx writes a line per
 
 import logging
 import sys
-from collections.abc import Callable, Collection, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
+from enum import Enum
 from typing import Any, BinaryIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from relay.telemetry.facts import Fact, Level, LibraryLogged
+from relay.telemetry.facts import Fact, Level, LibraryLogged, LogLinesLost
+from relay.telemetry.lines import Lines, QueuedLines, lines_on
 from relay.telemetry.redact import redact
 
 _GRAVITY = {
@@ -32,30 +34,11 @@ _SAY_AGAIN_S = 60.0
 _KINDS_MAX = 1000
 
 
-class LineWriter:
-    """Writes whole lines to a byte stream. A stream that fails costs lines, never records."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.lost = 0
-
-    def msg(self, line: bytes | str) -> None:
-        """Write one line now: what happened just before a crash is what people look for."""
-        try:
-            self._stream.write((line if isinstance(line, bytes) else line.encode()) + b"\n")
-            self._stream.flush()
-        except (OSError, ValueError):  # full disk, closed pipe, closed file
-            self.lost += 1
-
-    debug = info = warning = error = msg
-
-
 class Log:
     """Writes facts. Make one per process, with `configure`."""
 
-    def __init__(self, logger: WrappedLogger, writer: LineWriter) -> None:
-        self._logger = logger
-        self._writer = writer
+    def __init__(self, logger: WrappedLogger, lines: Lines) -> None:
+        self._lines = lines
         self._methods: dict[Level, Callable[..., Any]] = {
             level: getattr(logger, level.value) for level in Level
         }
@@ -63,7 +46,7 @@ class Log:
     @property
     def lost(self) -> int:
         """Lines that could not be written."""
-        return self._writer.lost
+        return self._lines.lost
 
     def write(self, fact: Fact, level: Level | None = None) -> None:
         """One line for one fact; nothing at all below the level that was asked for."""
@@ -83,7 +66,7 @@ def configure(
 
     `secrets` are masked wherever they should turn up after all.
     """
-    writer = LineWriter(stream or sys.stdout.buffer)
+    lines = lines_on(stream or sys.stdout.buffer)
     processors: list[Processor] = [
         structlog.processors.add_log_level,
         # People read the time of day where they are; machines compare places.
@@ -105,12 +88,14 @@ def configure(
     # Not structlog.configure: nothing global, so two pipelines of one test do not share a log.
     # The filtering logger's methods below the level are literally `return None`.
     logger = structlog.wrap_logger(
-        writer,
+        lines,
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_GRAVITY[level]),
         cache_logger_on_first_use=True,
     ).bind()
-    log = Log(logger, writer)
+    log = Log(logger, lines)
+    if isinstance(lines, QueuedLines):
+        lines.tell = lambda lost: log.write(LogLinesLost(lines=lost))
     _lead_libraries_into(log)
     # What aiokafka has to say, facts of ours say once (docs/LOGS.md, consuming); while a broker is
     # away it would write thirty lines a second.
@@ -136,21 +121,34 @@ class _Masker:
     def __call__(
         self, _logger: WrappedLogger, _method: str, event: EventDict
     ) -> MutableMapping[str, Any]:
-        for name, value in event.items():
-            if isinstance(value, str) and any(secret in value for secret in self._secrets):
-                event[name] = self._mask(value)
+        if self._secrets:
+            for name, value in event.items():
+                event[name] = self._masked(value)
         return event
+
+    def _masked(self, value: Any) -> Any:
+        match value:
+            case str():
+                return self._mask(value)
+            case list():
+                return [self._masked(item) for item in value]
+            case dict():
+                return {self._masked(key): self._masked(item) for key, item in value.items()}
+            case _:  # numbers, truth values, nothing: see `_plain`
+                return value
 
     def _mask(self, text: str) -> str:
         for secret in self._secrets:
-            text = text.replace(secret, "***")
+            if secret in text:
+                text = text.replace(secret, "***")
         return text
 
 
 class _Handler(logging.Handler):
     """Takes the records of libraries that use the standard `logging`.
 
-    What a library says again and again is written once a minute, with a count.
+    What a library says again and again is written once a minute, with a count. Nothing is raised
+    into the library that logs: it does not expect it.
     """
 
     def __init__(self, log: Log) -> None:
@@ -168,13 +166,25 @@ class _Handler(logging.Handler):
         if len(self._said) >= _KINDS_MAX:
             self._said.clear()
         self._said[kind] = (record.created, 0)
+        level = Level.ERROR if record.levelno >= logging.ERROR else Level.WARNING
+        self._log.write(
+            LibraryLogged(logger=record.name, text=redact(_text(record)), repeated=repeated), level
+        )
+
+
+def _text(record: logging.LogRecord) -> str:
+    """The message, and the kind and text of its exception.
+
+    Both are made by code of the library, which may fail: then the line says so, and where.
+    """
+    try:
         text = record.getMessage()
         if record.exc_info and record.exc_info[0]:
             text = f"{text} [{record.exc_info[0].__qualname__}: {record.exc_info[1]}]"
-        level = Level.ERROR if record.levelno >= logging.ERROR else Level.WARNING
-        self._log.write(
-            LibraryLogged(logger=record.name, text=redact(text), repeated=repeated), level
-        )
+    except Exception as error:  # noqa: BLE001 - whatever a `__str__` may raise
+        kind = type(error).__qualname__
+        return f"a message that cannot be written ({kind}), of {record.module}:{record.lineno}"
+    return text
 
 
 def _lead_libraries_into(log: Log) -> None:
@@ -198,9 +208,21 @@ def _dumps(event: Any, **_: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Enums as their value, named tuples as they write themselves, floats without noise."""
-    if isinstance(value, float):
-        return round(value, 3)
-    if isinstance(value, tuple):
-        return str(value) if hasattr(value, "_fields") else list(value)
-    return value
+    """Text, numbers, and lists and mappings of them.
+
+    Enums become their value, named tuples are written as they write themselves, floats lose their
+    noise.
+    """
+    match value:
+        case float():
+            return round(value, 3)
+        case tuple() if hasattr(value, "_fields"):
+            return str(value)
+        case tuple() | list():
+            return [_plain(item) for item in value]
+        case Mapping():
+            return {_plain(key): _plain(item) for key, item in value.items()}
+        case Enum():
+            return value.value
+        case _:
+            return value

@@ -1,12 +1,29 @@
 """Facts in, log lines and counters out: the one place where the two are written together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as PrometheusCounter
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from relay.telemetry.facts import Fact, all_facts
 from relay.telemetry.log import Log
+
+
+class LostLines(Collector):
+    """Hands a scrape on to the log."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The lines that were lost so far."""
+        yield CounterMetricFamily(
+            "relay_log_lines_lost",
+            "Lines of the log that nobody read in time, or that could not be written.",
+            value=self._log.lost,
+        )
 
 
 class Telemetry:
@@ -23,6 +40,7 @@ class Telemetry:
             for fact in all_facts()
             if fact.counter
         }
+        registry.register(LostLines(log))
 
     def emit(self, fact: Fact) -> None:
         """Write the fact's line and move its counter."""

@@ -40,7 +40,7 @@ class Process:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={**_bare_environ(), **(environ or {})},
+                env={**bare_environ(), **(environ or {})},
             )
 
     @property
@@ -299,7 +299,7 @@ def _account(identifiers: list[str]) -> str:
     return account
 
 
-def _bare_environ() -> dict[str, str]:
+def bare_environ() -> dict[str, str]:
     """Our environment without settings of a relay that its owner may have."""
     environ = os.environ  # noqa: TID251 - handed to a process, not read
     return {name: value for name, value in environ.items() if not name.startswith("RELAY_")}

@@ -34,13 +34,18 @@ class MovedClock:
 
     def __init__(self) -> None:
         self.ms = START_MS
+        self.steady_s = 1000.0
         self.waits: list[float] = []
 
     def now_ms(self) -> int:
         return self.ms
 
+    def steady(self) -> float:
+        return self.steady_s
+
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
+        self.steady_s += seconds
         self.ms += int(seconds * 1000)
         await asyncio.sleep(0)
 

@@ -6,68 +6,23 @@ when a new version is arranged differently.
 
 # ruff: noqa: SLF001 - reaching inside is what this file is for
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka import errors as theirs
-from aiokafka.client import ConnectionGroup
-from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
 
 from relay.kafka_client.errors import translated
 from relay.model import Partition
 from relay.road.consuming.fencing import refuse_to_replace_a_namesake
 
-_ABOUT_CLUSTER_S = 5.0
+NO_LEADER = -1
 _EARLIEST, _LATEST = -2, -1
 """What the protocol calls the first and the last offset, asked for instead of a time."""
-
-
-def connect_apart(consumer: Any, request_s: float, join_s: float) -> None:
-    """Before its `start`: let no broker that hangs hold up what others could answer.
-
-    aiokafka opens one connection at a time, and asks brokers by chance about the cluster. A broker
-    that accepts a connection and never answers holds up both for as long as a request may take.
-
-    | request | limit |
-    |---|---|
-    | each step of connecting; who leads a partition, who coordinates the group | a few seconds |
-    | of the group: a broker answers a join when every member has come | `join_s` |
-    | all others | `request_s` |
-    """
-    client = consumer._client
-    client._request_timeout_ms = round(min(request_s, _ABOUT_CLUSTER_S) * 1000)
-    client._get_conn_lock_value = nullcontext()
-    connect = client._get_conn
-    one_each: defaultdict[Any, asyncio.Lock] = defaultdict(asyncio.Lock)
-
-    async def connected(
-        node: Any, *, group: Any = ConnectionGroup.DEFAULT, no_hint: bool = False
-    ) -> Any:
-        async with one_each[node, group]:
-            connection = await connect(node, group=group, no_hint=no_hint)
-        if connection is not None and "send" not in vars(connection):
-            _limit(connection, join_s if group is ConnectionGroup.COORDINATION else request_s)
-        return connection
-
-    client._get_conn = connected
-
-
-def _limit(connection: Any, request_s: float) -> None:
-    send = connection.send
-    brief_s = min(request_s, _ABOUT_CLUSTER_S)
-
-    def limited(request: Any, *args: Any, **options: Any) -> Any:
-        brief = isinstance(request, MetadataRequest | FindCoordinatorRequest)
-        connection._request_timeout = brief_s if brief else request_s
-        return send(request, *args, **options)
-
-    connection.send = limited
 
 
 class Inside:
@@ -140,13 +95,13 @@ class Inside:
         forbidden = cluster.unauthorized_topics
         return [t for t in topics if t in forbidden or cluster.partitions_for_topic(t)]
 
-    def by_leader(self, partitions: Iterable[Partition]) -> Mapping[int, list[Partition]]:
-        """Which broker to ask about which; -1 for those that have no leader now."""
+    def by_leader(self, partitions: Iterable[Partition]) -> dict[int, list[Partition]]:
+        """Which broker to ask about which; `NO_LEADER` for those that have none now."""
         cluster = self._consumer._client.cluster
         found: defaultdict[int, list[Partition]] = defaultdict(list)
         for partition in partitions:
             leader = cluster.leader_for_partition(TopicPartition(*partition))
-            found[-1 if leader is None else leader].append(partition)
+            found[NO_LEADER if leader is None else leader].append(partition)
         return found
 
     async def offsets(
@@ -156,7 +111,7 @@ class Inside:
 
         Unlike the public methods it waits for no other broker.
         """
-        if leader == -1:
+        if leader == NO_LEADER:
             raise theirs.LeaderNotAvailableError
         asked: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
         for topic, number in partitions:
@@ -197,10 +152,42 @@ class Inside:
         stable = state.lso is not None and state.lso >= 0 and read_committed
         return max(int(state.lso if stable else state.highwater), int(state.position))
 
-    def last_answer(self, tp: TopicPartition) -> int:
-        """When a broker last answered a fetch for this partition, by its own count of ms; or 0."""
-        state = self._state(tp)
-        return 0 if state is None else state.timestamp or 0
+    async def ends(
+        self, node: int, partitions: Collection[Partition], *, committed_only: bool
+    ) -> Mapping[Partition, int | None]:
+        """Where a broker says that partitions end.
+
+        None for one that it answers for with an error, and nothing for one that it does not lead.
+
+        Raises:
+            aiokafka.errors.KafkaError: The broker does not answer.
+        """
+        topics: dict[str, list[tuple[int, int]]] = {}
+        for partition in partitions:
+            topics.setdefault(partition.topic, []).append((partition.number, _LATEST))
+        client = self._consumer._client
+        request = OffsetRequest(-1, int(committed_only), list(topics.items()))
+        answer = await client.send(node, request)
+        found: dict[Partition, int | None] = {}
+        for topic, answers in answer.topics:
+            for number, error_code, _timestamp, offset in answers:
+                error = theirs.for_code(error_code)
+                if error is theirs.NoError:
+                    found[Partition(topic, number)] = offset
+                elif error.invalid_metadata and error is not theirs.UnknownTopicOrPartitionError:
+                    client.force_metadata_update()
+                else:
+                    found[Partition(topic, number)] = None
+        return found
+
+    async def ask_anybody(self) -> None:
+        """Ask any broker something small.
+
+        Raises:
+            aiokafka.errors.KafkaError: It does not answer.
+        """
+        client = self._consumer._client
+        await client.send(client.get_random_node(), MetadataRequest([]))
 
     async def close_connections(self) -> None:
         """The end of `stop`, for when its beginning takes too long."""

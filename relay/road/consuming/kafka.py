@@ -6,6 +6,7 @@ that; each of its surprises is named at the line that answers it (aiokafka 0.14 
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,14 +20,16 @@ from aiokafka.errors import (
 from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable
 from relay.kafka_client.build import require_codecs
 from relay.kafka_client.errors import MOVED_ON, code, denies_access, denies_group, translated
+from relay.kafka_client.fresh import fresh
 from relay.kafka_client.header_names import accept_any_names
 from relay.model import Commit, Partition, Record
 from relay.road.consuming.access import AccessWatch
-from relay.road.consuming.inside import Inside, connect_apart
+from relay.road.consuming.broker_watch import BrokerWatch
+from relay.road.consuming.connecting import connect_apart
+from relay.road.consuming.inside import Inside
 from relay.road.consuming.options import consumer_options, join_s
 from relay.road.consuming.policy import ConsumerPolicy
 from relay.road.consuming.positions import AGAIN_S, LOOK_UP_S, FirstPositions
-from relay.road.consuming.silence import SilenceWatch
 from relay.road.consuming.source import AssignmentListener, CommitRefused, SourceState
 from relay.road.consuming.taken import Taken
 from relay.road.consuming.topic_watch import TopicWatch
@@ -56,8 +59,8 @@ class KafkaSource:
         self._commits: set[asyncio.Timeout] = set()
         self._taken = Taken()
         self._failure: BaseException | None = None
-        self._silence = SilenceWatch(policy.client, emit)
         self._troubles = Troubles()
+        self._watch = BrokerWatch(policy.client, policy.isolation_level, self._troubles, emit)
         self._access = AccessWatch(self._troubles, emit)
         self._topics = TopicWatch(policy.topics, policy.topic_pattern, self._troubles, emit)
         self._worked = False
@@ -73,8 +76,9 @@ class KafkaSource:
         # An address that answers: aiokafka tries them one after the other.
         options["bootstrap_servers"] = cluster.entrance
         # From here on `stop` closes it: a start that is cancelled must not wait for brokers.
-        self._consumer = consumer = AIOKafkaConsumer(**options)
+        consumer = fresh(AIOKafkaConsumer(**options), self._policy.client)
         connect_apart(consumer, self._policy.client.request_timeout_s, join_s(self._policy))
+        self._consumer = consumer
         self._inside = Inside(consumer)
         self._positions = FirstPositions(
             self._policy,
@@ -90,6 +94,7 @@ class KafkaSource:
             await consumer.start()
         if self._policy.group_instance_id is not None:
             self._inside.refuse_to_replace_a_namesake()
+        self._watch.start(self._inside)
         # After start(), which would otherwise wait for other members to hand over partitions.
         consumer.subscribe(
             topics=self._policy.topics,
@@ -103,10 +108,11 @@ class KafkaSource:
             raise self._failure
         self._inside.check_alive()
         self._positions.check()
+        self._watch.check()
         now = asyncio.get_running_loop().time()
-        newest = max(map(self._inside.last_answer, self._wanted), default=None)
-        self._worked = self._worked or bool(newest)
-        await self._silence.look(newest, now)
+        self._worked = self._worked or any(
+            self._inside.end(Partition(*tp)) is not None for tp in self._wanted
+        )
         self._topics.look(self._inside.known(self._consumer.subscription()), now)
         try:
             with translated("reading from Kafka"):
@@ -173,6 +179,8 @@ class KafkaSource:
         patience_s = LOOK_UP_S
         while (found := await self._commits_of_group(wanted, patience_s)) is None:
             patience_s = min(2 * patience_s, self._policy.client.request_timeout_s)
+        for tp in found:
+            self._taken.begins(Partition(*tp), found[tp].offset)
         return {
             Partition(*tp): Commit(found[tp].offset, found[tp].metadata or "")
             if tp in found
@@ -182,12 +190,28 @@ class KafkaSource:
 
     def ends(self) -> Mapping[Partition, int]:
         """One past the last record of each; `RecordSource.ends`."""
-        known = {partition: self._inside.end(partition) for partition in self._assigned}
+        known = {partition: self._end(partition) for partition in self._assigned}
         return {partition: end for partition, end in known.items() if end is not None}
+
+    def _end(self, partition: Partition) -> int | None:
+        """What a fetch or an answer told last: the later of the two, as logs only grow."""
+        told = (self._inside.end(partition), self._watch.ends.readable(partition))
+        end = max((end for end in told if end is not None), default=None)
+        position = self._inside.position(partition)
+        if end is not None and position is not None and position >= end:
+            # The marks that end transactions take offsets too. Nothing but those lies behind the
+            # last record that was handed out, so a partition that is all read ends there.
+            return self._taken.next_offset(partition)
+        return end
 
     def state(self) -> SourceState:
         """What is wrong with Kafka now; `RecordSource.state`."""
-        return self._troubles.worst()
+        ends = self._watch.ends
+        return replace(
+            self._troubles.worst(),
+            held_back=dict(ends.held_back),
+            held_since=dict(ends.held_since),
+        )
 
     def share(self) -> float:
         """Our part of all partitions; `RecordSource.share`."""
@@ -202,6 +226,7 @@ class KafkaSource:
             return
         left = False
         try:
+            await self._watch.stop()
             await self.revoked()  # aiokafka does not call the listener when it stops
             await self._consumer.stop()
             left = True
@@ -215,6 +240,7 @@ class KafkaSource:
         self._assigned = frozenset(partitions)
         self._paused.clear()
         self._taken.clear()
+        self._watch.assigned(self._assigned)
         if self._listener is not None:
             await self._listener.on_assigned(self._assigned, self._epoch)
         # Not earlier: aiokafka would hand out records while the listener is still being told.
@@ -236,6 +262,7 @@ class KafkaSource:
         finally:
             self._topics.revoked(self._taken.uncommitted(leaving))
             self._assigned = frozenset()
+            self._watch.assigned(())
             for limit in self._commits:
                 limit.reschedule(asyncio.get_running_loop().time())
 
@@ -325,6 +352,7 @@ class KafkaSource:
         """Begin at these offsets."""
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(*partition), offset)
+            self._taken.begins(partition, offset)
         for partition, was in lost.items():
             self._emit(
                 PositionLost(

@@ -13,6 +13,10 @@ class Taken:
         self._open: dict[Partition, int] = {}
         """For each partition the lowest offset that no commit has passed."""
 
+    def begins(self, partition: Partition, offset: int) -> None:
+        """Reading begins there, unless something was handed out already."""
+        self._next.setdefault(partition, offset)
+
     def took(self, partition: Partition, first: int, last: int) -> None:
         """Records from `first` to `last` were handed out."""
         self._open.setdefault(partition, first)
@@ -24,14 +28,14 @@ class Taken:
             self._open[partition] = offset
 
     def next_offset(self, partition: Partition) -> int:
-        """One past the last record that was handed out; 0 before the first."""
+        """One past the last record that was handed out, or where reading begins; 0 if unknown."""
         return self._next.get(partition, 0)
 
     def uncommitted(self, partitions: Iterable[Partition]) -> dict[str, int]:
         """For each topic of these, how much was handed out and is not committed."""
         found: dict[str, int] = {}
         for tp in partitions:
-            count = max(0, self._next.get(tp, 0) - self._open.get(tp, 0))
+            count = max(0, self._next[tp] - self._open[tp]) if tp in self._open else 0
             found[tp.topic] = found.get(tp.topic, 0) + count
         return found
 
