@@ -40,7 +40,7 @@ from relay.road.settling.letter_writer import DeadLetterSink
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
 from relay.stream.engine import Engine
-from relay.stream.interpret import InterpretPolicy, interpreter
+from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
 from relay.stream.pipeline import stream_road
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
@@ -79,6 +79,8 @@ def kafka_edges(settings: Settings, emit: Emit) -> KafkaEdges:
     """The stream's: the topics and the dead-letter topic of the settings."""
     letters = settings.dead_letter.policy(settings.kafka)
     consumer = settings.kafka.consumer(settings.dead_letter.topic)
+    if settings.delivery.order_by not in {OrderBy.USER, OrderBy.KEY}:
+        consumer = replace(consumer, new_partition_wait_s=0.0)
     return KafkaEdges(KafkaSource(consumer, emit), DeadLetterTopic(letters, emit))
 
 
