@@ -188,7 +188,7 @@ def test_secrets_of_the_settings_are_masked_wherever_they_turn_up(sink):
 )
 @pytest.mark.parametrize("json", [True, False])
 def test_secrets_are_masked_in_lists_and_mappings_too(sink, said, masked, json):
-    fact = PartitionsAssigned(partitions=said, epoch=1)
+    fact = PartitionsAssigned(road="stream", partitions=said, epoch=1)
     configure(json=json, stream=sink, secrets=["s3cr3t"]).write(fact)
     assert b"s3cr3t" not in sink.getvalue()
     if json:
