@@ -1,6 +1,7 @@
 """Audience segments: where they come from, where they go, and how each is kept in step."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -257,11 +258,13 @@ class MembershipSettings(Section):
         le=100_000_000,
         description="A file is cut at so many bytes; `imports.part_bytes_max` holds as well.",
     )
-    wait_s: float = Field(
-        60.0,
+    delay_goal_s: float = Field(
+        30.0,
         gt=0,
         le=86_400,
-        description="A file is sent when the first command has waited so long.",
+        description="An event is imported within this time while nothing fails. Half of it is "
+        "spent gathering a file, and executions are looked at so often that the rest suffices "
+        "where the platform takes a third of it.",
     )
     give_up_s: float = Field(
         900.0,
@@ -366,14 +369,16 @@ class SegmentsSettings(Section):
         return MembershipPolicy(
             changes=changes,
             gather=GatherPolicy(
-                own.commands_max, min(own.file_bytes_max, imports.part_bytes_max), own.wait_s
+                own.commands_max,
+                min(own.file_bytes_max, imports.part_bytes_max),
+                own.delay_goal_s / 2,
+                imports.in_flight_max,
             ),
             trouble=TroublePolicy(
                 attempts_max=imports.attempts_max,
                 give_up_s=own.give_up_s,
                 wait_s=imports.poll_s,
                 wait_s_max=max(imports.poll_s, TroublePolicy().wait_s_max),
-                verify_counts=imports.verify_counts,
             ),
             custody=CustodyPolicy(
                 IntakePolicy(
@@ -390,9 +395,12 @@ class SegmentsSettings(Section):
         return ImporterPolicy(
             name=f"relay-membership-{group_id}",
             form=imports.format,
-            poll_s=imports.poll_s,
-            poll_s_max=imports.poll_s_max,
-            adoption_s=imports.adoption_s,
+            upload=replace(
+                imports.policy(),
+                attempts_max=1,
+                poll_s=min(imports.poll_s, self.membership.delay_goal_s / 15),
+                poll_s_max=min(imports.poll_s_max, self.membership.delay_goal_s / 6),
+            ),
             fence_hours=math.ceil(imports.patience_hours),
         )
 
