@@ -8,7 +8,7 @@ from typing import Self
 import orjson
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from relay.apis.digital_audience import Credentials, PathForm
+from relay.apis.digital_audience import PATHS, Credentials
 from relay.apis.locations import FileAccess, S3Access
 from relay.apis.mediarithmics_document_imports import UploadForm
 from relay.apis.mparticle_segments import BASE_URL
@@ -75,11 +75,26 @@ class DigitalAudienceSettings(Section):
     )
     user_name: str | None = Field(None, description="Who logs in.")
     password: SecretStr | None = Field(None, description="The password.")
-    paths: PathForm = Field(
-        PathForm.AUTO,
-        description="Which of the vendor's paths to call, where its page has two: those of its "
-        "`heading`s, those of its `sample`s, or whichever answers.",
+    cookie: SecretStr | None = Field(
+        None, description="Value of the cookie `digitalAudience`; with it nobody logs in."
     )
+    paths: dict[str, str] = Field(
+        default_factory=dict,
+        description="Paths that differ from the defaults, by call: "
+        + ", ".join(f"`{name}` (`{path}`)" for name, path in PATHS.items())
+        + ". The vendor's page gives most calls two that disagree.",
+    )
+
+    @field_validator("paths")
+    @classmethod
+    def _are_known(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, path in value.items():
+            if name not in PATHS:
+                raise ValueError(f"{name} is none of {', '.join(PATHS)}")
+            if ("{id}" in path) != ("{id}" in PATHS[name]) or not path.startswith("/"):
+                needs = " and hold {id}" if "{id}" in PATHS[name] else ", and hold no {id}"
+                raise ValueError(f"{name} must begin with a slash{needs}")
+        return value
 
 
 class ImportSettings(Section):
@@ -437,14 +452,17 @@ class SegmentsSettings(Section):
     def digital_audience_login(self) -> tuple[str, Credentials]:
         """Where to log in, and as whom."""
         given = self.digital_audience
-        for name in ("base_url", "user_name", "password"):
+        needed = ("base_url",) if given.cookie else ("base_url", "user_name", "password")
+        for name in needed:
             if getattr(given, name) is None:
                 raise SettingsError(
                     f"segments.digital_audience.{name} is missing",
                     hint=f"set it, or RELAY_SEGMENTS__DIGITAL_AUDIENCE__{name.upper()}",
                 )
-        password = _plain(given.password) or ""
-        return given.base_url or "", Credentials(given.user_name or "", password)
+        credentials = Credentials(
+            given.user_name or "", _plain(given.password) or "", _plain(given.cookie)
+        )
+        return given.base_url or "", credentials
 
 
 def _plain(secret: SecretStr | None) -> str | None:
