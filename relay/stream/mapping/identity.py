@@ -116,7 +116,7 @@ def identifiers(user: User, policy: IdentityPolicy) -> Identified | Unmappable:
     accounts_given, guard = user.accounts, policy.guard
     if len(accounts_given) == 1 <= guard.accounts_max and not (user.devices or user.emails):
         account = accounts_given[0]
-        if not is_shared(account.id, guard.shared_accounts):
+        if account_fault(account.id, guard) is None:
             known = locate(account, policy, "user.accounts[0]")
             if isinstance(known, Unmappable):
                 return known
