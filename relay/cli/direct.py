@@ -45,7 +45,9 @@ def replay_directly(
             )
         )
         if as_json:
-            typer.echo(json.dumps({"replayed": found.counts.total(), **fates}))
+            typer.echo(
+                json.dumps({"replayed": found.counts.total(), "truncated": found.cut, **fates})
+            )
         else:
             typer.echo(found.table())
             typer.echo(", ".join(f"{count} {fate}" for fate, count in fates.items()))
@@ -70,7 +72,7 @@ async def _send(
         topics, settings.kafka.consumer(settings.dead_letter.topic), policy
     )
     partitions = [Partition(topic, n) for topic, count in where.items() for n in range(count)]
-    letters = meant(settings, list(where), selection, limit, found)
+    letters = meant(settings, list(where), selection, limit, found, whole=True)
     source = ReplaySource(partitions, letters, per_second)
 
     def edges(settings: Settings, emit: Emit) -> KafkaEdges:

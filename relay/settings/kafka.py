@@ -1,6 +1,7 @@
 """Which cluster, which topics, as whom, and how the consumer group behaves."""
 
 import re
+import socket
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -195,7 +196,8 @@ class KafkaSettings(Section):
         None,
         min_length=1,
         description="A name for this member that survives restarts (static membership): a "
-        "restart within `session_timeout_s` then moves no partitions. Unique in the group.",
+        "restart within `session_timeout_s` then moves no partitions. Unique in the group; "
+        "`{hostname}` in it stands for the name of the host, as of a pod of a StatefulSet.",
     )
     client_id: str = Field("relay", min_length=1, description="Our name in the broker's logs.")
     security: SecuritySettings = Field(
@@ -245,6 +247,14 @@ class KafkaSettings(Section):
     )
     metadata_age_max_s: float = Field(
         60.0, ge=1, le=3600, description="How soon new topics and partitions are noticed."
+    )
+    new_partition_wait_s: float = Field(
+        900.0,
+        ge=0,
+        le=86400,
+        description="How long a partition that was added to a topic may wait until the group has "
+        "passed what the old partitions held: the keys of some users move to it. 0 reads it at "
+        "once. It never waits with `delivery.order_by` `partition` or `none`.",
     )
     fetch_wait_ms: int = Field(
         100,
@@ -300,7 +310,7 @@ class KafkaSettings(Section):
             topic_pattern=pattern,
             dead_letter_topic=dead_letter_topic,
             group_id=self.group_id,
-            group_instance_id=self.group_instance_id,
+            group_instance_id=self._instance(),
             auto_offset_reset=self.auto_offset_reset,
             missing_topics=self.missing_topics,
             isolation_level=self.isolation_level,
@@ -308,7 +318,13 @@ class KafkaSettings(Section):
             session_timeout_s=self.session_timeout_s,
             rebalance_timeout_s=self.rebalance_timeout_s,
             poll_interval_max_s=self.poll_interval_max_s,
+            new_partition_wait_s=self.new_partition_wait_s,
             fetch_wait_ms=self.fetch_wait_ms,
             partition_fetch_bytes_max=self.partition_fetch_bytes_max,
             fetch_bytes_max=self.fetch_bytes_max,
         )
+
+    def _instance(self) -> str | None:
+        if self.group_instance_id is None:
+            return None
+        return self.group_instance_id.replace("{hostname}", socket.gethostname())

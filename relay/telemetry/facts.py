@@ -56,6 +56,19 @@ class Counter:
     labels: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Which facts of a class are alike, where there may be one for every record.
+
+    Only the first few of them are a line of their own (`relay.telemetry.repeats`).
+    """
+
+    by: tuple[str, ...]
+    """Fields with values of a closed set."""
+    example: str
+    """The field that tells where one of them stands."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """Something that happened. Its name in the logs is the class name in snake case."""
@@ -63,6 +76,9 @@ class Fact:
     level: ClassVar[Level] = Level.INFO
     stage: ClassVar[Stage] = Stage.PROCESS
     counter: ClassVar[Counter | None] = None
+    alike: ClassVar[Alike | None] = None
+    closes_interval: ClassVar[bool] = False
+    """Facts that were only counted since the last one of these are told before it."""
 
     @classmethod
     def name(cls) -> str:
@@ -102,6 +118,8 @@ class RelayStarted(Fact):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifecycleChanged(Fact):
     """A road moved on: starting, running, draining, stopped."""
+
+    closes_interval: ClassVar[bool] = True
 
     road: Annotated[str, "`stream` or `segments`."]
     old: Annotated[Lifecycle, "What it was doing."]
@@ -230,6 +248,65 @@ class TopicsAwaited(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PatternMatchesNothing(Fact):
+    """No topic matches the pattern, so nothing is read. Topics are found when they appear."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    pattern: Annotated[str, "`kafka.topic_pattern`, without dead-letter topics."]
+    again_in_s: Annotated[float, "When this is said again, if nothing appears."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicGone(Fact):
+    """A topic was deleted while it was read. Relay is not ready while a named topic is missing."""
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_topics_gone_total", "Times a topic was deleted while it was read."
+    )
+
+    topic: Annotated[str, "Its name."]
+    records: Annotated[
+        int, "Records in memory that were dropped: read, and not committed when it was deleted."
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicBack(Fact):
+    """A topic that was gone exists again; it is read from its beginning."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    topic: Annotated[str, "Its name."]
+    after_s: Annotated[float, "How long it was missing."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaAccessRefused(Fact):
+    """Kafka takes access to a topic or to the group away. Relay tries again until it is back."""
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_kafka_access_refused_total", "Times Kafka took access away while it was read."
+    )
+
+    reason: Annotated[str, "What Kafka refuses, and what to grant."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaAccessRestored(Fact):
+    """Kafka lets Relay read again."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    after_s: Annotated[float, "For how long it did not."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PositionLost(Fact):
     """The log does not hold the offset that was next: it was deleted before it was read, or cut."""
 
@@ -243,6 +320,34 @@ class PositionLost(Fact):
     offset: Annotated[int, "The offset that was next."]
     resumed_at: Annotated[int, "The offset that is read instead (`kafka.auto_offset_reset`)."]
     gone: Annotated[int, "Offsets passed over; Kafka's retention is shorter than our lag was."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPartitionsWait(Fact):
+    """Partitions were added to a topic; they wait until the group has passed the old ones.
+
+    The keys of some users move to the new partitions, and what these users did before is still in
+    the old ones.
+    """
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    partitions: Annotated[tuple[str, ...], "The new ones, as topic-partition."]
+    records: Annotated[int, "Records in the old partitions that come first."]
+    at_most_s: Annotated[float, "How long they wait at most (`kafka.new_partition_wait_s`)."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPartitionsRead(Fact):
+    """Partitions that were added to a topic are read from their beginning now."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    partitions: Annotated[tuple[str, ...], "Which, as topic-partition."]
+    after_s: Annotated[float, "How long they waited."]
+    missing: Annotated[
+        int, "Records of the old partitions that the group had not passed when the time was over."
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,6 +479,7 @@ class RecordDeadLettered(Fact):
 
     level: ClassVar[Level] = Level.WARNING
     stage: ClassVar[Stage] = Stage.SETTLING
+    alike: ClassVar[Alike | None] = Alike(by=("cls", "code"), example="position")
 
     position: Annotated[Position, "Where the record stands, as topic-partition-offset."]
     cls: Annotated[DeadLetterClass, "The stage that found out, in a word."]
@@ -381,6 +487,26 @@ class RecordDeadLettered(Fact):
     reason: Annotated[str, "Why, in words; names the field, never its value."]
     status: Annotated[int, "HTTP status of the last attempt, 0 without one."]
     attempts: Annotated[int, "How often it was sent."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterTruncated(Fact):
+    """A dead letter was larger than its topic takes; only the beginning of its value lies there.
+
+    The envelope has the size and the hash of the value. It cannot be replayed
+    (`dead_letter.too_large`).
+    """
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.SETTLING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_dead_letters_truncated_total", "Dead letters of which only a part could be kept."
+    )
+
+    position: Annotated[Position, "Where the record stands, as topic-partition-offset."]
+    topic: Annotated[str, "The dead-letter topic."]
+    value_bytes: Annotated[int, "Size of the value."]
+    kept_bytes: Annotated[int, "How much of it was written."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -416,6 +542,7 @@ class OffsetsCommitted(Fact):
     counter: ClassVar[Counter | None] = Counter(
         "relay_commits_total", "Commits that Kafka confirmed."
     )
+    closes_interval: ClassVar[bool] = True
 
     seconds: Annotated[float, "Since the last line of this kind."]
     received: Annotated[int, "Records read in that time."]
@@ -473,6 +600,7 @@ class RoadFailed(Fact):
     counter: ClassVar[Counter | None] = Counter(
         "relay_road_failures_total", "Roads that ended with an error.", ("road", "code")
     )
+    closes_interval: ClassVar[bool] = True
 
     road: Annotated[str, "`stream` or `segments`."]
     code: Annotated[str, "Kind of error; `defect` is one of Relay's own."]
@@ -490,6 +618,7 @@ class RecordDefective(Fact):
     counter: ClassVar[Counter | None] = Counter(
         "relay_defects_total", "Records that met a defect of Relay."
     )
+    alike: ClassVar[Alike | None] = Alike(by=("error",), example="position")
 
     position: Annotated[Position, "The record, as topic-partition-offset."]
     error: Annotated[str, "Type of the exception, without its text, which may hold data."]
@@ -511,6 +640,8 @@ class DrainStarted(Fact):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainEnded(Fact):
     """What was in memory is settled and committed, or will be read again after a restart."""
+
+    closes_interval: ClassVar[bool] = True
 
     road: Annotated[str, "`stream` or `segments`."]
     seconds: Annotated[float, "How long it took."]
@@ -602,6 +733,7 @@ class MembershipProgress(Fact):
     """What happened to membership events since the line before, and where things stand."""
 
     stage: ClassVar[Stage] = Stage.SETTLING
+    closes_interval: ClassVar[bool] = True
 
     seconds: Annotated[float, "Since the last line of this kind."]
     received: Annotated[int, "Membership events read in that time."]
@@ -634,6 +766,18 @@ class WorkerEnded(Fact):
     worker: Annotated[int, "Its number."]
     status: Annotated[int, "Its exit status; negative: the signal that killed it."]
     restart_in_s: Annotated[float, "When it is started again; 0: not, and the others end too."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactRepeated(Fact):
+    """There were more facts alike than are written whole: ten, between two lines of progress."""
+
+    level: ClassVar[Level] = Level.WARNING
+
+    of: Annotated[str, "Name of the facts."]
+    kind: Annotated[str, "What they have in common; of dead letters class and code."]
+    count: Annotated[int, "How many more there were than were written."]
+    example: Annotated[str, "Where the first of these stands, as topic-partition-offset."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -112,7 +112,7 @@ class Replies:
         head = b"HTTP/%b %d Reason\r\n" % (version, status) + b"".join(
             line + b"\r\n" for line in lines
         )
-        pieces = rng.choices([1, 2, 5, 1000], [70, 15, 13, 2])[0]
+        pieces = rng.choices([1, 2, 5, 100], [70, 15, 13, 2])[0]
         raw = interim + head + b"\r\n" + sent
         return Reply(kind, raw, status, body, True, then, pieces)
 

@@ -80,6 +80,9 @@ class Process:
         wait_for(seen, seconds, f"no {fact}")
         return self.said(fact)[0]
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     def terminate(self, seconds: float = 60) -> int:
         """SIGTERM, and the exit status."""
         self._process.send_signal(signal.SIGTERM)

@@ -15,7 +15,7 @@ from relay.errors import KafkaRefused, KafkaUnreachable, RelayError, SettingsErr
 from relay.kafka_client.policy import KafkaClientPolicy
 from relay.kafka_client.reach import reach
 from relay.model import Partition
-from relay.road.consuming.inside import Inside
+from relay.road.consuming.inside import NO_LEADER, Inside
 from relay.road.consuming.log_ends import LogEnds
 from relay.road.consuming.silence import ANY_BROKER, Hearing
 from relay.road.consuming.source import SourceTrouble
@@ -92,7 +92,9 @@ class BrokerWatch:
     # -- questions ----------------------------------------------------------------------------
 
     async def _ask_all(self) -> None:
-        leaders = self._inside.leaders(self._partitions)
+        leaders = self._inside.by_leader(self._partitions)
+        if leaders.pop(NO_LEADER, None):
+            self._inside.refresh_metadata()
         async with asyncio.TaskGroup() as group:
             for node, partitions in leaders.items():
                 group.create_task(self._ask(node, partitions))

@@ -6,7 +6,8 @@ when a new version is arranged differently.
 
 # ruff: noqa: SLF001 - reaching inside is what this file is for
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -17,9 +18,11 @@ from aiokafka.protocol.offset import OffsetRequest
 
 from relay.kafka_client.errors import translated
 from relay.model import Partition
+from relay.road.consuming.fencing import refuse_to_replace_a_namesake
 
-_LATEST = -1
-"""Asks for the end of a partition, in place of a time."""
+NO_LEADER = -1
+_EARLIEST, _LATEST = -2, -1
+"""What the protocol calls the first and the last offset, asked for instead of a time."""
 
 
 class Inside:
@@ -61,6 +64,72 @@ class Inside:
         found = await self._consumer._coordinator.fetch_committed_offsets(partitions)
         return found
 
+    def refuse_to_replace_a_namesake(self) -> None:
+        """For a member with a name: `relay.road.consuming.fencing`."""
+        refuse_to_replace_a_namesake(self._consumer._coordinator)
+
+    def closing(self) -> bool:
+        """Whether the consumer has been told to stop."""
+        return bool(self._consumer._coordinator._closing.done())
+
+    def look_for_coordinator(self) -> None:
+        """The broker that the group asks has not answered: find out who it is now."""
+        self._consumer._coordinator.coordinator_dead()
+
+    def rejoin(self) -> None:
+        """Join the group anew; a heartbeat that was refused is never sent again otherwise."""
+        self._consumer._coordinator.request_rejoin()
+
+    def partitions(self, topics: Iterable[str]) -> list[Partition]:
+        """All partitions of these topics, as far as the metadata has them."""
+        cluster = self._consumer._client.cluster
+        return [
+            Partition(topic, number)
+            for topic in topics
+            for number in sorted(cluster.partitions_for_topic(topic) or ())
+        ]
+
+    def known(self, topics: Iterable[str]) -> list[str]:
+        """Of these, the topics that the metadata holds, or that are there and forbidden."""
+        cluster = self._consumer._client.cluster
+        forbidden = cluster.unauthorized_topics
+        return [t for t in topics if t in forbidden or cluster.partitions_for_topic(t)]
+
+    def by_leader(self, partitions: Iterable[Partition]) -> dict[int, list[Partition]]:
+        """Which broker to ask about which; `NO_LEADER` for those that have none now."""
+        cluster = self._consumer._client.cluster
+        found: defaultdict[int, list[Partition]] = defaultdict(list)
+        for partition in partitions:
+            leader = cluster.leader_for_partition(TopicPartition(*partition))
+            found[NO_LEADER if leader is None else leader].append(partition)
+        return found
+
+    async def offsets(
+        self, leader: int, partitions: Iterable[Partition], *, first: bool
+    ) -> Mapping[Partition, int]:
+        """The first offset, or the one behind the last, of partitions with one leader.
+
+        Unlike the public methods it waits for no other broker.
+        """
+        if leader == NO_LEADER:
+            raise theirs.LeaderNotAvailableError
+        asked: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        for topic, number in partitions:
+            asked[topic].append((number, _EARLIEST if first else _LATEST))
+        found = await self._consumer._fetcher._proc_offset_request(leader, asked)
+        return {Partition(*tp): offset for tp, (offset, _) in found.items()}
+
+    def refresh_metadata(self) -> None:
+        """Ask who leads the partitions now, without waiting for the answer."""
+        self._consumer._client.force_metadata_update()
+
+    def position(self, partition: Partition) -> int | None:
+        """The offset that is fetched next."""
+        state = self._state(TopicPartition(*partition))
+        if state is None or not state.has_valid_position:
+            return None
+        return int(state.position)
+
     async def try_group(self) -> None:
         """Raise what keeps us from joining the group, without joining.
 
@@ -82,23 +151,6 @@ class Inside:
         read_committed = self._consumer._isolation_level == "read_committed"
         stable = state.lso is not None and state.lso >= 0 and read_committed
         return max(int(state.lso if stable else state.highwater), int(state.position))
-
-    def position(self, partition: Partition) -> int | None:
-        """The offset that is handed out next; None before it is known."""
-        state = self._state(TopicPartition(*partition))
-        return None if state is None or not state.has_valid_position else int(state.position)
-
-    def leaders(self, partitions: Collection[Partition]) -> Mapping[int, list[Partition]]:
-        """The partitions by the broker that leads them; looks for those that none leads."""
-        cluster = self._consumer._client.cluster
-        found: dict[int, list[Partition]] = {}
-        for partition in partitions:
-            leader = cluster.leader_for_partition(TopicPartition(*partition))
-            if leader is None or leader < 0:
-                self._consumer._client.force_metadata_update()
-            else:
-                found.setdefault(leader, []).append(partition)
-        return found
 
     async def ends(
         self, node: int, partitions: Collection[Partition], *, committed_only: bool

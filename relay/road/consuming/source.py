@@ -93,7 +93,10 @@ class RecordSource(Protocol):
     async def committed(
         self, partitions: Collection[Partition]
     ) -> Mapping[Partition, Commit | None]:
-        """What was committed last for each, None where nothing was."""
+        """What was committed last for each, None where nothing was.
+
+        The source may have committed the offset where it began, before it handed out a record.
+        """
         ...
 
     def ends(self) -> Mapping[Partition, int]:

@@ -103,7 +103,8 @@ class Pool:
             self._timer.cancel()
             self._timer = None
         for scope in self._scopes:
-            scope.reschedule(self._loop.time())
+            if not scope.expired():
+                scope.reschedule(self._loop.time())
         for connection in tuple(self._open):
             connection.give_up(CLOSED)
         self._idle.clear()

@@ -50,6 +50,7 @@ class HttpxWire:
         self._renew_at: float | None = None
         self._client = _Client(policy, self._context, transport)
         self._retired: set[_Client] = set()
+        self._scopes: set[asyncio.Timeout] = set()
 
     async def send(self, request: Request) -> Answer:
         """One attempt."""
@@ -62,25 +63,34 @@ class HttpxWire:
             token = authorization.header(now)
             self._heads.of(request, token)  # refuses what no request may hold
             # httpx has no total; this one also covers the wait for a connection.
-            async with asyncio.timeout(self._policy.total_timeout_s):
-                answer = await self._exchange(await self._fresh(now), request, token)
-        except TimeoutError:
-            said = f"timeout: {self._policy.total_timeout_s:g} s in all (tracking.total_timeout_s)"
-            return Answer(0, no_answer=NoAnswer.TIMEOUT, detail=said)
+            async with asyncio.timeout(self._policy.total_timeout_s) as scope:
+                self._scopes.add(scope)
+                try:
+                    answer = await self._exchange(await self._fresh(now), request, token)
+                finally:
+                    self._scopes.discard(scope)
         except Exception as error:  # noqa: BLE001 - a defect of the client never costs a record
-            if self._closed:
-                return _CLOSED
-            said = detail(self._tls.problem, *_messages(error, self._policy))
-            if token:
-                said = said.replace(token, "***")
-            return Answer(0, no_answer=meaning(error), detail=said)
+            return _CLOSED if self._closed else self._failed(error, token)
         if answer.status in (401, 403) and (problem := authorization.problem) is not None:
             return answer._replace(detail=problem)
         return answer
 
+    def _failed(self, error: Exception, token: str) -> Answer:
+        if isinstance(error, TimeoutError):
+            said = f"timeout: {self._policy.total_timeout_s:g} s in all (tracking.total_timeout_s)"
+            return Answer(0, no_answer=NoAnswer.TIMEOUT, detail=said)
+        said = detail(self._tls.problem, *_messages(error, self._policy))
+        if token:
+            said = said.replace(token, "***")
+        return Answer(0, no_answer=meaning(error), detail=said)
+
     async def close(self) -> None:
         """Ends all connections."""
         self._closed = True
+        now = asyncio.get_running_loop().time()
+        for scope in self._scopes:
+            if not scope.expired():
+                scope.reschedule(now)
         for client in (self._client, *self._retired):
             await client.http.aclose()
 

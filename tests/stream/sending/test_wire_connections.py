@@ -139,6 +139,17 @@ async def test_closing_answers_what_is_in_flight_as_broken(kind):
         await server.until(lambda s: s.open_now == 0)
 
 
+async def test_closing_answers_what_waits_for_a_connection_as_broken(kind):
+    async with raw_server(hold) as server, wire_to(server.url, kind, connections_max=1) as wire:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(wire.send(POST)) for _ in range(3)]
+            await server.until(lambda s: len(s.requests) == 1)
+            await wire.close()
+        for task in tasks:
+            assert_no_answer(task.result(), NoAnswer.BROKEN, "the wire is closed")
+        assert len(server.requests) == 1
+
+
 async def test_a_closed_wire_answers_broken_and_closes_again(kind):
     async with raw_server() as server, wire_to(server.url, kind) as wire:
         await wire.send(POST)

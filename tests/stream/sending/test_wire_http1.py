@@ -184,6 +184,18 @@ async def test_an_early_answer_to_a_large_request_counts_and_ends_the_connection
             await ended.wait()
 
 
+async def test_closing_ends_what_is_still_connecting_at_once():
+    async with (
+        raw_server() as plain,  # takes the connection and shakes no hands
+        wire_to(f"https://127.0.0.1:{plain.port}", FAST) as wire,
+    ):
+        async with asyncio.TaskGroup() as group:
+            sent = group.create_task(wire.send(POST))
+            await plain.until(lambda s: s.open_now == 1)
+            await wire.close()
+        assert_no_answer(sent.result(), NoAnswer.BROKEN, "the wire is closed")
+
+
 async def test_a_change_of_protocol_is_refused():
     raw = b"HTTP/1.1 101 Switching\r\nUpgrade: other\r\nConnection: upgrade\r\n\r\nxxx"
     async with raw_server(lambda e: e.send(raw)) as server, wire_to(server.url, FAST) as wire:
