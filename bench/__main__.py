@@ -113,7 +113,7 @@ def main() -> None:
             result = run(part, recorded, chosen(given.only), full=given.full)
             if given.only:
                 continue
-            about = described("aiokafka", "pyreqwest", "httpx", "uvloop", "pydantic")
+            about = described("aiokafka", "httptools", "httpx", "uvloop", "pydantic")
             document = {"about": about, "full": given.full, "found": result}
             (RESULTS / f"{part}.json").write_text(json.dumps(document, indent=1))
             found = {name: kept(name) for name in PARTS}

@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, nargs="+", default=[16, 64, 256])
     parser.add_argument("--wire", type=WireKind, choices=list(WireKind), default=WireKind.FAST)
     given = parser.parse_args()
-    print(described("pyreqwest", "uvloop"))
+    print(described("httptools", "uvloop"))
     uvloop.run(measured(given.seconds, given.rounds, given.in_flight, given.wire))
 
 

@@ -113,8 +113,12 @@ def counter(*, callgrind: bool) -> str:
 def cost(tree: Path, events: int, stage: str, how: str) -> float:
     """One process in a tree: instructions or CPU seconds of everything it does."""
     program = f"from bench.regress import drive; print(drive({events}, {stage!r}))"
-    # The driver is this one, whatever the commit: PYTHONPATH finds relay in the tree first.
-    script = "import sys; sys.path.insert(0, sys.argv[1]); sys.path.append(sys.argv[2]); " + program
+    # Each commit is driven by its own bench: the parts move from one commit to the next. And an
+    # editable installation would lend an old commit the modules that only the new one has.
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); sys.path.append(sys.argv[2]); "
+        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]; "
+    ) + program
     command = [sys.executable, "-c", script, str(tree), str(ROOT)]
     if how == "perf":
         command = ["perf", "stat", "-x,", "-e", "instructions:u", *command]
@@ -176,7 +180,7 @@ def _checkout(commit: str, where: Path) -> Path:
     """The files of a commit, without touching the work tree or its list of work trees."""
     where.mkdir()
     archive = subprocess.run(
-        ["git", "archive", commit, "relay"], cwd=ROOT, check=False, capture_output=True
+        ["git", "archive", commit, "relay", "bench"], cwd=ROOT, check=False, capture_output=True
     )
     if archive.returncode != 0:
         raise BenchError(archive.stderr.decode().strip())

@@ -1,148 +1,131 @@
-"""Starts and stops the fast wire many times, and counts exit statuses that were not ours.
+"""Posts millions of requests over the fast wire and watches what the process holds.
 
-    python -m bench.soak_wire [--starts 500] [--others 60]
+    python -m bench.soak_wire [--requests 10000000] [--in-flight 64] [--tls]
 
-Each start is a process that opens the wire, keeps 32 requests in flight for a moment and ends
-with status 7. How it ends is what differs:
-
-    loop    uvloop | asyncio
-    wire    closed       attempts cancelled, the wire closed
-            cut short    the wire closed under 32 attempts in flight
-            left         nothing cancelled, nothing closed
-    end     leave        relay.process_exit.leave: flush, then os._exit
-            return       the way a Python program ends: the interpreter is torn down
-
-`uvloop, closed, leave` is how `relay run` ends; it gets `--starts`, every other way `--others`.
-134 is SIGABRT; 124 stands for a process that did not end within 20 seconds.
+Connections live for two seconds at most, one request in a thousand is cancelled, and 2 % of the
+answers are failures, so that all that is made for a connection or an attempt is made and freed all
+the time. Printed at every tenth: requests, memory (resident), descriptors, objects that the
+collector knows, connections that were opened. It ends with status 1 when the last tenth holds
+more than the second by a tenth of the memory, by more than `in flight` descriptors, or by a
+tenth of the objects.
 """
 
 import argparse
 import asyncio
-import itertools
-import os
+import gc
 import sys
+import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
+from pathlib import Path
 
 import uvloop
 
-from bench.machine import described
+from bench.machine import BenchError, described
 from bench.sink import null_log, running
 from relay.model import Request
-from relay.process_exit import leave
+from relay.stream.sending.connection import Connection
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.token import StaticToken
-from relay.stream.sending.wire import Wire, WireKind, WirePolicy
+from relay.stream.sending.wire import Wire, WirePolicy
 
-OURS = 7
-TOO_LONG_S = 20
-ANSWERS = 300  # before a start comes to its end, with 32 more on their way
-SHIPPED = ("uvloop", "closed", "leave")
-
-
-async def child(url: str, wire_end: str) -> None:
-    """What happens in each started process, up to its end."""
-    wire = open_wire(WirePolicy(url, StaticToken("api:token"), WireKind.FAST))
-    request = Request("POST", "/v1/datamarts/1/user_activities", b"x" * 600)
-
-    answers = 0
-    busy = asyncio.Event()
-
-    async def keep_sending(wire: Wire) -> None:
-        nonlocal answers
-        while (await wire.send(request)).no_answer is None:
-            answers += 1
-            if answers == ANSWERS:
-                busy.set()
-
-    tasks = [asyncio.ensure_future(keep_sending(wire)) for _ in range(32)]  # noqa: TID251
-    await busy.wait()
-    if wire_end == "closed":
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-    if wire_end in ("closed", "cut short"):
-        await wire.close()
+BODY = b"x" * 600
+CANCEL_EVERY = 1_000
+MAX_AGE_S = 2.0
+PARTS = 10
+Held = tuple[float, int, int]
 
 
-def child_main(url: str, loop: str, wire_end: str, process_end: str) -> None:
-    """Runs one start and ends it in the way that was asked for."""
-    (uvloop.run if loop == "uvloop" else asyncio.run)(child(url, wire_end))
-    sys.stdout.write("settled")
-    if process_end == "leave":
-        leave(OURS)
-    sys.exit(OURS)
-
-
-async def one_start(url: str, way: tuple[str, ...]) -> str:
-    """The status of one process, and whether it had said everything."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.soak_wire", "--child", url, *way),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "PYTHONUNBUFFERED": ""},  # noqa: TID251 - output must be left to flush
-    )
-    try:
-        async with asyncio.timeout(TOO_LONG_S):
-            output, _ = await process.communicate()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return "124"
-    status = process.returncode or 0
-    shown = str(status if status >= 0 else 128 - status)
-    return shown if output == b"settled" else f"{shown} with output lost"
-
-
-async def soak(starts: int, others: int) -> bool:
-    """All ways to end; whether every start of the shipped way ended with our status."""
-    ways = list(
-        itertools.product(
-            ("uvloop", "asyncio"), ("closed", "cut short", "left"), ("leave", "return")
-        )
-    )
-    clean = True
-    async with running(log=null_log()) as sink:
-        for way in sorted(ways, key=lambda way: way != SHIPPED):
-            count = starts if way == SHIPPED else others
+async def soak(requests: int, in_flight: int, ca: Path | None) -> list[Held]:
+    """What the process held at each tenth."""
+    held: list[Held] = []
+    opened = _count_connections()
+    faults = "429:0.01,500:0.01"
+    async with running(log=null_log(), faults=faults, tls=ca) as sink:
+        token = StaticToken("api:token")
+        wire = open_wire(WirePolicy(sink.url, token, connection_max_age_s=MAX_AGE_S, ca_file=ca))
+        for part in range(PARTS):
             began = time.perf_counter()
-            statuses: Counter[str] = Counter()
-            left = iter(range(count))
-
-            async def starter(
-                way: tuple[str, ...] = way,
-                left: Iterator[int] = left,
-                statuses: Counter[str] = statuses,
-            ) -> None:
-                for _ in left:
-                    statuses[await one_start(sink.url, way)] += 1
-
-            async with asyncio.TaskGroup() as group:
-                for _ in range(os.cpu_count() or 1):
-                    group.create_task(starter())
-            foreign = {status: n for status, n in statuses.items() if status != str(OURS)}
-            clean = clean and not (way == SHIPPED and foreign)
+            await _post(wire, requests // PARTS, in_flight)
+            rate = requests // PARTS / (time.perf_counter() - began)
+            gc.collect()
+            held.append((_resident_mb(), _descriptors(), len(gc.get_objects())))
             print(
-                f"{', '.join(way):30} {count:4} starts, {sum(foreign.values()):3} not ours"
-                f"  {foreign or ''}  ({time.perf_counter() - began:.0f} s)",
+                f"{(part + 1) * (requests // PARTS):>12,} requests {rate:8,.0f}/s"
+                f"{held[-1][0]:8.1f} MB {held[-1][1]:5} descriptors {held[-1][2]:8,} objects"
+                f"{opened():9,} connections",
                 flush=True,
             )
-    return clean
+        await wire.close()
+    return held
+
+
+async def _post(wire: Wire, count: int, in_flight: int) -> None:
+    left = iter(range(count))
+    loop = asyncio.get_running_loop()
+
+    async def sender() -> None:
+        for number in left:
+            request = Request("POST", f"/v1/users/{number % 5_000}", BODY)
+            if number % CANCEL_EVERY == 0:
+                sending = loop.create_task(wire.send(request))
+                loop.call_later(0.0002, sending.cancel)
+                await asyncio.wait([sending])
+            elif (answer := await wire.send(request)).no_answer is not None:
+                raise BenchError(f"no answer: {answer.detail}")
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(in_flight):
+            group.create_task(sender())
+
+
+def _count_connections() -> Callable[[], int]:
+    """Counts what is opened from now on."""
+    opened = 0
+    made = Connection.connection_made
+
+    def counting(self: Connection, transport: asyncio.BaseTransport) -> None:
+        nonlocal opened
+        opened += 1
+        made(self, transport)
+
+    Connection.connection_made = counting  # type: ignore[method-assign]
+    return lambda: opened
+
+
+def _descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def _resident_mb() -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise BenchError("/proc does not tell the memory of a process here")
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench.soak_wire", description=__doc__.splitlines()[0])
-    parser.add_argument("--starts", type=int, default=500, help="of the way that relay ends")
-    parser.add_argument("--others", type=int, default=60, help="of every other way")
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--requests", type=int, default=10_000_000)
+    parser.add_argument("--in-flight", type=int, default=64)
+    parser.add_argument("--tls", action="store_true")
     given = parser.parse_args()
-    if given.child:
-        child_main(*given.child)
-    print(described("pyreqwest", "uvloop"))
-    sys.exit(0 if asyncio.run(soak(given.starts, given.others)) else 1)
+    print(described("httptools", "uvloop"))
+    with tempfile.TemporaryDirectory() as home:
+        ca = Path(home) / "ca.pem" if given.tls else None
+        held = uvloop.run(soak(given.requests, given.in_flight, ca))
+    (memory, descriptors, objects), last = held[1], held[-1]
+    grown = (
+        last[0] > memory * 1.1,
+        last[1] > descriptors + given.in_flight,
+        last[2] > objects * 1.1,
+    )
+    sys.exit(1 if any(grown) else 0)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BenchError as error:
+        sys.exit(f"bench.soak_wire: {error}")

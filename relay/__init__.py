@@ -8,6 +8,7 @@ The map, in reading order. What every road from Kafka has in common:
     road/custody.py       partitions, commits, dead letters, fullness: their one owner; no I/O
     road/loop.py          the loop around custody and engine: the only place with tasks
     road/status.py        their state → health, metrics, /status, the line of each interval
+    road/source_status.py what is wrong between a road and its Kafka
     road/keep.py          a road that fails is started again, and its neighbour goes on
 
 The road of one event:
@@ -30,6 +31,7 @@ Beside the roads:
 
     errors.py             what can stop a command, and the exit status of each cause
     clock.py, disk.py     the wall clock; files that survive a crash
+    secret_file.py        a file that holds one secret → the secret
     kafka_client/         addresses, logins, certificates, and what Kafka's errors mean
     telemetry/            facts → a log line and a counter, together; the admin port
     settings/             a YAML file and the environment → frozen policies

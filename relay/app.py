@@ -37,10 +37,11 @@ from relay.road.keep import KeptRoad, RestartPolicy
 from relay.road.loop import Road
 from relay.road.settling.dead_letter_topic import DeadLetterTopic
 from relay.road.settling.letter_writer import DeadLetterSink
+from relay.segments.driver import Platform
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
 from relay.stream.engine import Engine
-from relay.stream.interpret import InterpretPolicy, interpreter
+from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
 from relay.stream.pipeline import stream_road
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
@@ -79,6 +80,8 @@ def kafka_edges(settings: Settings, emit: Emit) -> KafkaEdges:
     """The stream's: the topics and the dead-letter topic of the settings."""
     letters = settings.dead_letter.policy(settings.kafka)
     consumer = settings.kafka.consumer(settings.dead_letter.topic)
+    if settings.delivery.order_by not in {OrderBy.USER, OrderBy.KEY}:
+        consumer = replace(consumer, new_partition_wait_s=0.0)
     return KafkaEdges(KafkaSource(consumer, emit), DeadLetterTopic(letters, emit))
 
 
@@ -237,13 +240,8 @@ class _Membership:
         engine = MembershipEngine(segments.membership_policy(changes), changing(changes), self._rng)
         clock = SystemClock()
         group_id = segments.membership_group(settings.kafka.group_id)
-        importer = Importer(
-            self._imports,
-            segments.importer_policy(group_id),
-            clock=clock,
-            rng=self._rng,
-            emit=self._emit,
-        )
+        platform = Platform(self._imports, clock)
+        importer = Importer(platform, segments.importer_policy(group_id), self._rng)
         edges = membership_edges(settings, self._emit)
         return membership_road(
             engine,
@@ -276,8 +274,8 @@ def _tell_start(settings: Settings, address: str, emit: Emit, *, membership: boo
 def _listen_for_signals(stop: Callable[[str], None], within_s: float) -> None:
     """The first stop signal drains, the second one leaves at once.
 
-    SIGHUP only says that a terminal or the supervisor is gone: it is never the second.
-    Whatever should keep the roads from ending by their deadline: the process ends then.
+    SIGHUP only says that a terminal or the supervisor is gone: it is never the second. Should
+    anything keep the roads from ending by their deadline, the process ends then.
     """
     loop = asyncio.get_running_loop()
     seen = 0

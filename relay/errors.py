@@ -8,6 +8,7 @@ impossible; what happens to one record is never an exception but a value (`relay
     ├─ KafkaError                       (edges translate aiokafka's exceptions into these)
     │  ├─ KafkaUnreachable         4    check address, network, that the broker runs
     │  ├─ KafkaRefused             5    check credentials, certificates, ACLs
+    │  ├─ KafkaFenced             12    give each member a group_instance_id of its own
     │  └─ TopicMissing             6    create the topic or mend its name
     ├─ DestinationError            7    the API cannot be reached, or refuses the token
     ├─ InputError                  8    a file or line of input is not usable
@@ -42,6 +43,7 @@ class ExitStatus(IntEnum):
     DRAIN_INCOMPLETE = 9
     FINDINGS = 10
     COMMIT_INCOMPLETE = 11
+    KAFKA_FENCED = 12
     SEGMENT_STOPPED = 20
     SEGMENT_BUSY = 21
     LOCAL_STATE = 22
@@ -84,6 +86,13 @@ class KafkaRefused(KafkaError):
     """The broker answers but refuses the login, the certificate or the operation."""
 
     exit_status = ExitStatus.KAFKA_REFUSED
+
+
+class KafkaFenced(KafkaError):
+    """A newer member of the group has our name, and the partitions: this one must not go on."""
+
+    exit_status = ExitStatus.KAFKA_FENCED
+    restart_helps = False
 
 
 class TopicMissing(KafkaError):

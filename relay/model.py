@@ -213,7 +213,7 @@ class NoAnswer(StrEnum):
 class Answer(NamedTuple):
     """What came back for one attempt: a response, or why there is none (then `status` is 0).
 
-    `headers` have lower-case names. `body` is cut at the wire's ceiling.
+    `headers` have lower-case names. `cut`: the body is longer than is read, this is its beginning.
     """
 
     status: int
@@ -221,6 +221,7 @@ class Answer(NamedTuple):
     body: bytes = b""
     no_answer: NoAnswer | None = None
     detail: str = ""
+    cut: bool = False
 
     def __repr__(self) -> str:
         return f"Answer({self.status}, no_answer={self.no_answer}, detail={self.detail!r})"

@@ -1,9 +1,10 @@
 """The end of the process, as the status that was decided and nothing else.
 
-The fast wire's client runs a thread that takes the interpreter's lock to hand back results.
-When the interpreter is being torn down meanwhile, the process can die of SIGABRT: status 134
-instead of ours, after everything was settled. So the process ends itself without a teardown,
-after the output is flushed. docs/adr/0002-fast-wire.md has the measurements.
+Relay's own parts leave nothing behind; libraries may. A client of S3 has threads that take the
+interpreter's lock to hand back results, and a process can die of SIGABRT when that meets the
+teardown: status 134 instead of ours. A name look-up that hangs in a thread holds up the teardown
+for as long as it hangs. And a second SIGTERM means now. So the process ends itself without a
+teardown, after everything is settled and the output is flushed.
 """
 
 import contextlib

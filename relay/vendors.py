@@ -1,15 +1,25 @@
-"""Settings → ready clients of the vendors' APIs. Every surface that calls one makes it here."""
+"""Settings → ready clients of the vendors' APIs and of the schema registry.
+
+Every surface that calls one makes it here.
+"""
 
 import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
+
 from relay.apis.caller import Caller, Patience
 from relay.apis.clients import TokenAuth, open_client
 from relay.apis.mediarithmics_document_imports import DocumentImports, error_words
 from relay.settings import Settings
+from relay.settings.schema_registry import SchemaRegistrySettings
+from relay.sources.registry.client import RegistryClient
+from relay.sources.registry.loader import SchemaLoader
 from relay.stream.sending.tls import client_context
+from relay.stream.sending.token import Authorization, TokenFile, static_token
+from relay.telemetry.facts import Emit
 
 _MEDIARITHMICS_HINTS = {
     401: "check tracking.api_token",
@@ -38,3 +48,34 @@ async def open_document_imports(
             words=error_words,
         )
         yield DocumentImports(caller, tracking.datamart_id, settings.segments.imports.upload)
+
+
+@asynccontextmanager
+async def open_schema_loader(
+    settings: SchemaRegistrySettings, rng: random.Random, emit: Emit
+) -> AsyncIterator[SchemaLoader]:
+    """The schema registry, with a cache of its own. Nothing is asked before a schema is needed."""
+    context = client_context(
+        settings.ca_file, settings.client_cert_file, settings.client_key_file, "schema_registry"
+    )
+    async with open_client(auth=_registry_auth(settings), verify=context) as client:
+        client.timeout = httpx.Timeout(settings.timeout_s)
+        policy = settings.policy()
+        yield SchemaLoader(RegistryClient(client, policy), policy, rng, emit)
+
+
+def _registry_auth(settings: SchemaRegistrySettings) -> httpx.Auth | None:
+    if settings.username is not None and settings.password is not None:
+        return httpx.BasicAuth(settings.username, settings.password.get_secret_value())
+    token: Authorization
+    if settings.token_file is not None:
+        token = TokenFile(
+            settings.token_file, prefix="Bearer ", setting="schema_registry.token_file"
+        )
+    elif settings.token is not None:
+        token = static_token(
+            settings.token.get_secret_value(), prefix="Bearer ", source="schema_registry.token"
+        )
+    else:
+        return None
+    return TokenAuth(lambda: token.header(asyncio.get_running_loop().time()))

@@ -40,15 +40,24 @@ def build() -> Path:
 
 @contextlib.asynccontextmanager
 async def running(
-    *, log: Path | None = None, latency_ms: float = 0, faults: str = "", address: str = ""
+    *,
+    log: Path | None = None,
+    latency_ms: float = 0,
+    faults: str = "",
+    address: str = "",
+    tls: Path | None = None,
 ) -> AsyncIterator[Sink]:
-    """A sink on a free port, stopped at the end, its log written out."""
+    """A sink on a free port, stopped at the end, its log written out.
+
+    With `tls` it speaks TLS, and that file is the authority to trust.
+    """
     process = await asyncio.create_subprocess_exec(
         build(),
         *(("-address", address) if address else ()),
         *(("-log", str(log)) if log else ()),
         *(("-latency", f"{latency_ms}ms") if latency_ms else ()),
         *(("-faults", faults) if faults else ()),
+        *(("-tls", str(tls)) if tls else ()),
         stdout=asyncio.subprocess.PIPE,
     )
     try:
@@ -56,7 +65,7 @@ async def running(
         listening = (await process.stdout.readline()).decode().strip()
         if not listening:
             raise BenchError("the sink did not start")
-        yield Sink(process, f"http://{listening}", log)
+        yield Sink(process, f"http{'s' if tls else ''}://{listening}", log)
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)

@@ -15,10 +15,18 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -162,11 +170,54 @@ func parseFaults(text string) ([]fault, error) {
 	return faults, nil
 }
 
+// certificate makes an authority and a certificate for localhost, and leaves the authority in path.
+func certificate(path string) (tls.Certificate, error) {
+	authority := &x509.Certificate{
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "bench authority"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
+	}
+	server := &x509.Certificate{
+		SerialNumber: big.NewInt(2),
+		Subject:      pkix.Name{CommonName: "localhost"},
+		NotBefore:    authority.NotBefore,
+		NotAfter:     authority.NotAfter,
+		DNSNames:     []string{"localhost"},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	theirs, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	ours, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	ca, err := x509.CreateCertificate(rand.Reader, authority, authority, &theirs.PublicKey, theirs)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	leaf, err := x509.CreateCertificate(rand.Reader, server, authority, &ours.PublicKey, theirs)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca})
+	made := tls.Certificate{Certificate: [][]byte{leaf}, PrivateKey: ours}
+	return made, os.WriteFile(path, text, 0o600)
+}
+
 func main() {
 	address := flag.String("address", "127.0.0.1:0", "where to listen; port 0 takes a free one")
 	path := flag.String("log", "", "file for one line per request; none when empty")
 	latency := flag.Duration("latency", 0, "wait before every answer")
 	faults := flag.String("faults", "", "shares of failures, such as 429:0.02,500:0.01")
+	ca := flag.String("tls", "", "speak TLS, and write the certificate to trust to this file")
 	// One core: on a machine of two the other is the contender's, and it answers faster so.
 	cores := flag.Int("cores", 1, "how many cores to use")
 	flag.Parse()
@@ -187,6 +238,13 @@ func main() {
 	listener, err := net.Listen("tcp", *address)
 	if err != nil {
 		log.Fatal(err)
+	}
+	if *ca != "" {
+		made, err := certificate(*ca)
+		if err != nil {
+			log.Fatal(err)
+		}
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{made}})
 	}
 	fmt.Printf("%s\n", listener.Addr()) // whoever started us reads this
 	go func() { log.Fatal(http.Serve(listener, s)) }()

@@ -111,7 +111,10 @@ class Caller:
             if isinstance(outcome, httpx.Response):
                 return outcome
             if not repeatable and outcome.performed:
-                raise AnswerLost(f"{outcome.error.problem}: it may have been carried out")
+                raise AnswerLost(
+                    f"{outcome.error.problem}: it may have been carried out",
+                    status=outcome.error.status,
+                )
             wait_s = self._wait_s(outcome, attempt)
             if wait_s is None:
                 raise outcome.error

@@ -9,6 +9,7 @@ out, and `find` and `executions` tell what was.
 
 import os
 from collections.abc import AsyncIterator, Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -60,6 +61,11 @@ _PHASES = {
 }
 
 
+def phase_of(status: str | None) -> Phase:
+    """What a status means; UNKNOWN for a word that we do not know."""
+    return _PHASES.get(status or "", Phase.UNKNOWN)
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentImport:
     """A definition under which files are imported."""
@@ -84,7 +90,7 @@ class Execution:
     @property
     def phase(self) -> Phase:
         """What its status means; UNKNOWN for a word that we do not know."""
-        return _PHASES.get(self.status, Phase.UNKNOWN)
+        return phase_of(self.status)
 
 
 class DocumentImports:
@@ -97,9 +103,7 @@ class DocumentImports:
         self._root = f"/v1/datamarts/{quote(datamart_id, safe='')}/document_imports"
         self._upload_form = upload_form
 
-    async def create(
-        self, name: str, mime_type: str, *, priority: str | None = None
-    ) -> DocumentImport:
+    async def create(self, name: str, mime_type: str) -> DocumentImport:
         """Make a document import for segment commands in UTF-8."""
         body = {
             "document_type": DOCUMENT_TYPE,
@@ -107,8 +111,6 @@ class DocumentImports:
             "encoding": "utf-8",
             "name": name,
         }
-        if priority is not None:
-            body["priority"] = priority
         made: _ImportWire = await self._call(
             "POST", self._root, _IMPORT, repeatable=False, json=body
         )
@@ -149,18 +151,16 @@ class DocumentImports:
             )
         return started.value()
 
-    async def executions(self, import_id: str) -> list[Execution]:
-        """Every execution of a document import."""
-        found: list[_ExecutionWire] = await self._all(self._executions(import_id), _EXECUTIONS, {})
-        return [item.value() for item in found]
+    async def executions(
+        self, import_id: str, *, until: AbstractSet[str] | None = None
+    ) -> list[Execution]:
+        """The executions of a document import, the newest first (seen).
 
-    async def cancel(self, import_id: str, execution_id: str) -> Execution:
-        """Ask for an execution to be given up; what comes back tells whether it was."""
-        path = f"{self._executions(import_id)}/{quote(execution_id, safe='')}/action"
-        given_up: _ExecutionWire = await self._call(
-            "POST", path, _EXECUTION, repeatable=True, json={"action": "CANCEL"}
-        )
-        return given_up.value()
+        With `until` only as many pages are read as it takes to see these executions.
+        """
+        path = self._executions(import_id)
+        found: list[_ExecutionWire] = await self._all(path, _EXECUTIONS, {}, until)
+        return [item.value() for item in found]
 
     async def error_file(self, uri: str, to: Path) -> None:
         """Write an execution's error file to `to`."""
@@ -187,14 +187,21 @@ class DocumentImports:
             raise AnswerUnusable(f"{what}: the answer is not as documented: data is missing")
         return envelope.data
 
-    async def _all(self, path: str, adapter: TypeAdapter[Any], params: dict[str, str]) -> list[Any]:
+    async def _all(
+        self,
+        path: str,
+        adapter: TypeAdapter[Any],
+        params: dict[str, str],
+        until: AbstractSet[str] | None = None,
+    ) -> list[Any]:
         """All pages of a list. The next page starts where this one ended, by what it held."""
         found: list[Any] = []
         while True:
             page = params | {"first_result": str(len(found)), "max_results": str(_PAGE)}
             items = await self._call("GET", path, adapter, repeatable=True, params=page)
             found.extend(items)
-            if len(items) < _PAGE:
+            seen = until is not None and until <= {item.id for item in found}
+            if seen or len(items) < _PAGE:
                 return found
 
 

@@ -19,12 +19,14 @@ from relay.kafka_client.topic_configs import topic_configs
 from relay.road.consuming.inside import Inside
 from relay.road.consuming.policy import ConsumerPolicy, MissingTopics
 from relay.road.consuming.topics import reading_pattern
-from relay.road.settling.dead_letter_policy import DeadLetterPolicy
+from relay.road.settling.dead_letter_policy import DeadLetterPolicy, TooLarge
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
 
 _ENVELOPE_BYTES = 4096
 """About what the headers of a dead letter add to its record."""
+_AS_GOOD = ("producer", "zstd", "gzip")
+"""Kinds of `compression.type` that keep a letter about as small as its record came."""
 _WEEK_MS = 7 * 24 * 3600 * 1000
 
 
@@ -158,7 +160,7 @@ async def _about_dead_letters(
         topic = policy.topic_for(source)
         subject = f"topic {topic}"
         if topic in cluster.topics:
-            for finding in _about_dead_letter_topic(subject, configs, source, topic):
+            for finding in _about_dead_letter_topic(policy, configs, source, topic):
                 yield finding
         elif policy.create:
             yield ok(subject, "not there yet; relay creates it")
@@ -168,9 +170,10 @@ async def _about_dead_letters(
 
 
 def _about_dead_letter_topic(
-    subject: str, configs: Mapping[str, Mapping[str, str]], source: str, topic: str
+    policy: DeadLetterPolicy, configs: Mapping[str, Mapping[str, str]], source: str, topic: str
 ) -> list[Finding]:
     findings = []
+    subject = f"topic {topic}"
     config = configs.get(topic, {})
     if "compact" in config.get("cleanup.policy", ""):
         findings.append(
@@ -186,15 +189,32 @@ def _about_dead_letter_topic(
                 subject, "keeps dead letters for less than a week", "raise retention.ms, or set -1"
             )
         )
-    largest = int(configs.get(source, {}).get("max.message.bytes", 0))
-    room = int(config.get("max.message.bytes", largest + _ENVELOPE_BYTES))
-    if room < largest + _ENVELOPE_BYTES:
-        findings.append(
-            warning(
-                subject,
-                f"takes records up to {room} bytes, {source} up to {largest}: a dead letter can "
-                "be too large and would hold the stream",
-                f"set max.message.bytes={largest + _ENVELOPE_BYTES} or more",
-            )
-        )
+    too_large = _too_large(configs.get(source, {}), config, source)
+    if too_large is not None:
+        what = "would be truncated"
+        if policy.too_large is TooLarge.HOLD:
+            what = "would hold the stream"
+        findings.append(warning(subject, f"{too_large[0]}: a dead letter {what}", too_large[1]))
     return findings or [ok(subject, "takes dead letters")]
+
+
+def _too_large(
+    source: Mapping[str, str], topic: Mapping[str, str], name: str
+) -> tuple[str, str] | None:
+    """Why a dead letter may be larger than its topic takes, and what to do.
+
+    Both topics limit what is left after compression. Letters are compressed well, but a topic may
+    store them otherwise than they come, and then its limit is about that.
+    """
+    largest = int(source.get("max.message.bytes", 0))
+    room = int(topic.get("max.message.bytes", largest + _ENVELOPE_BYTES))
+    if room < largest + _ENVELOPE_BYTES:
+        return (
+            f"takes records up to {room} bytes after compression, {name} up to {largest}",
+            f"set max.message.bytes={largest + _ENVELOPE_BYTES} or more",
+        )
+    stores = topic.get("compression.type", "producer")
+    if largest and stores not in _AS_GOOD:
+        how = f"compression.type={stores}, which can take more room than in {name}"
+        return f"stores records with {how}", "set compression.type=producer"
+    return None

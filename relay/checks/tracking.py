@@ -4,15 +4,12 @@ The probe posts a body that is no JSON to the endpoint of the activities. There 
 that could be stored: an API that lets us in can only complain about it.
 """
 
-from dataclasses import replace
-
 from relay.checks.finding import Finding, Level, failure, ok, warning
 from relay.errors import DestinationError, RelayError
 from relay.model import Answer, Request
 from relay.settings.tracking import TrackingSettings
 from relay.stream.mapping.requests import activities_path
 from relay.stream.sending.open_wire import open_wire
-from relay.stream.sending.wire import WireKind
 
 _NO_JSON = b"{"
 _COMPLAINS = (Level.OK, "answers and takes the token", None)
@@ -38,9 +35,7 @@ async def check_tracking(tracking: TrackingSettings) -> Finding:
     """Whether the API answers, takes the token, and knows the datamart."""
     where = f"{tracking.base_url}, datamart {tracking.datamart_id}"
     try:
-        # httpx, whatever the settings say: the fast client is for processes that end by themselves.
-        policy = replace(tracking.wire_policy(), kind=WireKind.HTTPX, http2=False)
-        wire = open_wire(policy)
+        wire = open_wire(tracking.wire_policy())
         try:
             path = activities_path(tracking.datamart_id)
             answer = await wire.send(Request("POST", path, _NO_JSON))

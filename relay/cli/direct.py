@@ -45,12 +45,14 @@ def replay_directly(
             )
         )
         if as_json:
-            typer.echo(json.dumps({"replayed": found.counts.total(), **fates}))
+            typer.echo(
+                json.dumps({"replayed": found.counts.total(), "truncated": found.cut, **fates})
+            )
         else:
             typer.echo(found.table())
             typer.echo(", ".join(f"{count} {fate}" for fate, count in fates.items()))
         again = fates["dead_lettered"] + fates["returned"]
-        # The fast wire's threads must not see Python end.
+        # A thread that still waits for the network must not hold up the end.
         leave(ExitStatus.FINDINGS if again else ExitStatus.OK)
 
 
@@ -70,7 +72,7 @@ async def _send(
         topics, settings.kafka.consumer(settings.dead_letter.topic), policy
     )
     partitions = [Partition(topic, n) for topic, count in where.items() for n in range(count)]
-    letters = meant(settings, list(where), selection, limit, found)
+    letters = meant(settings, list(where), selection, limit, found, whole=True)
     source = ReplaySource(partitions, letters, per_second)
 
     def edges(settings: Settings, emit: Emit) -> KafkaEdges:

@@ -189,7 +189,8 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
     With --direct they go straight to the API, as relay run would send them; exit status 10 when
     any dies again. Their order with what is on the topic meanwhile is then not kept.
 
-    They stay in the dead-letter topic as well. A record that is replayed twice is sent to the API
+    They stay in the dead-letter topic as well. One that was truncated because it was too large for
+    its topic is counted and left alone. A record that is replayed twice is sent to the API
     with the same unique key. Only what lies there when the command starts is read.
 
     Example: relay dlq replay --code http_400 --since 2h --rate 50 --dry-run
@@ -227,6 +228,7 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
             "replayed": sum(by_topic.values()),
             "by_topic": by_topic,
             "foreign": found.foreign,
+            "truncated": found.cut,
         }
         typer.echo(json.dumps(report))
         return

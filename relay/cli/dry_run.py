@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import jiter
 import typer
 
 from relay.apis.mediarithmics_document_imports import DOCUMENT_TYPE
@@ -22,11 +23,14 @@ from relay.model import (
 )
 from relay.segments.model import SegmentCommand
 from relay.settings import Settings
+from relay.sources.looks import looks_like
 from relay.stream.decoding import Segment, decode
 from relay.stream.mapping import map_event
 from relay.stream.mapping.requests import activities_path, activity_request
 
 Lines = list[SegmentCommand]
+# With this a user sees what a preset would make of the same file.
+_TRY = "relay map explain FILE --mapping"
 Outcome = Activity | UserPointUpdate | Lines | Undecodable | Unmappable | Unwanted
 
 
@@ -40,7 +44,7 @@ def dry_run(file: BinaryIO, settings: Settings, clock: Clock, *, exact: bool) ->
     datamart_id = tracking.datamart_id if tracking else "DATAMART_ID"
     path = activities_path(datamart_id)
     rejected = 0
-    for number, outcome in _outcomes(file, settings, datamart_id, clock):
+    for number, outcome, of_other in _outcomes(file, settings, datamart_id, clock):
         match outcome:
             case Activity() | UserPointUpdate():
                 if isinstance(outcome, Activity):
@@ -58,12 +62,15 @@ def dry_run(file: BinaryIO, settings: Settings, clock: Clock, *, exact: bool) ->
             case Undecodable() | Unmappable():
                 rejected += 1
                 _say(number, "rejected", f"{outcome.code}: {outcome.reason}")
+                if of_other is not None:
+                    _say(number, "note", f"this looks like {of_other}; try: {_TRY} {of_other}")
     return rejected
 
 
 def _outcomes(
     file: BinaryIO, settings: Settings, datamart_id: str, clock: Clock
-) -> Iterator[tuple[int, Outcome]]:
+) -> Iterator[tuple[int, Outcome, str | None]]:
+    """Each line's outcome, and the preset that a line which is no event looks like."""
     decoding = settings.decoding.policy()
     mapping = settings.mapping.policy(settings.identity, datamart_id)
     segments = settings.segments
@@ -72,15 +79,23 @@ def _outcomes(
         event = decode(line, decoding)
         now_ms = clock.now_ms()
         if isinstance(event, Undecodable | Unwanted):
-            yield number, event
+            yield number, event, _preset_for(line) if isinstance(event, Undecodable) else None
         elif isinstance(event, Segment) and changes is not None:
             found = changes_of_event(event, changes, now_ms)
             if isinstance(found, Unmappable | Unwanted):
-                yield number, found
+                yield number, found, None
             else:
-                yield number, [command(c, changes.expiration_minutes, now_ms) for c in found]
+                lines = [command(c, changes.expiration_minutes, now_ms) for c in found]
+                yield number, lines, None
         else:
-            yield number, map_event(event, mapping, now_ms)
+            yield number, map_event(event, mapping, now_ms), None
+
+
+def _preset_for(line: bytes) -> str | None:
+    try:
+        return looks_like(jiter.from_json(line))
+    except ValueError:
+        return None
 
 
 def _shown(request: Request, *, exact: bool) -> str:

@@ -15,9 +15,10 @@ from relay.dead_letters.reading import buried_in, dead_letter_topics
 from relay.dead_letters.replay import replay
 from relay.dead_letters.selection import Selection, moment_ms, span
 from relay.errors import InputError
+from relay.kafka_client.header_names import printable
 from relay.kafka_client.producer import Producer
 from relay.model import DeadLetterClass
-from relay.road.settling.dead_letter import Envelope
+from relay.road.settling.dead_letter import Cut, Envelope
 from relay.settings import Settings
 
 _MASK = "***"
@@ -31,12 +32,15 @@ class Found:
     kept: list[Letter] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     foreign: int = 0
+    cut: int = 0
+    """Letters left alone because only a part of their record is there."""
 
     def counted(self) -> dict[str, Any]:
         """How many there are of each class and code."""
         return {
             "total": self.counts.total(),
             "foreign": self.foreign,
+            "truncated": self.cut,
             "counts": [
                 {"class": cls, "code": code, "count": count}
                 for (cls, code), count in self.counts.most_common()
@@ -51,7 +55,8 @@ class Found:
     def summary(self) -> str:
         """The same in one line."""
         others = f"; {self.foreign} records of others left alone" if self.foreign else ""
-        return f"{self.counts.total()} dead letters{others}"
+        cut = f"; {self.cut} truncated ones cannot be sent again" if self.cut else ""
+        return f"{self.counts.total()} dead letters{others}{cut}"
 
 
 def wanted(
@@ -113,7 +118,7 @@ async def send_again(
 ) -> tuple[Found, dict[str, int]]:
     """Replay the letters that are meant, or only count; how many went to which topic."""
     found = Found()
-    async with aclosing(meant(settings, topics, selection, limit, found)) as letters:
+    async with aclosing(meant(settings, topics, selection, limit, found, whole=True)) as letters:
         if dry_run:
             targets: Counter[str] = Counter()
             async for one in letters:
@@ -130,8 +135,10 @@ async def meant(
     selection: Selection,
     limit: int | None,
     found: Found,
+    *,
+    whole: bool = False,
 ) -> AsyncGenerator[Letter]:
-    """The letters that are meant, counted in `found` as they come."""
+    """The letters that are meant, counted in `found` as they come; `whole`: not truncated ones."""
     policy = settings.dead_letter.policy(settings.kafka)
     consumer = settings.kafka.consumer(settings.dead_letter.topic)
     where = await dead_letter_topics(topics, consumer, policy)
@@ -143,7 +150,11 @@ async def meant(
             one = letter(buried)
             if one is None:
                 found.foreign += 1
-            elif selection.takes(one):
+            elif not selection.takes(one):
+                continue
+            elif whole and one.cut is not None:
+                found.cut += 1
+            else:
                 found.counts[one.last.cls.value, one.last.code] += 1
                 yield one
 
@@ -154,7 +165,7 @@ def as_row(one: Letter) -> str:
     again = f" (death {len(one.deaths)})" if len(one.deaths) > 1 else ""
     return (
         f"{one.buried.position}  {_time(one.buried.died_ms)}  {last.position}  "
-        f"{last.cls.value}/{last.code}{again}: {last.reason}"
+        f"{last.cls.value}/{last.code}{again}: {last.reason}{_of_what(one.cut)}"
     )
 
 
@@ -179,7 +190,9 @@ def in_full(one: Letter, *, exact: bool) -> dict[str, Any]:
         "origin": str(one.origin),
         "deaths": [_death(death) for death in one.deaths],
         "key": _bytes(buried.key, exact=exact),
-        "headers": [[name, _bytes(value, exact=exact)] for name, value in buried.original_headers],
+        "headers": [
+            [printable(name), _bytes(value, exact=exact)] for name, value in buried.original_headers
+        ],
         "value": _bytes(buried.value, exact=True) if exact else _outline(buried.value),
         "value_bytes": None if buried.value is None else len(buried.value),
     }
@@ -209,7 +222,17 @@ def _death(death: Envelope) -> dict[str, Any]:
         "first_attempt": _time(death.first_attempt_ms),
         "last_attempt": _time(death.last_attempt_ms),
         "mapping_version": death.mapping_version,
+        "truncated": None if death.cut is None else _of_what(death.cut).strip(" []"),
+        "value_bytes": None if death.cut is None else death.cut.value_bytes,
+        "value_sha256": None if death.cut is None else death.cut.value_sha256,
     }
+
+
+def _of_what(cut: Cut | None) -> str:
+    if cut is None:
+        return ""
+    parts = "the value" if cut.value_only else "the value, without headers"
+    return f" [only a part of {parts} of {cut.value_bytes} bytes; not replayed]"
 
 
 def _bytes(raw: bytes | None, *, exact: bool) -> str | None:

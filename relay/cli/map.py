@@ -1,17 +1,40 @@
-"""`relay map`: a file of events in, the exact requests out, and nothing is sent."""
+"""`relay map`: a file of events in, the exact requests out, nothing is sent; and the tools."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
+from relay.cli import map_tools
 from relay.cli.options import ConfigOption
 from relay.errors import ExitStatus
 
 
+class _FileOrTool(TyperGroup):
+    """`relay map FILE` beside `relay map test …`: what begins with no tool's name is a file."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [_EVENTS, *args]
+        return super().parse_args(ctx, args)
+
+
+_EVENTS = "events"
+group = typer.Typer(
+    name="map",
+    cls=_FileOrTool,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Show which requests events would become (relay map FILE), and try out mappings.",
+)
+
+
 def register(app: typer.Typer) -> None:
-    """Make the command known."""
-    app.command(name="map")(map_events)
+    """Make the commands known."""
+    group.command(_EVENTS)(map_events)
+    map_tools.register(group)
+    app.add_typer(group)
 
 
 def map_events(

@@ -69,7 +69,7 @@ def _run_and_leave(
     """Run `main` to its end and end the process, with the status it returns or what it raised has.
 
     The loop is never closed: from then on a late signal would kill the process, and have its
-    status; and the fast wire's threads must not see Python end.
+    status; and a thread that still waits for the network must not hold up the end.
     """
     from relay.process_exit import leave
 

@@ -15,10 +15,10 @@ from relay.apis.digital_audience import DigitalAudience
 from relay.apis.mparticle_segments import MparticleSegments
 from relay.clock import SystemClock
 from relay.segments.database import locked
+from relay.segments.driver import Platform
 from relay.segments.exporting import Exporter
 from relay.segments.ledger import Ledger
 from relay.segments.progress import Progress
-from relay.segments.upload import Platform
 from relay.settings import Settings, load
 from relay.vendors import open_document_imports
 
@@ -56,7 +56,6 @@ async def open_exporter(settings: Settings, progress: Progress) -> AsyncIterator
             api,
             segments.file_access(),
             segments.export_policy(),
-            SystemClock(),
             chance(),
             progress,
         )

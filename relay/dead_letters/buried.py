@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from relay.model import Header, Position
-from relay.road.settling.dead_letter import Envelope, opened
+from relay.road.settling.dead_letter import Cut, Envelope, opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,11 @@ class Letter:
     def last(self) -> Envelope:
         """Why it lies here."""
         return self.deaths[-1]
+
+    @property
+    def cut(self) -> Cut | None:
+        """What it was, when only a part of the record could be kept: it cannot be sent again."""
+        return self.last.cut
 
     @property
     def origin(self) -> Position:

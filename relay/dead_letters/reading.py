@@ -12,6 +12,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from relay.dead_letters.buried import Buried
 from relay.errors import TopicMissing
 from relay.kafka_client.errors import translated
+from relay.kafka_client.fresh import fresh
+from relay.kafka_client.header_names import accept_any_names
 from relay.kafka_client.options import client_options
 from relay.kafka_client.policy import KafkaClientPolicy
 from relay.kafka_client.reach import reach
@@ -58,6 +60,7 @@ async def buried_in(
     Raises:
         KafkaError: The cluster does not answer, or refuses.
     """
+    accept_any_names()
     consumer = AIOKafkaConsumer(
         **client_options(client),
         group_id=None,
@@ -65,6 +68,7 @@ async def buried_in(
         auto_offset_reset="earliest",
         isolation_level="read_committed",
     )
+    fresh(consumer, client)
     try:
         with translated("reading dead letters"):
             await consumer.start()

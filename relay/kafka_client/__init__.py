@@ -5,5 +5,6 @@
 - `security`: certificates and logins → an `ssl.SSLContext`, a source of OAuth tokens
 - `errors`: aiokafka's exceptions → ours, in one place
 - `reach`: is there a cluster, and does it let us in? Why not?
+- `fresh`: credentials that change while a client lives
 - `build`: what the installed client can do: codecs, compiled parser
 """

@@ -11,7 +11,17 @@ from contextlib import contextmanager
 
 from aiokafka import errors as theirs
 
-from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable, TopicMissing
+from relay.errors import KafkaError, KafkaFenced, KafkaRefused, KafkaUnreachable, TopicMissing
+
+
+class FencedInstanceId(theirs.BrokerResponseError):  # type: ignore[misc] # aiokafka is untyped
+    """Another member of the group has our `group_instance_id`. aiokafka 0.14 does not know it."""
+
+    errno = 82
+    message = "FENCED_INSTANCE_ID"
+
+
+theirs.kafka_errors.setdefault(FencedInstanceId.errno, FencedInstanceId)
 
 PASSING: tuple[type[Exception], ...] = (
     theirs.NoBrokersAvailable,
@@ -135,12 +145,23 @@ OURS: tuple[type[Exception], ...] = (
 )
 """We used the client wrongly: a defect, never translated."""
 
+_OURS_FOR: tuple[tuple[tuple[type[BaseException], ...], type[KafkaError]], ...] = (
+    ((FencedInstanceId,), KafkaFenced),
+    (MISSING, TopicMissing),
+    (REFUSING, KafkaRefused),
+    ((*PASSING, *MOVED_ON, OSError), KafkaUnreachable),
+)
+
 _HINTS: dict[type[BaseException], str] = {
     theirs.SaslAuthenticationFailed: "check kafka.security",
     theirs.AuthenticationFailedError: "check kafka.security",
     theirs.UnsupportedSaslMechanismError: "check kafka.security.mechanism",
     theirs.TopicAuthorizationFailedError: "grant the access that is missing (ACLs)",
     theirs.GroupAuthorizationFailedError: "grant READ on the consumer group (ACLs)",
+    FencedInstanceId: "another member of the group has the same kafka.group_instance_id: give each "
+    "a name of its own, for example with {hostname}",
+    theirs.InconsistentGroupProtocolError: "another program uses this group: set kafka.group_id to "
+    "a name of its own",
     theirs.ClusterAuthorizationFailedError: "grant IDEMPOTENT_WRITE on the cluster (ACLs)",
     theirs.MessageSizeTooLargeError: "raise the topic's max.message.bytes",
     theirs.RecordListTooLargeError: "raise the topic's max.message.bytes",
@@ -162,11 +183,12 @@ def translated(what: str) -> Iterator[None]:
         ours = translation(error, what)
         if ours is None:
             raise
-        raise ours from error
+        raise ours from _wrapped(error)
 
 
 def translation(error: BaseException, what: str) -> KafkaError | None:
     """Our exception for one of aiokafka's or of the network's; None for anything else."""
+    error = _wrapped(error)
     refusal = _tls_refusal(error)
     if refusal is not None:
         return KafkaRefused(f"{what}: {refusal}", hint="check kafka.security")
@@ -174,15 +196,25 @@ def translation(error: BaseException, what: str) -> KafkaError | None:
     hint = _HINTS.get(type(error))
     if isinstance(error, ConnectionResetError | theirs.KafkaConnectionError):
         hint = "does kafka.security.protocol fit the listener?"
-    if isinstance(error, MISSING):
-        return TopicMissing(problem, hint=hint)
-    if isinstance(error, REFUSING):
-        return KafkaRefused(problem, hint=hint)
-    if isinstance(error, (*PASSING, *MOVED_ON, OSError)):
-        return KafkaUnreachable(problem, hint=hint)
+    for kinds, ours in _OURS_FOR:
+        if isinstance(error, kinds):
+            return ours(problem, hint=hint)
     if isinstance(error, theirs.KafkaError) and not isinstance(error, OURS):
         return KafkaUnreachable(problem)
     return None
+
+
+def denies_access(error: KafkaError) -> bool:
+    """Whether an ACL on a topic or a group is the cause: it may be granted again."""
+    return isinstance(
+        error.__cause__,
+        theirs.TopicAuthorizationFailedError | theirs.GroupAuthorizationFailedError,
+    )
+
+
+def denies_group(error: KafkaError) -> bool:
+    """Whether it is the group that we may not use."""
+    return isinstance(error.__cause__, theirs.GroupAuthorizationFailedError)
 
 
 def code(error: BaseException) -> str:
@@ -219,6 +251,23 @@ def _tls_refusal(error: BaseException) -> str | None:
             return f"TLS: {said}"
         seen = seen.__cause__
     return None
+
+
+def _wrapped(error: BaseException) -> BaseException:
+    """What aiokafka's group coordinator puts as text into an error without a kind."""
+    if type(error) is theirs.KafkaError and error.args:
+        for kind in _WRAPPED:
+            if kind.__name__ in str(error.args[0]):
+                found: BaseException = kind()
+                return found
+    return error
+
+
+_WRAPPED = (
+    FencedInstanceId,
+    theirs.TopicAuthorizationFailedError,
+    theirs.GroupAuthorizationFailedError,
+)
 
 
 def _spaced(name: str) -> str:

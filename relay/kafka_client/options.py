@@ -3,7 +3,7 @@
 from typing import Any
 
 from relay.kafka_client.policy import KafkaClientPolicy
-from relay.kafka_client.security import ssl_context, token_provider
+from relay.kafka_client.security import Credentials, token_provider
 
 
 def connection_options(policy: KafkaClientPolicy) -> dict[str, Any]:
@@ -12,17 +12,18 @@ def connection_options(policy: KafkaClientPolicy) -> dict[str, Any]:
     Raises:
         SettingsError: A certificate or key cannot be read.
     """
+    credentials = Credentials(policy)
     options: dict[str, Any] = {
         "client_id": policy.client_id,
         "request_timeout_ms": round(policy.request_timeout_s * 1000),
         "security_protocol": policy.protocol,
-        "ssl_context": None if policy.tls is None else ssl_context(policy.tls),
+        "ssl_context": credentials.context,
     }
     if policy.sasl is not None:
         options |= {
             "sasl_mechanism": policy.sasl.mechanism,
             "sasl_plain_username": policy.sasl.username,
-            "sasl_plain_password": policy.sasl.password,
+            "sasl_plain_password": credentials.password,
             "sasl_oauth_token_provider": token_provider(policy.sasl),
         }
     return options

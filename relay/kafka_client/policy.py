@@ -5,13 +5,27 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A secret that others keep up to date in a file; read for every connection.
+
+    `setting` is the key that names the file, for errors.
+    """
+
+    path: Path
+    setting: str
+
+
+Secret = str | SecretFile
+
+
+@dataclass(frozen=True, slots=True)
 class Tls:
     """Whom to trust (None: the system's authorities), and what to show when asked (mTLS)."""
 
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
-    key_password: str | None = field(default=None, repr=False)
+    key_password: Secret | None = field(default=None, repr=False)
     verify_hostname: bool = True
 
 
@@ -28,7 +42,7 @@ class ClientCredentials:
 
     token_url: str
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: Secret = field(repr=False)
     scope: str | None = None
 
 
@@ -38,7 +52,7 @@ class Sasl:
 
     mechanism: str
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: Secret | None = field(default=None, repr=False)
     token: TokenFile | ClientCredentials | None = None
 
 

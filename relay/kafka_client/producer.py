@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from relay.errors import KafkaError
 from relay.kafka_client.errors import translated, translation
+from relay.kafka_client.fresh import fresh
 from relay.kafka_client.options import client_options
 from relay.kafka_client.policy import KafkaClientPolicy
 from relay.kafka_client.records import hand_over
@@ -44,6 +45,7 @@ class Producer:
             compression_type="zstd",
             max_request_size=_BYTES_MAX,  # the broker's limit decides
         )
+        fresh(self._producer, self._policy)
         try:
             with translated("Kafka"):
                 await self._producer.start()

@@ -9,11 +9,63 @@ from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import AuthenticationFailedError
 
 from relay.errors import SettingsError
-from relay.kafka_client.policy import ClientCredentials, Sasl, Tls, TokenFile
+from relay.kafka_client.policy import (
+    ClientCredentials,
+    KafkaClientPolicy,
+    Sasl,
+    Secret,
+    SecretFile,
+    Tls,
+    TokenFile,
+)
+from relay.secret_file import SecretUnreadable, read_secret
 
 _TOKEN_TIMEOUT_S = 10.0
 _TOKEN_MARGIN_S = 30.0
 """A cached token that ends sooner is not used: the broker's clock may be ahead of ours."""
+
+
+class Credentials:
+    """What a connection is opened with, from the files as they are now.
+
+    While they cannot be used, as in the middle of a change, what was good last is kept.
+    """
+
+    def __init__(self, policy: KafkaClientPolicy) -> None:
+        self._policy = policy
+        self._read: tuple[bytes, ...] | None = None
+        self.password: str | None = None
+        self.context: ssl.SSLContext | None = None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the files; what they hold is looked at when it has changed.
+
+        Raises:
+            SettingsError: A file cannot be read or does not hold what it should.
+        """
+        sasl, tls = self._policy.sasl, self._policy.tls
+        read = _contents(tls)
+        if sasl is not None and sasl.password is not None:
+            self.password = reveal(sasl.password)
+        # Certificates are compared by content: a mounted secret is replaced through links.
+        if tls is not None and read != self._read:
+            self.context = ssl_context(tls)
+            self._read = read
+
+
+def reveal(secret: Secret) -> str:
+    """The secret, from its file when it has one.
+
+    Raises:
+        SettingsError: The file cannot be read.
+    """
+    if not isinstance(secret, SecretFile):
+        return secret
+    try:
+        return read_secret(secret.path)
+    except SecretUnreadable as error:
+        raise SettingsError(f"{secret.setting}: {error}") from None
 
 
 def ssl_context(tls: Tls) -> ssl.SSLContext:
@@ -38,7 +90,8 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
     try:
         if tls.cert_file is not None:
             # A callable, because the default would ask for the password on the terminal.
-            context.load_cert_chain(tls.cert_file, tls.key_file, lambda: tls.key_password or "")
+            password = "" if tls.key_password is None else reveal(tls.key_password)
+            context.load_cert_chain(tls.cert_file, tls.key_file, lambda: password)
     except ssl.SSLError as error:
         problem = f"kafka.security.cert_file with key_file: {_why(error)}"
         raise SettingsError(problem, hint="both must be PEM and belong together") from error
@@ -97,6 +150,10 @@ class EndpointTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is
 
     async def _fetch(self) -> tuple[str, float]:
         given = self._credentials
+        try:
+            secret = reveal(given.client_secret)
+        except SettingsError as error:
+            raise AuthenticationFailedError(error.problem) from error
         form = {"grant_type": "client_credentials"}
         if given.scope is not None:
             form["scope"] = given.scope
@@ -105,7 +162,7 @@ class EndpointTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is
                 transport=self._transport, timeout=_TOKEN_TIMEOUT_S
             ) as client:
                 answer = await client.post(
-                    given.token_url, data=form, auth=(given.client_id, given.client_secret)
+                    given.token_url, data=form, auth=(given.client_id, secret)
                 )
         except httpx.HTTPError as error:
             raise ConnectionError(
@@ -120,6 +177,19 @@ class EndpointTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is
         raise AuthenticationFailedError(
             f"token endpoint {_host(given.token_url)} gave no token: HTTP {answer.status_code}"
         )
+
+
+def _contents(tls: Tls | None) -> tuple[bytes, ...]:
+    if tls is None:
+        return ()
+    found = []
+    for setting in ("ca_file", "cert_file", "key_file"):
+        path = getattr(tls, setting)
+        _check_readable(setting, path)
+        found.append(b"" if path is None else path.read_bytes())
+    password = tls.key_password
+    found.append(b"" if password is None else reveal(password).encode())
+    return tuple(found)
 
 
 def _host(url: str) -> str:

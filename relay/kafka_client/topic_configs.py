@@ -7,6 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from relay.kafka_client.errors import translated
+from relay.kafka_client.fresh import fresh
 from relay.kafka_client.options import client_options
 from relay.kafka_client.policy import KafkaClientPolicy
 
@@ -22,7 +23,7 @@ async def topic_configs(
     """
     if not topics:
         return {}
-    admin = AIOKafkaAdminClient(**client_options(policy))
+    admin = fresh(AIOKafkaAdminClient(**client_options(policy)), policy)
     wanted = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in topics]
     found: dict[str, dict[str, str]] = {}
     with translated("configuration of topics"):

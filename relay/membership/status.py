@@ -43,7 +43,7 @@ class MembershipReporter(RoadReporter):
     """The reporter of membership events."""
 
     road: ClassVar[str] = "segments"
-    prefix: ClassVar[str] = "relay_membership_"
+    prefix: ClassVar[str] = "relay_membership"
 
     def __init__(
         self, engine: MembershipEngine, emit: Emit, policy: ReportPolicy | None = None
@@ -58,7 +58,6 @@ class MembershipReporter(RoadReporter):
         if counts == before and not self._custody.ledger.open:
             return
         self._before = counts
-        flying = engine.batches.flying
         self._emit(
             MembershipProgress(
                 seconds=round(seconds, 3),
@@ -69,7 +68,7 @@ class MembershipReporter(RoadReporter):
                 commands=counts.commands - before.commands,
                 waiting=engine.batches.waiting,
                 in_trouble=engine.batches.in_trouble,
-                flying=0 if flying is None else len(flying.lines),
+                flying=sum(len(batch.lines) for batch in engine.batches.flying),
                 unsettled=self._custody.ledger.open,
                 lag=sum(self._lag.values()),
                 oldest_s=round(self._oldest_s(), 3),
@@ -84,20 +83,20 @@ class MembershipReporter(RoadReporter):
 
     def _destination_status(self) -> Mapping[str, Any]:
         engine = self._engine
-        flying = engine.batches.flying
         return {
             "imports": dict(engine.imports),
             "held": engine.held_because,
             "waiting": engine.batches.waiting,
             "in_trouble": engine.batches.in_trouble,
-            "flying": 0 if flying is None else len(flying.lines),
+            "flying": sum(len(batch.lines) for batch in engine.batches.flying),
+            "files": len(engine.batches.flying),
             "oldest_s": round(self._oldest_s(), 3),
         }
 
     def _destination_metrics(self) -> Iterator[Metric]:
         engine, batches = self._engine, self._engine.batches
         commands = CounterMetricFamily(
-            f"{self.prefix}commands", "Lines sent in import files, repeats included."
+            f"{self.prefix}_commands", "Lines sent in import files, repeats included."
         )
         commands.add_metric([], engine.commands)
         yield commands
@@ -108,4 +107,4 @@ class MembershipReporter(RoadReporter):
             ("held", "1 while files cannot be sent.", int(engine.held_because is not None)),
         )
         for name, text, value in rows:
-            yield GaugeMetricFamily(f"{self.prefix}{name}", text, value)
+            yield GaugeMetricFamily(f"{self.prefix}_{name}", text, value)

@@ -16,6 +16,7 @@ from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
 from relay.road.custody import Custody
 from relay.road.settling.assigned import Assigned, lags
+from relay.road.source_status import SourceReport
 from relay.telemetry.facts import Emit, Lifecycle, StillHeld
 from relay.telemetry.health import Liveness, Readiness
 
@@ -42,7 +43,7 @@ class RoadReporter(ABC):
     """Implements `relay.telemetry.health.StatusSource` as far as all roads are alike."""
 
     road: ClassVar[str]
-    prefix: ClassVar[str] = "relay_"
+    prefix: ClassVar[str] = "relay"
     """What the road's metrics begin with."""
 
     def __init__(self, custody: Custody, emit: Emit, policy: ReportPolicy) -> None:
@@ -55,7 +56,7 @@ class RoadReporter(ABC):
         self._reminded_at = 0.0
         self._paused = 0
         self._lag: Mapping[Partition, int] = {}
-        self._source = SourceState()
+        self._source = SourceReport(emit, self.prefix)
         self.loop_lag_s = 0.0
         """How late the loop came to a timer last: heartbeats are as late."""
         self.lifecycle = Lifecycle.STARTING
@@ -66,7 +67,8 @@ class RoadReporter(ABC):
         self, now: float, paused: int, source: SourceState, ends: Mapping[Partition, int]
     ) -> None:
         """Take note of what only the loop knows; write the lines that are due."""
-        self._now, self._paused, self._source = now, paused, source
+        self._now, self._paused = now, paused
+        self._source.tick(now, source)
         self._lag = lags(self._custody.assigned, ends)
         if self._line_at is None:
             self._line_at = self._began = now
@@ -108,9 +110,9 @@ class RoadReporter(ABC):
         """Ready when records can go all the way."""
         if self.lifecycle is not Lifecycle.RUNNING:
             return Readiness(ready=False, reason=f"{self.road}: {self.lifecycle}")
-        if self._source.trouble is not None:
-            reason = f"{self.road}: kafka {self._source.trouble}: {self._source.reason}"
-            return Readiness(ready=False, reason=reason)
+        trouble = self._source.readiness()
+        if trouble is not None:
+            return Readiness(ready=False, reason=f"{self.road}: {trouble}")
         hold = self.hold()
         if hold is not None:
             return Readiness(ready=False, reason=f"{self.road}: {hold.code}: {hold.reason}")
@@ -137,6 +139,7 @@ class RoadReporter(ABC):
                 "uncommitted": custody.uncommitted,
                 "balanced": ledger.balanced,
             },
+            "kafka": self._source.status(),
             **self._destination_status(),
             "dead_letter_topic": {
                 "unconfirmed": len(custody.letters),
@@ -185,6 +188,7 @@ class RoadReporter(ABC):
     def metrics(self) -> Iterable[Metric]:
         """One snapshot: everything in it was true at the same time."""
         yield from self._ledger_metrics()
+        yield from self._source.metrics()
         yield from self._destination_metrics()
         yield from self._partition_metrics()
 
@@ -193,11 +197,11 @@ class RoadReporter(ABC):
 
     def _ledger_metrics(self) -> Iterator[Metric]:
         ledger, prefix = self._custody.ledger, self.prefix
-        taken = CounterMetricFamily(f"{prefix}records_taken", "Records read from Kafka.")
+        taken = CounterMetricFamily(f"{prefix}_records_taken", "Records read from Kafka.")
         taken.add_metric([], ledger.taken)
         yield taken
         settled = CounterMetricFamily(
-            f"{prefix}records_settled", "Records that met their fate.", labels=["fate", "code"]
+            f"{prefix}_records_settled", "Records that met their fate.", labels=["fate", "code"]
         )
         settled.add_metric([Fate.DELIVERED, ""], ledger.delivered)
         for fate, counts in (
@@ -208,21 +212,22 @@ class RoadReporter(ABC):
                 settled.add_metric([fate, code], count)
         yield settled
         returned = CounterMetricFamily(
-            f"{prefix}records_returned", "Records given back unsettled when their partition left."
+            f"{prefix}_records_returned", "Records given back unsettled when their partition left."
         )
         returned.add_metric([], ledger.returned)
         yield returned
         fenced = CounterMetricFamily(
-            f"{prefix}records_fenced", "Late records and answers of an earlier assignment, ignored."
+            f"{prefix}_records_fenced",
+            "Late records and answers of an earlier assignment, ignored.",
         )
         fenced.add_metric([], ledger.fenced)
         yield fenced
-        yield GaugeMetricFamily(f"{prefix}records_open", "Records without a fate.", ledger.open)
+        yield GaugeMetricFamily(f"{prefix}_records_open", "Records without a fate.", ledger.open)
         yield GaugeMetricFamily(
-            f"{prefix}records_open_bytes", "What they weigh in memory, about.", ledger.open_bytes
+            f"{prefix}_records_open_bytes", "What they weigh in memory, about.", ledger.open_bytes
         )
         yield GaugeMetricFamily(
-            f"{prefix}ledger_balanced",
+            f"{prefix}_ledger_balanced",
             "1 while taken = settled + returned + open.",
             int(ledger.balanced),
         )
@@ -237,7 +242,7 @@ class RoadReporter(ABC):
             "frontier_pinned_seconds": "How long the same record has held the frontier.",
         }
         gauges = {
-            name: GaugeMetricFamily(f"{prefix}{name}", text, labels=["topic", "partition"])
+            name: GaugeMetricFamily(f"{prefix}_{name}", text, labels=["topic", "partition"])
             for name, text in texts.items()
         }
         for partition, home in sorted(self._custody.assigned.items()):

@@ -40,7 +40,6 @@ def routes(state: State) -> list[Route]:
         Route(_ONE, api.show, methods=["GET"]),
         Route(_ONE + "/executions", api.execute, methods=["POST"]),
         Route(_ONE + "/executions", api.list_executions, methods=["GET"]),
-        Route(_ONE + "/executions/{execution_id}/action", api.act, methods=["POST"]),
         Route("/v1/data_file/data", api.data_file, methods=["GET"]),
         Route("/_sandbox/imports", api.options, methods=["GET", "PUT"]),
         Route("/_sandbox/imports/executions", api.seen, methods=["GET"]),
@@ -140,20 +139,6 @@ class DocumentImports:
             if seen.import_id == made["id"] and seen.visible_ms <= now
         ]
         return _page(request, found)
-
-    async def act(self, request: Request) -> Response:
-        """Cancel an execution."""
-        refusal = self._check(request)
-        if refusal is not None:
-            return refusal
-        seen = self._store.executions.get(request.path_params["execution_id"])
-        if seen is None or seen.import_id != request.path_params["import_id"]:
-            return not_found(self._state)
-        if orjson.loads(await request.body() or b"null") != {"action": "CANCEL"}:
-            return invalid(self._state, "action", [("action", "must be CANCEL")])
-        await self._store.advance()
-        self._store.cancel(seen)
-        return envelopes.ok(self._document(seen))
 
     async def data_file(self, request: Request) -> Response:
         """The error file of an execution."""
@@ -283,8 +268,6 @@ def _problems(asked: Any) -> list[tuple[str, str]]:
         problems.append(("encoding", "must be utf-8"))
     if not isinstance(asked.get("name"), str) or not asked["name"]:
         problems.append(("name", "must be text"))
-    if asked.get("priority", "MEDIUM") not in ("LOW", "MEDIUM", "HIGH"):
-        problems.append(("priority", "must be LOW, MEDIUM or HIGH"))
     return problems
 
 

@@ -146,11 +146,6 @@ class SegmentStore:
                 if age >= self.options.pending_ms + self.options.running_ms:
                     await self._finish(seen, now)
 
-    def cancel(self, seen: ExecutionSeen) -> None:
-        """Give an execution up; one that is final stays what it is."""
-        if not seen.final:
-            seen.status, seen.final, seen.body = "CANCELED", True, b""
-
     def listed(self, segment: SegmentName) -> list[tuple[User, int | None]]:
         """The members by now, sorted."""
         now = self._state.now_ms()

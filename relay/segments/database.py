@@ -16,7 +16,7 @@ from relay.segments.errors import SegmentBusy
 
 # "RlyS": another program's database is told apart from a damaged one of ours.
 _APPLICATION_ID = 0x526C7953
-VERSION = 1
+VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -54,6 +54,10 @@ CREATE TABLE parts (
   succeeded INTEGER,
   rejected INTEGER,
   problem TEXT,
+  -- The part that this one is a piece of, where that one was taken apart.
+  parent INTEGER,
+  -- Whether it holds the users of `rejected` alone: the ranges of both kinds overlap.
+  doubtful INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (run, number)
 );
 
@@ -80,8 +84,15 @@ CREATE TABLE members (
   sure INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- What the open run does to whom.
-CREATE TABLE changes (user TEXT PRIMARY KEY, operation TEXT NOT NULL) WITHOUT ROWID;
+-- What the open run does to whom. `doubtful`: their last command was rejected.
+CREATE TABLE changes (
+  user TEXT PRIMARY KEY,
+  operation TEXT NOT NULL,
+  doubtful INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+-- Whose last command was rejected. They fly in files of their own, which keeps the others whole.
+CREATE TABLE rejected (user TEXT PRIMARY KEY) WITHOUT ROWID;
 
 -- Lines that the platform rejected, of the last run that had any.
 CREATE TABLE rejections (
@@ -91,6 +102,15 @@ CREATE TABLE rejections (
   reason TEXT NOT NULL
 );
 """
+
+
+# From the version before, statement by statement.
+_FROM_1 = (
+    "ALTER TABLE parts ADD COLUMN parent INTEGER",
+    "ALTER TABLE parts ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE changes ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE rejected (user TEXT PRIMARY KEY) WITHOUT ROWID",
+)
 
 
 def open_database(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -118,11 +138,11 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
+        db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:  # SQLite has ended it already where the disk was full
             db.execute("ROLLBACK")
         raise
-    db.execute("COMMIT")
 
 
 @contextmanager
@@ -159,8 +179,9 @@ def locked(directory: Path, what: str) -> Iterator[None]:
                 f"{what} is being worked on by process {holder or 'unknown'}",
                 hint="one at a time: wait until it has ended",
             ) from None
-        os.truncate(handle, 0)
-        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        with disk_errors(directory):
+            os.truncate(handle, 0)
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(handle)
@@ -186,9 +207,9 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA cache_size = -32000")
     db.execute("PRAGMA temp_store = FILE")
     (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version == 0:
+    if version < VERSION:
         with transaction(db):
-            for statement in _SCHEMA.split(";\n"):
+            for statement in _SCHEMA.split(";\n") if version == 0 else _FROM_1:
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {VERSION}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from relay.apis.errors import (
     Unreachable,
 )
 from relay.apis.locations import FileAccess
-from relay.apis.mparticle_segments import Export, ExportStatus, MparticleSegments
+from relay.apis.mparticle_segments import HINTS, Export, ExportStatus, MparticleSegments
 from relay.apis.object_store import fetch
-from relay.clock import Clock
+from relay.segments.driver import loop_time
 from relay.segments.policy import ExportPolicy
 from relay.segments.progress import Progress
 
@@ -34,23 +35,30 @@ class Exporter:
     api: MparticleSegments
     access: FileAccess
     policy: ExportPolicy
-    clock: Clock
     rng: random.Random
     progress: Progress
     sleep: Sleep = asyncio.sleep
+    steady: Callable[[], float] = loop_time
 
     async def ask(self, segment_id: str) -> Export:
-        """Ask for an export. If the answer is lost, once more: an export changes nothing."""
+        """Ask for an export. If no answer came, once more: an export changes nothing.
+
+        Raises:
+            ServerFault: The answer was a 5xx: the vendor opens a ticket for each, so one is enough.
+        """
         try:
             return await self.api.request_export(segment_id)
         except AnswerLost as lost:
+            if lost.status:
+                raise ServerFault(lost.problem, hint=HINTS[500], status=lost.status) from None
             self.progress.note(f"{lost.problem}; asking again, so two may be under way")
+            await self.sleep(self.rng.uniform(self.policy.poll_s, 2 * self.policy.poll_s))
             return await self.api.request_export(segment_id)
 
     async def wait(self, export_id: str) -> Export:
         """Wait until an export is complete and names its file. Raises an ExportError otherwise."""
         self.progress.begin(f"waiting for mParticle to export ({export_id})")
-        began_ms = self.clock.now_ms()
+        began = self.steady()
         wait_s, faults, nameless = self.policy.poll_s, 0, 0
         while True:
             export = None
@@ -74,7 +82,7 @@ class Exporter:
                     raise ExportWithoutFile(
                         f"mParticle says that the export {export_id} is complete, but names no file"
                     )
-            waited_s = (self.clock.now_ms() - began_ms) / 1000
+            waited_s = self.steady() - began
             if waited_s >= self.policy.patience_s:
                 raise ExportOverdue(
                     f"the export {export_id} is not complete after {waited_s:.0f} s",

@@ -45,6 +45,11 @@ class FileFormat(StrEnum):
         """Its HTTP content type. For CSV inferred."""
         return {"ndjson": "application/x-ndjson", "csv": "text/csv"}[self.value]
 
+    @property
+    def has_header(self) -> bool:
+        """Whether its first line names columns."""
+        return self is FileFormat.CSV
+
     @classmethod
     def of_mime_type(cls, mime_type: str) -> "FileFormat":
         """The format of a mime type, by the platform's word or by HTTP's."""
@@ -59,7 +64,7 @@ class FileFormat(StrEnum):
     @classmethod
     def of_file(cls, path: Path) -> "FileFormat":
         """The format that the file's name tells."""
-        suffix = path.suffix.lower()
+        suffix = Path(path.name.lower().removesuffix(".gz")).suffix
         if suffix in (".ndjson", ".jsonl", ".json"):
             return cls.NDJSON
         if suffix == ".csv":

@@ -13,16 +13,15 @@ from pathlib import Path
 
 from relay.disk import disk_errors
 from relay.errors import InputError
-from relay.segments.errors import ImportFailed
+from relay.segments.driver import Platform
 from relay.segments.formats import FileFormat, encoder, read_commands
-from relay.segments.ledger import Ledger, Outcome, PartState, Run, Stage
+from relay.segments.ledger import Ledger, Outcome, Run, Stage, Written
 from relay.segments.model import Operation, SegmentCommand
 from relay.segments.parts import write_parts
 from relay.segments.policy import UploadPolicy
 from relay.segments.progress import Progress
-from relay.segments.report import Report, report
-from relay.segments.settle import Settler
-from relay.segments.upload import Platform, Uploads
+from relay.segments.report import Report, keep_rejected, report, why_failed
+from relay.segments.uploads import Uploads
 
 _CHUNK_BYTES = 1 << 20
 
@@ -107,8 +106,8 @@ class FileImport:
             header=codec.header,
             bytes_max=self.part_bytes_max,
         )
-        written = [(part, None, None) for part in parts]
-        if sum(part.lines for part, _, _ in written) != checked.commands:
+        written = [Written(part) for part in parts]
+        if sum(file.part.lines for file in written) != checked.commands:
             raise InputError(f"{self.path}: was changed while it was read: nothing was uploaded")
         return self.ledger.add_parts(run, written, self.form, None)
 
@@ -119,31 +118,21 @@ class FileImport:
                 self.progress.at(count)
 
     async def _upload(self, run: Run) -> None:
-        settler = Settler(
-            self.platform, self.ledger, self.directory, 0, self.policy.verify_counts, self.progress
-        )
         await Uploads(
-            self.platform,
-            self.ledger,
-            self.directory,
-            run,
-            self.policy,
-            self.progress,
-            settler.settle,
-            settler.unsure,
+            self.platform, self.ledger, self.directory, run, self.policy, self.progress
         ).see_through()
 
     def _finish(self, run: Run) -> Run:
-        open_parts = [p for p in self.ledger.parts(run) if p.state is not PartState.DONE]
-        problem = "; ".join(f"part {p.number}: {p.problem}" for p in open_parts if p.problem)
-        outcome = Outcome.FAILED if open_parts else Outcome.DONE
-        now_ms = self.platform.clock.now_ms()
-        ended = self.ledger.end(run, outcome, now_ms, problem or None)
+        keep_rejected(self.ledger, run, self.directory)
+        failed = why_failed(self.ledger, run, "the same command imports the file again")
+        outcome = Outcome.DONE if failed is None else Outcome.FAILED
+        problem = None if failed is None else failed.problem
+        ended = self.ledger.end(run, outcome, self.platform.clock.now_ms(), problem)
         with disk_errors(self.directory):
             for path in self.directory.glob("part-*"):
                 path.unlink()
-        if open_parts:
-            raise ImportFailed(problem, hint="the same command imports the file again")
+        if failed is not None:
+            raise failed
         return ended
 
 

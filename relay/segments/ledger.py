@@ -15,7 +15,9 @@ from typing import Any
 
 from relay.disk import LocalStateError
 from relay.segments.database import open_database, sqlite_errors, transaction
+from relay.segments.driver import Trip
 from relay.segments.formats import FileFormat
+from relay.segments.next_step import Attempt
 from relay.segments.parts import Part
 
 
@@ -47,6 +49,8 @@ class PartState(StrEnum):
     WRITTEN = "written"
     DONE = "done"
     UNSURE = "unsure"
+    APART = "apart"
+    """Some of its lines were rejected: pieces of it are sent again, to find out which."""
     ABANDONED = "abandoned"
 
 
@@ -87,18 +91,18 @@ class PartRecord:
     succeeded: int | None
     rejected: int | None
     problem: str | None
+    parent: int | None
+    doubtful: bool
 
 
 @dataclass(frozen=True, slots=True)
-class ExecutionRecord:
-    """An attempt to upload a file. Without an id: asked for, and no answer known."""
+class Written:
+    """A file on the disk, and the users that it is about, where they are known."""
 
-    attempt: int
-    asked_ms: int
-    execution_id: str | None
-    adopted: bool
-    vanished: bool
-    status: str | None
+    part: Part
+    first_user: str | None = None
+    last_user: str | None = None
+    doubtful: bool = False
 
 
 class Ledger:
@@ -167,42 +171,44 @@ class Ledger:
         return self._must("1")
 
     def add_parts(
-        self,
-        run: Run,
-        parts: Iterable[tuple[Part, str | None, str | None]],
-        form: FileFormat,
-        expiration_minutes: int | None,
+        self, run: Run, files: Iterable[Written], form: FileFormat, expiration_minutes: int | None
     ) -> Run:
-        """Note files that are on the disk, with the first and last user of each."""
-        rows = [
-            {
-                "run": run.id,
-                "number": number,
-                "file": part.path.name,
-                "format": form,
-                "size_bytes": part.size_bytes,
-                "lines": part.lines,
-                "sha256": part.sha256,
-                "first_user": first,
-                "last_user": last,
-            }
-            for number, (part, first, last) in enumerate(parts, start=1)
-        ]
+        """Note the files of a run that are on the disk."""
         with self.writing() as db:
             db.execute("DELETE FROM parts WHERE run = ?", (run.id,))
-            db.executemany(
-                "INSERT INTO parts (run, number, file, format, size_bytes, lines, sha256,"
-                " first_user, last_user) VALUES (:run, :number, :file, :format, :size_bytes,"
-                " :lines, :sha256, :first_user, :last_user)",
-                rows,
-            )
+            self._insert(run.id, files, form, 1, None)
             return self.move(run, Stage.WRITTEN, expiration_minutes=expiration_minutes)
 
-    def parts(self, run: Run) -> list[PartRecord]:
-        """The files of a run, in order."""
+    def take_apart(self, part: PartRecord, pieces: Iterable[Written], **columns: Any) -> None:
+        """A part is replaced by pieces of it. Inside a transaction of the caller's."""
+        self._insert(part.run, pieces, part.format, self.next_number(part.run), part.number)
+        self.set_part(part, state=PartState.APART, **columns)
+
+    def next_number(self, run_id: int) -> int:
+        """The number of the next part of a run."""
+        with sqlite_errors(self.path):
+            found = self.db.execute("SELECT max(number) FROM parts WHERE run = ?", (run_id,))
+            return int(found.fetchone()[0] or 0) + 1
+
+    def _insert(
+        self, run: int, files: Iterable[Written], form: FileFormat, first: int, parent: int | None
+    ) -> None:
+        rows = (
+            (run, number, file.part.path.name, form, file.part.size_bytes, file.part.lines,
+             file.part.sha256, file.first_user, file.last_user, file.doubtful, parent)
+            for number, file in enumerate(files, start=first)
+        )  # fmt: skip
+        self.db.executemany(
+            "INSERT INTO parts (run, number, file, format, size_bytes, lines, sha256, first_user,"
+            " last_user, doubtful, parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+
+    def parts(self, run: Run, after: int = 0) -> list[PartRecord]:
+        """The files of a run, in order; those after a number."""
         with sqlite_errors(self.path):
             found = self.db.execute(
-                "SELECT * FROM parts WHERE run = ? ORDER BY number", (run.id,)
+                "SELECT * FROM parts WHERE run = ? AND number > ? ORDER BY number", (run.id, after)
             ).fetchall()
         return [
             PartRecord(
@@ -211,6 +217,7 @@ class Ledger:
                     "format": FileFormat(row["format"]),
                     "state": PartState(row["state"]),
                     "import_asked": bool(row["import_asked"]),
+                    "doubtful": bool(row["doubtful"]),
                 }
             )
             for row in found
@@ -220,7 +227,7 @@ class Ledger:
         """Note something about a file; inside a transaction of the caller's if there is one."""
         self._update("parts", columns, {"run": part.run, "number": part.number})
 
-    def executions(self, part: PartRecord) -> list[ExecutionRecord]:
+    def attempts(self, part: PartRecord) -> list[Attempt]:
         """The attempts to upload a file, in order."""
         with sqlite_errors(self.path):
             found = self.db.execute(
@@ -229,34 +236,22 @@ class Ledger:
                 (part.run, part.number),
             ).fetchall()
         return [
-            ExecutionRecord(
-                **{
-                    **dict(row),
-                    "adopted": bool(row["adopted"]),
-                    "vanished": bool(row["vanished"]),
-                }
-            )
-            for row in found
+            Attempt(row[0], row[1], row[2], bool(row[3]), bool(row[4]), row[5]) for row in found
         ]
 
-    def add_execution(self, part: PartRecord, now_ms: int, execution_id: str | None = None) -> int:
-        """Note an upload before it is made, or one that was found; the number of the attempt."""
-        with self.writing() as db:
-            (attempt,) = db.execute(
-                "SELECT coalesce(max(attempt), 0) + 1 FROM executions WHERE run = ? AND part = ?",
-                (part.run, part.number),
-            ).fetchone()
-            db.execute(
-                "INSERT INTO executions (run, part, attempt, asked_ms, execution_id, adopted)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (part.run, part.number, attempt, now_ms, execution_id, execution_id is not None),
-            )
-        return int(attempt)
-
-    def set_execution(self, part: PartRecord, attempt: int, **columns: Any) -> None:
-        """Note something about an attempt."""
-        key = {"run": part.run, "part": part.number, "attempt": attempt}
-        self._update("executions", columns, key)
+    def keep(self, part: PartRecord, trip: Trip) -> None:
+        """Note what was asked of the platform for a file. In a transaction of the caller's."""
+        self.set_part(part, import_asked=trip.import_asked, import_id=trip.import_id)
+        rows = (
+            (part.run, part.number, a.number, a.asked_ms, a.execution_id, a.adopted, a.vanished,
+             a.status)
+            for a in trip.attempts
+        )  # fmt: skip
+        self.db.executemany(
+            "INSERT OR REPLACE INTO executions (run, part, attempt, asked_ms, execution_id,"
+            " adopted, vanished, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
 
     def _run(self, condition: str) -> Run | None:
         with sqlite_errors(self.path):

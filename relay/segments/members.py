@@ -77,14 +77,16 @@ def compare(
     counts = {"entering": 0, "again": 0, "renewing": 0, "leaving": 0}
     for why, condition in _WHY_UPDATE.items():
         counts[why] = db.execute(
-            "INSERT INTO changes SELECT i.user, 'UPDATE' FROM temp.incoming i"  # noqa: S608 - literals above
+            "INSERT INTO changes (user, operation) SELECT i.user, 'UPDATE' FROM temp.incoming i"  # noqa: S608 - literals above
             f" LEFT JOIN members m ON m.user = i.user WHERE {condition} ORDER BY i.user",
             {"horizon": horizon, "minutes": policy.minutes},
         ).rowcount
     counts["leaving"] = db.execute(
-        "INSERT INTO changes SELECT m.user, 'DELETE' FROM members m WHERE NOT EXISTS"
-        " (SELECT 1 FROM temp.incoming i WHERE i.user = m.user) ORDER BY m.user"
+        "INSERT INTO changes (user, operation) SELECT m.user, 'DELETE' FROM members m"
+        " WHERE NOT EXISTS (SELECT 1 FROM temp.incoming i WHERE i.user = m.user) ORDER BY m.user"
     ).rowcount
+    db.execute("UPDATE changes SET doubtful = 1 WHERE user IN (SELECT user FROM rejected)")
+    db.execute("DELETE FROM rejected WHERE user NOT IN (SELECT user FROM changes)")
     users = _count(db, "temp.incoming")
     members = _count(db, "members")
     db.execute("DROP TABLE temp.incoming")
@@ -98,16 +100,21 @@ def compare(
     )
 
 
-def changes(db: sqlite3.Connection) -> Iterator[tuple[str, Operation]]:
-    """What has to be sent, in the order of users."""
+def changes(db: sqlite3.Connection, *, doubtful: bool) -> Iterator[tuple[str, Operation]]:
+    """What has to be sent, in the order of users; `doubtful`: whose last command was rejected."""
     update, delete = Operation.UPDATE, Operation.DELETE
-    for user, operation in db.execute("SELECT user, operation FROM changes ORDER BY user"):
+    for user, operation in db.execute(
+        "SELECT user, operation FROM changes WHERE doubtful = ? ORDER BY user", (doubtful,)
+    ):
         yield user, update if operation == "UPDATE" else delete
 
 
-def nth_change(db: sqlite3.Connection, place: int) -> str:
-    """The user who is at this place among the changes, counted from 0."""
-    row = db.execute("SELECT user FROM changes ORDER BY user LIMIT 1 OFFSET ?", (place,)).fetchone()
+def nth_change(db: sqlite3.Connection, place: int, *, doubtful: bool) -> str:
+    """The user who is at this place among those changes, counted from 0."""
+    row = db.execute(
+        "SELECT user FROM changes WHERE doubtful = ? ORDER BY user LIMIT 1 OFFSET ?",
+        (doubtful, place),
+    ).fetchone()
     return str(row[0])
 
 
@@ -117,17 +124,32 @@ class Range:
 
     first: str
     last: str
+    doubtful: bool = False
+
+
+def users_in(db: sqlite3.Connection, users: Range) -> Iterator[str]:
+    """The users of a file, in the order of its lines."""
+    for (user,) in db.execute(
+        "SELECT user FROM changes WHERE user BETWEEN ? AND ? AND doubtful = ? ORDER BY user",
+        (users.first, users.last, users.doubtful),
+    ):
+        yield user
 
 
 def apply_sure(
     db: sqlite3.Connection, part: int, users: Range, expires_ms: int, gone_ms: int
 ) -> None:
     """A file was imported but for the rejected lines: those users are as they were."""
-    scope = (
-        "user BETWEEN :first AND :last AND user NOT IN"
-        " (SELECT user FROM rejections WHERE part = :part AND user IS NOT NULL)"
+    of_part = "SELECT user FROM rejections WHERE part = :part AND user IS NOT NULL"
+    scope = f"user BETWEEN :first AND :last AND doubtful = :doubtful AND user NOT IN ({of_part})"
+    values = {
+        "first": users.first, "last": users.last, "doubtful": users.doubtful, "part": part,
+    }  # fmt: skip
+    db.execute(
+        f"DELETE FROM rejected WHERE user IN (SELECT user FROM changes WHERE {scope})",  # noqa: S608 - a literal
+        values,
     )
-    values = {"first": users.first, "last": users.last, "part": part}
+    db.execute(f"INSERT OR IGNORE INTO rejected {of_part}", {"part": part})
     db.execute(
         "INSERT OR REPLACE INTO members (user, expires_ms, gone_ms, sure)"  # noqa: S608 - a literal
         f" SELECT user, :expires, :gone, 1 FROM changes WHERE operation = 'UPDATE' AND {scope}",
@@ -142,11 +164,13 @@ def apply_sure(
 
 def apply_unsure(db: sqlite3.Connection, users: Range, gone_ms: int) -> None:
     """Something of a file was imported, nobody knows what: everybody in it may be a member."""
-    values = {"first": users.first, "last": users.last, "gone": gone_ms}
+    values = {
+        "first": users.first, "last": users.last, "doubtful": users.doubtful, "gone": gone_ms,
+    }  # fmt: skip
     db.execute(
         "INSERT INTO members (user, expires_ms, gone_ms, sure)"
         " SELECT user, 0, :gone, 0 FROM changes"
-        " WHERE operation = 'UPDATE' AND user BETWEEN :first AND :last"
+        " WHERE operation = 'UPDATE' AND user BETWEEN :first AND :last AND doubtful = :doubtful"
         " ON CONFLICT (user) DO UPDATE SET sure = 0, gone_ms ="
         " CASE WHEN gone_ms = 0 OR excluded.gone_ms = 0 THEN 0"
         " ELSE max(gone_ms, excluded.gone_ms) END",
@@ -154,7 +178,7 @@ def apply_unsure(db: sqlite3.Connection, users: Range, gone_ms: int) -> None:
     )
     db.execute(
         "UPDATE members SET sure = 0 WHERE user IN (SELECT user FROM changes"
-        " WHERE operation = 'DELETE' AND user BETWEEN :first AND :last)",
+        " WHERE operation = 'DELETE' AND user BETWEEN :first AND :last AND doubtful = :doubtful)",
         values,
     )
 

@@ -1,24 +1,63 @@
-"""What to do about one uploaded file, from what was asked and what the platform lists. Pure.
+"""What to do about one file, from what was asked and what the platform lists. Pure.
 
-The rule that nothing is uploaded twice lives here: an upload whose answer is not known is looked
-for in the list before it is made again, and an execution that nobody remembers is taken for ours,
-since each file has a document import to itself.
+Cases, in this order:
+
+1. An execution is listed that we do not know: it is ours (`Adopt`). What else goes into the same
+   document import is left out by the caller.
+2. An upload got no answer: it is looked for (`Wait`), and after a while not there (`Vanished`).
+3. An execution runs, or has a status that we do not know: `Wait`.
+4. One that began is not listed any more: `Wait`, and after a while it counts as failed (`Gone`).
+5. One succeeded: `Ended`. One was canceled on the platform: `GiveUp`.
+6. As many executions failed as may: `GiveUp`. As many uploads vanished as may: `Hold`.
+7. Nothing is under way: `Upload`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from relay.apis.mediarithmics_document_imports import Execution, Phase
-from relay.segments.ledger import ExecutionRecord
+from relay.apis.mediarithmics_document_imports import Execution, Phase, phase_of
 from relay.segments.policy import UploadPolicy
+
+NOT_LISTED = "not listed any more"
+HALF_DONE = (Phase.FAILED, Phase.CANCELED)
+"""An execution that ended so may have applied some of its lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One upload of a file. Without an execution id: asked for, and no answer known."""
+
+    number: int
+    asked_ms: int
+    execution_id: str | None = None
+    adopted: bool = False
+    """It was found in the platform's list, because its answer was lost."""
+    vanished: bool = False
+    """It was looked for, and is not there."""
+    status: str | None = None
+
+    @property
+    def is_half_done(self) -> bool:
+        """Whether it ended, and may have applied some of its lines."""
+        return self.status == NOT_LISTED or phase_of(self.status) in HALF_DONE
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the platform lists for the file, and for how long something has been missed there."""
+
+    listed: Sequence[Execution] = ()
+    looked_s: float = 0.0
+    """For how long an upload without an answer has been looked for."""
+    missing_s: float = 0.0
+    """For how long an execution that began has not been listed."""
+    vanished_before: int = 0
+    """Uploads that had vanished before this process began: they do not count against it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """An execution is listed that we do not know: it is ours.
-
-    `attempt` is the one that it answers; None when every attempt has an answer: one too many.
-    """
+    """`attempt` is the one that it answers; None when all have an answer: it is one too many."""
 
     execution: Execution
     attempt: int | None
@@ -26,14 +65,21 @@ class Adopt:
 
 @dataclass(frozen=True, slots=True)
 class Vanished:
-    """An upload without an answer is not listed, and was looked for long enough."""
+    """An upload without an answer was looked for long enough."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An execution has not been listed for long enough."""
 
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Nothing is under way: upload the file."""
+    """Upload the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +90,8 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
-    """It was imported, and nothing else is under way."""
+class Ended:
+    """An execution succeeded, and nothing else is under way."""
 
     execution: Execution
 
@@ -57,50 +103,59 @@ class GiveUp:
     reason: str
 
 
-Step = Adopt | Vanished | Upload | Wait | Settle | GiveUp
-
-
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """The executions that the platform lists for the file's document import."""
+class Hold:
+    """Uploads do not get through: no fault of the file."""
 
-    listed: Sequence[Execution] = field(default_factory=tuple)
-    looked_s: float = 0.0
-    """For how long uploads without an answer have been looked for."""
+    uploads: int
 
 
-def next_step(records: Sequence[ExecutionRecord], seen: Seen, policy: UploadPolicy) -> Step:
-    """What to do now."""
-    known = {record.execution_id for record in records}
-    unanswered = [r for r in records if r.execution_id is None and not r.vanished]
+Step = Adopt | Vanished | Gone | Upload | Wait | Ended | GiveUp | Hold
+
+
+def next_step(attempts: Sequence[Attempt], seen: Seen, policy: UploadPolicy) -> Step:
+    """What to do now: see the module's docstring for the cases."""
+    known = {attempt.execution_id for attempt in attempts}
+    unanswered = [a for a in attempts if a.execution_id is None and not a.vanished]
     strangers = [execution for execution in seen.listed if execution.id not in known]
     if strangers:
         # The oldest answers the oldest question; the platform lists the newest first.
-        return Adopt(strangers[-1], unanswered[0].attempt if unanswered else None)
+        return Adopt(strangers[-1], unanswered[0].number if unanswered else None)
     if unanswered:
-        if seen.looked_s < policy.adoption_s:
-            return Wait()
-        return Vanished(unanswered[0].attempt)
+        late = seen.looked_s >= policy.adoption_s
+        return Vanished(unanswered[0].number) if late else Wait()
     listed = {execution.id: execution for execution in seen.listed}
-    ours = [listed.get(r.execution_id) for r in records if r.execution_id is not None]
-    return _by_phase(ours, policy)
-
-
-def _by_phase(ours: Sequence[Execution | None], policy: UploadPolicy) -> Step:
-    executions = [execution for execution in ours if execution is not None]
+    ours = [a for a in attempts if a.execution_id is not None]
+    executions = [listed[a.execution_id] for a in ours if a.execution_id in listed]
     moving = [e for e in executions if e.phase in (Phase.RUNNING, Phase.UNKNOWN)]
-    if moving or len(executions) < len(ours):  # or one that began is not listed at this moment
-        return Wait(moving[-1] if moving else None)
+    if moving:
+        return Wait(moving[-1])
+    missing = [a for a in ours if a.execution_id not in listed and a.status != NOT_LISTED]
+    if missing:
+        return Gone(missing[0].number) if seen.missing_s >= policy.adoption_s else Wait()
+    vanished = sum(a.vanished for a in attempts) - seen.vanished_before
+    return _when_all_ended(executions, len(ours), vanished, policy)
+
+
+def _when_all_ended(
+    executions: Sequence[Execution], begun: int, vanished: int, policy: UploadPolicy
+) -> Step:
     done = [e for e in executions if e.phase is Phase.SUCCEEDED]
     if done:
-        return Settle(done[-1])
+        return Ended(done[-1])
     canceled = [e for e in executions if e.phase is Phase.CANCELED]
     if canceled:
         return GiveUp(f"execution {canceled[-1].id} was canceled on the platform")
-    if len(executions) >= policy.attempts_max:
-        if not executions:
-            return GiveUp("it was not uploaded")
-        last = executions[-1]
-        said = f": {last.error}" if last.error else ""
-        return GiveUp(f"{len(executions)} executions ended as {last.status}{said}")
-    return Upload()
+    if begun >= policy.attempts_max:
+        return GiveUp(_failures(executions, begun))
+    return Hold(vanished) if vanished >= policy.attempts_max else Upload()
+
+
+def _failures(executions: Sequence[Execution], begun: int) -> str:
+    if not begun:
+        return "it was not uploaded"
+    said = f": {executions[-1].error}" if executions and executions[-1].error else ""
+    status = executions[-1].status if executions else NOT_LISTED
+    if begun == 1:
+        return f"the execution ended as {status}{said}"
+    return f"{begun} executions ended as {status}{said}"

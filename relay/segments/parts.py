@@ -52,16 +52,25 @@ def write_parts(
     *,
     header: bytes = b"",
     bytes_max: int = PART_BYTES_MAX,
+    after: int = 0,
+    lines_of: Iterator[int] | None = None,
 ) -> Iterator[Part]:
-    """Write `part-0001.…`, `part-0002.…`; yield each once it is whole. No lines, no file."""
+    """Write `part-0001.…`, `part-0002.…`; yield each once it is whole. No lines, no file.
+
+    Numbers go on `after` one. `lines_of` says how many lines each part has, where that is settled.
+    """
     part: _OpenPart | None = None
-    number = 0
+    number = after
+    lines_max = next(lines_of) if lines_of is not None else None
     with disk_errors(directory):
         try:
             for line in lines:
-                if part is not None and part.size + len(line) > bytes_max:
+                if part is not None and (
+                    part.size + len(line) > bytes_max or part.lines == lines_max
+                ):
                     yield part.finish()
                     part = None
+                    lines_max = next(lines_of) if lines_of is not None else None
                 if part is None:
                     number += 1
                     if len(header) + len(line) > bytes_max:

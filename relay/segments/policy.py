@@ -24,7 +24,10 @@ class UploadPolicy:
     """How uploads are seen through."""
 
     attempts_max: int = 3
-    """Executions of one file that may fail before it is given up; 0 begins none."""
+    """Executions of one file that may fail before it is given up; 0 begins none.
+
+    As many uploads that do not get through hold it up.
+    """
     adoption_s: float = 60.0
     """How long an upload without an answer is looked for before it is made again."""
     poll_s: float = 5.0
@@ -34,6 +37,8 @@ class UploadPolicy:
     in_flight_max: int = 4
     verify_counts: bool = True
     """Whether an import whose counts the platform does not say counts as unsure."""
+    isolations_max: int = 5000
+    """Executions that one run may spend on finding out which lines were rejected."""
 
 
 @dataclass(frozen=True, slots=True)

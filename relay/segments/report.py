@@ -1,10 +1,14 @@
 """A run in its ledger → what people and machines are told about it."""
 
+import shutil
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from relay.segments.ledger import Ledger, PartRecord, Run
+from relay.disk import disk_errors
+from relay.segments.errors import ImportFailed
+from relay.segments.ledger import Ledger, PartRecord, PartState, Run
 from relay.segments.members import member_count
 from relay.segments.plan import Plan
 
@@ -22,6 +26,8 @@ class Report:
     parts: int
     bytes: int
     commands: int
+    executions: int
+    """What was uploaded, pieces of files that were taken apart included."""
     succeeded: int
     rejected: int
     adopted: int
@@ -39,6 +45,9 @@ class Report:
 def report(ledger: Ledger, run: Run, *, resumed: bool = False) -> Report:
     """What the ledger says about a run."""
     parts = ledger.parts(run)
+    roots = [part for part in parts if part.parent is None]
+    attempts = [attempt for part in parts for attempt in ledger.attempts(part)]
+    settled = [part for part in parts if part.state is not PartState.APART]
     members, unsure = (0, 0)
     with ledger.scratch() as db:
         members, unsure = member_count(db)
@@ -52,17 +61,39 @@ def report(ledger: Ledger, run: Run, *, resumed: bool = False) -> Report:
         outcome=run.outcome or "open",
         resumed=resumed,
         plan=None if run.plan is None else Plan(**run.plan),
-        parts=len(parts),
-        bytes=sum(part.size_bytes for part in parts),
-        commands=sum(part.lines for part in parts),
-        succeeded=_sum(parts, "succeeded"),
-        rejected=_sum(parts, "rejected"),
-        adopted=sum(e.adopted for part in parts for e in ledger.executions(part)),
+        parts=len(roots),
+        bytes=sum(part.size_bytes for part in roots),
+        commands=sum(part.lines for part in roots),
+        executions=sum(attempt.execution_id is not None for attempt in attempts),
+        succeeded=_sum(settled, "succeeded"),
+        rejected=_sum(settled, "rejected"),
+        adopted=sum(attempt.adopted for attempt in attempts),
         members=members,
         unsure=unsure,
         problem=run.problem,
         rejections={row[0]: row[1] for row in reasons},
     )
+
+
+def why_failed(ledger: Ledger, run: Run, hint: str) -> ImportFailed | None:
+    """Why a run did not import all of it; None if it did."""
+    over = (PartState.DONE, PartState.APART)
+    left = [part for part in ledger.parts(run) if part.state not in over]
+    problems = [f"part {part.number}: {part.problem}" for part in left if part.problem]
+    more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""  # noqa: PLR2004 - a line that can be read
+    return ImportFailed("; ".join(problems[:5]) + more, hint=hint) if left else None
+
+
+def keep_rejected(ledger: Ledger, run: Run, directory: Path) -> None:
+    """Keep the lines that were found out by taking files apart, as they were sent."""
+    for part in ledger.parts(run):
+        if part.parent is None or part.state is not PartState.DONE or not part.rejected:
+            continue
+        path = directory / f"rejected.{part.format}"
+        with disk_errors(path), path.open("ab") as kept, (directory / part.file).open("rb") as file:
+            if part.format.has_header and kept.tell():
+                file.readline()
+            shutil.copyfileobj(file, kept)
 
 
 def _time(ms: int) -> datetime:

@@ -16,18 +16,18 @@ from pathlib import Path
 from relay.apis.errors import ExportError, ExportExpired, ExportOverdue
 from relay.disk import disk_errors
 from relay.errors import InputError, RelayError
-from relay.segments.errors import ImportFailed, SegmentStopped
+from relay.segments.driver import Platform
+from relay.segments.errors import SegmentStopped
 from relay.segments.exporting import Exporter
-from relay.segments.ledger import Ledger, Outcome, PartState, Run, Stage
+from relay.segments.ledger import Ledger, Outcome, PartState, Run, Stage, Written
 from relay.segments.lines import LineOf, line_writer
 from relay.segments.members import changes, compare, load, nth_change
-from relay.segments.parts import Part, write_parts
+from relay.segments.parts import write_parts
 from relay.segments.plan import Plan, check_safety
 from relay.segments.policy import SyncPolicy, UploadPolicy
 from relay.segments.progress import Progress
-from relay.segments.report import Report, report
-from relay.segments.settle import Settler
-from relay.segments.upload import Platform, Uploads
+from relay.segments.report import Report, keep_rejected, report, why_failed
+from relay.segments.uploads import Uploads
 from relay.segments.user_ids import read_users
 
 _EXPORT = "export.csv"
@@ -103,7 +103,7 @@ class Sync:
 
     def _begin(self, wish: Wish) -> Run:
         now_ms = self._now()
-        self._remove(*_FILES, "errors-*")
+        self._remove(*_FILES, "errors-*", "rejected.*")
         source = self.policy.source_segment_id
         if wish.file is not None:
             source = "file"
@@ -180,62 +180,49 @@ class Sync:
             self.progress.begin("writing files", _plan(run).commands, "lines")
         minutes = self.policy.expiry.minutes
         header, line = line_writer(self.policy.target, minutes, self.policy.form)
+        written: list[Written] = []
         with self.ledger.scratch() as db:
-            parts = write_parts(
-                self._lines(line),
-                self.directory,
-                self.policy.form.value,
-                header=header,
-                bytes_max=self.policy.part_bytes_max,
-            )
-            written: list[tuple[Part, str | None, str | None]] = []
-            before = 0
-            for part in parts:
-                users = nth_change(db, before), nth_change(db, before + part.lines - 1)
-                written.append((part, *users))
-                before += part.lines
+            for doubtful in (False, True):
+                before = 0
+                for part in write_parts(
+                    self._lines(line, doubtful=doubtful),
+                    self.directory,
+                    self.policy.form.value,
+                    header=header,
+                    bytes_max=self.policy.part_bytes_max,
+                    after=len(written),
+                ):
+                    first = nth_change(db, before, doubtful=doubtful)
+                    last = nth_change(db, before + part.lines - 1, doubtful=doubtful)
+                    written.append(Written(part, first, last, doubtful))
+                    before += part.lines
         return self.ledger.add_parts(run, written, self.policy.form, minutes)
 
-    def _lines(self, line: LineOf) -> Iterator[bytes]:
-        for count, (user, operation) in enumerate(changes(self.ledger.db), start=1):
+    def _lines(self, line: LineOf, *, doubtful: bool) -> Iterator[bytes]:
+        users = changes(self.ledger.db, doubtful=doubtful)
+        for count, (user, operation) in enumerate(users, start=1):
             yield line(user, operation)
             if count % _STEP == 0:
                 self.progress.at(count)
 
     async def _upload(self, run: Run, policy: UploadPolicy) -> None:
-        settler = Settler(
-            self.platform,
-            self.ledger,
-            self.directory,
-            run.expiration_minutes or 0,
-            policy.verify_counts,
-            self.progress,
-        )
         await Uploads(
-            self.platform,
-            self.ledger,
-            self.directory,
-            run,
-            policy,
-            self.progress,
-            settler.settle,
-            settler.unsure,
+            self.platform, self.ledger, self.directory, run, policy, self.progress
         ).see_through()
 
     async def _see_through(self, run: Run) -> None:
         """Wait for what an old run has under way; what it has not begun is left to the new one."""
         self.progress.note(f"{run.name} is out of date: seeing through what it has under way")
         for part in self.ledger.parts(run):
-            if part.state is PartState.WRITTEN and not self.ledger.executions(part):
+            if part.state is PartState.WRITTEN and not self.ledger.attempts(part):
                 self.ledger.set_part(part, state=PartState.ABANDONED)
         await self._upload(run, replace(self.policy.upload, attempts_max=0))
 
     def _finish(self, run: Run) -> Run:
-        open_parts = [p for p in self.ledger.parts(run) if p.state is not PartState.DONE]
-        if not open_parts:
+        keep_rejected(self.ledger, run, self.directory)
+        failed = why_failed(self.ledger, run, "the next sync sends those users again")
+        if failed is None:
             return self._end(run, Outcome.DONE)
-        problems = [f"part {p.number}: {p.problem}" for p in open_parts if p.problem]
-        failed = ImportFailed("; ".join(problems), hint="the next sync sends those users again")
         self._end(run, Outcome.FAILED, failed)
         raise failed
 

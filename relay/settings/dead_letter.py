@@ -3,7 +3,7 @@
 from pydantic import Field, field_validator
 
 from relay.errors import SettingsError
-from relay.road.settling.dead_letter_policy import DeadLetterPolicy
+from relay.road.settling.dead_letter_policy import DeadLetterPolicy, TooLarge
 from relay.settings.kafka import KafkaSettings
 from relay.settings.section import Section
 from relay.stream.mapping.policy import MAPPING_VERSION
@@ -23,8 +23,8 @@ class DeadLetterSettings(Section):
     )
     create: bool = Field(
         True,
-        description="Whether to create the topic when it does not exist. The settings below, "
-        "except the last, are for that only.",
+        description="Whether to create the topic when it does not exist. The settings below, up "
+        "to `record_bytes_max`, are for that only.",
     )
     partitions: int = Field(1, ge=1, le=10_000, description="Partitions of a created topic.")
     replication_factor: int | None = Field(
@@ -43,8 +43,14 @@ class DeadLetterSettings(Section):
         16_777_216,
         ge=1024,
         le=104_857_600,
-        description="Largest record of a created topic. A dead letter is a little larger than "
-        "its record, so this must exceed what the source topics allow.",
+        description="Largest record of a created topic, after compression. A dead letter is a "
+        "little larger than its record, so this must exceed what the source topics allow.",
+    )
+    too_large: TooLarge = Field(
+        TooLarge.TRUNCATE,
+        description="What becomes of a dead letter that its topic does not take, compressed as it "
+        "is: `truncate` writes the envelope with size and hash of the value and the beginning of "
+        "it, which cannot be replayed; `hold` lets the stream wait until the topic takes more.",
     )
     write_timeout_s: float = Field(
         30.0,
@@ -77,6 +83,7 @@ class DeadLetterSettings(Section):
             replication_factor=self.replication_factor,
             retention_ms=-1 if self.retention_hours < 0 else self.retention_hours * 3_600_000,
             record_bytes_max=self.record_bytes_max,
+            too_large=self.too_large,
             start_timeout_s=kafka.start_timeout_s,
             write_timeout_s=self.write_timeout_s,
         )

@@ -1,6 +1,7 @@
 """Which cluster, which topics, as whom, and how the consumer group behaves."""
 
 import re
+import socket
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -11,10 +12,13 @@ from relay.kafka_client.policy import (
     ClientCredentials,
     KafkaClientPolicy,
     Sasl,
+    Secret,
+    SecretFile,
     Tls,
     TokenFile,
 )
 from relay.road.consuming.policy import ConsumerPolicy, MissingTopics, OffsetReset
+from relay.settings.options import FILE_SUFFIX
 from relay.settings.section import Section
 
 TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
@@ -38,6 +42,13 @@ class Mechanism(StrEnum):
     OAUTHBEARER = "OAUTHBEARER"
 
 
+def _secret(section: Section, name: str, setting: str) -> Secret | None:
+    file, value = getattr(section, name + FILE_SUFFIX), getattr(section, name)
+    if file is not None:
+        return SecretFile(file, f"kafka.security.{setting}")
+    return None if value is None else str(value.get_secret_value())
+
+
 class OAuthSettings(Section):
     """Where tokens for `OAUTHBEARER` come from: a file, or a token endpoint."""
 
@@ -52,25 +63,31 @@ class OAuthSettings(Section):
     )
     client_id: str | None = Field(None, description="Who asks at the token endpoint.")
     client_secret: SecretStr | None = Field(None, description="The secret of `client_id`.")
+    client_secret_file: Path | None = Field(
+        None, description="A file that holds it; read again for every token."
+    )
     scope: str | None = Field(None, description="Scope to ask for, where the endpoint wants one.")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.token_file is None) == (self.token_url is None):
             raise ValueError("give one of token_file and token_url")
-        if self.token_url and not (self.client_id and self.client_secret):
+        if self.token_url and not (self.client_id and self._secret):
             raise ValueError("token_url needs client_id and client_secret")
         return self
+
+    @property
+    def _secret(self) -> Secret | None:
+        return _secret(self, "client_secret", "oauth.client_secret_file")
 
     def source(self) -> TokenFile | ClientCredentials:
         """The policy of the token provider."""
         if self.token_file is not None:
             return TokenFile(self.token_file)
-        if self.token_url is None or self.client_id is None or self.client_secret is None:
+        secret = self._secret
+        if self.token_url is None or self.client_id is None or secret is None:
             raise AssertionError("the validator lets nothing else pass")
-        return ClientCredentials(
-            self.token_url, self.client_id, self.client_secret.get_secret_value(), self.scope
-        )
+        return ClientCredentials(self.token_url, self.client_id, secret, self.scope)
 
 
 class SecuritySettings(Section):
@@ -80,19 +97,29 @@ class SecuritySettings(Section):
         Protocol.PLAINTEXT, description="Whether to encrypt (`SSL`) and to log in (`SASL`)."
     )
     ca_file: Path | None = Field(
-        None, description="PEM file of the authority to trust; the system's authorities otherwise."
+        None,
+        description="PEM file of the authority to trust; the system's authorities otherwise. This "
+        "and the other files are read again when they change, for the next connection.",
     )
     cert_file: Path | None = Field(
         None, description="PEM file of our certificate, for brokers that ask for one (mTLS)."
     )
     key_file: Path | None = Field(None, description="PEM file of the key of `cert_file`.")
     key_password: SecretStr | None = Field(None, description="Password of `key_file`.")
+    key_password_file: Path | None = Field(
+        None, description="A file that holds it; read again for every connection."
+    )
     verify_hostname: bool = Field(
         True, description="Whether the broker's certificate must name the host we call."
     )
     mechanism: Mechanism = Field(Mechanism.SCRAM_SHA_512, description="How to log in with SASL.")
     username: str | None = Field(None, description="Who logs in, for PLAIN and SCRAM.")
     password: SecretStr | None = Field(None, description="The password of `username`.")
+    password_file: Path | None = Field(
+        None,
+        description="A file that holds it. It is read again for every connection, so a password "
+        "can be changed without a restart.",
+    )
     oauth: OAuthSettings | None = Field(None, description="Tokens for OAUTHBEARER.")
 
     @model_validator(mode="after")
@@ -102,12 +129,12 @@ class SecuritySettings(Section):
         if not self._encrypts and (self.ca_file or self.cert_file):
             raise ValueError(f"{self.protocol} uses no certificates; did you mean SSL or SASL_SSL?")
         if not self._logs_in:
-            if self.username or self.password or self.oauth:
+            if self.username or self._password or self.oauth:
                 raise ValueError(f"{self.protocol} has no login; did you mean SASL_SSL?")
         elif self.mechanism is Mechanism.OAUTHBEARER:
             if self.oauth is None:
                 raise ValueError("OAUTHBEARER needs oauth")
-        elif not (self.username and self.password):
+        elif not (self.username and self._password):
             raise ValueError(f"{self.mechanism} needs username and password")
         return self
 
@@ -119,6 +146,10 @@ class SecuritySettings(Section):
     def _logs_in(self) -> bool:
         return self.protocol in (Protocol.SASL_PLAINTEXT, Protocol.SASL_SSL)
 
+    @property
+    def _password(self) -> Secret | None:
+        return _secret(self, "password", "password_file")
+
     def tls(self) -> Tls | None:
         """The policy for certificates."""
         if not self._encrypts:
@@ -127,7 +158,7 @@ class SecuritySettings(Section):
             ca_file=self.ca_file,
             cert_file=self.cert_file,
             key_file=self.key_file,
-            key_password=_revealed(self.key_password),
+            key_password=_secret(self, "key_password", "key_password_file"),
             verify_hostname=self.verify_hostname,
         )
 
@@ -138,7 +169,7 @@ class SecuritySettings(Section):
         return Sasl(
             mechanism=self.mechanism.value,
             username=self.username,
-            password=_revealed(self.password),
+            password=self._password,
             token=None if self.oauth is None else self.oauth.source(),
         )
 
@@ -165,7 +196,8 @@ class KafkaSettings(Section):
         None,
         min_length=1,
         description="A name for this member that survives restarts (static membership): a "
-        "restart within `session_timeout_s` then moves no partitions. Unique in the group.",
+        "restart within `session_timeout_s` then moves no partitions. Unique in the group; "
+        "`{hostname}` in it stands for the name of the host, as of a pod of a StatefulSet.",
     )
     client_id: str = Field("relay", min_length=1, description="Our name in the broker's logs.")
     security: SecuritySettings = Field(
@@ -215,6 +247,14 @@ class KafkaSettings(Section):
     )
     metadata_age_max_s: float = Field(
         60.0, ge=1, le=3600, description="How soon new topics and partitions are noticed."
+    )
+    new_partition_wait_s: float = Field(
+        900.0,
+        ge=0,
+        le=86400,
+        description="How long a partition that was added to a topic may wait until the group has "
+        "passed what the old partitions held: the keys of some users move to it. 0 reads it at "
+        "once. It never waits with `delivery.order_by` `partition` or `none`.",
     )
     fetch_wait_ms: int = Field(
         100,
@@ -270,7 +310,7 @@ class KafkaSettings(Section):
             topic_pattern=pattern,
             dead_letter_topic=dead_letter_topic,
             group_id=self.group_id,
-            group_instance_id=self.group_instance_id,
+            group_instance_id=self._instance(),
             auto_offset_reset=self.auto_offset_reset,
             missing_topics=self.missing_topics,
             isolation_level=self.isolation_level,
@@ -278,11 +318,13 @@ class KafkaSettings(Section):
             session_timeout_s=self.session_timeout_s,
             rebalance_timeout_s=self.rebalance_timeout_s,
             poll_interval_max_s=self.poll_interval_max_s,
+            new_partition_wait_s=self.new_partition_wait_s,
             fetch_wait_ms=self.fetch_wait_ms,
             partition_fetch_bytes_max=self.partition_fetch_bytes_max,
             fetch_bytes_max=self.fetch_bytes_max,
         )
 
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
+    def _instance(self) -> str | None:
+        if self.group_instance_id is None:
+            return None
+        return self.group_instance_id.replace("{hostname}", socket.gethostname())

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from relay.settings.options import keys, models_at, options, variable
-from relay.settings.sources import Given, Loc
+from relay.settings.sources import Given
+from relay.yaml_text import Loc
 
 _NEAR = 0.6  # difflib's own default: one or two letters of a word
 _NEAR_ELSEWHERE = 0.8  # among all settings there is always one that is a little like it

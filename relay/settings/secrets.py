@@ -1,47 +1,29 @@
-"""A file that holds one secret → the secret. Whoever uses a token re-reads its file through this.
+"""Secrets of the settings: every one has a twin that names a file: `password`, `password_file`.
 
-Container platforms hand secrets over as files and replace the file when the secret changes.
-Every secret of the settings has a twin that names such a file: `password`, `password_file`.
+A file is read once, unless the section has a field of its own for it: then whoever uses the
+secret reads the file whenever it needs it.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from relay.secret_file import SecretUnreadable, read_secret
 from relay.settings.options import FILE_SUFFIX, annotation_at, is_secret, options
 from relay.settings.sources import Given
-
-_BYTES_MAX = 64 * 1024
-
-
-class SecretUnreadable(Exception):
-    """Why the file gave no secret, without its content."""
-
-
-def read_secret(path: Path) -> SecretStr:
-    """The content of the file without the line end that editors leave at the end of it."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_BYTES_MAX + 1)
-    except OSError as error:
-        raise SecretUnreadable(f"{path}: {error.strerror}") from None
-    if len(raw) > _BYTES_MAX:
-        raise SecretUnreadable(f"{path}: holds more than {_BYTES_MAX} bytes, which is no secret")
-    try:
-        text = raw.decode("utf-8").strip("\r\n")
-    except UnicodeDecodeError:
-        raise SecretUnreadable(f"{path}: is not UTF-8 text") from None
-    if not text:
-        raise SecretUnreadable(f"{path}: is empty")
-    return SecretStr(text)
 
 
 def secret_values(group: BaseModel) -> list[str]:
     """Every secret below a group of settings, in clear: for whoever must keep them out of text."""
     found: list[str] = []
-    for name in type(group).model_fields:
+    for name, field in type(group).model_fields.items():
         value = getattr(group, name, None)
+        file = getattr(group, name + FILE_SUFFIX, None)
+        if is_secret(field.annotation) and isinstance(file, Path):
+            with contextlib.suppress(SecretUnreadable):  # told by whoever needs it
+                found.append(read_secret(file))
         for one in value if isinstance(value, list | tuple) else [value]:
             if isinstance(one, SecretStr):
                 found.append(one.get_secret_value())
@@ -67,7 +49,7 @@ def resolve_secrets(given: Given, model: type[BaseModel], low: Given, high: Give
         if twin in parent and annotation_at(model, own) is None:
             origin = given.origin(own)
             try:
-                parent[key] = read_secret(Path(str(parent.pop(twin)))).get_secret_value()
+                parent[key] = read_secret(Path(str(parent.pop(twin))))
             except SecretUnreadable as error:
                 given.problems.append(f"{origin}: {'.'.join(own)}: {error}")
                 parent[key] = "unread"  # reported once; not also as missing

@@ -25,8 +25,7 @@ from relay.settings.options import (
     models_in,
     options,
 )
-
-Loc = tuple[str | int, ...]
+from relay.yaml_text import Loc
 
 # Kubernetes sets these for every Service of the namespace; one called `relay` would otherwise
 # look like a row of misspelt settings.

@@ -71,8 +71,8 @@ class TrackingSettings(Section):
     )
     wire: WireKind = Field(
         WireKind.FAST,
-        description="The HTTP client: `fast` (pyreqwest), or `httpx`, several times slower, "
-        "when the fast one does not get along with something on the way.",
+        description="The HTTP client: `fast` speaks HTTP/1.1; `httpx` can speak HTTP/2 and go "
+        "through a proxy, and takes many times the CPU.",
     )
     connect_timeout_s: float = Field(
         5.0, gt=0, le=300, description="Longest wait for a connection, TLS included."
@@ -81,8 +81,7 @@ class TrackingSettings(Section):
         15.0,
         gt=0,
         le=300,
-        description="Longest stall while a request is written. The fast wire has no limit of its "
-        "own for this: there a stalled write ends with `read_timeout_s`.",
+        description="Longest stall while a request is written.",
     )
     read_timeout_s: float = Field(
         15.0, gt=0, le=300, description="Longest silence while an answer is awaited or read."
@@ -101,6 +100,13 @@ class TrackingSettings(Section):
         description="How long an idle connection is kept. Below what the servers and balancers on "
         "the way allow (60 s is common), so that it is never closed under a request.",
     )
+    connection_max_age_s: float = Field(
+        300.0,
+        ge=1,
+        le=86400,
+        description="How old a connection gets (each up to a fifth less, so that they are not all "
+        "replaced at once). New ones look the name up again and use the TLS files as they are.",
+    )
     connections_max: int = Field(
         1024,
         ge=1,
@@ -112,16 +118,19 @@ class TrackingSettings(Section):
         256 * 1024,
         ge=1024,
         le=64 * 1024 * 1024,
-        description="Longest response body that is read; reading stops there.",
+        description="Longest response body that is read; reading stops there. What was read is "
+        "still judged by its status and its beginning.",
     )
     http2: bool = Field(
         False,
-        description="Offer HTTP/2 to an `https` address. The wire `httpx` needs the extra `http2`.",
+        description="Offer HTTP/2 to an `https` address. Needs `wire: httpx` and the extra "
+        "`http2`.",
     )
     proxy: Annotated[SecretStr | None, AfterValidator(_proxy)] = Field(
         None,
         examples=["http://user:password@proxy.example.com:3128"],
-        description="An HTTP proxy to go through. The usual proxy variables are not looked at.",
+        description="An HTTP proxy to go through. Needs `wire: httpx`. The usual proxy variables "
+        "are not looked at.",
     )
     ca_file: Path | None = Field(
         None,
@@ -142,6 +151,9 @@ class TrackingSettings(Section):
                 raise ValueError(f"{name} is longer than total_timeout_s, which would always win")
         if self.client_key_file is not None and self.client_cert_file is None:
             raise ValueError("client_key_file is given without client_cert_file")
+        if self.wire is WireKind.FAST and (self.http2 or self.proxy is not None):
+            name = "http2" if self.http2 else "proxy"
+            raise ValueError(f"{name} needs wire: httpx (the fast one is plain HTTP/1.1)")
         return self
 
     def authorization(self) -> Authorization:
@@ -166,6 +178,7 @@ class TrackingSettings(Section):
             read_timeout_s=self.read_timeout_s,
             total_timeout_s=self.total_timeout_s,
             keepalive_s=self.keepalive_s,
+            connection_max_age_s=self.connection_max_age_s,
             connections_max=self.connections_max,
             response_bytes_max=self.response_bytes_max,
             http2=self.http2,

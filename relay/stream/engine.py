@@ -396,6 +396,7 @@ class Engine:
             for waiting in flight.members:
                 self._groups += 1
                 waiting.group = self._groups
+                waiting.failures = 0  # those were the group's: alone, each has attempts of its own
         leaving = {w.home for w in flight.members if w.home.leaving or w.home.gone}
         if leaving:
             self.give_back(leaving)

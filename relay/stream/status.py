@@ -97,7 +97,7 @@ class Reporter(RoadReporter):
 
     def liveness(self) -> Liveness:
         """Not alive when records wait, nothing holds them up, and still none gets through."""
-        held = self.hold() is not None or self._source.trouble is not None
+        held = self.hold() is not None or self._source.readiness() is not None
         if held or self.lifecycle is not Lifecycle.RUNNING:
             return Liveness(alive=True, reason="nothing may move now")
         for home in self._custody.assigned.values():

@@ -193,6 +193,50 @@ class KafkaHeard(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaLoginRefused(Fact):
+    """Kafka refuses our login or certificate; Relay reads their files anew for every attempt.
+
+    Said again every minute.
+    """
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_kafka_logins_refused_total", "Times Kafka was found to refuse our login."
+    )
+
+    seconds: Annotated[float, "For how long."]
+    reason: Annotated[str, "What Kafka says."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsHeldBack(Fact):
+    """A producer's transaction has been open for a minute; what lies behind it cannot be read.
+
+    Said again every ten minutes.
+    """
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_transactions_hanging_total", "Times records were found held back for a minute."
+    )
+
+    partitions: Annotated[tuple[str, ...], "Where, as topic-partition."]
+    records: Annotated[int, "How many records lie behind it."]
+    for_s: Annotated[float, "How long the oldest has been open, as far as Relay has seen it."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsReleased(Fact):
+    """The transactions that held records back for more than a minute have ended."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    after_s: Annotated[float, "How long after they were found."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicsAwaited(Fact):
     """Topics that are to be read do not exist yet; Relay waits for somebody to create them."""
 
@@ -201,6 +245,65 @@ class TopicsAwaited(Fact):
 
     topics: Annotated[tuple[str, ...], "Their names."]
     retry_in_s: Annotated[float, "When Relay looks again."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatternMatchesNothing(Fact):
+    """No topic matches the pattern, so nothing is read. Topics are found when they appear."""
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    pattern: Annotated[str, "`kafka.topic_pattern`, without dead-letter topics."]
+    again_in_s: Annotated[float, "When this is said again, if nothing appears."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicGone(Fact):
+    """A topic was deleted while it was read. Relay is not ready while a named topic is missing."""
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_topics_gone_total", "Times a topic was deleted while it was read."
+    )
+
+    topic: Annotated[str, "Its name."]
+    records: Annotated[
+        int, "Records in memory that were dropped: read, and not committed when it was deleted."
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicBack(Fact):
+    """A topic that was gone exists again; it is read from its beginning."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    topic: Annotated[str, "Its name."]
+    after_s: Annotated[float, "How long it was missing."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaAccessRefused(Fact):
+    """Kafka takes access to a topic or to the group away. Relay tries again until it is back."""
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.CONSUMING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_kafka_access_refused_total", "Times Kafka took access away while it was read."
+    )
+
+    reason: Annotated[str, "What Kafka refuses, and what to grant."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaAccessRestored(Fact):
+    """Kafka lets Relay read again."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    after_s: Annotated[float, "For how long it did not."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +320,34 @@ class PositionLost(Fact):
     offset: Annotated[int, "The offset that was next."]
     resumed_at: Annotated[int, "The offset that is read instead (`kafka.auto_offset_reset`)."]
     gone: Annotated[int, "Offsets passed over; Kafka's retention is shorter than our lag was."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPartitionsWait(Fact):
+    """Partitions were added to a topic; they wait until the group has passed the old ones.
+
+    The keys of some users move to the new partitions, and what these users did before is still in
+    the old ones.
+    """
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    partitions: Annotated[tuple[str, ...], "The new ones, as topic-partition."]
+    records: Annotated[int, "Records in the old partitions that come first."]
+    at_most_s: Annotated[float, "How long they wait at most (`kafka.new_partition_wait_s`)."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPartitionsRead(Fact):
+    """Partitions that were added to a topic are read from their beginning now."""
+
+    stage: ClassVar[Stage] = Stage.CONSUMING
+
+    partitions: Annotated[tuple[str, ...], "Which, as topic-partition."]
+    after_s: Annotated[float, "How long they waited."]
+    missing: Annotated[
+        int, "Records of the old partitions that the group had not passed when the time was over."
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,6 +448,32 @@ class TokenReloaded(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryUnavailable(Fact):
+    """The schema registry cannot be asked for a schema: the stream is held until it can.
+
+    Records whose schema is known go on until one comes whose schema is not.
+    """
+
+    level: ClassVar[Level] = Level.WARNING
+    stage: ClassVar[Stage] = Stage.DECODING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_registry_outages_total", "Times the schema registry could not be asked."
+    )
+
+    reason: Annotated[str, "What came back, or that nothing did."]
+    refused: Annotated[bool, "Whether it refuses: then waiting alone does not help."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryAvailable(Fact):
+    """The schema registry answers again."""
+
+    stage: ClassVar[Stage] = Stage.DECODING
+
+    held_s: Annotated[float, "How long it could not be asked."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordDeadLettered(Fact):
     """A record could not be delivered and now lies, unchanged, in the dead-letter topic."""
 
@@ -330,6 +487,26 @@ class RecordDeadLettered(Fact):
     reason: Annotated[str, "Why, in words; names the field, never its value."]
     status: Annotated[int, "HTTP status of the last attempt, 0 without one."]
     attempts: Annotated[int, "How often it was sent."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterTruncated(Fact):
+    """A dead letter was larger than its topic takes; only the beginning of its value lies there.
+
+    The envelope has the size and the hash of the value. It cannot be replayed
+    (`dead_letter.too_large`).
+    """
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.SETTLING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_dead_letters_truncated_total", "Dead letters of which only a part could be kept."
+    )
+
+    position: Annotated[Position, "Where the record stands, as topic-partition-offset."]
+    topic: Annotated[str, "The dead-letter topic."]
+    value_bytes: Annotated[int, "Size of the value."]
+    kept_bytes: Annotated[int, "How much of it was written."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

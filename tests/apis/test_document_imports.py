@@ -63,7 +63,7 @@ async def test_a_file_becomes_members_of_the_segment(world, file, form):
 
 async def test_the_request_is_the_one_of_the_vendors_sample(world, file):
     imports = await world.imports()
-    made = await imports.create("relay-1", NDJSON, priority="HIGH")
+    made = await imports.create("relay-1", NDJSON)
     stored = world.state.keep(SegmentStore, lambda: SegmentStore(world.state)).imports[made.id]
     assert {key: stored[key] for key in ("document_type", "mime_type", "encoding", "name")} == {
         "document_type": "USER_SEGMENT",
@@ -71,7 +71,6 @@ async def test_the_request_is_the_one_of_the_vendors_sample(world, file):
         "encoding": "utf-8",
         "name": "relay-1",
     }
-    assert stored["priority"] == "HIGH"
 
 
 async def test_both_requests_go_out_as_the_page_shows_them(world, file):
@@ -194,13 +193,20 @@ async def test_a_failed_execution_says_so(world, file):
     assert (done.phase, done.error) == (Phase.FAILED, "the executor stopped")
 
 
-async def test_an_execution_can_be_canceled_and_then_changes_nothing(world, file):
+async def test_of_a_long_list_only_the_pages_that_are_needed_are_read(world, file):
     imports = await world.imports()
     made = await imports.create("relay-1", NDJSON)
-    started = await imports.start(made.id, file, "application/x-ndjson")
-    assert (await imports.cancel(made.id, started.id)).phase is Phase.CANCELED
-    assert (await finished(world, imports, made.id)).phase is Phase.CANCELED
-    assert await world.members("7") == {}
+    ids = [(await imports.start(made.id, file, "application/x-ndjson")).id for _ in range(120)]
+
+    async def pages(until):
+        before = len(await world.requests())
+        found = {execution.id for execution in await imports.executions(made.id, until=until)}
+        assert (until or set(ids)) <= found
+        return len(await world.requests()) - before
+
+    assert await pages({ids[-1]}) == 1  # the newest stand first
+    assert await pages({ids[0]}) == 3
+    assert await pages(None) == 3
 
 
 async def test_an_id_that_comes_as_a_number_keeps_every_digit(world, file):

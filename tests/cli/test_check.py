@@ -171,7 +171,8 @@ async def test_a_missing_topic_that_would_be_waited_for_is_a_warning(run, kafka,
     [
         ({"cleanup.policy": "compact"}, "compacted"),
         ({"retention.ms": "3600000"}, "less than a week"),
-        ({"retention.ms": "-1", "max.message.bytes": "1000"}, "too large"),
+        ({"retention.ms": "-1", "max.message.bytes": "1000"}, "would be truncated"),
+        ({"max.message.bytes": "2000000", "compression.type": "lz4"}, "compression.type=lz4"),
     ],
 )
 async def test_a_dead_letter_topic_that_would_lose_or_refuse_letters_is_a_warning(  # noqa: PLR0917

@@ -1,11 +1,15 @@
 """`relay dlq`: what lies in the dead-letter topic, on a real broker."""
 
 import asyncio
+import hashlib
 import json
+import random
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from relay import cli
 from relay.errors import ExitStatus
@@ -194,6 +198,7 @@ async def test_a_dry_run_says_what_would_go_where_and_writes_nothing(dlq, gravey
         "replayed": 4,
         "by_topic": {graveyard.topic: 4},
         "foreign": 1,
+        "truncated": 0,
     }
     people = await dlq("replay", "--all", "--dry-run")
     assert people.out.splitlines()[-1] == f"10 would be sent to {graveyard.topic}"
@@ -272,3 +277,53 @@ async def test_without_a_dead_letter_topic_that_is_said(dlq):
 
     assert end.status == ExitStatus.TOPIC_MISSING
     assert "no-such.dlq not found" in end.err
+
+
+async def test_a_truncated_letter_is_listed_as_such_and_never_sent_again(dlq, graveyard):
+    """What is left of it is no event: it would die again, and look as if that was all there was."""
+    large = graveyard.letters[0]
+    entry = ConfigEntry("max.message.bytes", "100000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(
+        ResourceType.TOPIC, f"{graveyard.topic}.dlq", incremental_configs=[entry]
+    )
+    altered = graveyard.kafka.admin.incremental_alter_configs([resource])[resource]
+    await asyncio.to_thread(altered.result, 20)
+    record = large.record._replace(offset=500, value=random.Random(1).randbytes(300_000))
+    await graveyard.dead_letters.start()
+    await graveyard.dead_letters.write([replace(large, record=record, code="cut_one")])
+    await graveyard.dead_letters.stop()
+
+    (line,) = await listed(dlq, "--code", "cut_one")
+    assert line["value_bytes"] == 300_000
+    assert line["value_sha256"] == hashlib.sha256(record.value).hexdigest()
+    people = await dlq("list", "--code", "cut_one")
+    assert "only a part of the value of 300000 bytes" in people.out
+
+    end = await dlq("replay", "--code", "cut_one")
+    assert "1 truncated ones cannot be sent again" in end.out
+    report = json.loads((await dlq("replay", "--code", "cut_one", "--json")).out)
+    assert (report["replayed"], report["truncated"]) == (0, 1)
+    assert await standing_in(graveyard) == []
+
+
+async def test_a_header_name_that_is_not_utf_8_is_shown_and_goes_back_as_the_same_bytes(
+    dlq, graveyard
+):
+    headers = (("caf\udce9", b"1"), ("plain", None))
+    record = Record(graveyard.topic, 1, 500, 0, b"k", value(20, "u1"), headers)
+    await graveyard.dead_letters.start()
+    await graveyard.dead_letters.write(
+        [DeadLetter(record, DeadLetterClass.REFUSED, "http_418", "because")]
+    )
+    await graveyard.dead_letters.stop()
+
+    (line,) = await listed(dlq, "--code", "http_418")
+    shown = await dlq("show", line["position"], "--json")
+    assert json.loads(shown.out)["headers"] == [["caf\\xe9", "***"], ["plain", None]]
+    assert (await dlq("show", line["position"])).status == 0
+
+    end = await dlq("replay", "--code", "http_418", "--json")
+    assert (end.status, json.loads(end.out)["replayed"]) == (0, 1)
+    (again,) = await standing_in(graveyard)
+    assert (again.partition, again.key, again.value) == (1, b"k", record.value)
+    assert opened(again.headers)[0] == headers

@@ -78,7 +78,14 @@ async def test_every_letter_is_delivered_in_its_users_order_and_nothing_is_commi
 
     assert (status, report) == (
         0,
-        {"replayed": COUNT, "delivered": COUNT, "dead_lettered": 0, "skipped": 0, "returned": 0},
+        {
+            "replayed": COUNT,
+            "delivered": COUNT,
+            "dead_lettered": 0,
+            "skipped": 0,
+            "returned": 0,
+            "truncated": 0,
+        },
     ), err
     summary = world.state.summary()
     assert (summary["activities"], summary["users"]) == (COUNT, 6)

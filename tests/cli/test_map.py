@@ -190,3 +190,13 @@ def test_nothing_personal_is_shown_of_a_line_unless_asked_for(run):
     (first, _) = end.requests
     assert first["line"]["user_account_id"] == first["line"]["data_bag"] == "***"
     assert "crm-881" not in end.out
+
+
+def test_a_line_of_anothers_format_is_told_with_the_preset_for_it(run):
+    segment = {"type": "track", "messageId": "m", "userId": "u", "event": "e"}
+    end = run([segment, {"type": "track"}, b"{"])
+    assert end.status == ExitStatus.FINDINGS
+    notes = [line for line in end.err.splitlines() if " note: " in line]
+    assert notes == [
+        "line 1: note: this looks like segment; try: relay map explain FILE --mapping segment"
+    ]

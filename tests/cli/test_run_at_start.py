@@ -66,6 +66,16 @@ def test_a_broker_that_does_not_answer_is_one_line_when_the_time_is_over(start):
     assert "connection refused" in end.err or "connect call failed" in end.err
 
 
+def test_a_broker_that_accepts_and_never_answers_is_one_line_when_the_time_is_over(start):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        end = ended(start(bootstrap_servers=address, start_timeout_s=2), seconds=25)
+
+    assert end.status == ExitStatus.KAFKA_UNREACHABLE
+    assert end.err.count("\n") == 1
+    assert "no answer in time" in end.err
+
+
 @pytest.mark.broker
 def test_a_login_that_is_refused_is_one_line_at_once(start, secured_kafka):
     end = ended(
@@ -97,6 +107,7 @@ def test_a_topic_that_does_not_exist_is_one_line_at_once(start, kafka):
     assert end.status == ExitStatus.TOPIC_MISSING
     assert end.err.count("\n") == 1
     assert "no-such-topic" in end.err
+    assert "no-such-topic.dlq" not in kafka.admin.list_topics(timeout=20).topics
 
 
 @pytest.mark.broker

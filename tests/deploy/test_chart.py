@@ -77,6 +77,16 @@ def test_the_port_that_the_chart_assumes_is_the_default_of_the_settings(tmp_path
     assert int(assumed) == load(None, {}, needs=["admin"]).admin.port
 
 
+def test_each_pod_of_a_stateful_set_is_a_member_with_the_name_of_its_host(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("socket.gethostname", lambda: "relay-1")
+    (entry,) = re.findall(r"- (\{name: RELAY_KAFKA__GROUP_INSTANCE_ID.*)", DEPLOYMENT)
+    variable = yaml.safe_load(entry)
+    found = load(None, {variable["name"]: variable["value"]}, needs=["kafka"])
+    assert found.kafka.consumer("{topic}.dlq").group_instance_id == "relay-1"
+    assert VALUES["staticMembership"] is False
+
+
 def test_versions_agree():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     assert chart["appVersion"] == __version__
@@ -89,6 +99,11 @@ def test_helm_renders_it_and_refuses_a_drain_that_would_be_cut_short():
     run = subprocess.run([*command, *monitored], capture_output=True, text=True, check=True)
     kinds = {document["kind"] for document in yaml.safe_load_all(run.stdout)}
     assert {"Deployment", "ConfigMap", "PodDisruptionBudget", "PrometheusRule"} <= kinds
+    static = ["--set", "staticMembership=true"]
+    run = subprocess.run([*command, *static], capture_output=True, text=True, check=True)
+    kinds = {document["kind"] for document in yaml.safe_load_all(run.stdout)}
+    assert "StatefulSet" in kinds
+    assert "Deployment" not in kinds
     short = ["--set", "terminationGracePeriodSeconds=20"]
     run = subprocess.run([*command, *short], capture_output=True, text=True, check=False)
     assert "must exceed settings.delivery.stop_deadline_s" in run.stderr

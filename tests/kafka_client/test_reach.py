@@ -218,8 +218,43 @@ async def test_waiting_for_a_cluster_tells_each_failure_and_ends_in_time():
             )
     finally:
         loop.time = real
-    assert [wait_s for _, wait_s in told] == [5.0]
-    assert isinstance(told[0][0], KafkaUnreachable)
+    ((problem, wait_s),) = told
+    assert isinstance(problem, KafkaUnreachable)
+    assert 0.0 < wait_s <= 5.0
+
+
+@pytest.fixture
+def swallowing():
+    """An address that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+async def test_an_address_that_never_answers_is_told_early_and_given_up_in_time(
+    swallowing, monkeypatch
+):
+    monkeypatch.setattr("relay.kafka_client.reach._RETRY_S", 0.1)
+    monkeypatch.setattr("relay.kafka_client.reach._LEAST_S", 0.1)
+    told = []
+
+    async with asyncio.timeout(20):  # far below the time that one request may take
+        with pytest.raises(KafkaUnreachable, match="no answer in time"):
+            await reach_in_time(
+                policy(f"{swallowing},{swallowing}"),
+                1.0,
+                lambda problem, wait_s: told.append((problem, wait_s)),
+            )
+
+    assert len(told) >= 2
+    assert all("no answer in time" in str(problem) for problem, _ in told)
+
+
+@broker
+async def test_an_address_that_never_answers_holds_up_no_other(swallowing, kafka):
+    async with asyncio.timeout(20):
+        cluster = await reach(policy(f"{swallowing},{kafka.bootstrap_servers}"))
+
+    assert cluster.entrance in kafka.bootstrap_servers
 
 
 def test_all_codecs_and_the_compiled_parser_are_there():

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from relay.model import DeadLetterClass, Position
-from relay.road.settling.dead_letter import PREFIX, Envelope, sealed
+from relay.road.settling.dead_letter import PREFIX, Cut, Envelope, sealed
 from relay.road.settling.dead_letter_schema import FIELDS, OPTIONAL, dead_letter_schema
 
 VALIDATOR = Draft202012Validator(dead_letter_schema())
@@ -21,6 +21,7 @@ FULL = Envelope(
     attempts=2,
     first_attempt_ms=1,
     last_attempt_ms=2,
+    cut=Cut(2_000_000, "0" * 64),
 )
 ms = st.none() | st.integers(0, 4_102_444_800_000)
 some = st.text(min_size=1, max_size=20)

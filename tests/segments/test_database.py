@@ -30,7 +30,7 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(LocalStateError, match="version 2, this Relay knows 1") as caught:
+    with pytest.raises(LocalStateError, match="version 3, this Relay knows 2") as caught:
         Ledger(path, ABOUT)
     assert caught.value.exit_status is ExitStatus.LOCAL_STATE
     assert path.read_bytes() == before
@@ -124,7 +124,7 @@ def test_a_run_ends_once_and_its_list_of_changes_with_it(tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite", ABOUT)
     run = ledger.begin("r", "s", 1)
     assert ledger.open_run() == run
-    ledger.db.execute("INSERT INTO changes VALUES ('u', 'UPDATE')")
+    ledger.db.execute("INSERT INTO changes (user, operation) VALUES ('u', 'UPDATE')")
     ended = ledger.end(run, Outcome.DONE, 2)
     assert (ended.outcome, ended.ended_ms) == (Outcome.DONE, 2)
     assert ledger.open_run() is None

@@ -3,12 +3,15 @@
 import pytest
 
 from relay.apis.mediarithmics_document_imports import Execution
-from relay.segments.ledger import ExecutionRecord
 from relay.segments.next_step import (
+    NOT_LISTED,
     Adopt,
+    Attempt,
+    Ended,
     GiveUp,
+    Gone,
+    Hold,
     Seen,
-    Settle,
     Upload,
     Vanished,
     Wait,
@@ -19,8 +22,8 @@ from relay.segments.policy import UploadPolicy
 POLICY = UploadPolicy(attempts_max=2, adoption_s=60)
 
 
-def record(attempt, execution_id=None, *, vanished=False):
-    return ExecutionRecord(attempt, 0, execution_id, False, vanished, None)
+def record(number, execution_id=None, *, vanished=False, status=None):
+    return Attempt(number, 0, execution_id, False, vanished, status)
 
 
 def execution(id_, status):
@@ -63,9 +66,9 @@ RUNNING, DONE, FAILED, CANCELED, STRANGE = (
         # A second one that still runs is waited for: a run must not end before it has.
         ([record(1, "d"), record(2, "r")], Seen([RUNNING, DONE]), Wait(RUNNING)),
         # Imported.
-        ([record(1, "d")], Seen([DONE]), Settle(DONE)),
-        ([record(1, "f"), record(2, "d")], Seen([DONE, FAILED]), Settle(DONE)),
-        ([record(1, "c"), record(2, "d")], Seen([DONE, CANCELED]), Settle(DONE)),
+        ([record(1, "d")], Seen([DONE]), Ended(DONE)),
+        ([record(1, "f"), record(2, "d")], Seen([DONE, FAILED]), Ended(DONE)),
+        ([record(1, "c"), record(2, "d")], Seen([DONE, CANCELED]), Ended(DONE)),
         # Failed.
         ([record(1, "f")], Seen([FAILED]), Upload()),
         ([record(1, "c")], Seen([CANCELED]), GiveUp("execution c was canceled on the platform")),
@@ -73,6 +76,22 @@ RUNNING, DONE, FAILED, CANCELED, STRANGE = (
             [record(1, "f"), record(2, "g")],
             Seen([execution("g", "LOST"), FAILED]),
             GiveUp("2 executions ended as LOST: why"),
+        ),
+        # Listed once, and not any more: waited for, and then it counts as failed.
+        ([record(1, "r")], Seen([], missing_s=59), Wait()),
+        ([record(1, "r")], Seen([], missing_s=60), Gone(1)),
+        ([record(1, "r", status=NOT_LISTED)], Seen([]), Upload()),
+        (
+            [record(1, "r", status=NOT_LISTED), record(2, "q", status=NOT_LISTED)],
+            Seen([]),
+            GiveUp("2 executions ended as not listed any more"),
+        ),
+        # Uploads that do not get through are counted too: no fault of the file.
+        ([record(1, vanished=True), record(2, vanished=True)], Seen(), Hold(2)),
+        (
+            [record(1, vanished=True), record(2, vanished=True)],
+            Seen(vanished_before=1),
+            Upload(),
         ),
     ],
 )
@@ -84,6 +103,6 @@ def test_where_nothing_may_be_begun_nothing_is():
     none = UploadPolicy(attempts_max=0)
     assert next_step([], Seen(), none) == GiveUp("it was not uploaded")
     assert next_step([record(1, "f")], Seen([FAILED]), none) == GiveUp(
-        "1 executions ended as FAILED: why"
+        "the execution ended as FAILED: why"
     )
-    assert next_step([record(1, "d")], Seen([DONE]), none) == Settle(DONE)
+    assert next_step([record(1, "d")], Seen([DONE]), none) == Ended(DONE)

@@ -1,5 +1,9 @@
 """A sync, whole: export, comparison, import, over real HTTP; and when it is cut off."""
 
+import json
+import math
+import random
+
 import pytest
 
 from relay.apis.errors import (
@@ -311,16 +315,104 @@ async def test_an_error_file_that_names_the_users_settles_the_others(syncs, worl
 
 
 @pytest.mark.parametrize("form", ["number", "opaque", "missing", "none"])
-async def test_an_error_file_that_does_not_leaves_everybody_unsure_and_sent_again(
+async def test_where_the_error_file_does_not_tell_the_rejected_lines_are_found_out_in_one_run(
     syncs, world, form
 ):
     await world.put("imports", reject_containing='"u-7"', error_file=form)
+    report = await syncs.run(PEOPLE)
+    assert (report.outcome, report.succeeded, report.rejected) == ("done", 99, 1)
+    assert (report.members, report.unsure, report.parts, report.commands) == (99, 0, 1, 100)
+    assert report.executions <= 1 + 2 * math.log2(100) + 1
+    await syncs.sees([user for user in PEOPLE if user != "u-7"])
+    kept = (syncs.directory / "rejected.ndjson").read_text()
+    assert [json.loads(line)["user_account_id"] for line in kept.splitlines()] == ["u-7"]
+
+
+@pytest.mark.parametrize("form", list(FileFormat))
+async def test_many_rejected_lines_that_nobody_names_cost_two_logarithms_each(
+    world, tmp_path, form
+):
+    syncs = Syncs(world, tmp_path, form=form)
+    users = [f"u-{number}" for number in range(2000)]
+    options = {"seed": 1, "reject_rate": 0.01, "error_file": "opaque"}
+    await world.put("imports", **options, pending_ms=0, running_ms=0)
+    report = await syncs.run(users)
+    bad = {user for user in users if _is_rejected(user, options)}
+    assert report.rejected == len(bad) > 10
+    assert report.executions <= len(bad) * 2 * math.log2(2000)
+    await syncs.sees(set(users) - bad)
+    # Whose last command was rejected fly apart from the others, and so cost one execution.
+    again = await syncs.run([*users, *(f"new-{number}" for number in range(50))])
+    assert again.executions == 2 + any(_is_rejected(f"new-{n}", options) for n in range(50)) * (
+        again.executions - 2
+    )
+    assert again.rejected >= len(bad)
+
+
+def _is_rejected(user, options):
+    key = ("user_account_id", "1000", user)
+    return random.Random(f"{options['seed']}:{key}").random() < options["reject_rate"]
+
+
+async def test_a_limit_bounds_what_one_run_spends_and_the_next_goes_on_where_it_ended(
+    world, tmp_path
+):
+    syncs = Syncs(world, tmp_path, upload=UploadPolicy(isolations_max=8))
+    await world.put("imports", reject_containing='"u-7"', error_file="none")
     with pytest.raises(ImportFailed, match="1 lines were rejected, and which cannot be told"):
         await syncs.run(PEOPLE)
-    await world.put("imports")
-    report = await syncs.run(PEOPLE[:90])
-    assert (report.plan.again, report.plan.leaving, report.unsure) == (90, 10, 0)
-    await syncs.sees(PEOPLE[:90])
+    left = (await syncs.run(PEOPLE, plan_only=True)).plan.again
+    assert left < 10  # the others are members
+    await syncs.run(PEOPLE)
+    await syncs.sees([user for user in PEOPLE if user != "u-7"])
+
+
+async def test_a_run_that_ends_while_a_file_is_taken_apart_is_gone_on_with(world, tmp_path):
+    syncs = Syncs(world, tmp_path, upload=UploadPolicy(in_flight_max=1))
+    await world.put("imports", reject_containing='"u-7"', error_file="none")
+    await world.faults(
+        {"kind": "status", "status": 401, "path": "*/executions", "method": "POST", "skip": 6}
+    )
+    with pytest.raises(LoginRefused):
+        await syncs.run(PEOPLE)
+    await world.faults()
+    report = await syncs.run()
+    assert report.resumed
+    assert (report.succeeded, report.rejected, report.unsure) == (99, 1, 0)
+    await syncs.sees([user for user in PEOPLE if user != "u-7"])
+
+
+async def test_an_upload_that_is_always_answered_5xx_is_counted_and_ends(syncs, world):
+    await world.faults({"kind": "status", "status": 502, "path": "*/executions", "method": "POST"})
+    with pytest.raises(ServerFault, match=r"3 uploads did not get through: .*502"):
+        await syncs.run(PEOPLE)
+    posts = [path for method, path, _ in await world.requests() if method == "POST"]
+    assert sum(path.endswith("/executions") for path in posts) == 3
+    await world.faults()
+    report = await syncs.run()  # the run was left open
+    assert report.resumed
+    assert len(await world.uploads()) == 1
+    await syncs.sees(PEOPLE)
+
+
+@pytest.mark.parametrize("step_ms", [-3_600_000, 8 * 3_600_000])
+async def test_a_step_of_the_wall_clock_neither_stops_nor_ends_a_wait(
+    syncs, world, step_ms, monkeypatch
+):
+    await world.put("imports", pending_ms=0, running_ms=max(0, step_ms) + 60_000)
+    await world.put("mparticle", takes_ms=max(0, step_ms) + 60_000)
+    sleep = world.clock.sleep
+
+    async def stepping(seconds):
+        await sleep(seconds)
+        if len(world.clock.waits) in (3, 12):
+            world.clock.ms += step_ms
+
+    monkeypatch.setattr(world.clock, "sleep", stepping)
+    began = world.clock.steady()
+    await syncs.run(PEOPLE)
+    assert world.clock.steady() - began < 8000 + (2 * 3600 if step_ms < 0 else 0)
+    await syncs.sees(PEOPLE)
 
 
 @pytest.mark.parametrize("counts", ["wrong", "none"])

@@ -3,8 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
+from relay.kafka_client.policy import SecretFile
 from relay.road.consuming.policy import MissingTopics, OffsetReset
 from relay.settings.kafka import KafkaSettings
+from relay.settings.secrets import secret_values
 
 LOGIN = {"protocol": "SASL_SSL", "username": "relay", "password": "p4ss"}
 OAUTH = {"token_url": "https://id.example/t", "client_id": "relay", "client_secret": "s3cret"}
@@ -98,3 +100,20 @@ def test_a_token_endpoint_reaches_the_policy():
         "k",
     )
     assert "s3cret" not in repr(token)
+
+
+def test_a_secret_that_stays_in_its_file_is_read_there_and_kept_out_of_text(tmp_path):
+    file = tmp_path / "password"
+    file.write_text("from-the-file\n")
+    security = {
+        "protocol": "SASL_SSL",
+        "mechanism": "PLAIN",
+        "username": "relay",
+        "password_file": file,
+    }
+    settings = KafkaSettings(security=security)
+
+    assert settings.client().sasl.password == SecretFile(file, "kafka.security.password_file")
+    assert secret_values(settings) == ["from-the-file"]
+    file.unlink()
+    assert secret_values(settings) == []

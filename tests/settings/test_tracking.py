@@ -27,6 +27,7 @@ def test_every_setting_reaches_the_wire(tmp_path):
         "read_timeout_s": 3,
         "total_timeout_s": 4,
         "keepalive_s": 5,
+        "connection_max_age_s": 8,
         "connections_max": 6,
         "response_bytes_max": 7000,
         "http2": True,
@@ -45,6 +46,7 @@ def test_every_setting_reaches_the_wire(tmp_path):
         read_timeout_s=3,
         total_timeout_s=4,
         keepalive_s=5,
+        connection_max_age_s=8,
         connections_max=6,
         response_bytes_max=7000,
         http2=True,
@@ -54,6 +56,13 @@ def test_every_setting_reaches_the_wire(tmp_path):
         client_key_file=tmp_path / "key.pem",
     )
     assert "password" not in repr(policy)
+
+
+@pytest.mark.parametrize("given", [{"http2": True}, {"proxy": "http://proxy:3128"}])
+def test_what_the_fast_wire_cannot_do_names_the_wire_that_can(given):
+    with pytest.raises(ValidationError, match="needs wire: httpx"):
+        tracking(**given)
+    assert tracking(**given, wire="httpx").wire_policy().kind is WireKind.HTTPX
 
 
 def test_the_token_comes_from_the_setting_or_from_the_file(tmp_path):
@@ -98,7 +107,9 @@ def test_a_value_that_cannot_work_is_refused(given):
 
 
 def test_no_repr_and_no_error_shows_a_secret():
-    settings = tracking(api_token="api:abc-secret", proxy="http://u:pass-secret@proxy")
+    settings = tracking(
+        api_token="api:abc-secret", proxy="http://u:pass-secret@proxy", wire="httpx"
+    )
     assert "secret" not in repr(settings) + repr(settings.wire_policy())
     with pytest.raises(ValidationError) as raised:
         tracking(api_token="api:abc-secret", proxy="nonsense-secret", ca_file=3)

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tests.support import kafka_jars
 from tests.support.kafka_admin import Kafka, NoKafka, wait_for
@@ -37,7 +37,7 @@ rootLogger.level=INFO
 rootLogger.appenderRef.out.ref=out
 """
 # Reads "+pid" and "-pid"; at the end of its input kills what is left and removes the directory.
-_REAPER = """\
+REAPER = """\
 import os, shutil, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 pids = set()
@@ -102,14 +102,14 @@ class KafkaCluster(Kafka):
         """Start all brokers and wait until each is registered."""
         (self._home / "log4j2.properties").write_text(_LOG4J)
         self._reaper = subprocess.Popen(
-            [sys.executable, "-c", _REAPER, self._home],
+            [sys.executable, "-c", REAPER, self._home],
             stdin=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
         for index in self._ids:
             for listener in ("PLAINTEXT", "CONTROLLER", *self._secured_names):
-                self._ports[index, listener] = _free_port()
+                self._ports[index, listener] = free_port()
         for index in self._ids:
             self._launch(index)
         for index in self._ids:
@@ -259,8 +259,13 @@ class KafkaCluster(Kafka):
 
     def leader(self, topic: str, partition: int = 0) -> int:
         """The broker that leads a partition."""
-        found = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
-        return int(found[partition].leader)
+
+        def found() -> Any:
+            # A topic that was made a moment ago is not known to every broker.
+            return self.admin.list_topics(topic, timeout=10).topics[topic].partitions
+
+        wait_for(lambda: partition in found(), 30, f"nobody knows of {topic}-{partition}")
+        return int(found()[partition].leader)
 
     def _await_registered(self, count: int) -> None:
         for index, member in self._members().items():
@@ -303,7 +308,7 @@ def _java_properties(properties: Mapping[str, str]) -> str:
     return "".join(f"{name}={value}\n" for name, value in properties.items())
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """A port that nothing listens on, below those that the system hands to outgoing connections."""
     for _ in range(200):
         port = random.SystemRandom().randrange(20_000, 32_000)

@@ -4,6 +4,7 @@
   Kafka from Maven Central on this machine's Java.
 - `kafka_cluster`: three brokers of our own, to be stopped, killed and frozen.
 - `secured_kafka`: one broker of our own with the listeners of `kafka_security`.
+- `schema_registry`: a registry of our own, to be stopped and started.
 - `topic`: a fresh topic with one partition on `kafka`.
 
 Where none works the tests that ask are skipped, and say why.
@@ -18,6 +19,7 @@ import pytest
 from tests.support.kafka_admin import Kafka, NoKafka
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.kafka_docker import DockerKafka
+from tests.support.schema_registry import NoRegistry, SchemaRegistry
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +49,16 @@ def kafka_cluster() -> Iterator[KafkaCluster]:
 @pytest.fixture(scope="session")
 def secured_kafka() -> Iterator[KafkaCluster]:
     yield from _own(KafkaCluster(secured=True))
+
+
+@pytest.fixture(scope="session")
+def schema_registry() -> Iterator[SchemaRegistry]:
+    with ExitStack() as stack:
+        try:
+            registry = stack.enter_context(SchemaRegistry())
+        except NoRegistry as reason:
+            pytest.skip(f"no schema registry to test with: {reason}")
+        yield registry
 
 
 @pytest.fixture

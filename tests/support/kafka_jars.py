@@ -39,13 +39,13 @@ def java() -> str:
 
 def class_path() -> str:
     """The class path of Apache Kafka, downloaded by Maven when it is not cached yet."""
-    home = _cache_home() / f"kafka-{KAFKA_VERSION}"
+    home = cache_home() / f"kafka-{KAFKA_VERSION}"
     if not (home / "complete").exists():
         _download(home)
     return f"{home}/*"
 
 
-def _cache_home() -> Path:
+def cache_home() -> Path:
     configured = os.environ.get("XDG_CACHE_HOME")  # noqa: TID251 - the test harness, as above
     return Path(configured or Path.home() / ".cache") / "mics-relay-tests"
 

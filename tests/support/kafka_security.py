@@ -93,9 +93,9 @@ class SecuredListeners:
         _forbid(admin, ResourceType.TOPIC, topic, user, operation)
 
     def forgive(self, admin: AdminClient, topic: str) -> None:
-        """Take back what `deny` did to a topic."""
+        """Take back what `deny` and `deny_group` did to this name."""
         everything = AclBindingFilter(
-            ResourceType.TOPIC,
+            ResourceType.ANY,
             topic,
             ResourcePatternType.LITERAL,
             None,

@@ -8,6 +8,7 @@ from typing import Any
 
 from relay.apis.locations import FileAccess
 from relay.segments.database import locked
+from relay.segments.driver import Platform
 from relay.segments.exporting import Exporter
 from relay.segments.ledger import Ledger
 from relay.segments.lines import Target
@@ -16,7 +17,6 @@ from relay.segments.plan import SafetyPolicy
 from relay.segments.policy import ExportPolicy, SyncPolicy, UploadPolicy
 from relay.segments.report import Report
 from relay.segments.sync import Sync, Wish
-from relay.segments.upload import Platform
 from relay.segments.user_ids import IdPolicy, IdType
 from tests.support.segment_world import World
 
@@ -85,10 +85,12 @@ class Syncs:
         world, made = self.world, policy(**self.changes)
         rng = random.Random(self._count)
         exporter = Exporter(
-            await world.mparticle(), FileAccess(), ExportPolicy(), world.clock, rng, self.notes,
-            world.clock.sleep,
+            await world.mparticle(), FileAccess(), ExportPolicy(), rng, self.notes,
+            world.clock.sleep, world.clock.steady,
         )  # fmt: skip
-        platform = Platform(await world.imports(), world.clock, world.clock.sleep)
+        platform = Platform(
+            await world.imports(), world.clock, world.clock.sleep, world.clock.steady
+        )
         with locked(self.directory, "the sync churn"), self.ledger() as ledger:
             sync = Sync(made, ledger, self.directory, exporter, platform, rng, self.notes)
             return await sync.run(Wish(**wish))

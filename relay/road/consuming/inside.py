@@ -6,15 +6,23 @@ when a new version is arranged differently.
 
 # ruff: noqa: SLF001 - reaching inside is what this file is for
 
-from collections.abc import Collection, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka import errors as theirs
 from aiokafka.protocol.group import HeartbeatRequest
+from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
 
 from relay.kafka_client.errors import translated
-from relay.model import Partition, Position
+from relay.model import Partition
+from relay.road.consuming.fencing import refuse_to_replace_a_namesake
+
+NO_LEADER = -1
+_EARLIEST, _LATEST = -2, -1
+"""What the protocol calls the first and the last offset, asked for instead of a time."""
 
 
 class Inside:
@@ -56,6 +64,72 @@ class Inside:
         found = await self._consumer._coordinator.fetch_committed_offsets(partitions)
         return found
 
+    def refuse_to_replace_a_namesake(self) -> None:
+        """For a member with a name: `relay.road.consuming.fencing`."""
+        refuse_to_replace_a_namesake(self._consumer._coordinator)
+
+    def closing(self) -> bool:
+        """Whether the consumer has been told to stop."""
+        return bool(self._consumer._coordinator._closing.done())
+
+    def look_for_coordinator(self) -> None:
+        """The broker that the group asks has not answered: find out who it is now."""
+        self._consumer._coordinator.coordinator_dead()
+
+    def rejoin(self) -> None:
+        """Join the group anew; a heartbeat that was refused is never sent again otherwise."""
+        self._consumer._coordinator.request_rejoin()
+
+    def partitions(self, topics: Iterable[str]) -> list[Partition]:
+        """All partitions of these topics, as far as the metadata has them."""
+        cluster = self._consumer._client.cluster
+        return [
+            Partition(topic, number)
+            for topic in topics
+            for number in sorted(cluster.partitions_for_topic(topic) or ())
+        ]
+
+    def known(self, topics: Iterable[str]) -> list[str]:
+        """Of these, the topics that the metadata holds, or that are there and forbidden."""
+        cluster = self._consumer._client.cluster
+        forbidden = cluster.unauthorized_topics
+        return [t for t in topics if t in forbidden or cluster.partitions_for_topic(t)]
+
+    def by_leader(self, partitions: Iterable[Partition]) -> dict[int, list[Partition]]:
+        """Which broker to ask about which; `NO_LEADER` for those that have none now."""
+        cluster = self._consumer._client.cluster
+        found: defaultdict[int, list[Partition]] = defaultdict(list)
+        for partition in partitions:
+            leader = cluster.leader_for_partition(TopicPartition(*partition))
+            found[NO_LEADER if leader is None else leader].append(partition)
+        return found
+
+    async def offsets(
+        self, leader: int, partitions: Iterable[Partition], *, first: bool
+    ) -> Mapping[Partition, int]:
+        """The first offset, or the one behind the last, of partitions with one leader.
+
+        Unlike the public methods it waits for no other broker.
+        """
+        if leader == NO_LEADER:
+            raise theirs.LeaderNotAvailableError
+        asked: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
+        for topic, number in partitions:
+            asked[topic].append((number, _EARLIEST if first else _LATEST))
+        found = await self._consumer._fetcher._proc_offset_request(leader, asked)
+        return {Partition(*tp): offset for tp, (offset, _) in found.items()}
+
+    def refresh_metadata(self) -> None:
+        """Ask who leads the partitions now, without waiting for the answer."""
+        self._consumer._client.force_metadata_update()
+
+    def position(self, partition: Partition) -> int | None:
+        """The offset that is fetched next."""
+        state = self._state(TopicPartition(*partition))
+        if state is None or not state.has_valid_position:
+            return None
+        return int(state.position)
+
     async def try_group(self) -> None:
         """Raise what keeps us from joining the group, without joining.
 
@@ -68,15 +142,6 @@ class Inside:
         if theirs.for_code(answer.error_code) is theirs.GroupAuthorizationFailedError:
             raise theirs.GroupAuthorizationFailedError(coordinator.group_id)
 
-    def stopped_at(self) -> list[Position]:
-        """Where reading broke off: the records whose parsing raised out of `getmany`."""
-        return [
-            Position(tp.topic, tp.partition, result._partition_records.next_fetch_offset)
-            for tp, result in self._consumer._fetcher._records.items()
-            if getattr(result, "_partition_records", None) is not None
-            and result._partition_records._records_iterator.gi_frame is None
-        ]
-
     def end(self, partition: Partition) -> int | None:
         """One past the last record that may be read, as the last fetch told it."""
         state = self._state(TopicPartition(*partition))
@@ -87,10 +152,42 @@ class Inside:
         stable = state.lso is not None and state.lso >= 0 and read_committed
         return max(int(state.lso if stable else state.highwater), int(state.position))
 
-    def last_answer(self, tp: TopicPartition) -> int:
-        """When a broker last answered a fetch for this partition, by its own count of ms; or 0."""
-        state = self._state(tp)
-        return 0 if state is None else state.timestamp or 0
+    async def ends(
+        self, node: int, partitions: Collection[Partition], *, committed_only: bool
+    ) -> Mapping[Partition, int | None]:
+        """Where a broker says that partitions end.
+
+        None for one that it answers for with an error, and nothing for one that it does not lead.
+
+        Raises:
+            aiokafka.errors.KafkaError: The broker does not answer.
+        """
+        topics: dict[str, list[tuple[int, int]]] = {}
+        for partition in partitions:
+            topics.setdefault(partition.topic, []).append((partition.number, _LATEST))
+        client = self._consumer._client
+        request = OffsetRequest(-1, int(committed_only), list(topics.items()))
+        answer = await client.send(node, request)
+        found: dict[Partition, int | None] = {}
+        for topic, answers in answer.topics:
+            for number, error_code, _timestamp, offset in answers:
+                error = theirs.for_code(error_code)
+                if error is theirs.NoError:
+                    found[Partition(topic, number)] = offset
+                elif error.invalid_metadata and error is not theirs.UnknownTopicOrPartitionError:
+                    client.force_metadata_update()
+                else:
+                    found[Partition(topic, number)] = None
+        return found
+
+    async def ask_anybody(self) -> None:
+        """Ask any broker something small.
+
+        Raises:
+            aiokafka.errors.KafkaError: It does not answer.
+        """
+        client = self._consumer._client
+        await client.send(client.get_random_node(), MetadataRequest([]))
 
     async def close_connections(self) -> None:
         """The end of `stop`, for when its beginning takes too long."""

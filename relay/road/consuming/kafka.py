@@ -6,6 +6,7 @@ that; each of its surprises is named at the line that answers it (aiokafka 0.14 
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,20 +17,27 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from relay.errors import KafkaRefused, KafkaUnreachable
+from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable
 from relay.kafka_client.build import require_codecs
-from relay.kafka_client.errors import MOVED_ON, code, translated
+from relay.kafka_client.errors import MOVED_ON, code, denies_access, denies_group, translated
+from relay.kafka_client.fresh import fresh
+from relay.kafka_client.header_names import accept_any_names
 from relay.model import Commit, Partition, Record
+from relay.road.consuming.access import AccessWatch
+from relay.road.consuming.broker_watch import BrokerWatch
+from relay.road.consuming.connecting import connect_apart
 from relay.road.consuming.inside import Inside
-from relay.road.consuming.options import consumer_options
-from relay.road.consuming.policy import ConsumerPolicy, OffsetReset
-from relay.road.consuming.silence import SilenceWatch
+from relay.road.consuming.options import consumer_options, join_s
+from relay.road.consuming.policy import ConsumerPolicy
+from relay.road.consuming.positions import AGAIN_S, LOOK_UP_S, FirstPositions
 from relay.road.consuming.source import AssignmentListener, CommitRefused, SourceState
+from relay.road.consuming.taken import Taken
+from relay.road.consuming.topic_watch import TopicWatch
 from relay.road.consuming.topics import await_topics, reading_pattern
+from relay.road.consuming.troubles import Troubles
 from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
 
 _POLL_GRACE_S = 0.1
-_LOOK_UP_S = 5.0
 
 
 class KafkaSource:
@@ -40,6 +48,7 @@ class KafkaSource:
         self._emit = emit
         self._consumer: Any = None  # aiokafka is untyped
         self._inside: Inside
+        self._positions: FirstPositions
         self._listener: AssignmentListener | None = None
         self._epoch = 0
         self._assigned: frozenset[Partition] = frozenset()
@@ -48,19 +57,44 @@ class KafkaSource:
         self._told = False
         self._changed = asyncio.Event()
         self._commits: set[asyncio.Timeout] = set()
+        self._taken = Taken()
         self._failure: BaseException | None = None
-        self._silence = SilenceWatch(policy.client, emit)
+        self._troubles = Troubles()
+        self._watch = BrokerWatch(policy.client, policy.isolation_level, self._troubles, emit)
+        self._access = AccessWatch(self._troubles, emit)
+        self._topics = TopicWatch(policy.topics, policy.topic_pattern, self._troubles, emit)
+        self._worked = False
+        """Whether a broker has let us read: then a refusal may pass, before it is a setting."""
 
     async def start(self, listener: AssignmentListener) -> None:
         """Join the group; `RecordSource.start`."""
         require_codecs()
-        await await_topics(self._policy, self._emit)
+        accept_any_names()
+        cluster = await await_topics(self._policy, self._emit)
         self._listener = listener
+        options = consumer_options(self._policy)
+        # An address that answers: aiokafka tries them one after the other.
+        options["bootstrap_servers"] = cluster.entrance
         # From here on `stop` closes it: a start that is cancelled must not wait for brokers.
-        self._consumer = consumer = AIOKafkaConsumer(**consumer_options(self._policy))
+        consumer = fresh(AIOKafkaConsumer(**options), self._policy.client)
+        connect_apart(consumer, self._policy.client.request_timeout_s, join_s(self._policy))
+        self._consumer = consumer
         self._inside = Inside(consumer)
+        self._positions = FirstPositions(
+            self._policy,
+            self._emit,
+            self._inside,
+            commit=self.commit,
+            committed=self.committed,
+            passed=self._passed,
+            found=self._go_to,
+            told=self._tell,
+        )
         with translated("Kafka"):
             await consumer.start()
+        if self._policy.group_instance_id is not None:
+            self._inside.refuse_to_replace_a_namesake()
+        self._watch.start(self._inside)
         # After start(), which would otherwise wait for other members to hand over partitions.
         consumer.subscribe(
             topics=self._policy.topics,
@@ -73,20 +107,31 @@ class KafkaSource:
         if self._failure is not None:
             raise self._failure
         self._inside.check_alive()
-        newest = max(map(self._inside.last_answer, self._wanted), default=None)
-        await self._silence.look(newest, asyncio.get_running_loop().time())
+        self._positions.check()
+        self._watch.check()
+        now = asyncio.get_running_loop().time()
+        self._worked = self._worked or any(
+            self._inside.end(Partition(*tp)) is not None for tp in self._wanted
+        )
+        self._topics.look(self._inside.known(self._consumer.subscription()), now)
         try:
             with translated("reading from Kafka"):
                 if self._wanted:
-                    return await self._fetched(records_max, timeout_s)
-                self._inside.show_life()
-                return await self._until_changed(timeout_s)
+                    records = await self._fetched(records_max, timeout_s)
+                else:
+                    self._inside.show_life()
+                    records = await self._until_changed(timeout_s)
         except KafkaUnreachable as problem:
-            self._emit(
-                KafkaUnavailable(code=code(problem), reason=problem.problem, retry_in_s=timeout_s)
-            )
+            self._tell(problem, timeout_s)
             await asyncio.sleep(timeout_s)
             return []
+        except KafkaRefused as problem:
+            if not self._held(problem):
+                raise
+            await asyncio.sleep(timeout_s)
+            return []
+        self._access.calm(now)
+        return records
 
     def pause(self, partitions: Collection[Partition]) -> None:
         """Take nothing from these; `RecordSource.pause`."""
@@ -104,6 +149,8 @@ class KafkaSource:
             TopicPartition(*partition): (commit.offset, commit.metadata)
             for partition, commit in commits.items()
         }
+        for partition, commit in commits.items():
+            self._taken.committed(partition, commit.offset)
         epoch, assigned = self._epoch, self._assigned
         try:
             with translated("committing offsets"):
@@ -129,9 +176,11 @@ class KafkaSource:
     ) -> Mapping[Partition, Commit | None]:
         """What was committed last; `RecordSource.committed`."""
         wanted = [TopicPartition(*partition) for partition in partitions]
-        with translated("reading committed offsets"):
-            async with asyncio.timeout(self._policy.client.request_timeout_s):
-                found = await self._inside.committed(wanted)
+        patience_s = LOOK_UP_S
+        while (found := await self._commits_of_group(wanted, patience_s)) is None:
+            patience_s = min(2 * patience_s, self._policy.client.request_timeout_s)
+        for tp in found:
+            self._taken.begins(Partition(*tp), found[tp].offset)
         return {
             Partition(*tp): Commit(found[tp].offset, found[tp].metadata or "")
             if tp in found
@@ -141,12 +190,28 @@ class KafkaSource:
 
     def ends(self) -> Mapping[Partition, int]:
         """One past the last record of each; `RecordSource.ends`."""
-        known = {partition: self._inside.end(partition) for partition in self._assigned}
+        known = {partition: self._end(partition) for partition in self._assigned}
         return {partition: end for partition, end in known.items() if end is not None}
+
+    def _end(self, partition: Partition) -> int | None:
+        """What a fetch or an answer told last: the later of the two, as logs only grow."""
+        told = (self._inside.end(partition), self._watch.ends.readable(partition))
+        end = max((end for end in told if end is not None), default=None)
+        position = self._inside.position(partition)
+        if end is not None and position is not None and position >= end:
+            # The marks that end transactions take offsets too. Nothing but those lies behind the
+            # last record that was handed out, so a partition that is all read ends there.
+            return self._taken.next_offset(partition)
+        return end
 
     def state(self) -> SourceState:
         """What is wrong with Kafka now; `RecordSource.state`."""
-        return SourceState()
+        ends = self._watch.ends
+        return replace(
+            self._troubles.worst(),
+            held_back=dict(ends.held_back),
+            held_since=dict(ends.held_since),
+        )
 
     def share(self) -> float:
         """Our part of all partitions; `RecordSource.share`."""
@@ -161,6 +226,7 @@ class KafkaSource:
             return
         left = False
         try:
+            await self._watch.stop()
             await self.revoked()  # aiokafka does not call the listener when it stops
             await self._consumer.stop()
             left = True
@@ -173,24 +239,36 @@ class KafkaSource:
         self._epoch += 1
         self._assigned = frozenset(partitions)
         self._paused.clear()
+        self._taken.clear()
+        self._watch.assigned(self._assigned)
         if self._listener is not None:
             await self._listener.on_assigned(self._assigned, self._epoch)
         # Not earlier: aiokafka would hand out records while the listener is still being told.
+        if self._inside.closing():
+            return  # stopped meanwhile: nobody would call `revoked` again
         self._told = True
+        self._positions.begin()
         self._update()
 
     async def revoked(self) -> None:
         """The group takes all partitions back (aiokafka knows no other way)."""
         leaving = self._assigned
         self._told = False
+        await self._positions.end()
         self._update()
         try:
             if leaving and self._listener is not None:
                 await self._listener.on_revoked(leaving)
         finally:
+            self._topics.revoked(self._taken.uncommitted(leaving))
             self._assigned = frozenset()
+            self._watch.assigned(())
             for limit in self._commits:
                 limit.reschedule(asyncio.get_running_loop().time())
+
+    async def joining(self) -> None:
+        """We are about to join the group, with nothing assigned."""
+        await self._positions.look_before_join(self._consumer.subscription())
 
     def failed(self, error: BaseException) -> None:
         """The listener failed; aiokafka would log that and go on, so `poll` raises it."""
@@ -207,21 +285,14 @@ class KafkaSource:
                     *self._wanted, timeout_ms=round(timeout_s * 1000), max_records=records_max
                 )
         except NoOffsetForPartitionError as error:
-            await self._begin(error.args[0])
+            self._begin(error.args[0])
         except OffsetOutOfRangeError as error:
             for tp, offset in error.args[0].items():
-                await self._begin(tp, instead_of=offset)
-        except UnicodeDecodeError as error:
-            # Names of headers are UTF-8 by Kafka's protocol; aiokafka cannot read past others.
-            where = ", ".join(map(str, self._inside.stopped_at()))
-            raise KafkaRefused(
-                f"the record at {where} cannot be read: the name of a header is not UTF-8",
-                hint="move the group's offset past it with Kafka's tools, after saving the record",
-            ) from error
+                self._begin(tp, lost=offset)
         except TimeoutError:
             self._inside.repair_idle_clock()
         else:
-            return [
+            records = [
                 Record(
                     topic=tp.topic,
                     partition=tp.partition,
@@ -235,6 +306,9 @@ class KafkaSource:
                 for tp, messages in batches.items()
                 for message in messages
             ]
+            for tp, messages in batches.items():
+                self._taken.took(Partition(*tp), messages[0].offset, messages[-1].offset)
+            return records
         return []
 
     async def _until_changed(self, timeout_s: float) -> list[Record]:
@@ -246,28 +320,78 @@ class KafkaSource:
             pass
         return []
 
-    async def _begin(self, tp: TopicPartition, *, instead_of: int | None = None) -> None:
-        """Go to where the policy says for a partition without a usable offset."""
+    async def _commits_of_group(
+        self, wanted: Collection[TopicPartition], patience_s: float
+    ) -> Mapping[TopicPartition, Any] | None:
+        """None when the broker that knows did not answer: it may be another by now.
+
+        Called while partitions are handed over, where an error would end the process.
+        """
+        try:
+            with translated("reading committed offsets"):
+                async with asyncio.timeout(patience_s):
+                    return await self._inside.committed(wanted)
+        except KafkaUnreachable as problem:
+            if self._inside.closing():
+                raise
+            self._tell(problem, AGAIN_S)
+            self._inside.look_for_coordinator()
+        except KafkaRefused as problem:
+            if self._inside.closing() or not self._held(problem):
+                raise
+        await asyncio.sleep(AGAIN_S)
+        return None
+
+    def _begin(self, tp: TopicPartition, *, lost: int | None = None) -> None:
+        """A partition has no usable offset: nothing is taken from it until it has."""
         self._inside.repair_idle_clock()
-        async with asyncio.timeout(_LOOK_UP_S):
-            if self._policy.auto_offset_reset is OffsetReset.EARLIEST:
-                found = await self._consumer.beginning_offsets([tp])
-            else:
-                found = await self._consumer.end_offsets([tp])
-        self._consumer.seek(tp, found[tp])
-        if instead_of is not None:
+        self._positions.needed(Partition(*tp), lost)
+        self._update()
+
+    def _go_to(self, offsets: Mapping[Partition, int], lost: Mapping[Partition, int]) -> None:
+        """Begin at these offsets."""
+        for partition, offset in offsets.items():
+            self._consumer.seek(TopicPartition(*partition), offset)
+            self._taken.begins(partition, offset)
+        for partition, was in lost.items():
             self._emit(
                 PositionLost(
-                    partition=str(Partition(*tp)),
-                    offset=instead_of,
-                    resumed_at=found[tp],
-                    gone=max(0, found[tp] - instead_of),
+                    partition=str(partition),
+                    offset=was,
+                    resumed_at=offsets[partition],
+                    gone=max(0, offsets[partition] - was),
                 )
             )
+        self._update()
+
+    def _passed(self, partition: Partition, committed: int) -> int:
+        """How far nothing is left to deliver: further than the commit, where only marks follow.
+
+        Transactions end with marks that are no records, so a commit may stay short of the end.
+        """
+        position = self._inside.position(partition)
+        if position is None or self._taken.next_offset(partition) > committed:
+            return committed
+        return max(committed, position)
+
+    def _held(self, problem: KafkaRefused) -> bool:
+        """Whether access was taken away, which is told, and tried again until it is back."""
+        if not (self._worked and denies_access(problem)):
+            return False
+        self._access.refused(problem, asyncio.get_running_loop().time())
+        if denies_group(problem):
+            self._inside.rejoin()
+        return True
+
+    def _tell(self, problem: KafkaError, retry_in_s: float) -> None:
+        self._emit(
+            KafkaUnavailable(code=code(problem), reason=problem.problem, retry_in_s=retry_in_s)
+        )
 
     def _update(self) -> None:
         """Make aiokafka fetch for what is wanted, and for nothing else."""
-        wanted = {TopicPartition(*partition) for partition in self._assigned - self._paused}
+        ready = self._assigned - self._paused - self._positions.pending
+        wanted = {TopicPartition(*partition) for partition in ready}
         self._wanted = tuple(wanted) if self._told else ()
         for tp in self._consumer.assignment():
             # Left out, what was fetched ahead is kept; paused, nothing more is fetched.
@@ -293,5 +417,6 @@ class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka i
     async def on_partitions_revoked(self, _revoked: Collection[TopicPartition]) -> None:
         try:
             await self._source.revoked()
+            await self._source.joining()
         except Exception as error:  # noqa: BLE001 - raised by the next poll
             self._source.failed(error)

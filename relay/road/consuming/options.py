@@ -10,18 +10,19 @@ from relay.road.consuming.policy import ConsumerPolicy
 _JOIN_MARGIN_S = 5.0
 
 
+def join_s(policy: ConsumerPolicy) -> float:
+    """How long a request of the group may take: longer than the slowest member needs to come."""
+    return max(policy.client.request_timeout_s, policy.rebalance_timeout_s + _JOIN_MARGIN_S)
+
+
 def consumer_options(policy: ConsumerPolicy) -> dict[str, Any]:
     """What the consumer is made with.
 
     Raises:
         SettingsError: A certificate or key cannot be read.
     """
-    # A broker answers a join only when every member has come or the rebalance timeout has passed.
-    # aiokafka waits no longer for that than for any request, and would come back as a new member.
-    request_s = max(policy.client.request_timeout_s, policy.rebalance_timeout_s + _JOIN_MARGIN_S)
     return {
         **client_options(policy.client),
-        "request_timeout_ms": round(request_s * 1000),
         "group_id": policy.group_id,
         "group_instance_id": policy.group_instance_id,
         # Offsets move on fates only, never by the clock.

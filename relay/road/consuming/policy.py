@@ -38,6 +38,8 @@ class ConsumerPolicy:
     session_timeout_s: float
     rebalance_timeout_s: float
     poll_interval_max_s: float
+    new_partition_wait_s: float
+    """0 where no order is kept that new partitions could break."""
     fetch_wait_ms: int
     partition_fetch_bytes_max: int
     fetch_bytes_max: int

@@ -1,50 +1,48 @@
-"""While brokers are away aiokafka tries again without a word; after a while somebody should know.
+"""Who has not answered for how long → whether that is an outage. Pure: the time is an argument.
 
-Told by the consumer edge when a broker last answered; tells the facts, with the reason that an
-attempt to go in anew gives.
+While brokers are away aiokafka tries again without a word; after a while somebody should know.
+What is listened for: an answer for each of our partitions, or of any broker while there are none.
 """
 
-import asyncio
+from collections.abc import Collection
 
-from relay.errors import RelayError
-from relay.kafka_client.policy import KafkaClientPolicy
-from relay.kafka_client.reach import reach
-from relay.telemetry.facts import Emit, KafkaHeard, KafkaSilent
+from relay.model import Partition
 
-SILENCE_S = 10.0
-SAY_AGAIN_S = 60.0
-_LOOK_UP_S = 5.0
+ALL_SILENT_S = 5.0
+"""Nobody answers: there is nothing else that this could be."""
+SOME_SILENT_S = 15.0
+"""Some do: a broker that restarts is away as long, and an election takes about ten seconds."""
+
+Voice = Partition | None
+"""What may be heard: an answer for a partition; None for any broker."""
+ANY_BROKER: Voice = None
 
 
-class SilenceWatch:
-    """Notices that no fetch is answered any more, and that one is again."""
+class Hearing:
+    """When each was heard last. Steady seconds."""
 
-    def __init__(self, policy: KafkaClientPolicy, emit: Emit) -> None:
-        self._policy = policy
-        self._emit = emit
-        self._newest: int | None = None
-        self._heard_at = 0.0
-        self._told_at: float | None = None
+    def __init__(self) -> None:
+        self._heard_at: dict[Voice, float] = {}
 
-    async def look(self, newest: int | None, now: float) -> None:
-        """`newest` marks the last answer, by any count; None while nothing is fetched."""
-        if newest is None or newest != self._newest:
-            if self._told_at is not None:
-                self._emit(KafkaHeard(after_s=now - self._heard_at))
-            self._newest, self._heard_at, self._told_at = newest, now, None
-            return
-        silent_s = now - self._heard_at
-        due = self._told_at is None or now - self._told_at > SAY_AGAIN_S
-        if silent_s > SILENCE_S and due:
-            self._told_at = now
-            self._emit(KafkaSilent(seconds=silent_s, reason=await self._why()))
+    def listen(self, partitions: Collection[Partition], now: float) -> None:
+        """Listen for these; for a new one from now on."""
+        voices: Collection[Voice] = partitions or (ANY_BROKER,)
+        # Brokers that were silent before an assignment were not heard by being assigned.
+        since = min(self._heard_at.values(), default=now)
+        self._heard_at = {voice: self._heard_at.get(voice, since) for voice in voices}
 
-    async def _why(self) -> str:
-        try:
-            async with asyncio.timeout(_LOOK_UP_S):
-                await reach(self._policy)
-        except TimeoutError:
-            return "no answer in time"
-        except RelayError as problem:
-            return str(problem)
-        return "the brokers answer, but not to this consumer"
+    def heard(self, voice: Voice, now: float) -> None:
+        """There was an answer. Late ones for what left meanwhile say nothing."""
+        if voice in self._heard_at:
+            self._heard_at[voice] = now
+
+    def unheard(self, since: float) -> tuple[Voice, ...]:
+        """Those not heard since then."""
+        return tuple(voice for voice, at in self._heard_at.items() if at < since)
+
+    def silent_since(self, now: float) -> float | None:
+        """Since when there is an outage, or None while there is none."""
+        oldest = min(self._heard_at.values(), default=now)
+        newest = max(self._heard_at.values(), default=now)
+        outage = now - newest >= ALL_SILENT_S or now - oldest >= SOME_SILENT_S
+        return oldest if outage else None

@@ -31,13 +31,15 @@ class SourceTrouble(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """How the source's own connection stands. `since` is in steady seconds."""
+    """How the source's own connection stands. `since` and `held_since` are in steady seconds."""
 
     trouble: SourceTrouble | None = None
     reason: str = ""
     since: float = 0.0
     held_back: Mapping[Partition, int] = field(default_factory=dict)
     """Records that lie behind an open transaction, for each partition where there are any."""
+    held_since: Mapping[Partition, float] = field(default_factory=dict)
+    """Since when nothing of them was let go, for the same partitions."""
 
 
 class AssignmentListener(Protocol):
@@ -91,7 +93,10 @@ class RecordSource(Protocol):
     async def committed(
         self, partitions: Collection[Partition]
     ) -> Mapping[Partition, Commit | None]:
-        """What was committed last for each, None where nothing was."""
+        """What was committed last for each, None where nothing was.
+
+        The source may have committed the offset where it began, before it handed out a record.
+        """
         ...
 
     def ends(self) -> Mapping[Partition, int]:

@@ -5,14 +5,14 @@ import re
 
 from relay.errors import KafkaError, KafkaRefused, TopicMissing
 from relay.kafka_client.errors import code
-from relay.kafka_client.reach import reach_in_time
+from relay.kafka_client.reach import Cluster, reach_in_time
 from relay.road.consuming.policy import ConsumerPolicy, MissingTopics
 from relay.telemetry.facts import Emit, KafkaUnavailable, TopicsAwaited
 
 _LOOK_AGAIN_S = 5.0
 
 
-async def await_topics(policy: ConsumerPolicy, emit: Emit) -> None:
+async def await_topics(policy: ConsumerPolicy, emit: Emit) -> Cluster:
     """Wait for the cluster, and for the topics when the policy says so.
 
     Raises:
@@ -31,7 +31,7 @@ async def await_topics(policy: ConsumerPolicy, emit: Emit) -> None:
             raise KafkaRefused(f"no access to {_names(forbidden)}", hint="grant READ (ACLs)")
         missing = [topic for topic in policy.topics if topic not in cluster.topics]
         if not missing:
-            return
+            return cluster
         if policy.missing_topics is MissingTopics.FAIL:
             raise TopicMissing(
                 f"{_names(missing)} not found on Kafka at {policy.client.bootstrap_servers}",

@@ -13,9 +13,11 @@ next envelope goes behind the last, so the headers hold the whole history in ord
 | status, excerpt | HTTP status and beginning of the last answer, where there was one |
 | attempts, first-attempt, last-attempt | how often and when it was sent |
 | mapping | version of the mapping that was in use |
+| cut | `value`: only its beginning is there; `record`: headers and a long key are gone too |
+| value-bytes, value-sha256 | size and hash of the whole value, when it was cut |
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -27,8 +29,19 @@ HISTORY_MAX = 8
 """Envelopes kept: the first, which says where the record came from, and the latest."""
 TEXT_BYTES_MAX = 1024
 
+_CUT_VALUE, _CUT_RECORD = "value", "record"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a record was that is not there as a whole: its topic does not take so much."""
+
+    value_bytes: int
+    value_sha256: str
+    value_only: bool = True
+    """Whether key and headers are there; else headers and a long key are gone as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +59,12 @@ class Envelope:
     attempts: int = 0
     first_attempt_ms: int | None = None
     last_attempt_ms: int | None = None
+    cut: Cut | None = None
 
 
-def envelope(letter: DeadLetter, mapping_version: str) -> tuple[Header, ...]:
+def envelope(
+    letter: DeadLetter, mapping_version: str, cut: Cut | None = None
+) -> tuple[Header, ...]:
     """The headers to write: the original's, the earlier envelopes', and one for this death."""
     original, history = opened(letter.record.headers)
     death = Envelope(
@@ -63,8 +79,11 @@ def envelope(letter: DeadLetter, mapping_version: str) -> tuple[Header, ...]:
         attempts=letter.attempts,
         first_attempt_ms=letter.first_attempt_ms,
         last_attempt_ms=letter.last_attempt_ms,
+        cut=cut,
     )
     kept = [*history, death]
+    if cut is not None and not cut.value_only:
+        original, kept = (), [*history[:1], death]
     if len(kept) > HISTORY_MAX:
         kept = [kept[0], *kept[-HISTORY_MAX + 1 :]]
     return (*original, *(header for one in kept for header in sealed(one)))
@@ -111,8 +130,9 @@ def sealed(death: Envelope) -> tuple[Header, ...]:
         ("first-attempt", _written(death.first_attempt_ms)),
         ("last-attempt", _written(death.last_attempt_ms)),
         ("mapping", death.mapping_version),
+        *_cut_said(death.cut),
     )
-    return tuple((PREFIX + name, _cut(text)) for name, text in said if text is not None)
+    return tuple((PREFIX + name, _short(text)) for name, text in said if text is not None)
 
 
 def _parsed(group: Sequence[Header]) -> Envelope | None:
@@ -132,6 +152,7 @@ def _parsed(group: Sequence[Header]) -> Envelope | None:
             attempts=int(said["attempts"]),
             first_attempt_ms=_read(said.get("first-attempt")),
             last_attempt_ms=_read(said.get("last-attempt")),
+            cut=_cut_read(said),
         )
     except (KeyError, ValueError, OverflowError):
         return None
@@ -147,7 +168,24 @@ def _read(text: str | None) -> int | None:
     return None if text is None else (datetime.fromisoformat(text) - _EPOCH) // _MS
 
 
-def _cut(text: str) -> bytes:
+def _cut_said(cut: Cut | None) -> tuple[tuple[str, str], ...]:
+    if cut is None:
+        return ()
+    return (
+        ("cut", _CUT_VALUE if cut.value_only else _CUT_RECORD),
+        ("value-bytes", str(cut.value_bytes)),
+        ("value-sha256", cut.value_sha256),
+    )
+
+
+def _cut_read(said: Mapping[str, str]) -> Cut | None:
+    if "cut" not in said:
+        return None
+    value_only = said["cut"] == _CUT_VALUE
+    return Cut(int(said["value-bytes"]), said["value-sha256"], value_only=value_only)
+
+
+def _short(text: str) -> bytes:
     """At most so many bytes, never in the middle of a character."""
     raw = text.encode("utf-8", "replace")
     return raw if len(raw) <= TEXT_BYTES_MAX else _whole(raw[:TEXT_BYTES_MAX])

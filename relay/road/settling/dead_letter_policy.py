@@ -1,8 +1,16 @@
 """Where dead letters go: plain values, built by `relay.settings.dead_letter`."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from relay.kafka_client.policy import KafkaClientPolicy
+
+
+class TooLarge(StrEnum):
+    """What becomes of a dead letter that is larger than its topic takes."""
+
+    TRUNCATE = "truncate"
+    HOLD = "hold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +26,7 @@ class DeadLetterPolicy:
     replication_factor: int | None = None
     retention_ms: int = -1
     record_bytes_max: int = 16_777_216
+    too_large: TooLarge = TooLarge.TRUNCATE
     start_timeout_s: float = 60.0
     write_timeout_s: float = 30.0
 

@@ -31,8 +31,16 @@ FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
     "first-attempt": ("When it was sent first; absent if never.", {"pattern": _TIME}),
     "last-attempt": ("When it was sent last; absent if never.", {"pattern": _TIME}),
     "mapping": ("Version of the mapping that was in use.", {"minLength": 1}),
+    "cut": (
+        "What was too large; absent when all is there. `record`: with headers and a long key.",
+        {"enum": ["value", "record"]},
+    ),
+    "value-bytes": ("Size of the whole value; absent when it is there.", {"pattern": _NUMBER}),
+    "value-sha256": ("Its SHA-256; absent when it is there.", {"pattern": "^[0-9a-f]{64}$"}),
 }
-OPTIONAL = frozenset({"status", "excerpt", "first-attempt", "last-attempt"})
+OPTIONAL = frozenset(
+    {"status", "excerpt", "first-attempt", "last-attempt", "cut", "value-bytes", "value-sha256"}
+)
 
 
 def dead_letter_schema() -> dict[str, Any]:
@@ -43,7 +51,7 @@ def dead_letter_schema() -> dict[str, Any]:
         "title": "Envelope of a dead letter, version 1",
         "description": "The headers that stand behind the original's, one envelope for each death; "
         f"each value is UTF-8 text of at most {TEXT_BYTES_MAX} bytes. Key, value and the other "
-        "headers of the record are the original's.",
+        "headers of the record are the original's, unless `relay-dlq-cut` says otherwise.",
         "type": "object",
         "properties": {
             PREFIX + name: {"description": text, "type": "string", **rule}

@@ -35,6 +35,8 @@ class UndecodableCode(StrEnum):
     INVALID_FIELD = "invalid_field"
 
 
+# A byte 0 and four of an id stand in front of what a serialiser with a schema registry wrote.
+_WIRE_FORMAT_BYTES = 5
 _PLACE = re.compile(r"line \d+ column \d+$")
 # How the parser's messages begin; the rest of them may quote the input.
 _PARSER_SAYS = (
@@ -82,6 +84,11 @@ _OWN = frozenset({"timestamp", "number", "reserved", "missing"})
 
 def why_not_json(value: bytes, error: ValueError) -> Undecodable:
     """What is wrong with bytes that the JSON parser refused."""
+    if value[:1] == b"\0" and len(value) >= _WIRE_FORMAT_BYTES:
+        return Undecodable(
+            UndecodableCode.INVALID_JSON,
+            "begins with a byte 0 and a schema's id (Confluent wire format), which is not JSON",
+        )
     try:
         value.decode()
     except UnicodeDecodeError as not_utf8:

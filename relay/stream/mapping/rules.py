@@ -39,18 +39,22 @@ RESERVED_CHOICE_PROPERTIES = RESERVED_PROPERTIES | {
 
 def check_time(event: AppEvent, policy: MappingPolicy, now_ms: int) -> Unmappable | None:
     """Refuses times so far from now that they must be wrong."""
-    wrong = _implausible("ts", event.ts, policy, now_ms)
-    if wrong is None and event.activity is not None and event.activity.ts is not None:
-        wrong = _implausible("activity.ts", event.activity.ts, policy, now_ms)
+    oldest, newest = now_ms - policy.past_max_ms, now_ms + policy.future_max_ms
+    visit = event.activity
+    if oldest <= event.ts <= newest and (visit is None or visit.ts is None):
+        return None  # nearly all events
+    wrong = _implausible("ts", event.ts, oldest, newest)
+    if wrong is None and visit is not None and visit.ts is not None:
+        wrong = _implausible("activity.ts", visit.ts, oldest, newest)
     return wrong
 
 
-def _implausible(field: str, ts_ms: int, policy: MappingPolicy, now_ms: int) -> Unmappable | None:
-    if ts_ms < now_ms - policy.past_max_ms:
+def _implausible(field: str, ts_ms: int, oldest: int, newest: int) -> Unmappable | None:
+    if ts_ms < oldest:
         return Unmappable(
             MappingCode.IMPLAUSIBLE_TIME, f"{field}: further back than mapping.past_max_days"
         )
-    if ts_ms > now_ms + policy.future_max_ms:
+    if ts_ms > newest:
         return Unmappable(
             MappingCode.IMPLAUSIBLE_TIME, f"{field}: further ahead than mapping.future_max_hours"
         )

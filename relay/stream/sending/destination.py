@@ -47,6 +47,8 @@ class Destination:
         self.rate = RateLimiter(policy.rate)
         self.budget = RetryBudget(policy.retry)
         self._tell = tell
+        self._away_since: float | None = None
+        """Since when it was down or held, until it has been told that it is back."""
 
     def opens_at(self, in_flight: int, now: float) -> float | None:
         """When one more may leave, with `in_flight` under way; None: when one of those lands."""
@@ -98,17 +100,31 @@ class Destination:
         pause_s = self.gate.paused_until - self.gate.since
         if self.gate.tick(now) is None:
             return
+        if self._away_since is not None:
+            self._is_back(now)
+            return
         if pause_s >= _COSTLY_PAUSE_S:
             self.limit.eased(pause_s, now)
         if pause_s >= _LONG_PAUSE_S:
             self._tell(DestinationResumed(after_s=pause_s))
 
+    def _is_back(self, now: float) -> None:
+        since, self._away_since = self._away_since, None
+        if since is not None:
+            self._tell(DestinationResumed(after_s=now - since))
+
     def _changed(self, before: GateState, since: float, verdict: Verdict, now: float) -> None:
         wait_s = (self.gate.opens_at(now) or now) - now
+        if before in (GateState.DOWN, GateState.HELD):
+            # An outage may end with success, or with a 429 and the pause that it asks for: either
+            # way, what it takes now is found out anew.
+            if self._away_since is None:
+                self._away_since = since
+            if self.flowing:
+                self.limit.restart(now, f"after {before}")
         match self.gate.state:
             case GateState.FLOWING:
-                self.limit.restart(now, f"after {before}")
-                self._tell(DestinationResumed(after_s=now - since))
+                self._is_back(now)
             case GateState.PAUSED:
                 if wait_s >= _LONG_PAUSE_S:
                     self._tell(DestinationThrottled(code=verdict.code, pause_s=wait_s))

@@ -8,9 +8,9 @@ def open_wire(policy: WirePolicy) -> Wire:
     # Imported here: only the client that is used is loaded, each costs a tenth of a second.
     match policy.kind:
         case WireKind.FAST:
-            from relay.stream.sending.wire_fast import FastWire  # noqa: PLC0415
+            from relay.stream.sending.wire_http1 import Http1Wire  # noqa: PLC0415
 
-            return FastWire(policy)
+            return Http1Wire(policy)
         case WireKind.HTTPX:
             from relay.stream.sending.wire_httpx import HttpxWire  # noqa: PLC0415
 

@@ -1,6 +1,8 @@
 """Answer → how long the destination asks everybody to wait; and how often we may ask by choice.
 
-`Retry-After` comes in seconds or as a date (RFC 9110 §10.2.3). The RateLimit headers come in three
+`Retry-After` comes in seconds or as a date (RFC 9110 §10.2.3); when several come, the longest
+counts. A date is judged against the answer's own `Date`: the server's clock may be hours away from
+ours. The RateLimit headers come in three
 dialects: `RateLimit-Remaining`/`RateLimit-Reset` (seconds), the same with `X-` (seconds or epoch
 seconds), and the structured `RateLimit: "name";r=0;t=30` of the IETF draft, which earlier spelled
 `RateLimit: limit=9, remaining=0, reset=30`.
@@ -16,6 +18,7 @@ from relay.model import Answer
 _EPOCH_SECONDS_MIN = 1_000_000_000
 _POLICY_ITEM = re.compile(r";\s*(r|t)=([0-9]+)")
 _EARLIER_DRAFT = re.compile(r"(?:^|,)\s*(remaining|reset)=([0-9]+)")
+_BETWEEN_VALUES = re.compile(r"(?<!mon|tue|wed|thu|fri|sat|sun|day),", re.IGNORECASE)
 PACING_HEADERS = frozenset(
     (
         "retry-after",
@@ -33,25 +36,37 @@ def asked_pause_s(answer: Answer, now_ms: int) -> float | None:
     headers = answer.headers
     if not headers:
         return None
-    pause = _retry_after(headers.get("retry-after"), now_ms)
-    if pause is not None:
-        return pause
+    if "retry-after" in headers:
+        sent_s = _date_s(headers.get("date", ""))
+        now_s = now_ms / 1000 if sent_s is None else sent_s
+        pauses = [_pause(text, now_s) for text in _listed(headers["retry-after"])]
+        if known := [pause for pause in pauses if pause is not None]:
+            return max(known)
     for prefix in ("ratelimit", "x-ratelimit", "x-rate-limit"):
         if headers.get(f"{prefix}-remaining", "").split(",")[0].strip() == "0":
             return _reset(headers.get(f"{prefix}-reset"), now_ms)
     return _structured(headers.get("ratelimit", ""))
 
 
-def _retry_after(text: str | None, now_ms: int) -> float | None:
-    if text is None:
-        return None
+def _listed(text: str) -> list[str]:
+    """The values of a header that came several times: a date has a comma of its own."""
+    return [item.strip() for item in _BETWEEN_VALUES.split(text)]
+
+
+def _pause(text: str, now_s: float) -> float | None:
     seconds = _number(text)
     if seconds is not None:
         return seconds
+    until_s = _date_s(text)
+    return None if until_s is None else max(0.0, until_s - now_s)
+
+
+def _date_s(text: str) -> float | None:
+    """Seconds since the Unix epoch, or None when it is no date."""
     # The plain tuple of numbers: making a datetime of what a stranger sent may fail in many ways.
     try:
         parsed = email.utils.parsedate_tz(text)
-        return None if parsed is None else max(0.0, email.utils.mktime_tz(parsed) - now_ms / 1000)
+        return None if parsed is None else email.utils.mktime_tz(parsed)
     except (ValueError, OverflowError, IndexError, TypeError):
         return None
 

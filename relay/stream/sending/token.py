@@ -63,8 +63,11 @@ class _Stamp(NamedTuple):
 class TokenFile:
     """A token that lives in a file. The first read must succeed; later ones may fail."""
 
-    def __init__(self, path: Path, *, prefix: str = "") -> None:
+    def __init__(
+        self, path: Path, *, prefix: str = "", setting: str = "tracking.api_token_file"
+    ) -> None:
         self._path = path
+        self._setting = setting
         self._prefix = prefix
         self._stamp: _Stamp | None = None
         self._check_at: float | None = None
@@ -105,7 +108,7 @@ class TokenFile:
             why = error.strerror or type(error).__name__
             raise SettingsError(
                 f"cannot read the token file {self._path}: {why}",
-                hint="tracking.api_token_file must name a readable file",
+                hint=f"{self._setting} must name a readable file",
             ) from None
         if len(raw) > FILE_BYTES_MAX:
             raise SettingsError(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import jiter
 import orjson
 
 from relay.model import Answer, NoAnswer, RequestKind, Verdict, VerdictKind
@@ -21,9 +22,9 @@ class Rule:
     """When an answer has one of these statuses (0: no answer) and all that is given, it means this.
 
     `header` is a lower-case name that must be present. `body` is searched in the (cut) body.
-    `says` is the `status` at the top of a JSON body: the API's own word, not one of something that
-    it quotes.
-    `about` limits the rule to answers to such requests.
+    `says` is the `status` at the top of a JSON body, in lower case: the API's own word, not one of
+    something that it quotes.
+    `about` limits the rule to answers to such requests; `cut` to bodies longer than is read.
     """
 
     kind: VerdictKind
@@ -33,15 +34,17 @@ class Rule:
     body: re.Pattern[bytes] | None = None
     says: str | None = None
     about: RequestKind | None = None
+    cut: bool = False
 
     def matches(self, answer: Answer, about: RequestKind = RequestKind.ACTIVITY) -> bool:
         """Whether this rule is about such an answer."""
         return (
             answer.status in self.statuses
             and self.about in (None, about)
+            and (answer.cut or not self.cut)
             and (self.header is None or self.header in answer.headers)
             and (self.body is None or self.body.search(answer.body) is not None)
-            and (self.says is None or self.says == said(answer.body))
+            and (self.says is None or self.says == said(answer.body, cut=answer.cut))
         )
 
 
@@ -66,24 +69,44 @@ def statuses(text: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def said(body: bytes) -> str | None:
-    """The `status` at the top of a JSON body, None when there is none."""
+def said(body: bytes, *, cut: bool = False) -> str | None:
+    """The `status` at the top of a JSON body in lower case, None when there is none.
+
+    `cut`: the body goes on; what stands before the cut counts. A byte order mark and bytes that
+    are not UTF-8 (in a text that is quoted, say) are no reason not to see it.
+    """
     if begins := _BEGINS.match(body):
-        return begins[1].decode("ascii")
+        return begins[1].decode("ascii").lower()
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return None
+        document = _tolerated(body, cut=cut)
     word = document.get("status") if isinstance(document, dict) else None
-    return word if isinstance(word, str) else None
+    return word.lower() if isinstance(word, str) else None
 
 
-_BEGINS = re.compile(rb'\s*\{\s*"status"\s*:\s*"([a-z]+)"\s*[,}]')
-_BEGINS_OK = re.compile(rb'\s*\{\s*"status"\s*:\s*"ok"\s*[,}]')
+def _tolerated(body: bytes, *, cut: bool) -> object:
+    text = body.decode("utf-8-sig", "replace").encode()
+    try:
+        return jiter.from_json(text, partial_mode="on" if cut else "off")
+    except ValueError:
+        return None
+
+
+# Behind a byte order mark or nothing: white space, and the status as the first thing in an object.
+_BEGINS = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"status"\s*:\s*"([A-Za-z]+)"\s*[,}]')
+_BEGINS_OK = re.compile(_BEGINS.pattern.replace(b"([A-Za-z]+)", b"(?i:ok)"))
 
 DEFAULT_RULES: tuple[Rule, ...] = (
     Rule(VerdictKind.DELIVERED, statuses("2xx"), "accepted", says="ok"),
     Rule(VerdictKind.REFUSED, statuses("2xx"), "answered 2xx with an error", says="error"),
+    # Most likely stored, and nobody can tell: sending on would store each record again and again.
+    Rule(
+        VerdictKind.MISCONFIGURED,
+        statuses("2xx"),
+        "answered 2xx with a body that is cut before its status: raise tracking.response_bytes_max",
+        cut=True,
+    ),
     # A login page or an empty answer of something in between: the API has not spoken.
     Rule(VerdictKind.UNAVAILABLE, statuses("2xx"), "answered 2xx without status ok"),
     Rule(VerdictKind.THROTTLED, statuses("429"), "too many requests"),

@@ -4,26 +4,30 @@
 that cancelling it cancels the request. Two implementations are held to one contract test
 (`tests/stream/sending/test_wire_contract.py`):
 
-    fast    pyreqwest, a Rust client with a thread of its own: the default
-            (docs/adr/0002-fast-wire.md)
-    httpx   pure Python, several times slower; takes any httpx transport, an ASGI app included
+    fast    HTTP/1.1 in the event loop's own thread (`wire_http1.py`): the default
+            (docs/adr/0006-own-wire.md)
+    httpx   several times the CPU; speaks HTTP/2, goes through proxies, takes any httpx transport,
+            an ASGI app included
 
-What both do: keep connections alive and never open more than `connections_max`; refuse redirects
-(the 3xx is the answer, so credentials never leave for another host); decode gzip; stop reading
-at `response_bytes_max`; look at no proxy and no credential of the environment.
+What both do: keep connections alive and never open more than `connections_max`; replace them when
+they are older than `connection_max_age_s`; read the TLS files again when these change; refuse
+redirects (the 3xx is the answer, so credentials never leave for another host); decode gzip and
+deflate; stop reading at `response_bytes_max`; close the connection of an attempt that is
+cancelled or cut short by `close` (such an attempt may have arrived); look at no proxy and no
+credential of the environment.
 
 Response headers that come several times are joined with a comma. A value outside ASCII has no
 agreed meaning (RFC 9110, 5.5) and is left out.
 
-HTTP/2 is negotiated over `https` when `http2` is set; over plain `http` both speak HTTP/1.1.
-
 Where the two differ:
 
-- A cancelled attempt, or one that `close` cuts short, is given up at once by both. httpx closes
-  its connection at once as well; the fast client finishes the exchange in its own thread, at most
-  until `total_timeout_s`. Either way such an attempt may have arrived.
-- The fast client has no limit of its own for writing: a stalled write ends with `read_timeout_s`.
-- httpx speaks HTTP/2 only with the extra `http2`.
+- HTTP/2 and proxies: `httpx` only. With `fast` they are a `SettingsError`: nobody shall pay
+  several times the CPU without having chosen it.
+- Bytes that follow an answer, or come before a request, close the connection with `fast`. httpx
+  takes them for the answer to the next request, as h11 does.
+- A connection that answers 5xx several times in a row is closed by `fast` only.
+- `fast` refuses more than 64 KiB of headers with `too_large`; `httpx` more than 100 KiB, with
+  `broken`.
 """
 
 from dataclasses import dataclass, field
@@ -34,8 +38,6 @@ from typing import Protocol
 from relay import __version__
 from relay.model import Answer, Request
 from relay.stream.sending.token import Authorization
-
-DETAIL_CHARS_MAX = 300
 
 
 class Wire(Protocol):
@@ -73,6 +75,7 @@ class WirePolicy:
     read_timeout_s: float = 15.0
     total_timeout_s: float = 30.0
     keepalive_s: float = 30.0
+    connection_max_age_s: float = 300.0
     connections_max: int = 1024
     response_bytes_max: int = 256 * 1024
     http2: bool = False
@@ -81,16 +84,3 @@ class WirePolicy:
     client_cert_file: Path | None = None
     client_key_file: Path | None = None
     user_agent: str = f"mics-relay/{__version__}"
-
-
-def detail(*messages: str) -> str:
-    """One bounded line out of what a client library says, innermost cause last.
-
-    A message that holds an address is left out: paths can name a user.
-    """
-    seen: list[str] = []
-    for message in messages:
-        line = " ".join(message.split())
-        if line and "://" not in line and not any(line in earlier for earlier in seen):
-            seen.append(line)
-    return ": ".join(seen)[:DETAIL_CHARS_MAX]

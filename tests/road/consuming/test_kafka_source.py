@@ -145,7 +145,7 @@ async def test_a_commit_with_4_kb_of_metadata_is_read_back(kafka, topic):
 
     async with member(kafka, topics=[topic], group_id=topic) as source:
         await read(source, 5)
-        assert await source.committed([here]) == {here: None}
+        assert await source.committed([here]) == {here: Commit(0, "")}
         await source.commit({here: commit})
         assert await source.committed([here]) == {here: commit}
 
@@ -182,9 +182,51 @@ async def test_the_end_is_known_whatever_was_handed_out(kafka, topic):
         assert source.ends() == {here: 10}
 
 
-async def test_what_an_open_transaction_holds_back_is_no_lag_and_an_aborted_one_never_comes(
-    kafka, topic
-):
+async def test_the_end_moves_on_while_everything_is_paused(kafka, topic):
+    """Else the lag stands still just when it grows: while nothing can be delivered."""
+    here = Partition(topic, 0)
+    await produce(kafka, topic, numbers(10))
+
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        await read(source, 10)
+        source.pause([here])
+        await produce(kafka, topic, numbers(20))
+        more = await polled_until(source, lambda: source.ends() == {here: 30})
+        assert more == []
+
+
+async def test_the_end_is_known_before_anything_is_fetched(kafka, topic):
+    """A member that begins with a full memory must know how far behind it is."""
+    here = Partition(topic, 0)
+    listener = Listener()
+
+    async def hold(partitions):
+        source.pause(partitions)
+
+    listener.on["assigned"] = hold
+    await produce(kafka, topic, numbers(10))
+    async with member(kafka, listener, topics=[topic], group_id=topic) as source:
+        assert await polled_until(source, lambda: source.ends() == {here: 10}) == []
+
+
+async def test_the_end_of_a_partition_whose_leader_is_gone_is_the_last_known(kafka_cluster):
+    topic = kafka_cluster.create_topic(replication=1)
+    here = Partition(topic, 0)
+    await produce(kafka_cluster, topic, numbers(10))
+
+    async with member(kafka_cluster, topics=[topic], group_id=topic) as source:
+        await polled_until(source, lambda: source.ends() == {here: 10})
+        leader = kafka_cluster.leader(topic)
+        kafka_cluster.kill_broker(leader)
+        try:
+            for _ in range(20):
+                await source.poll(500, 0.05)
+                assert source.ends() == {here: 10}
+        finally:
+            kafka_cluster.start_broker(leader)
+
+
+async def test_what_an_open_transaction_holds_back_is_no_lag_and_is_shown(kafka, topic):
     here = Partition(topic, 0)
     async with (
         AIOKafkaProducer(
@@ -195,14 +237,53 @@ async def test_what_an_open_transaction_holds_back_is_no_lag_and_an_aborted_one_
         await produce(kafka, topic, [b"before"])
         await producer.begin_transaction()
         await producer.send_and_wait(topic, b"open", partition=0)
+        await produce(kafka, topic, [b"behind it"])
 
         assert [r.value for r in await read(source, 1)] == [b"before"]
-        await polled_until(source, lambda: source.ends() == {here: 1})
+        await polled_until(source, lambda: source.state().held_back == {here: 2})
+        assert source.ends() == {here: 1}
+        since = source.state().held_since[here]
+        await polled_until(source, lambda: watched_again(source, since))
+        assert source.state().held_since == {here: since}
 
         await producer.abort_transaction()
-        await produce(kafka, topic, [b"after"])
-        after = await read(source, 1)
-        assert [r.value for r in after] == [b"after"]
+        assert [r.value for r in await read(source, 1)] == [b"behind it"]
+        await polled_until(source, lambda: not source.state().held_back)
+
+
+def watched_again(source, since):
+    """Whether the brokers have been asked once more after `since`."""
+    return source._watch._hearing.unheard(since + 0.001) == ()
+
+
+@pytest.mark.parametrize("ending", ["commit", "abort"])
+async def test_the_marks_of_transactions_are_no_lag(kafka, topic, ending):
+    """They take offsets. A partition that is all read would lag behind for ever by one."""
+    here = Partition(topic, 0)
+    options = {"bootstrap_servers": kafka.bootstrap_servers, "transactional_id": topic}
+    async with AIOKafkaProducer(**options) as producer:
+        await produce(kafka, topic, [b"first"])
+        await producer.begin_transaction()
+        await producer.send_and_wait(topic, b"second", partition=0)
+        await (
+            producer.commit_transaction() if ending == "commit" else producer.abort_transaction()
+        )
+    last = 1 if ending == "commit" else 0
+
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        records = await read(source, last + 1)
+        assert records[-1].offset == last
+        await polled_until(source, lambda: source.ends() == {here: last + 1})
+        await source.commit({here: Commit(last + 1, "")})
+
+    listener = Listener()
+
+    async def look_up(partitions):
+        await source.committed(partitions)
+
+    listener.on["assigned"] = look_up
+    async with member(kafka, listener, topics=[topic], group_id=topic) as source:
+        await polled_until(source, lambda: source.ends() == {here: last + 1})
 
 
 async def test_nothing_comes_from_a_paused_partition_and_nothing_is_lost_by_pausing(kafka):
@@ -524,22 +605,52 @@ import asyncio, sys
 from aiokafka import AIOKafkaProducer
 class Name(str):
     def encode(self, *_): return b"caf\\xe9"
-async def main(address, topic):
-    async with AIOKafkaProducer(bootstrap_servers=address) as producer:
-        await producer.send_and_wait(topic, b"before")
-        await producer.send_and_wait(topic, b"x", headers=[(Name("h"), b"1")])
+async def main(address, topic, codec):
+    async with AIOKafkaProducer(
+        bootstrap_servers=address, compression_type=codec or None, linger_ms=1000
+    ) as producer:
+        for number in range(200):
+            names = [("plain", b"0"), (Name("h"), b"1")] if number % 50 == 7 else []
+            await producer.send(topic, b"%d" % number, key=b"k" * 100, headers=names)
+        await producer.flush()
 asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_a_header_name_that_is_not_utf_8_ends_the_poll_and_names_the_record(kafka, topic):
-    command = [sys.executable, "-c", LATIN_1_PRODUCER, kafka.bootstrap_servers, topic]
+async def produce_latin_1(kafka, topic, codec=""):
+    """200 records in few batches; in every fiftieth, from the seventh on, a header named café."""
     producer = await asyncio.create_subprocess_exec(
-        *command,
+        *(sys.executable, "-c", LATIN_1_PRODUCER, kafka.bootstrap_servers, topic, codec),
         env={**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"},  # noqa: TID251 - another process
     )
     assert await producer.wait() == 0
 
+
+@pytest.mark.parametrize("codec", ["", "gzip", "snappy", "lz4", "zstd"])
+async def test_a_header_name_that_is_not_utf_8_stops_nothing(kafka, topic, codec):
+    await produce_latin_1(kafka, topic, codec)
+    await produce(kafka, topic, [b"200"])
+
     async with member(kafka, topics=[topic], group_id=topic) as source:
-        with pytest.raises(KafkaRefused, match=rf"record at {topic}-0-1 cannot be read.*UTF-8"):
-            await polled_until(source, lambda: False)
+        records = []
+        async with asyncio.timeout(20):
+            while len(records) < 201:
+                records += await source.poll(17, 0.1)  # batches are taken in several polls
+
+    assert [int(r.value) for r in records] == list(range(201))
+    assert [r.offset for r in records] == list(range(201))
+    named = (("plain", b"0"), ("caf\udce9", b"1"))
+    assert [r.offset for r in records if r.headers] == [7, 57, 107, 157]
+    assert {r.headers for r in records} == {(), named}
+
+
+async def test_a_header_name_that_is_not_utf_8_is_read_by_the_parser_in_python_too(
+    kafka, topic, monkeypatch
+):
+    from aiokafka.record.memory_records import _MemoryRecordsPy  # noqa: PLC0415
+
+    monkeypatch.setattr("relay.kafka_client.header_names.MemoryRecords", _MemoryRecordsPy)
+    await produce_latin_1(kafka, topic, "zstd")
+
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        assert [r.offset for r in await read(source, 200)] == list(range(200))

@@ -1,66 +1,66 @@
-"""A cluster that falls silent is reported once a minute, with the reason, and when it is back."""
+"""When missing answers are an outage: of everybody soon, of some later."""
 
 import pytest
 
-from relay.road.consuming.silence import SAY_AGAIN_S, SILENCE_S, SilenceWatch
-from relay.settings.kafka import KafkaSettings
-from relay.telemetry.facts import KafkaHeard, KafkaSilent
+from relay.model import Partition
+from relay.road.consuming.silence import ALL_SILENT_S, ANY_BROKER, SOME_SILENT_S, Hearing
+
+A, B = Partition("events", 0), Partition("events", 1)
 
 
-@pytest.fixture
-def told():
-    return []
+def hearing(*partitions):
+    made = Hearing()
+    made.listen(partitions, 0.0)
+    return made
 
 
-@pytest.fixture
-def watch(told):
-    return SilenceWatch(KafkaSettings(bootstrap_servers="localhost:1").client(), told.append)
+@pytest.mark.parametrize(
+    ("heard_a", "heard_b", "now", "since"),
+    [
+        (0.0, 0.0, ALL_SILENT_S - 0.1, None),
+        (0.0, 0.0, ALL_SILENT_S, 0.0),
+        (2.0, 1.0, 2.0 + ALL_SILENT_S, 1.0),
+        (2.0, 1.0, 1.0 + ALL_SILENT_S, None),
+        (0.0, SOME_SILENT_S - 0.2, SOME_SILENT_S - 0.1, None),
+        (0.0, SOME_SILENT_S, SOME_SILENT_S, 0.0),
+    ],
+)
+def test_nobody_is_an_outage_after_seconds_and_some_after_a_while(heard_a, heard_b, now, since):
+    both = hearing(A, B)
+    both.heard(A, heard_a)
+    both.heard(B, heard_b)
+
+    assert both.silent_since(now) == since
 
 
-async def test_a_cluster_that_answers_is_no_news(watch, told):
-    for second in range(100):
-        await watch.look(second, second)
+def test_without_partitions_any_broker_is_listened_for():
+    nobody = hearing()
+    assert nobody.silent_since(ALL_SILENT_S) == 0.0
 
-    assert told == []
-
-
-async def test_silence_is_told_once_a_minute_and_its_end_once(watch, told):
-    await watch.look(7, 0.0)
-    end = 2 * SAY_AGAIN_S
-    for second in range(1, round(end)):
-        await watch.look(7, second)
-    await watch.look(8, end)
-    await watch.look(9, end + 1)
-
-    assert [type(fact) for fact in told] == [KafkaSilent, KafkaSilent, KafkaHeard]
-    assert told[0].seconds == SILENCE_S + 1
-    assert "localhost:1" in told[0].reason
-    assert told[2].after_s == end
+    nobody.heard(ANY_BROKER, 4.0)
+    assert nobody.silent_since(ALL_SILENT_S) is None
 
 
-@pytest.mark.parametrize("still", [SILENCE_S, SILENCE_S / 2])
-async def test_a_short_pause_is_no_silence(watch, told, still):
-    await watch.look(1, 0.0)
-    await watch.look(1, still)
+def test_an_assignment_is_no_answer():
+    """A rebalance during an outage must not make it look shorter."""
+    listening = hearing(A)
+    listening.listen([], 3.0)
+    listening.listen([A, B], 4.0)
 
-    assert told == []
-
-
-async def test_nothing_to_fetch_is_no_silence(watch, told):
-    await watch.look(1, 0.0)
-    for second in range(100):
-        await watch.look(None, second)
-
-    assert told == []
+    assert listening.silent_since(ALL_SILENT_S) == 0.0
 
 
-@pytest.mark.broker
-async def test_brokers_that_answer_others_are_told_apart(kafka, told):
-    watch = SilenceWatch(
-        KafkaSettings(bootstrap_servers=kafka.bootstrap_servers).client(), told.append
-    )
+def test_late_answers_for_what_left_are_not_counted():
+    listening = hearing(A, B)
+    listening.listen([B], 1.0)
+    listening.heard(A, 4.0)
 
-    await watch.look(1, 0.0)
-    await watch.look(1, SILENCE_S + 1)
+    assert listening.silent_since(ALL_SILENT_S) == 0.0
 
-    assert told[0].reason == "the brokers answer, but not to this consumer"
+
+def test_who_was_not_heard_in_a_round():
+    listening = hearing(A, B)
+    listening.heard(A, 2.0)
+
+    assert listening.unheard(1.0) == (B,)
+    assert listening.unheard(0.0) == ()

@@ -8,6 +8,7 @@ from relay.road.settling.dead_letter import (
     HISTORY_MAX,
     PREFIX,
     TEXT_BYTES_MAX,
+    Cut,
     Envelope,
     envelope,
     opened,
@@ -16,6 +17,12 @@ from relay.road.settling.dead_letter import (
 
 ms = st.integers(0, 4_102_444_800_000)
 words = st.text(max_size=80)
+cuts = st.builds(
+    Cut,
+    value_bytes=st.integers(0, 2**40),
+    value_sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
+    value_only=st.booleans(),
+)
 header = st.tuples(
     st.text(max_size=10).filter(lambda name: not name.startswith(PREFIX)),
     st.none() | st.binary(max_size=20),
@@ -33,6 +40,7 @@ envelopes = st.builds(
     attempts=st.integers(0, 1000),
     first_attempt_ms=st.none() | ms,
     last_attempt_ms=st.none() | ms,
+    cut=st.none() | cuts,
 )
 
 

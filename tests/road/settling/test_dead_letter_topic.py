@@ -2,19 +2,27 @@
 
 import asyncio
 import contextlib
+import hashlib
+import random
 from dataclasses import replace
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from confluent_kafka.admin import AclOperation
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from confluent_kafka.admin import (
+    AclOperation,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from relay.errors import KafkaRefused, KafkaUnreachable, TopicMissing
 from relay.model import DeadLetter, DeadLetterClass, Position, Record
-from relay.road.settling.dead_letter import opened
+from relay.road.settling.dead_letter import Cut, opened
 from relay.road.settling.dead_letter_topic import DeadLetterTopic
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
-from relay.telemetry.facts import DeadLetterTopicCreated
+from relay.telemetry.facts import DeadLetterTopicCreated, DeadLetterTruncated
 from tests.support.kafka_security import USERS
 
 pytestmark = pytest.mark.broker
@@ -117,8 +125,6 @@ async def test_an_existing_topic_is_taken_as_it_is(kafka, topic):
 
 
 def config_of(kafka, topic):
-    from confluent_kafka.admin import ConfigResource, ResourceType  # noqa: PLC0415
-
     resource = ConfigResource(ResourceType.TOPIC, topic)
     return kafka.admin.describe_configs([resource])[resource].result(timeout=20)
 
@@ -145,20 +151,110 @@ async def test_a_creation_that_the_broker_refuses_says_why(kafka, topic):
             pass
 
 
-async def test_a_letter_that_is_too_large_is_refused_and_the_others_are_not_written_twice(
-    kafka, topic
+async def test_an_event_that_came_in_compressed_goes_out_compressed(kafka, topic):
+    """Kafka limits the compressed batch: the same topic settings take the letter as the event."""
+    limit = {"max.message.bytes": "200000"}
+    source = kafka.create_topic(f"{topic}-in", config=limit)
+    kafka.create_topic(f"{source}.dlq", config=limit)
+    event = b'{"type":"track","properties":{"note":"the same again and again"}}' * 32_000
+    assert len(event) > 2_000_000
+    async with AIOKafkaProducer(
+        bootstrap_servers=kafka.bootstrap_servers,
+        compression_type="zstd",
+        max_request_size=8_000_000,
+    ) as producer:
+        await producer.send_and_wait(source, event)
+
+    facts = []
+    async with edge(policy(kafka, source), facts) as dead_letters:
+        await dead_letters.write([letter(source, value=event)])
+
+    (record,) = await written(kafka, f"{source}.dlq")
+    assert record.value == event
+    assert opened(record.headers)[1][0].cut is None
+    assert facts == []
+
+
+@pytest.mark.parametrize("room", [600_000, 100_000, 10_000])
+async def test_a_letter_that_is_still_too_large_is_cut_told_and_never_in_the_way(
+    kafka, topic, room
 ):
+    kafka.create_topic(f"{topic}.dlq", config={"max.message.bytes": str(room)})
+    small = letter(topic, 0)
+    large = letter(topic, 1, value=random.Random(7).randbytes(2_000_000), headers=[("h", b"1")])
+
+    facts = []
+    async with edge(policy(kafka, topic), facts) as dead_letters:
+        await dead_letters.write([small, large])
+        await dead_letters.write([letter(topic, 2)])
+
+    records = {
+        opened(r.headers)[1][-1].position.offset: r for r in await written(kafka, f"{topic}.dlq")
+    }
+    assert records.keys() == {0, 1, 2}
+    kept = records[1]
+    original, (death,) = opened(kept.headers)
+    assert death.cut == Cut(2_000_000, hashlib.sha256(large.record.value).hexdigest())
+    assert 0 < len(kept.value) < room
+    assert large.record.value.startswith(kept.value)
+    assert (kept.key, original) == (b"k", (("h", b"1"),))
+    assert facts == [
+        DeadLetterTruncated(
+            position=Position(topic, 0, 1),
+            topic=f"{topic}.dlq",
+            value_bytes=2_000_000,
+            kept_bytes=len(kept.value),
+        )
+    ]
+
+
+@pytest.mark.parametrize("what", ["key", "headers"])
+async def test_key_and_headers_that_are_too_large_are_let_go_of_at_last(kafka, topic, what):
     kafka.create_topic(f"{topic}.dlq", config={"max.message.bytes": "10000"})
-    small, large = letter(topic, 0), letter(topic, 1, value=b"x" * 20_000)
+    noise = random.Random(7).randbytes(20_000)
+    given = {"key": noise} if what == "key" else {"headers": [("h", noise)]}
 
     async with edge(policy(kafka, topic)) as dead_letters:
+        await dead_letters.write([letter(topic, 5, value=b"v", **given)])
+
+    (record,) = await written(kafka, f"{topic}.dlq")
+    original, (death,) = opened(record.headers)
+    assert (death.position, original) == (Position(topic, 0, 5), ())
+    assert death.cut == Cut(1, hashlib.sha256(b"v").hexdigest(), value_only=False)
+    assert record.key == (None if what == "key" else b"k")
+
+
+async def test_told_to_hold_it_waits_and_says_which_topic_and_which_record(kafka, topic):
+    kafka.create_topic(f"{topic}.dlq", config={"max.message.bytes": "10000"})
+    noise = random.Random(7).randbytes(20_000)
+    small, large = letter(topic, 0), letter(topic, 17, value=noise)
+
+    async with edge(policy(kafka, topic, too_large="hold")) as dead_letters:
         for _ in range(2):
-            with pytest.raises(KafkaRefused, match=r"too large.*max\.message\.bytes"):
+            with pytest.raises(KafkaRefused) as refusal:
                 await dead_letters.write([small, large])
-        await dead_letters.write([small, replace(large, record=letter(topic, 1).record)])
+        assert f"{topic}.dlq: {topic}-0-17: " in refusal.value.problem
+        assert "max.message.bytes" in str(refusal.value)
+        raise_limit(kafka, f"{topic}.dlq")
+        async with asyncio.timeout(20):
+            while True:
+                with contextlib.suppress(KafkaRefused):  # configurations travel
+                    await dead_letters.write([small, large])
+                    break
 
     deaths = [opened(r.headers)[1][-1] for r in await written(kafka, f"{topic}.dlq")]
-    assert sorted(death.position.offset for death in deaths) == [0, 1]
+    assert sorted(death.position.offset for death in deaths) == [0, 17]
+    assert {death.cut for death in deaths} == {None}
+
+
+def raise_limit(kafka, topic):
+    entry = ConfigEntry(
+        "max.message.bytes",
+        "100000",
+        incremental_operation=AlterConfigOpType.SET,
+    )
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    kafka.admin.incremental_alter_configs([resource])[resource].result(timeout=20)
 
 
 async def test_a_forbidden_topic_is_refused_until_access_is_granted(secured_kafka):

@@ -51,6 +51,17 @@ def test_an_event_comes_out_with_the_values_that_went_in():
         (b'{"a": NaN}', "invalid_json", "not valid JSON"),
         (b'{"a": "\\ud800"}', "invalid_json", "not valid JSON"),
         (b'{"a": {"b": 1, "b": 1}}', "duplicate_key", "a key stands twice"),
+        (
+            b"\0\0\0\0\x07\x02x",
+            "invalid_json",
+            "begins with a byte 0 and a schema's id (Confluent wire format), which is not JSON",
+        ),
+        (
+            b'\0\0\0\0\x07{"a":1}',
+            "invalid_json",
+            "begins with a byte 0 and a schema's id (Confluent wire format), which is not JSON",
+        ),
+        (b"\0\0", "invalid_json", "not valid JSON"),
         (b"[" * 1000, "too_deep", "nested too deeply"),
         (b'{"a":' * 1000, "too_deep", "nested too deeply"),
         (b"9" * 5000, "number_out_of_range", "number out of range"),

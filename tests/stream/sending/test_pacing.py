@@ -37,6 +37,20 @@ def asked(**headers):
         ({"retry_after": "inf"}, None),
         ({"retry_after": "nan"}, None),
         ({"retry_after": ""}, None),
+        ({"retry_after": "2, 4"}, 4.0),
+        ({"retry_after": "4,soon, 2"}, 4.0),
+        ({"retry_after": "2, Thu, 01 Jan 2026 00:01:30 GMT"}, 90.0),
+        ({"retry_after": "Thu, 01 Jan 2026 00:01:30 GMT, Thursday, 01-Jan-26 00:02:30 GMT"}, 150.0),
+        # A server whose clock is an hour ahead says when by its own clock.
+        (
+            {
+                "retry_after": "Thu, 01 Jan 2026 01:00:05 GMT",
+                "date": "Thu, 01 Jan 2026 01:00:00 GMT",
+            },
+            5.0,
+        ),
+        ({"retry_after": "Thu, 01 Jan 2026 00:01:30 GMT", "date": "yesterday"}, 90.0),
+        ({"retry_after": "7", "date": "Thu, 01 Jan 2026 01:00:00 GMT"}, 7.0),
         ({"ratelimit_remaining": "0", "ratelimit_reset": "30"}, 30.0),
         ({"ratelimit_remaining": "1", "ratelimit_reset": "30"}, None),
         ({"ratelimit_remaining": "0"}, None),
@@ -62,6 +76,7 @@ def test_a_pause_is_read_from_each_dialect(headers, seconds):
 NAMES = st.sampled_from(
     [
         "retry-after",
+        "date",
         "ratelimit",
         "ratelimit-remaining",
         "ratelimit-reset",

@@ -67,6 +67,13 @@ def test_no_answer_says_nothing_about_the_record(no_answer):
         (b'{"status":"error","data":{"status":"ok"}}', REFUSED),
         (b'{"data":{"status":"ok"},"status":"error"}', REFUSED),
         (b'{"error":"\\"status\\":\\"ok\\"","status":"error"}', REFUSED),
+        (b'{"status":"OK"}', DELIVERED),
+        (b'{"data":1,"status":"Ok"}', DELIVERED),
+        (b'{"status":"ERROR"}', REFUSED),
+        (b'\xef\xbb\xbf{"status":"ok"}', DELIVERED),
+        (b'\xef\xbb\xbf{"data":1,"status":"ok"}', DELIVERED),
+        (b'\xef\xbb\xbf{"status":"error"}', REFUSED),
+        (b'{"data":"Orl\xe9ans","status":"ok"}', DELIVERED),
         (b'{"data":{"status":"ok"}}', UNAVAILABLE),
         (b'"status":"ok"', UNAVAILABLE),
         (b'["status","ok"]', UNAVAILABLE),
@@ -80,6 +87,31 @@ def test_no_answer_says_nothing_about_the_record(no_answer):
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_a_2xx_is_believed_only_when_the_api_itself_says_ok(status, body, expected):
     assert kind(status, body) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"status":"ok","data":"xxx', DELIVERED),
+        (b'{"data":{"status":"error"},"status":"ok","more":[1,2', DELIVERED),
+        (b'\xef\xbb\xbf{"data":"Orl\xe9ans","status":"ok","more":"x', DELIVERED),
+        (b'{"status":"error","error":"xxx', REFUSED),
+        (b'{"data":"xxx', MISCONFIGURED),
+        (b'{"data":{"status":"ok"', MISCONFIGURED),
+        (b"<html>", MISCONFIGURED),
+    ],
+)
+def test_of_a_2xx_whose_body_is_cut_the_beginning_counts(body, expected):
+    answer = Answer(200, {}, body, detail="the body is above 1024 bytes", cut=True)
+    verdict = judge(answer, DEFAULT_RULES, 0)
+    assert verdict.kind is expected
+    if expected is MISCONFIGURED:
+        assert "tracking.response_bytes_max" in verdict.reason
+
+
+@pytest.mark.parametrize(("status", "expected"), [(400, REFUSED), (503, UNAVAILABLE)])
+def test_another_status_counts_whatever_the_length_of_its_body(status, expected):
+    assert judge(Answer(status, {}, b"<html>", cut=True), DEFAULT_RULES, 0).kind is expected
 
 
 @pytest.mark.parametrize("retry_after", ["5", "Thu, 01 Jan 1970 00:00:05 GMT", "nonsense"])
@@ -103,6 +135,7 @@ def test_the_short_cut_for_success_never_disagrees_with_the_table(body, head):
 def test_the_short_cut_takes_the_answer_that_nearly_every_attempt_gets():
     assert is_plain_success(Answer(200, {}, OK))
     assert is_plain_success(Answer(200, {}, b'{"status":"ok"}'))
+    assert is_plain_success(Answer(200, {}, b'\xef\xbb\xbf{"status":"OK"}'))
     assert not is_plain_success(Answer(202, {}, OK))
     assert not is_plain_success(Answer(200, {}, ERROR))
 

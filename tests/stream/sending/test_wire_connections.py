@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from relay.model import Answer, NoAnswer, Request
-from relay.stream.sending.wire import WireKind
 from tests.support.raw_http import OK_BODY, Exchange, raw_server, response
 from tests.support.wires import POST, TOKEN, assert_no_answer, wire_to
 
@@ -88,31 +87,13 @@ async def test_waiting_for_a_connection_counts_into_the_total(kind):
         assert server.open_most == 1
 
 
-async def test_a_cancelled_attempt_is_given_up_at_once_and_its_connection_with_the_total(kind):
+async def test_a_cancelled_request_is_closed_and_makes_room(kind):
     async def script(exchange: Exchange) -> None:
         await (hold(exchange) if len(exchange.server.requests) == 1 else exchange.respond())
 
     async with (
         raw_server(script) as server,
-        wire_to(server.url, kind, connections_max=1, total_timeout_s=0.3) as wire,
-    ):
-        async with asyncio.TaskGroup() as group:
-            held = group.create_task(wire.send(POST))
-            await server.until(lambda s: len(s.requests) == 1)
-            held.cancel()
-            await asyncio.wait([held])
-            assert held.cancelled()
-        await server.until(lambda s: s.ended == 1)
-        assert (await wire.send(POST)).status == 200
-
-
-async def test_over_httpx_a_cancelled_request_is_closed_and_makes_room():
-    async def script(exchange: Exchange) -> None:
-        await (hold(exchange) if len(exchange.server.requests) == 1 else exchange.respond())
-
-    async with (
-        raw_server(script) as server,
-        wire_to(server.url, WireKind.HTTPX, connections_max=1) as wire,
+        wire_to(server.url, kind, connections_max=1) as wire,
         asyncio.TaskGroup() as group,
     ):
         held = group.create_task(wire.send(POST))
@@ -148,9 +129,7 @@ async def test_a_deadline_around_an_attempt_ends_it(kind):
 
 
 async def test_closing_answers_what_is_in_flight_as_broken(kind):
-    # The fast wire's connections last until their total has passed.
-    quick = {"total_timeout_s": 2.0} if kind is WireKind.FAST else {}
-    async with raw_server(hold) as server, wire_to(server.url, kind, **quick) as wire:
+    async with raw_server(hold) as server, wire_to(server.url, kind) as wire:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(wire.send(POST)) for _ in range(5)]
             await server.until(lambda s: len(s.requests) == 5)
@@ -158,6 +137,17 @@ async def test_closing_answers_what_is_in_flight_as_broken(kind):
         for task in tasks:
             assert_no_answer(task.result(), NoAnswer.BROKEN, "the wire is closed")
         await server.until(lambda s: s.open_now == 0)
+
+
+async def test_closing_answers_what_waits_for_a_connection_as_broken(kind):
+    async with raw_server(hold) as server, wire_to(server.url, kind, connections_max=1) as wire:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(wire.send(POST)) for _ in range(3)]
+            await server.until(lambda s: len(s.requests) == 1)
+            await wire.close()
+        for task in tasks:
+            assert_no_answer(task.result(), NoAnswer.BROKEN, "the wire is closed")
+        assert len(server.requests) == 1
 
 
 async def test_a_closed_wire_answers_broken_and_closes_again(kind):

@@ -3,12 +3,22 @@
 import asyncio
 import gzip
 import socket
+import zlib
 
 import pytest
 
 from relay.model import NoAnswer, Request
-from tests.support.raw_http import Exchange, raw_server, response
+from relay.stream.sending.pacing import asked_pause_s
+from relay.stream.sending.token import StaticToken
+from relay.stream.sending.wire import WireKind
+from tests.support.raw_http import OK_BODY, Exchange, raw_server, response
 from tests.support.wires import POST, TOKEN, assert_no_answer, wire_to
+
+
+def _raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush()
+
 
 HEAD_OF_TEN = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 
@@ -89,7 +99,9 @@ async def test_a_body_may_come_chunked_and_dripped(kind, pieces):
 
 async def test_a_gzip_body_is_unpacked(kind):
     async def script(exchange: Exchange) -> None:
-        await exchange.respond(200, gzip.compress(b"x" * 5000), (("Content-Encoding", "gzip"),))
+        await exchange.respond(
+            200, gzip.compress(b"x" * 5000, mtime=0), (("Content-Encoding", "gzip"),)
+        )
 
     async with raw_server(script) as server, wire_to(server.url, kind) as wire:
         assert (await wire.send(POST)).body == b"x" * 5000
@@ -160,12 +172,13 @@ async def test_garbage_is_broken(kind, raw):
 
 
 @pytest.mark.parametrize("raw", [b"", HEAD_OF_TEN, HEAD_OF_TEN + b"x"])
-async def test_silence_is_a_timeout(kind, raw):
+async def test_silence_is_a_timeout_of_the_answer(kind, raw):
     async with (
         raw_server(lambda e: e.send(raw)) as server,
         wire_to(server.url, kind, read_timeout_s=0.05) as wire,
     ):
-        assert_no_answer(await wire.send(POST), NoAnswer.TIMEOUT, "timeout", "timed out")
+        answer = await wire.send(POST)
+        assert_no_answer(answer, NoAnswer.TIMEOUT, "answer (tracking.read_timeout_s)")
 
 
 async def test_a_body_that_drips_for_ever_ends_with_the_total(kind):
@@ -179,7 +192,7 @@ async def test_a_body_that_drips_for_ever_ends_with_the_total(kind):
         raw_server(script) as server,
         wire_to(server.url, kind, total_timeout_s=0.2, read_timeout_s=0.2) as wire,
     ):
-        assert_no_answer(await wire.send(POST), NoAnswer.TIMEOUT, "total", "timed out", "timeout")
+        assert_no_answer(await wire.send(POST), NoAnswer.TIMEOUT, "tracking.total_timeout_s")
         await server.until(lambda s: s.ended == 1)
 
 
@@ -191,7 +204,7 @@ async def test_a_handshake_that_nobody_answers_is_a_timeout(kind):
         url = f"http://127.0.0.1:{full.getsockname()[1]}"
         async with wire_to(url, kind, connect_timeout_s=0.05) as wire:
             answers = [await wire.send(POST) for _ in range(2)]
-            assert_no_answer(answers[-1], NoAnswer.TIMEOUT, "timeout", "timed out")
+            assert_no_answer(answers[-1], NoAnswer.TIMEOUT, "tracking.connect_timeout_s")
 
 
 @pytest.mark.parametrize("head", [b"Content-Length: 5000", b"Transfer-Encoding: chunked"])
@@ -208,7 +221,8 @@ async def test_a_body_above_the_ceiling_is_cut_there_and_not_read_on(kind, head)
         wire_to(server.url, kind, response_bytes_max=1024) as wire,
     ):
         answer = await wire.send(POST)
-        assert_no_answer(answer, NoAnswer.TOO_LARGE, "http 503 with a body above 1024 bytes")
+        assert (answer.status, answer.cut, answer.no_answer) == (503, True, None)
+        assert "1024 bytes (tracking.response_bytes_max)" in answer.detail
         assert answer.body == b"x" * 1024
         assert answer.headers["retry-after"] == "3"
         await server.until(lambda s: s.ended == 1)
@@ -220,3 +234,146 @@ async def test_a_body_exactly_at_the_ceiling_is_an_answer(kind):
         wire_to(server.url, kind, response_bytes_max=1024) as wire,
     ):
         assert (await wire.send(POST)).body == b"x" * 1024
+
+
+# --- what may be odd about an answer ---
+
+
+async def test_more_than_a_hundred_headers_are_an_answer(kind):
+    many = tuple((f"X-Header-{number}", "x" * 50) for number in range(300))
+
+    async with (
+        raw_server(lambda e: e.respond(200, b"ok", many)) as server,
+        wire_to(server.url, kind) as wire,
+    ):
+        for _ in range(2):
+            answer = await wire.send(POST)
+            assert (answer.status, answer.body) == (200, b"ok")
+            assert answer.headers["x-header-299"] == "x" * 50
+        assert server.connections == 1
+
+
+async def test_headers_without_end_are_given_up(kind):
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            await exchange.send(b"X-More: " + b"x" * 1000 + b"\r\n")
+
+    async with raw_server(script) as server, wire_to(server.url, kind) as wire:
+        answer = await wire.send(POST)
+        assert answer.no_answer in (NoAnswer.TOO_LARGE, NoAnswer.BROKEN)
+        assert answer.detail
+        await server.until(lambda s: s.ended == 1)
+
+
+async def test_two_headers_that_ask_to_wait_both_reach_whoever_reads_them(kind):
+    headers = (("Retry-After", "2"), ("Retry-After", "4"))
+
+    async with (
+        raw_server(lambda e: e.respond(429, b"", headers)) as server,
+        wire_to(server.url, kind) as wire,
+    ):
+        answer = await wire.send(POST)
+        assert answer.headers["retry-after"] == "2, 4"
+        assert asked_pause_s(answer, 0) == 4.0
+
+
+async def test_interim_answers_are_read_past(kind):
+    async def script(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await exchange.send(b"HTTP/1.1 103 Early Hints\r\nRetry-After: 9\r\n\r\n")
+        await exchange.respond(201, b"made")
+
+    async with raw_server(script) as server, wire_to(server.url, kind) as wire:
+        for _ in range(2):
+            answer = await wire.send(POST)
+            assert (answer.status, answer.body) == (201, b"made")
+            assert "retry-after" not in answer.headers
+        assert server.connections == 1
+
+
+async def test_trailers_are_no_headers(kind):
+    raw = (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"2;name=value\r\nok\r\n0\r\nRetry-After: 9\r\n\r\n"
+    )
+    async with raw_server(lambda e: e.send(raw)) as server, wire_to(server.url, kind) as wire:
+        for _ in range(2):
+            answer = await wire.send(POST)
+            assert (answer.status, answer.body) == (200, b"ok")
+            assert "retry-after" not in answer.headers
+        assert server.connections == 1
+
+
+async def test_the_answer_to_head_has_no_body_whatever_its_length_says(kind):
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"
+
+    async with raw_server(lambda e: e.send(raw)) as server, wire_to(server.url, kind) as wire:
+        for _ in range(2):
+            answer = await wire.send(Request("HEAD", "/", b""))
+            assert (answer.status, answer.body) == (200, b"")
+
+
+@pytest.mark.parametrize("packed", [zlib.compress(b"x" * 5000), _raw_deflate(b"x" * 5000)])
+async def test_a_deflate_body_is_unpacked(kind, packed):
+    async with (
+        raw_server(lambda e: e.respond(200, packed, (("Content-Encoding", "deflate"),))) as server,
+        wire_to(server.url, kind) as wire,
+    ):
+        assert (await wire.send(POST)).body == b"x" * 5000
+
+
+async def test_a_body_that_grows_without_end_when_unpacked_is_cut(kind):
+    bomb = gzip.compress(b"0" * 20_000_000, mtime=0)
+
+    async with (
+        raw_server(lambda e: e.respond(200, bomb, (("Content-Encoding", "gzip"),))) as server,
+        wire_to(server.url, kind, response_bytes_max=32 * 1024) as wire,
+    ):
+        answer = await wire.send(POST)
+        assert (answer.status, answer.cut) == (200, True)
+        assert answer.body == b"0" * 32 * 1024
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 2",
+        b"Content-Length: 2\r\nContent-Length: 3",
+        b"Content-Length: +2",
+        b"Content-Length: 2, 3",
+        b"Content-Length: 0x2",
+    ],
+)
+async def test_lengths_that_contradict_each_other_are_refused(kind, lengths):
+    raw = b"HTTP/1.1 200 OK\r\n" + lengths + b"\r\n\r\n2\r\nok\r\n0\r\n\r\n"
+
+    async def script(exchange: Exchange) -> None:
+        await (exchange.send(raw) if len(exchange.server.requests) == 1 else exchange.respond())
+
+    async with raw_server(script) as server, wire_to(server.url, kind) as wire:
+        first = await wire.send(POST)
+        if kind is WireKind.FAST or b"Transfer" not in lengths:  # h11 takes chunked for both
+            assert (first.no_answer, first.status) == (NoAnswer.BROKEN, 0)
+        second = await wire.send(POST)
+        assert second.body == OK_BODY
+
+
+@pytest.mark.parametrize("odd", ["/a b", "/a\r\nX-Evil: 1", "/a\n", "/\u00e9", "/a\x00"])
+async def test_a_path_cannot_bring_in_a_header_or_another_request(kind, odd):
+    async with raw_server() as server, wire_to(server.url, kind) as wire:
+        answer = await wire.send(Request("POST", odd, b"{}"))
+        assert (answer.status, answer.no_answer) == (0, NoAnswer.BROKEN)
+        assert "path" in answer.detail
+        assert odd not in answer.detail
+        assert server.requests == []
+
+
+async def test_a_token_cannot_bring_in_a_header(kind):
+    evil = StaticToken("token\r\nX-Evil: 1")
+    async with raw_server() as server, wire_to(server.url, kind, authorization=evil) as wire:
+        answer = await wire.send(POST)
+        assert (answer.status, answer.no_answer) == (0, NoAnswer.BROKEN)
+        assert answer.detail.endswith("the token holds a character that no header may hold")
+        assert server.requests == []

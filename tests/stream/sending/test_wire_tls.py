@@ -1,4 +1,4 @@
-"""The wire over TLS, HTTP/2 and proxies, the same for both implementations."""
+"""The wire over TLS, the same for both implementations; HTTP/2 and proxies, which only one has."""
 
 import asyncio
 import base64
@@ -11,14 +11,17 @@ import pytest
 
 from relay.errors import ExitStatus, SettingsError
 from relay.model import NoAnswer
+from relay.stream.sending import tls as tls_files
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.token import StaticToken
 from relay.stream.sending.wire import WireKind, WirePolicy
 from tests.support.certificates import CertificateAuthority, Identity
 from tests.support.h2_server import h2_server
 from tests.support.proxy import proxy_server
-from tests.support.raw_http import raw_server
+from tests.support.raw_http import Exchange, raw_server
 from tests.support.wires import POST, TOKEN, assert_no_answer, wire_to
+
+HTTPX = WireKind.HTTPX
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +114,10 @@ async def test_without_the_client_certificate_there_is_no_answer(kind, ca, serve
         assert server.requests == []
 
 
-async def test_http2_is_spoken_where_the_server_offers_it(kind, ca, tls):
+async def test_http2_is_spoken_where_the_server_offers_it(ca, tls):
     async with (
         h2_server(tls) as server,
-        wire_to(server.url, kind, ca_file=ca.cert, http2=True) as wire,
+        wire_to(server.url, HTTPX, ca_file=ca.cert, http2=True) as wire,
     ):
         for _ in range(5):
             answer = await wire.send(POST)
@@ -125,18 +128,18 @@ async def test_http2_is_spoken_where_the_server_offers_it(kind, ca, tls):
         assert {seen[b"authorization"] for seen in server.requests} == {TOKEN.encode()}
 
 
-async def test_with_http2_a_server_that_has_only_http1_is_spoken_to_in_http1(kind, ca, tls):
+async def test_with_http2_a_server_that_has_only_http1_is_spoken_to_in_http1(ca, tls):
     async with (
         raw_server(context=tls) as server,
-        wire_to(server.url, kind, ca_file=ca.cert, http2=True) as wire,
+        wire_to(server.url, HTTPX, ca_file=ca.cert, http2=True) as wire,
     ):
         assert (await wire.send(POST)).status == 200
 
 
-async def test_requests_go_through_the_proxy_with_its_own_credentials(kind):
+async def test_requests_go_through_the_proxy_with_its_own_credentials():
     async with raw_server() as server, proxy_server() as proxy:
         url = f"http://user:pa%24s@127.0.0.1:{proxy.port}"
-        async with wire_to(server.url, kind, proxy_url=url) as wire:
+        async with wire_to(server.url, HTTPX, proxy_url=url) as wire:
             assert (await wire.send(POST)).status == 200
         assert proxy.targets == [server.url + POST.path]
         expected = "Basic " + base64.b64encode(b"user:pa$s").decode()
@@ -144,19 +147,19 @@ async def test_requests_go_through_the_proxy_with_its_own_credentials(kind):
         assert "proxy-authorization" not in server.requests[0].headers
 
 
-async def test_a_proxy_gets_a_tunnel_for_https_and_sees_no_token(kind, ca, tls):
+async def test_a_proxy_gets_a_tunnel_for_https_and_sees_no_token(ca, tls):
     async with raw_server(context=tls) as server, proxy_server() as proxy:
         url = f"http://127.0.0.1:{proxy.port}"
-        async with wire_to(server.url, kind, proxy_url=url, ca_file=ca.cert) as wire:
+        async with wire_to(server.url, HTTPX, proxy_url=url, ca_file=ca.cert) as wire:
             assert (await wire.send(POST)).status == 200
         assert proxy.targets == [f"127.0.0.1:{server.port}"]
         assert TOKEN.encode() not in proxy.heard
 
 
-async def test_a_proxy_that_refuses_is_connect_and_its_password_stays_secret(kind, ca, tls):
+async def test_a_proxy_that_refuses_is_connect_and_its_password_stays_secret(ca, tls):
     async with raw_server(context=tls) as server, proxy_server(refuse=True) as proxy:
         url = f"http://user:proxy-password@127.0.0.1:{proxy.port}"
-        async with wire_to(server.url, kind, proxy_url=url, ca_file=ca.cert) as wire:
+        async with wire_to(server.url, HTTPX, proxy_url=url, ca_file=ca.cert) as wire:
             answer = await wire.send(POST)
             assert_no_answer(answer, NoAnswer.CONNECT, "407", "proxy", "tunnel")
             assert "proxy-password" not in answer.detail
@@ -188,3 +191,92 @@ def test_http2_over_httpx_without_its_package_is_a_clear_error(monkeypatch):
     policy = WirePolicy("https://localhost", StaticToken(TOKEN), kind=WireKind.HTTPX, http2=True)
     with pytest.raises(SettingsError, match=r"mics-relay\[http2\]"):
         open_wire(policy)
+
+
+# --- files that are renewed while it runs ---
+
+SHORT_LIFE = {"keepalive_s": 0.01, "connection_max_age_s": 0.01}
+
+
+@pytest.fixture
+def look_at_once(monkeypatch):
+    """Files are looked at for each connection, not once a second."""
+    monkeypatch.setattr(tls_files, "CHECK_EVERY_S", 0.0)
+
+
+@pytest.mark.usefixtures("look_at_once")
+async def test_an_authority_that_replaces_the_old_one_is_believed_without_a_restart(
+    kind, ca, tls, tmp_path
+):
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(CertificateAuthority(tmp_path, "another").cert.read_bytes())
+    async with (
+        raw_server(context=tls) as server,
+        wire_to(server.url, kind, ca_file=ca_file, **SHORT_LIFE) as wire,
+    ):
+        assert (await wire.send(POST)).no_answer is NoAnswer.CONNECT
+        ca_file.write_bytes(ca.cert.read_bytes())
+        answer = await wire.send(POST)
+        while answer.status != 200:  # connections that were made before the change end soon
+            assert answer.no_answer is NoAnswer.CONNECT
+            answer = await wire.send(POST)
+
+
+@pytest.mark.usefixtures("look_at_once")
+async def test_a_client_certificate_that_was_renewed_is_shown_without_a_restart(
+    kind, ca, server_identity, tmp_path
+):
+    seen: list[str] = []
+
+    async def script(exchange: Exchange) -> None:
+        shown = exchange.writer.get_extra_info("peercert")
+        seen.append(dict(pair[0] for pair in shown["subject"])["commonName"])
+        await exchange.respond()
+
+    cert, key = tmp_path / "client.crt", tmp_path / "client.key"
+    first, second = ca.issue("first"), ca.issue("second")
+    cert.write_bytes(first.cert.read_bytes())
+    key.write_bytes(first.key.read_bytes())
+    files = {"client_cert_file": cert, "client_key_file": key, "ca_file": ca.cert}
+    async with (
+        raw_server(script, context=server_context(server_identity, clients=ca.cert)) as server,
+        wire_to(server.url, kind, **files, **SHORT_LIFE) as wire,
+    ):
+        assert (await wire.send(POST)).status == 200
+        cert.write_bytes(second.cert.read_bytes())  # half of it: the last good pair stays
+        for _ in range(5):
+            assert (await wire.send(POST)).status == 200
+        assert set(seen) == {"first"}
+        key.write_bytes(second.key.read_bytes())
+        async with asyncio.timeout(20):
+            while seen[-1] != "second":
+                assert (await wire.send(POST)).status == 200
+
+
+@pytest.mark.usefixtures("look_at_once")
+async def test_a_file_that_cannot_be_used_any_more_is_named_when_a_connection_fails(
+    kind, ca, tls, tmp_path
+):
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(CertificateAuthority(tmp_path, "another").cert.read_bytes())
+    async with (
+        raw_server(context=tls) as server,
+        wire_to(server.url, kind, ca_file=ca_file) as wire,
+    ):
+        ca_file.unlink()
+        await wire.send(POST)
+        answer = await wire.send(POST)
+        assert_no_answer(answer, NoAnswer.CONNECT, "certificate")
+        assert "tracking.ca_file" in answer.detail
+        assert "as they were before" in answer.detail
+
+
+async def test_a_server_that_takes_the_connection_and_shakes_no_hands_is_a_timeout(kind, ca):
+    async with (
+        raw_server() as plain,  # waits for the end of a head that never comes
+        wire_to(
+            f"https://127.0.0.1:{plain.port}", kind, ca_file=ca.cert, connect_timeout_s=0.1
+        ) as wire,
+    ):
+        answer = await wire.send(POST)
+        assert_no_answer(answer, NoAnswer.TIMEOUT, "tracking.connect_timeout_s")

@@ -37,3 +37,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- .Values.terminationGracePeriodSeconds -}}
 {{- end -}}
+
+{{- define "relay.kind" -}}
+{{ ternary "StatefulSet" "Deployment" .Values.staticMembership }}
+{{- end }}

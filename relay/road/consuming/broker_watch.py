@@ -1,0 +1,203 @@
+"""Asks the brokers beside the poll: where our partitions end, and whether they answer at all.
+
+A fetch tells both for what is fetched, and nothing is fetched while the destination is down. So
+every broker that leads one of our partitions is asked every two seconds. What is asked here never
+makes the poll wait, and a question without an answer is no error: after a while it is an outage.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Collection
+
+from aiokafka.errors import KafkaError as ClientError
+
+from relay.errors import KafkaRefused, KafkaUnreachable, RelayError, SettingsError
+from relay.kafka_client.policy import KafkaClientPolicy
+from relay.kafka_client.reach import reach
+from relay.model import Partition
+from relay.road.consuming.inside import NO_LEADER, Inside
+from relay.road.consuming.log_ends import LogEnds
+from relay.road.consuming.silence import ANY_BROKER, Hearing
+from relay.road.consuming.source import SourceTrouble
+from relay.road.consuming.troubles import Troubles
+from relay.telemetry.facts import Emit, KafkaHeard, KafkaLoginRefused, KafkaSilent
+
+_EVERY_S = 2.0
+_ANSWER_S = 4.0
+_LOOK_S = 5.0
+_LOOK_AGAIN_S = 5.0
+SAY_AGAIN_S = 60.0
+
+_OURS = (SourceTrouble.UNREACHABLE, SourceTrouble.LOGIN_REFUSED, SourceTrouble.SILENT)
+
+
+class BrokerWatch:
+    """One task between `start` and `stop`; `check` raises what ended it."""
+
+    def __init__(
+        self, policy: KafkaClientPolicy, isolation_level: str, troubles: Troubles, emit: Emit
+    ) -> None:
+        self._policy = policy
+        self._committed_only = isolation_level == "read_committed"
+        self._troubles = troubles
+        self._emit = emit
+        self._partitions: frozenset[Partition] = frozenset()
+        self._hearing = Hearing()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._since: float | None = None
+        self._looked_at: float | None = None
+        self._said_at: float | None = None
+        self.ends = LogEnds()
+
+    def start(self, inside: Inside) -> None:
+        """Begin to ask."""
+        self._inside = inside
+        self._loop = asyncio.get_running_loop()
+        self._hearing.listen(self._partitions, self._loop.time())
+        # Its parent is the source, which raises what ends it and awaits its end: a task group
+        # cannot span two methods.
+        self._task = self._loop.create_task(self._ask_on(), name="broker-watch")
+
+    def check(self) -> None:
+        """Raise the defect that ended the task, if one did."""
+        if self._task is not None and self._task.done():
+            self._task.result()
+
+    def assigned(self, partitions: Collection[Partition]) -> None:
+        """Ask about these from now on, and at once."""
+        self._partitions = frozenset(partitions)
+        self.ends.keep(partitions)
+        self._hearing.listen(partitions, self._loop.time())
+        self._changed.set()
+
+    async def stop(self) -> None:
+        """Ask nobody any more."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _ask_on(self) -> None:
+        while True:
+            self._changed.clear()
+            began = self._loop.time()
+            await self._ask_all()
+            if not self._changed.is_set():  # else what was asked is out of date
+                await self._conclude(began)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(began + _EVERY_S):
+                    await self._changed.wait()
+
+    # -- questions ----------------------------------------------------------------------------
+
+    async def _ask_all(self) -> None:
+        leaders = self._inside.by_leader(self._partitions)
+        if leaders.pop(NO_LEADER, None):
+            self._inside.refresh_metadata()
+        async with asyncio.TaskGroup() as group:
+            for node, partitions in leaders.items():
+                group.create_task(self._ask(node, partitions))
+            if not self._partitions:
+                group.create_task(self._ask_anybody())
+
+    async def _ask(self, node: int, partitions: Collection[Partition]) -> None:
+        with contextlib.suppress(ClientError, OSError, TimeoutError):
+            async with asyncio.timeout(_ANSWER_S):
+                # In this order: what is committed in between must not look as if held back.
+                written = await self._inside.ends(node, partitions, committed_only=False)
+                readable = written
+                if self._committed_only:
+                    readable = await self._inside.ends(node, partitions, committed_only=True)
+                now = self._loop.time()
+                for partition in self._partitions.intersection(written, readable):
+                    self._hearing.heard(partition, now)
+                    first, last = readable[partition], written[partition]
+                    if first is not None and last is not None:
+                        self.ends.told(partition, first, last, now)
+
+    async def _ask_anybody(self) -> None:
+        with contextlib.suppress(ClientError, OSError, TimeoutError):
+            async with asyncio.timeout(_ANSWER_S):
+                await self._inside.ask_anybody()
+                self._hearing.heard(ANY_BROKER, self._loop.time())
+
+    # -- conclusions --------------------------------------------------------------------------
+
+    async def _conclude(self, began: float) -> None:
+        """Raise or clear our troubles after a round of questions.
+
+        | answers | an attempt to go in anew | trouble |
+        |---|---|---|
+        | all came | is not made | none |
+        | some missing | is refused | LOGIN_REFUSED, at once |
+        | some missing for a while | finds nobody | UNREACHABLE |
+        | some missing for a while | succeeds, or gets no answer in time | SILENT |
+        """
+        unheard = self._hearing.unheard(began)
+        if not unheard:
+            self._clear()
+            return
+        now = self._loop.time()
+        silent_since = self._hearing.silent_since(now)
+        begins = silent_since is not None and self._since is None
+        looked = self._looked_at is not None and now - self._looked_at < _LOOK_AGAIN_S
+        if looked and not begins:
+            return
+        problem = await self._go_in_anew()
+        now = self._looked_at = self._loop.time()
+        trouble = kind_of(problem)
+        if self._since is None:
+            if silent_since is None and trouble is not SourceTrouble.LOGIN_REFUSED:
+                return
+            self._since = began if silent_since is None else silent_since
+        why = (
+            f"the brokers answer, but not for {len(unheard)} of {len(self._partitions)} partitions"
+        )
+        self._raise(trouble, str(problem or why), self._since, now)
+
+    def _raise(self, trouble: SourceTrouble, why: str, since: float, now: float) -> None:
+        news = not self._troubles.present(trouble)
+        for other in _OURS:
+            if other is not trouble:
+                self._troubles.cleared(other)
+        self._troubles.raised(trouble, why, since)
+        if news or self._said_at is None or now - self._said_at >= SAY_AGAIN_S:
+            self._said_at = now
+            refused = trouble is SourceTrouble.LOGIN_REFUSED
+            fact = KafkaLoginRefused if refused else KafkaSilent
+            self._emit(fact(seconds=now - since, reason=why))
+
+    def _clear(self) -> None:
+        since, self._since, self._looked_at, self._said_at = self._since, None, None, None
+        for trouble in _OURS:
+            self._troubles.cleared(trouble)
+        if since is not None:
+            self._emit(KafkaHeard(after_s=self._loop.time() - since))
+
+    async def _go_in_anew(self) -> RelayError | None:
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                cluster = await reach(self._policy)
+        except TimeoutError:
+            return _NoAnswer("no answer in time")
+        except RelayError as problem:
+            return problem
+        problems = [broker.problem for broker in cluster.brokers if broker.problem is not None]
+        refusals = [problem for problem in problems if isinstance(problem, KafkaRefused)]
+        return next(iter((*refusals, *problems)), None)
+
+
+class _NoAnswer(KafkaUnreachable):
+    """Something takes connections there and says nothing."""
+
+
+def kind_of(problem: RelayError | None) -> SourceTrouble:
+    """What kind of trouble a failed attempt to go in is; None: it succeeded."""
+    if isinstance(problem, KafkaRefused | SettingsError):
+        return SourceTrouble.LOGIN_REFUSED
+    if problem is None or isinstance(problem, _NoAnswer | TimeoutError):
+        return SourceTrouble.SILENT
+    if isinstance(problem.__cause__, TimeoutError):
+        return SourceTrouble.SILENT
+    return SourceTrouble.UNREACHABLE

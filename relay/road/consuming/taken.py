@@ -1,0 +1,45 @@
+"""How far each partition has been handed out, and how much of that is not committed. Pure."""
+
+from collections.abc import Iterable
+
+from relay.model import Partition
+
+
+class Taken:
+    """Since the last assignment. Counts offsets, which is at most a little more than records."""
+
+    def __init__(self) -> None:
+        self._next: dict[Partition, int] = {}
+        self._open: dict[Partition, int] = {}
+        """For each partition the lowest offset that no commit has passed."""
+
+    def begins(self, partition: Partition, offset: int) -> None:
+        """Reading begins there, unless something was handed out already."""
+        self._next.setdefault(partition, offset)
+
+    def took(self, partition: Partition, first: int, last: int) -> None:
+        """Records from `first` to `last` were handed out."""
+        self._open.setdefault(partition, first)
+        self._next[partition] = last + 1
+
+    def committed(self, partition: Partition, offset: int) -> None:
+        """A commit was sent; what lies before it has its fate, whether Kafka takes it or not."""
+        if offset > self._open.get(partition, offset):
+            self._open[partition] = offset
+
+    def next_offset(self, partition: Partition) -> int:
+        """One past the last record that was handed out, or where reading begins; 0 if unknown."""
+        return self._next.get(partition, 0)
+
+    def uncommitted(self, partitions: Iterable[Partition]) -> dict[str, int]:
+        """For each topic of these, how much was handed out and is not committed."""
+        found: dict[str, int] = {}
+        for tp in partitions:
+            count = max(0, self._next[tp] - self._open[tp]) if tp in self._open else 0
+            found[tp.topic] = found.get(tp.topic, 0) + count
+        return found
+
+    def clear(self) -> None:
+        """A new assignment begins."""
+        self._next.clear()
+        self._open.clear()

@@ -1,0 +1,285 @@
+"""One file in → landed, unclear, failed or held. Every import into mediarithmics is driven here.
+
+`relay segments import`, `sync` and the membership events of `relay run` differ in where their files
+come from and in what an outcome means to them; beginning an execution, finding one again whose
+answer was lost, waiting for it and counting attempts are the same.
+
+Before every call that changes something on the platform, `Trip.keep` is called: whoever writes the
+trip down there can go on after a crash. Waits are measured with a steady clock, so a step of the
+wall clock neither stops nor ends them.
+"""
+
+import asyncio
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from relay.apis.caller import Sleep
+from relay.apis.errors import AnswerLost, ApiError, NotThere, Refused, ServerFault
+from relay.apis.mediarithmics_document_imports import DocumentImports, Execution
+from relay.clock import Clock
+from relay.disk import LocalStateError
+from relay.segments.errors import ImportOverdue
+from relay.segments.formats import FileFormat
+from relay.segments.next_step import (
+    HALF_DONE,
+    NOT_LISTED,
+    Adopt,
+    Attempt,
+    Ended,
+    GiveUp,
+    Gone,
+    Hold,
+    Seen,
+    Step,
+    Upload,
+    Vanished,
+    Wait,
+    next_step,
+)
+from relay.segments.outcome import Failed, Held, Outcome, outcome_of
+from relay.segments.policy import UploadPolicy
+
+
+def loop_time() -> float:
+    """Steady seconds, by the running loop."""
+    return asyncio.get_running_loop().time()
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The calls, and the time that passes between them."""
+
+    imports: DocumentImports
+    clock: Clock
+    sleep: Sleep = asyncio.sleep
+    steady: Callable[[], float] = loop_time
+
+
+def _nothing(_: object) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Trip:
+    """A file on its way: what was asked of the platform for it so far."""
+
+    name: str
+    """What its document import is called, by which it is found again."""
+    path: Path
+    size_bytes: int
+    lines: int
+    form: FileFormat
+    import_id: str | None = None
+    import_asked: bool = False
+    """Making the document import was asked for, and the answer may be lost."""
+    attempts: list[Attempt] = field(default_factory=list)
+    others: AbstractSet[str] = frozenset()
+    """Executions of other files in the same document import."""
+    keep: Callable[["Trip"], None] = _nothing
+    on_bytes: Callable[[int], None] = _nothing
+
+    @property
+    def is_out(self) -> bool:
+        """Whether something of the file may be on the platform, or come there yet."""
+        return any(not attempt.vanished for attempt in self.attempts)
+
+    def add(self, attempt: Attempt) -> None:
+        """One more attempt."""
+        self.attempts.append(attempt)
+        self.keep(self)
+
+    def note(self, number: int, **changes: object) -> None:
+        """Something is known of an attempt."""
+        self.attempts = [
+            replace(a, **changes) if a.number == number else a  # type: ignore[arg-type]
+            for a in self.attempts
+        ]
+        self.keep(self)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Since when this process has been waiting for what, in steady seconds."""
+
+    uploaded: float
+    vanished_before: int
+    wait_s: float = 0.0
+    looking: float | None = None
+    missing: float | None = None
+    last: Execution | None = None
+    trouble: ApiError | None = None
+    """What the last upload that got no usable answer met."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Sees files through, any number side by side."""
+
+    platform: Platform
+    policy: UploadPolicy
+    tell: Callable[[str], None] = _nothing
+    """Hears what somebody may want to read afterwards."""
+    on_trouble: Callable[[ApiError], None] = _nothing
+    """Hears at once that an upload got no usable answer."""
+
+    async def carry(self, trip: Trip) -> Outcome:
+        """See a file through, from wherever it is.
+
+        Raises:
+            LocalStateError: The file is not what was written.
+        """
+        watch = _Watch(self.platform.steady(), sum(a.vanished for a in trip.attempts))
+        try:
+            while True:
+                outcome = await self._do(trip, watch, await self._look(trip, watch))
+                if outcome is not None:
+                    return outcome
+        except (Refused, NotThere) as error:
+            return Failed(error.problem, refused=error)
+        except (ApiError, ImportOverdue) as error:
+            return Held(error)
+
+    async def _do(self, trip: Trip, watch: _Watch, step: Step) -> Outcome | None:
+        match step:
+            case Ended(execution):
+                verify = self.policy.verify_counts
+                return outcome_of(execution, trip.lines, verify_counts=verify)
+            case GiveUp(reason):
+                return Failed(reason, watch.last)
+            case Hold(uploads):
+                why = watch.trouble.problem if watch.trouble else "no answer"
+                raise ServerFault(f"{uploads} uploads did not get through: {why}")
+            case Upload():
+                await self._upload(trip, watch)
+            case Vanished(attempt):
+                trip.note(attempt, vanished=True)
+                watch.looking = None
+            case Gone(attempt):
+                trip.note(attempt, status=NOT_LISTED)
+                watch.missing = None
+            case Adopt(execution, attempt):
+                self._adopt(trip, execution, attempt)
+            case Wait(execution):
+                await self._wait(trip, watch, execution)
+        return None
+
+    async def _look(self, trip: Trip, watch: _Watch) -> Step:
+        """What the trip and the platform say together."""
+        if trip.import_id is None and not await self._find_import(trip, watch):
+            return Wait()
+        if not trip.attempts:
+            return next_step((), Seen(), self.policy)
+        now = self.platform.steady()
+        unanswered = any(a.execution_id is None and not a.vanished for a in trip.attempts)
+        ours = {a.execution_id for a in trip.attempts if a.execution_id is not None}
+        vanished = any(a.vanished for a in trip.attempts)
+        every = await self.platform.imports.executions(
+            trip.import_id or "", until=None if unanswered or vanished else ours
+        )
+        listed = [execution for execution in every if execution.id not in trip.others]
+        self._note_statuses(trip, watch, listed)
+        watch.looking = (watch.looking or now) if unanswered else None
+        missing = not ours <= {execution.id for execution in listed}
+        watch.missing = (watch.missing or now) if missing else None
+        seen = Seen(
+            listed,
+            now - (watch.looking or now),
+            now - (watch.missing or now),
+            watch.vanished_before,
+        )
+        return next_step(trip.attempts, seen, self.policy)
+
+    async def _find_import(self, trip: Trip, watch: _Watch) -> bool:
+        """The document import of a file: found again, or made. False: look again later."""
+        now = self.platform.steady()
+        if trip.import_asked:
+            found = await self.platform.imports.find(trip.name)
+            if found:
+                # More than one is harmless: an import is only a name, what counts is its file.
+                self._know_import(trip, watch, found[-1].id)
+                return True
+            watch.looking = watch.looking or now
+            if now - watch.looking < self.policy.adoption_s:
+                return False
+        trip.import_asked = True
+        trip.keep(trip)
+        try:
+            made = await self.platform.imports.create(trip.name, trip.form.mime_type)
+        except AnswerLost:
+            watch.looking = now
+            return False
+        self._know_import(trip, watch, made.id)
+        return True
+
+    def _know_import(self, trip: Trip, watch: _Watch, import_id: str) -> None:
+        trip.import_id = import_id
+        watch.looking = None
+        trip.keep(trip)
+
+    async def _upload(self, trip: Trip, watch: _Watch) -> None:
+        if not trip.path.is_file() or trip.path.stat().st_size != trip.size_bytes:
+            raise LocalStateError(
+                f"{trip.path} is not the file that was written",
+                hint="run with --fresh: what is missing is sent again",
+            )
+        number = len(trip.attempts) + 1
+        trip.add(Attempt(number, self.platform.clock.now_ms()))
+        try:
+            started = await self.platform.imports.start(
+                trip.import_id or "", trip.path, trip.form.content_type, trip.on_bytes
+            )
+        except AnswerLost as lost:
+            self.tell(f"{lost.problem}; looking what became of it")
+            self.on_trouble(lost)
+            watch.trouble = lost
+        except ApiError:
+            trip.note(number, vanished=True)  # it certainly was not carried out
+            raise
+        else:
+            trip.note(number, execution_id=started.id, status=started.status)
+        watch.uploaded = self.platform.steady()
+        watch.looking, watch.wait_s = None, 0.0
+        await self._wait(trip, watch, None)
+
+    def _adopt(self, trip: Trip, execution: Execution, attempt: int | None) -> None:
+        if attempt is None:
+            number = len(trip.attempts) + 1
+            now_ms = self.platform.clock.now_ms()
+            trip.add(Attempt(number, now_ms, execution.id, adopted=True))
+            self.tell(
+                f"execution {execution.id} is one more than was asked for; it carries the same "
+                "commands"
+            )
+        else:
+            trip.note(attempt, execution_id=execution.id, adopted=True)
+            self.tell(f"adopted execution {execution.id}")
+
+    def _note_statuses(self, trip: Trip, watch: _Watch, listed: list[Execution]) -> None:
+        """Remember what each execution is doing; one that failed may have done half of it."""
+        executions = {execution.id: execution for execution in listed}
+        for attempt in trip.attempts:
+            execution = executions.get(attempt.execution_id or "")
+            if execution is None:
+                continue
+            watch.last = execution
+            if execution.status == attempt.status:
+                continue
+            trip.note(attempt.number, status=execution.status)
+            if execution.phase in HALF_DONE:
+                said = f": {execution.error}" if execution.error else ""
+                self.tell(f"execution {execution.id} ended as {execution.status}{said}")
+
+    async def _wait(self, trip: Trip, watch: _Watch, execution: Execution | None) -> None:
+        watch.last = execution or watch.last
+        waited_s = self.platform.steady() - watch.uploaded
+        if waited_s > self.policy.patience_s:
+            status = watch.last.status if watch.last else "not listed"
+            raise ImportOverdue(
+                f"the import {trip.name} is still {status} after {waited_s:.0f} s",
+                hint="run again later: it goes on waiting where it stopped",
+            )
+        first, longest = self.policy.poll_s, self.policy.poll_s_max
+        watch.wait_s = min(longest, watch.wait_s * 1.5) if watch.wait_s else first
+        await self.platform.sleep(watch.wait_s)

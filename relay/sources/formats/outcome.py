@@ -1,0 +1,114 @@
+"""What a format makes of a record: documents, why there are none, or the schema that it needs.
+
+    Record ──format──▶ Documents ──mapping──▶ app events
+              ├──────▶ Undecodable    dead letter
+              ├──────▶ Unwanted       skipped, counted
+              └──────▶ NeedsSchema    fetch it (relay.sources.registry), then decode again
+
+Formats are pure: they read the cache of schemas and never fetch. So a record whose schema is not
+there yet is an outcome of its own, and whoever reads the topic holds it and what comes after it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NamedTuple, TypeAlias
+
+from relay.model import Record, Undecodable, Unwanted
+from relay.stream.decoding.reasons import UndecodableCode
+
+Document: TypeAlias = dict[str, Any]
+"""What a mapping reads: dict, list, str, int, float, bool and None, nothing else."""
+
+Documents: TypeAlias = tuple[Document | Undecodable, ...]
+"""One part for each event of the record, in the order of the record. One part may be unusable."""
+
+SchemaKey: TypeAlias = int | str
+"""What names a schema in its registry: the id, or the GUID as text."""
+
+
+class NeedsSchema(NamedTuple):
+    """The schema of this record is not cached: fetch it, then decode the record again."""
+
+    key: SchemaKey
+
+
+Decoded: TypeAlias = Documents | Undecodable | Unwanted | NeedsSchema
+Format: TypeAlias = Callable[[Record], Decoded]
+
+
+class FormatName(StrEnum):
+    """The formats, by the name that settings use."""
+
+    JSON = "json"
+    NDJSON = "ndjson"
+    AVRO = "avro"
+    PROTOBUF = "protobuf"
+    JSON_SCHEMA = "json_schema"
+    SCHEMA_REGISTRY = "schema_registry"
+    CLOUDEVENTS = "cloudevents"
+    SNOWPLOW_TSV = "snowplow_tsv"
+    DEBEZIUM = "debezium"
+
+
+class FormatCode(StrEnum):
+    """Why a record is not what its format says, beside the codes of `UndecodableCode`."""
+
+    NOT_WIRE_FORMAT = "not_wire_format"
+    SCHEMA_UNKNOWN = "schema_unknown"
+    SCHEMA_UNUSABLE = "schema_unusable"
+    SCHEMA_TYPE = "schema_type"
+    INVALID_AVRO = "invalid_avro"
+    INVALID_PROTOBUF = "invalid_protobuf"
+    TRAILING_BYTES = "trailing_bytes"
+    INVALID_CLOUDEVENT = "invalid_cloudevent"
+    INVALID_TSV = "invalid_tsv"
+    INVALID_ENVELOPE = "invalid_envelope"
+    TOO_MANY_EVENTS = "too_many_events"
+
+
+@dataclass(frozen=True, slots=True)
+class FormatPolicy:
+    """How large a record may be, how many events it may hold, what a null value means."""
+
+    record_bytes_max: int = 1_048_576
+    events_per_record_max: int = 1_000
+    skip_null_value: bool = True
+
+
+def no_value(policy: FormatPolicy) -> Undecodable | Unwanted:
+    """What becomes of a record without a value."""
+    kind = Unwanted if policy.skip_null_value else Undecodable
+    return kind(UndecodableCode.NULL_VALUE, "the record has no value (a tombstone)")
+
+
+def too_large(policy: FormatPolicy) -> Undecodable:
+    """What becomes of a record with a larger value than the settings allow."""
+    return Undecodable(
+        UndecodableCode.TOO_LARGE,
+        f"the value has more than {policy.record_bytes_max} bytes (decoding.record_bytes_max)",
+    )
+
+
+def as_documents(value: Any, policy: FormatPolicy) -> Documents | Undecodable:
+    """A decoded value → its documents: an object is one, an array holds one in each element.
+
+    What could not be decoded passes through.
+    """
+    kind = type(value)
+    if kind is dict:
+        return (value,)
+    if kind is Undecodable:
+        return value  # type: ignore[no-any-return]
+    if kind is list:
+        if len(value) > policy.events_per_record_max:
+            return Undecodable(
+                FormatCode.TOO_MANY_EVENTS,
+                f"the record holds more than {policy.events_per_record_max} events "
+                "(decoding.events_per_record_max)",
+            )
+        return tuple(part if type(part) is dict else NOT_AN_OBJECT for part in value)
+    return NOT_AN_OBJECT
+
+
+NOT_AN_OBJECT = Undecodable(UndecodableCode.NOT_AN_OBJECT, "the value must be an object")

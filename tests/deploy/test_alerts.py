@@ -1,0 +1,126 @@
+"""The alert rules, run by Prometheus' own tool over what Relay really exposed in trouble.
+
+The values of a moment are scraped; what they would be after minutes is drawn out from there.
+"""
+
+import asyncio
+import uuid
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+from prometheus_client import CollectorRegistry, generate_latest
+
+from relay.road.consuming.kafka import KafkaSource
+from relay.road.source_status import SourceReport
+from relay.settings.kafka import KafkaSettings
+from tests.support.kafka_admin import wait_for
+from tests.support.promtool import Alerts, growing, samples, steady
+from tests.support.road import Feeder, relay_environ, relay_run
+
+
+@pytest.fixture
+def alerts(tmp_path):
+    return Alerts(tmp_path)
+
+
+class Member:
+    """A source with its report, scraped as the admin port would be."""
+
+    def __init__(self, kafka, topic):
+        settings = KafkaSettings(
+            bootstrap_servers=kafka.bootstrap_servers, topics=[topic], group_id=topic
+        )
+        self.source = KafkaSource(settings.consumer("{topic}.dlq"), lambda _fact: None)
+        self.report = SourceReport(lambda _fact: None)
+
+    async def on_assigned(self, partitions, epoch):
+        pass
+
+    async def on_revoked(self, partitions):
+        pass
+
+    def collect(self):
+        return self.report.metrics()
+
+    def scrape(self, *, later_s=0.0):
+        self.report.tick(asyncio.get_running_loop().time() + later_s, self.source.state())
+        registry = CollectorRegistry()
+        registry.register(self)
+        return generate_latest(registry).decode()
+
+    async def until(self, condition):
+        async with asyncio.timeout(40):
+            while not condition():
+                await self.source.poll(500, 0.05)
+
+
+@pytest.mark.broker
+async def test_an_outage_of_kafka_fires(alerts, secured_kafka):
+    member = Member(secured_kafka, secured_kafka.create_topic())
+    await member.source.start(member)
+    try:
+        await member.until(member.source.ends)
+        before = samples(member.scrape(), "relay_kafka_trouble")
+        secured_kafka.kill_broker(1)
+        try:
+            await member.until(lambda: member.source.state().trouble)
+            during = samples(member.scrape(), "relay_kafka_trouble")
+        finally:
+            secured_kafka.start_broker(1)
+        await member.until(lambda: not member.source.state().trouble)
+    finally:
+        await member.source.stop()
+
+    alerts.fire(steady(before, 10), "RelayKafkaTrouble", 10)
+    alerts.fire(steady(during, 10), "RelayKafkaTrouble", 5, {"trouble": "unreachable"})
+    of_segments = {name.replace("relay_", "relay_membership_"): v for name, v in during.items()}
+    alerts.fire(steady(of_segments, 10), "RelayKafkaTrouble", 5, {"trouble": "unreachable"})
+
+
+@pytest.mark.broker
+async def test_a_transaction_that_hangs_fires(alerts, kafka, topic):
+    member = Member(kafka, topic)
+    await member.source.start(member)
+    try:
+        async with AIOKafkaProducer(
+            bootstrap_servers=kafka.bootstrap_servers, transactional_id=topic
+        ) as producer:
+            await producer.begin_transaction()
+            await producer.send_and_wait(topic, b"open")
+            await member.until(lambda: member.source.state().held_back)
+            soon = samples(member.scrape(), "relay_held_back_seconds")
+            late = samples(member.scrape(later_s=400.0), "relay_held_back_seconds")
+            await producer.commit_transaction()
+    finally:
+        await member.source.stop()
+
+    alerts.fire(steady(soon, 10), "RelayTransactionHangs", 10)
+    where = {"topic": topic, "partition": "0"}
+    alerts.fire(steady(late, 10), "RelayTransactionHangs", 5, where)
+
+
+@pytest.mark.broker
+def test_a_lag_that_grows_fires_while_nothing_is_read(alerts, kafka, topic):
+    """The API is away and memory is full, so every partition is paused: that is when it matters."""
+    feeder = Feeder(kafka, topic, seed=1, users=50)
+    feeder.send(1500)
+    small = {"DELIVERY__MEMORY_RECORDS_MAX": "100", "DELIVERY__USER_RECORDS_MAX": "100"}
+    group = f"alerts-{uuid.uuid4().hex[:8]}"
+    environ = relay_environ(kafka, topic, "http://localhost:9", group, **small)
+    with relay_run(environ) as relay:
+        admin = relay.until("relay_started")["admin"]
+
+        def lag():
+            text = httpx.get(f"{admin}/metrics", timeout=10).raise_for_status().text
+            return samples(text, "relay_lag")
+
+        wait_for(lambda: sum(lag().values()) == 1500, 60, "the lag is not known")
+        first = lag()
+        feeder.send(500)
+        wait_for(lambda: sum(lag().values()) == 2000, 60, "the lag stands still")
+        second = lag()
+        relay.terminate()
+
+    alerts.fire(steady(second, 60), "RelayLagGrows", 60)
+    alerts.fire(growing(first, second, 60), "RelayLagGrows", 60, {})

@@ -1,0 +1,25 @@
+"""How much was handed out and is not committed."""
+
+from relay.model import Partition
+from relay.road.consuming.taken import Taken
+
+ONE, TWO, OTHER = Partition("a", 0), Partition("a", 1), Partition("b", 0)
+
+
+def test_what_was_handed_out_counts_until_a_commit_passes_it():
+    taken = Taken()
+    taken.took(ONE, 10, 14)
+    taken.took(ONE, 15, 19)
+    taken.took(TWO, 0, 0)
+    assert taken.uncommitted([ONE, TWO, OTHER]) == {"a": 11, "b": 0}
+    assert (taken.next_offset(ONE), taken.next_offset(OTHER)) == (20, 0)
+
+    taken.committed(ONE, 17)
+    taken.committed(ONE, 12)  # an older one
+    taken.committed(OTHER, 5)  # nothing was taken from it
+    assert taken.uncommitted([ONE, TWO]) == {"a": 4}
+    taken.committed(ONE, 25)
+    assert taken.uncommitted([ONE]) == {"a": 0}
+
+    taken.clear()
+    assert taken.uncommitted([ONE, TWO]) == {"a": 0}
