@@ -50,6 +50,7 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
+    from relay.checks.disk import check_disk
     from relay.checks.imports import check_imports
     from relay.checks.kafka import check_kafka
     from relay.checks.tracking import check_tracking
@@ -66,6 +67,7 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
         yield finding
     yield await check_tracking(settings.tracking)
     if settings.segments.membership.enabled:
+        yield check_disk()
         yield await check_imports(settings)
 
 
