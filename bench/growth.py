@@ -28,7 +28,7 @@ from relay.settings.mapping import MappingSettings
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.engine import Engine
 from relay.stream.interpret import InterpretPolicy, interpreter
-from relay.stream.pipeline import Pipeline
+from relay.stream.pipeline import stream_road
 from relay.stream.status import Reporter
 
 ACCEPTED = Answer(200, {"content-type": "application/json"}, b'{"status":"ok","data":{}}')
@@ -134,6 +134,12 @@ class SimulatedWire:
 class NoDeadLetters:
     """Nothing of a workload is one."""
 
+    async def start(self) -> None:
+        """Connects to nothing."""
+
+    async def stop(self) -> None:
+        """Closes nothing."""
+
     async def write(self, letters: Collection[DeadLetter]) -> None:
         """Would be a defect."""
         raise AssertionError(letters)
@@ -152,9 +158,9 @@ async def cost_us(
     source = SimulatedSource(workload, partitions)
     wire = SimulatedWire(workload.events)
     emit = _nothing
-    pipeline = Pipeline(
+    pipeline = stream_road(
         engine, source, wire, NoDeadLetters(),
-        emit=emit, clock=SystemClock(), policy=delivery.pipeline(),
+        emit=emit, clock=SystemClock(), policy=delivery.road(),
         reporter=Reporter(engine, emit, delivery.report()),
     )  # fmt: skip
     began = time.process_time()

@@ -74,7 +74,7 @@ def _engine(records: list, interpret: Callable) -> None:
     from relay.stream.engine import Engine, EnginePolicy  # noqa: PLC0415
 
     engine = Engine(EnginePolicy(), interpret, random.Random(1))
-    engine.assign({Partition("t", number): None for number in range(12)}, 1, 0.0)
+    engine.custody.assign({Partition("t", number): None for number in range(12)}, 1, 0.0)
     accepted = Answer(200, {"content-type": "application/json"}, b'{"status":"ok","data":{}}')
     flying: deque = deque()
     tick = 0
@@ -90,10 +90,10 @@ def _engine(records: list, interpret: Callable) -> None:
             if not flying:
                 break
             engine.answered(flying.popleft(), accepted, now)
-        commits = engine.commits(now.steady)
-        engine.committed(commits)
-    if engine.ledger.delivered != len(records):
-        raise BenchError(f"{engine.ledger.delivered} of {len(records)} were delivered")
+        commits = engine.custody.commits(now.steady)
+        engine.custody.committed(commits)
+    if engine.custody.ledger.delivered != len(records):
+        raise BenchError(f"{engine.custody.ledger.delivered} of {len(records)} were delivered")
 
 
 def counter(*, callgrind: bool) -> str:

@@ -5,6 +5,10 @@ The map, in reading order. What every road from Kafka has in common:
     model.py              the values that travel: Record, Activity, Parcel, Answer, Verdict, Fate
     road/consuming/       records in from Kafka, offsets back; what to pause
     road/settling/        frontier, offset map, ledger, dead letters
+    road/custody.py       partitions, commits, dead letters, fullness: their one owner; no I/O
+    road/loop.py          the loop around custody and engine: the only place with tasks
+    road/status.py        their state → health, metrics, /status, the line of each interval
+    road/keep.py          a road that fails is started again, and its neighbour goes on
 
 The road of one event:
 
@@ -12,9 +16,9 @@ The road of one event:
     stream/mapping/       AppEvent → what is sent: identity, consent, rules, $unique_key
     stream/interpret.py   the two before, and the lane: Record → Parcel, or why not
     stream/sending/       lanes, gate, limit, retries, verdicts; the wire
-    stream/engine.py      joins these decisions and owns all state of the road; does no I/O
-    stream/pipeline.py    the loop around the engine: the only place with tasks
-    stream/status.py      the engine's state → health, metrics, /status, the line of each interval
+    stream/engine.py      joins these decisions: flights and verdicts; does no I/O
+    stream/pipeline.py    carries the engine's flights: a worker for each request under way
+    stream/status.py      what the stream adds to the status of a road
 
 The road of one segment:
 

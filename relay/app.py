@@ -1,48 +1,53 @@
-"""Composition root: settings in; edges, engine and loop built and joined; runs until told to stop.
+"""Composition root: settings in; edges, engines and roads built and joined, run until a stop.
 
-Kafka ──▶ KafkaSource ──▶ Pipeline(Engine) ──▶ Wire ──▶ tracking API
-                               └──▶ DeadLetterTopic
-Reporter ──▶ log lines, /livez /readyz /metrics /status
+Kafka ──▶ KafkaSource ──▶ Road(Engine, FlightCarrier) ──▶ Wire ──▶ tracking API
+                           └──▶ DeadLetterTopic
+reporters ──▶ log lines, /livez /readyz /metrics /status
 
 With `segments.membership` enabled, a second road beside it, in a consumer group of its own:
 
-Kafka ──▶ KafkaSource ──▶ MembershipLoop(MembershipEngine) ──▶ Importer ──▶ bulk imports
-                               └──▶ DeadLetterTopic
+Kafka ──▶ KafkaSource ──▶ Road(MembershipEngine, FileCarrier) ──▶ Importer ──▶ bulk imports
+                           └──▶ DeadLetterTopic
+
+Each road is kept running by `KeptRoad`: one that fails does not take the other along.
 """
 
 import asyncio
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from relay import __version__
+from relay.apis.mediarithmics_document_imports import DocumentImports
 from relay.clock import SystemClock
-from relay.errors import ExitStatus, sole
+from relay.errors import ExitStatus
 from relay.membership.engine import MembershipEngine
 from relay.membership.importer import Importer
-from relay.membership.loop import MembershipLoop
+from relay.membership.loop import membership_road
 from relay.membership.mapping import changing
-from relay.membership.policy import ChangePolicy, LoopPolicy
 from relay.membership.status import MembershipReporter
 from relay.process_exit import leave
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.source import RecordSource
+from relay.road.keep import KeptRoad, RestartPolicy
+from relay.road.loop import Road
 from relay.road.settling.dead_letter_topic import DeadLetterTopic
-from relay.road.settling.letter_writer import Graves
+from relay.road.settling.letter_writer import DeadLetterSink
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
 from relay.stream.engine import Engine
 from relay.stream.interpret import InterpretPolicy, interpreter
-from relay.stream.pipeline import Pipeline
+from relay.stream.pipeline import stream_road
 from relay.stream.sending.open_wire import open_wire
+from relay.stream.sending.wire import Wire
 from relay.stream.status import Reporter
 from relay.telemetry.admin import admin_app, new_registry, serve_admin
-from relay.telemetry.facts import Emit, Fact, Lifecycle, MembershipStarted, RelayStarted
-from relay.telemetry.health import Both
+from relay.telemetry.facts import Emit, Fact, MembershipStarted, RelayStarted
+from relay.telemetry.health import Roads, StatusSource
 from relay.telemetry.log import configure
 from relay.telemetry.telemetry import Telemetry
 from relay.vendors import open_document_imports
@@ -59,34 +64,35 @@ class Running:
     """What a surface may look at and do while the stream runs."""
 
     engine: Engine
-    reporter: Reporter
     stop: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaEdges:
-    """Where records come from, and where dead letters go."""
+    """Where the records of one road come from, and where its dead letters go."""
 
     source: RecordSource
-    graves: Graves
-    membership: "KafkaEdges | None" = None
-    """Those of the road of membership events, when it is to run."""
+    sink: DeadLetterSink
 
 
 def kafka_edges(settings: Settings, emit: Emit) -> KafkaEdges:
-    """The topics and the dead-letter topic of the settings, for each road that is enabled."""
-    consumer = settings.kafka.consumer(settings.dead_letter.topic)
+    """The stream's: the topics and the dead-letter topic of the settings."""
     letters = settings.dead_letter.policy(settings.kafka)
-    beside = None
-    if settings.segments.membership.enabled:
-        instance = consumer.group_instance_id
-        own = replace(
-            consumer,
-            group_id=settings.segments.membership_group(consumer.group_id),
-            group_instance_id=None if instance is None else f"{instance}-segments",
-        )
-        beside = KafkaEdges(KafkaSource(own, emit), DeadLetterTopic(letters, emit))
-    return KafkaEdges(KafkaSource(consumer, emit), DeadLetterTopic(letters, emit), beside)
+    consumer = settings.kafka.consumer(settings.dead_letter.topic)
+    return KafkaEdges(KafkaSource(consumer, emit), DeadLetterTopic(letters, emit))
+
+
+def membership_edges(settings: Settings, emit: Emit) -> KafkaEdges:
+    """Those of membership events: the same topics, by a consumer group of their own."""
+    consumer = settings.kafka.consumer(settings.dead_letter.topic)
+    instance = consumer.group_instance_id
+    own = replace(
+        consumer,
+        group_id=settings.segments.membership_group(consumer.group_id),
+        group_instance_id=None if instance is None else f"{instance}-segments",
+    )
+    letters = settings.dead_letter.policy(settings.kafka)
+    return KafkaEdges(KafkaSource(own, emit), DeadLetterTopic(letters, emit))
 
 
 async def run_stream(
@@ -95,34 +101,35 @@ async def run_stream(
     log_stream: BinaryIO | None = None,
     handle_signals: bool = True,
     started: Callable[[Running], None] | None = None,
-    edges: Callable[[Settings, Emit], KafkaEdges] = kafka_edges,
+    edges: Callable[[Settings, Emit], KafkaEdges] | None = None,
 ) -> None:
     """Move records from Kafka to the API until a signal, or `Running.stop`.
 
+    With `edges` of the caller's own there is one road, and it is not started again: what it reads
+    from may be there once only.
+
     Raises:
-        RelayError: What cannot be mended by waiting, or DrainIncomplete.
+        RelayError: What cannot be mended by waiting, DrainIncomplete or CommitIncomplete.
     """
-    delivery = settings.delivery
     rng = random.Random()  # noqa: S311 - jitter, no secrets
-    mapping = settings.mapping.policy(settings.identity, settings.tracking.datamart_id)
-    engine = Engine(
-        delivery.engine(settings.tracking.datamart_id),
-        interpreter(InterpretPolicy(settings.decoding.policy(), mapping, delivery.order_by)),
-        rng,
-    )
 
     def emit(fact: Fact) -> None:
         telemetry.emit(fact)
 
-    reporter = Reporter(engine, emit, delivery.report())
-    kafka = edges(settings, emit)
     async with AsyncExitStack() as stack:
-        beside = None
-        if kafka.membership is not None:
-            changes = settings.segments.change_policy(settings.decoding.policy(), mapping)
-            road = _membership_road(settings, kafka.membership, changes, emit, rng)
-            beside = await stack.enter_async_context(road)
-        seen = reporter if beside is None else Both(reporter, beside.reporter, "segments")
+        wire = open_wire(settings.tracking.wire_policy())
+        stack.push_async_callback(wire.close)
+        restart = RestartPolicy() if edges is None else None
+        stream = _Stream(settings, wire, emit, rng, edges or kafka_edges)
+        roads = [KeptRoad(Reporter.road, stream.make, emit, restart)]
+        membership = settings.segments.membership.enabled and edges is None
+        if membership:
+            imports = await stack.enter_async_context(open_document_imports(settings, rng))
+            road = _Membership(settings, imports, emit, rng)
+            roads.append(KeptRoad(MembershipReporter.road, road.make, emit, restart))
+        main, *others = roads
+        beside: dict[str, StatusSource] = {road.name: road for road in others}
+        seen = Roads(main, beside)
         registry = new_registry(seen)
         log = configure(
             settings.log.level,
@@ -131,118 +138,146 @@ async def run_stream(
             secrets=secret_values(settings),
         )
         telemetry = Telemetry(log, registry)
-        wire = open_wire(settings.tracking.wire_policy())
-        stack.push_async_callback(wire.close)
-        pipeline = Pipeline(
-            engine,
-            kafka.source,
-            wire,
-            kafka.graves,
-            emit=emit,
-            clock=SystemClock(),
-            policy=delivery.pipeline(),
-            reporter=reporter,
-        )
         admin = settings.admin
         app = admin_app(seen, registry)
         address = await stack.enter_async_context(serve_admin(app, admin.host, admin.port))
-        emit(
-            RelayStarted(
-                version=__version__,
-                group_id=settings.kafka.group_id,
-                topics=settings.kafka.topic_pattern or ",".join(settings.kafka.topics),
-                destination=settings.tracking.base_url,
-                admin=address,
-            )
-        )
-        stop = _stopper(pipeline, None if beside is None else beside.loop)
+        _tell_start(settings, address, emit, membership=membership)
+
+        def stop(reason: str) -> None:
+            for road in roads:
+                road.stop(reason)
+
         if handle_signals:
-            _listen_for_signals(stop)
+            _listen_for_signals(stop, settings.delivery.stop_deadline_s + _BEYOND_DEADLINE_S)
         if started is not None:
-            started(Running(engine, reporter, stop))
+            started(Running(stream.engine, stop))
+        await _run(roads, stop)
+
+
+async def _run(roads: Sequence[KeptRoad], stop: Callable[[str], None]) -> None:
+    """All roads, until all have ended; the error that ended the first is raised at the end."""
+    failures: list[Exception] = []
+
+    async def run(road: KeptRoad) -> None:
         try:
-            await _run(pipeline, kafka.graves, None if beside is None else beside.loop)
-        except asyncio.CancelledError:
-            if reporter.lifecycle is not Lifecycle.STARTING:
-                raise
+            await road.run()
+        except Exception as error:  # noqa: BLE001 - raised below, when the others have drained
+            failures.append(error)
+            stop(f"{road.name} has ended")
+
+    async with asyncio.TaskGroup() as tasks:
+        for road in roads:
+            tasks.create_task(run(road), name=road.name)
+    if failures:
+        raise failures[0]
 
 
-async def _run(pipeline: Pipeline, graves: Graves, beside: MembershipLoop | None) -> None:
-    """Both roads, until both have ended; an error of one ends the other."""
+class _Stream:
+    """Makes the road of one event, as often as it is needed."""
 
-    async def stream() -> None:
-        try:
-            await graves.start()
-            await pipeline.run()
-        finally:
-            await graves.stop()
+    def __init__(
+        self,
+        settings: Settings,
+        wire: Wire,
+        emit: Emit,
+        rng: random.Random,
+        edges: Callable[[Settings, Emit], KafkaEdges],
+    ) -> None:
+        self._settings = settings
+        self._wire = wire
+        self._emit = emit
+        self._rng = rng
+        self._edges = edges
+        mapping = settings.mapping.policy(settings.identity, settings.tracking.datamart_id)
+        order_by = settings.delivery.order_by
+        self._interpret = interpreter(
+            InterpretPolicy(settings.decoding.policy(), mapping, order_by)
+        )
+        self.engine: Engine
+        """That of the road made last."""
 
-    if beside is None:
-        await stream()
-        return
-    try:
-        async with asyncio.TaskGroup() as roads:
-            roads.create_task(stream(), name="stream")
-            roads.create_task(beside.run(), name="membership")
-    except BaseExceptionGroup as group:
-        raise sole(group) from None
+    def make(self) -> Road:
+        """A road with an engine and edges of its own."""
+        settings, delivery = self._settings, self._settings.delivery
+        policy = delivery.engine(settings.tracking.datamart_id)
+        self.engine = Engine(policy, self._interpret, self._rng)
+        edges = self._edges(settings, self._emit)
+        return stream_road(
+            self.engine,
+            edges.source,
+            self._wire,
+            edges.sink,
+            emit=self._emit,
+            clock=SystemClock(),
+            policy=delivery.road(),
+            reporter=Reporter(self.engine, self._emit, delivery.report()),
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class _MembershipRoad:
-    """What the surfaces need of it."""
+class _Membership:
+    """Makes the road of membership events, as often as it is needed."""
 
-    loop: MembershipLoop
-    reporter: MembershipReporter
+    def __init__(
+        self, settings: Settings, imports: DocumentImports, emit: Emit, rng: random.Random
+    ) -> None:
+        self._settings = settings
+        self._imports = imports
+        self._emit = emit
+        self._rng = rng
 
-
-@asynccontextmanager
-async def _membership_road(
-    settings: Settings, edges: KafkaEdges, changes: ChangePolicy, emit: Emit, rng: random.Random
-) -> AsyncIterator[_MembershipRoad]:
-    """Membership events into bulk imports."""
-    segments, delivery = settings.segments, settings.delivery
-    group_id = segments.membership_group(settings.kafka.group_id)
-    engine = MembershipEngine(segments.membership_policy(changes), changing(changes), rng)
-    reporter = MembershipReporter(engine, emit)
-    policy = segments.importer_policy(group_id)
-    clock = SystemClock()
-    async with open_document_imports(settings, rng) as imports:
-        loop = MembershipLoop(
+    def make(self) -> Road:
+        """A road with an engine and edges of its own."""
+        settings, segments, delivery = (
+            self._settings,
+            self._settings.segments,
+            self._settings.delivery,
+        )
+        mapping = settings.mapping.policy(settings.identity, settings.tracking.datamart_id)
+        changes = segments.change_policy(settings.decoding.policy(), mapping)
+        engine = MembershipEngine(segments.membership_policy(changes), changing(changes), self._rng)
+        clock = SystemClock()
+        group_id = segments.membership_group(settings.kafka.group_id)
+        importer = Importer(
+            self._imports,
+            segments.importer_policy(group_id),
+            clock=clock,
+            rng=self._rng,
+            emit=self._emit,
+        )
+        edges = membership_edges(settings, self._emit)
+        return membership_road(
             engine,
             edges.source,
-            Importer(imports, policy, clock=clock, rng=rng, emit=emit),
-            edges.graves,
-            emit=emit,
+            importer,
+            edges.sink,
+            emit=self._emit,
             clock=clock,
-            policy=LoopPolicy(
-                commit_every_s=delivery.commit_every_s,
-                revoke_budget_s=delivery.revoke_budget_s,
-                drain_deadline_s=delivery.drain_deadline_s,
-            ),
-            reporter=reporter,
-            started=MembershipStarted(group_id=group_id, imports=policy.name),
+            policy=delivery.road(),
+            reporter=MembershipReporter(engine, self._emit, delivery.report()),
         )
-        yield _MembershipRoad(loop, reporter)
 
 
-def _stopper(pipeline: Pipeline, beside: MembershipLoop | None) -> Callable[[str], None]:
-    """A function that stops the roads, also while they still wait for the broker."""
-    task = asyncio.current_task()
+def _tell_start(settings: Settings, address: str, emit: Emit, *, membership: bool) -> None:
+    kafka, segments = settings.kafka, settings.segments
+    emit(
+        RelayStarted(
+            version=__version__,
+            group_id=kafka.group_id,
+            topics=kafka.topic_pattern or ",".join(kafka.topics),
+            destination=settings.tracking.base_url,
+            admin=address,
+        )
+    )
+    if membership:
+        group_id = segments.membership_group(kafka.group_id)
+        emit(MembershipStarted(group_id=group_id, imports=segments.importer_policy(group_id).name))
 
-    def stop(reason: str) -> None:
-        if beside is not None:
-            beside.stop()
-        if pipeline.lifecycle is Lifecycle.STARTING and task is not None:
-            task.cancel(reason)
-        else:
-            pipeline.stop(reason)
 
-    return stop
+def _listen_for_signals(stop: Callable[[str], None], within_s: float) -> None:
+    """The first SIGTERM or SIGINT drains, the second one leaves at once.
 
-
-def _listen_for_signals(stop: Callable[[str], None]) -> None:
-    """The first SIGTERM or SIGINT drains, the second one leaves at once."""
+    Whatever should keep the roads from ending by their deadline: the process ends then.
+    """
     loop = asyncio.get_running_loop()
     seen = 0
 
@@ -251,7 +286,12 @@ def _listen_for_signals(stop: Callable[[str], None]) -> None:
         seen += 1
         if seen > 1:
             leave(ExitStatus.INTERRUPTED)
+        loop.call_later(within_s, leave, ExitStatus.DRAIN_INCOMPLETE)
         stop(name)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received, number.name)
+
+
+_BEYOND_DEADLINE_S = 3.0
+"""For what comes after the roads: the wire's connections, the admin port, the last lines."""

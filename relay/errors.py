@@ -12,6 +12,7 @@ impossible; what happens to one record is never an exception but a value (`relay
     ├─ DestinationError            7    the API cannot be reached, or refuses the token
     ├─ InputError                  8    a file or line of input is not usable
     ├─ DrainIncomplete             9    stopped before all was settled; a restart resumes
+    ├─ CommitIncomplete           11    stopped before all was committed; a restart repeats some
     ├─ SegmentStopped             20    too many would leave: look, then allow it
     ├─ SegmentBusy                21    another sync of this segment runs: wait for it
     ├─ LocalStateError            22    disk full, or a ledger that this version cannot use
@@ -21,6 +22,8 @@ impossible; what happens to one record is never an exception but a value (`relay
 The last five stand next to what raises them: relay.segments.errors, relay.apis.errors, relay.disk.
 """
 
+import traceback
+from collections.abc import Iterator
 from enum import IntEnum
 
 
@@ -38,6 +41,7 @@ class ExitStatus(IntEnum):
     INPUT = 8
     DRAIN_INCOMPLETE = 9
     FINDINGS = 10
+    COMMIT_INCOMPLETE = 11
     SEGMENT_STOPPED = 20
     SEGMENT_BUSY = 21
     LOCAL_STATE = 22
@@ -50,6 +54,8 @@ class RelayError(Exception):
     """What is wrong, where, what to do: one line without secrets or personal data."""
 
     exit_status = ExitStatus.BUG
+    restart_helps = True
+    """Whether what failed may be started again, with nothing changed, and work."""
 
     def __init__(self, problem: str, *, hint: str | None = None) -> None:
         super().__init__(problem if hint is None else f"{problem} ({hint})")
@@ -61,6 +67,7 @@ class SettingsError(RelayError):
     """A setting is unknown, missing, malformed or contradicts another one."""
 
     exit_status = ExitStatus.SETTINGS
+    restart_helps = False
 
 
 class KafkaError(RelayError):
@@ -101,10 +108,48 @@ class DrainIncomplete(RelayError):
     """The drain deadline passed with records unsettled; they will be sent again after a restart."""
 
     exit_status = ExitStatus.DRAIN_INCOMPLETE
+    restart_helps = False
+
+
+class CommitIncomplete(RelayError):
+    """All was settled, and Kafka did not take the last commits: some is sent again."""
+
+    exit_status = ExitStatus.COMMIT_INCOMPLETE
+    restart_helps = False
 
 
 def sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Of what ended several tasks, what matters: ours before the consequences it had in others."""
-    leaves = [e for e in group.exceptions if not isinstance(e, BaseExceptionGroup)]
-    ours = [e for e in leaves if isinstance(e, RelayError)]
-    return (ours or leaves or [group])[0]
+    leaves = list(_leaves(group))
+    ours = [error for error in leaves if isinstance(error, RelayError)]
+    return (ours or leaves)[0]
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def trace(error: BaseException) -> tuple[str, ...]:
+    """Where an exception came from, outermost first: `module:line function`.
+
+    Neither its text nor a line of the code's values: an exception's text may hold data.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES_MAX:]
+    return tuple(f"{_module(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames)
+
+
+def _module(filename: str) -> str:
+    """The file's path from its package on: where it is installed is nobody's business."""
+    parts = filename.replace("\\", "/").split("/")
+    for root in ("relay", "site-packages"):
+        if root in parts:
+            at = len(parts) - 1 - parts[::-1].index(root)
+            return "/".join(parts[at if root == "relay" else at + 1 :])
+    return parts[-1]
+
+
+_FRAMES_MAX = 20

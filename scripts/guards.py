@@ -29,15 +29,17 @@ class Guard:
     test: str
 
 
+CUSTODY = "relay/road/custody.py"
 ENGINE = "relay/stream/engine.py"
 MEMBERSHIP = "relay/membership/engine.py"
 GUARDS = (
     Guard(
         "Nothing is lost: an offset waits for the broker's word on a dead letter.",
         "a dead letter settles its record only in `letters_written`",
-        ENGINE,
-        "self.letters.append(Letter(letter, home, size_bytes, lane, holds))",
-        "self._settle(home, letter.record, size_bytes, Fate.DEAD_LETTERED, str(letter.cls))",
+        CUSTODY,
+        "        self.letters.append(pending)\n",
+        "        self.settle(pending.home, pending.letter.record.offset, pending.size_bytes, "
+        "Fate.DEAD_LETTERED, str(pending.letter.cls))\n",
         "tests/stream/test_engine.py::"
         "test_a_refused_record_is_dead_at_once_and_the_offset_waits_for_the_broker",
     ),
@@ -111,8 +113,8 @@ GUARDS = (
         "A dead-letter topic that refuses writes holds the stream.",
         "nothing flies while a dead letter cannot be written",
         ENGINE,
-        "return not self._stopped and self.letters_blocked is None",
-        "return not self._stopped",
+        "return not self.custody.stopped and self.custody.letters_blocked is None",
+        "return not self.custody.stopped",
         "tests/stream/test_engine.py::"
         "test_a_dead_letter_topic_that_refuses_holds_everything_until_it_takes_it",
     ),
@@ -135,17 +137,17 @@ GUARDS = (
     Guard(
         "Bounded memory: taking stops when the budget is used up.",
         "partitions are paused while the budget is full",
-        ENGINE,
-        "        if self._full or self._stopped:\n",
-        "        if self._stopped:\n",
+        CUSTODY,
+        "        if self.is_full or self.stopped:\n",
+        "        if self.stopped:\n",
         "tests/stream/test_engine_budget.py",
     ),
     Guard(
         "Membership: nothing passes a dead letter that is not confirmed.",
         "no file leaves while a letter waits",
         MEMBERSHIP,
-        "return not (self._stopped or self.letters or leaving)",
-        "return not (self._stopped or leaving)",
+        "return not (custody.stopped or custody.letters or leaving)",
+        "return not (custody.stopped or leaving)",
         "tests/membership/test_batches.py::test_nothing_flies_before_a_dead_letter_is_confirmed",
     ),
     Guard(
@@ -169,7 +171,7 @@ GUARDS = (
     Guard(
         "Late answers of an earlier assignment change nothing.",
         "a record belongs to the assignment that it was read in",
-        ENGINE,
+        CUSTODY,
         "home.gone = True",
         "home.gone = False",
         "tests/stream/test_engine_partitions.py",

@@ -8,10 +8,11 @@ from relay.membership.engine import MembershipEngine
 from relay.membership.policy import MembershipPolicy
 from relay.membership.status import MembershipReporter
 from relay.model import Record, Unwanted
+from relay.road.status import ReportPolicy
 from relay.stream.engine import Engine, EnginePolicy
-from relay.stream.status import Reporter, ReportPolicy
+from relay.stream.status import Reporter
 from relay.telemetry.facts import Fact, all_facts
-from relay.telemetry.health import Both
+from relay.telemetry.health import Roads
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _of_the_roads() -> Iterator[Described]:
     membership = MembershipReporter(
         MembershipEngine(MembershipPolicy(), _unwanted, rng), _nobody_hears
     )
-    for family in Both(stream, membership, "segments").metrics():
+    for family in Roads(stream, {"segments": membership}).metrics():
         name = family.name + ("_total" if family.type == "counter" else "")
         labels = tuple(getattr(family, "_labelnames", ()))  # empty families have no samples
         yield Described(name, family.type, labels, family.documentation)

@@ -9,9 +9,10 @@ HOME = Path(relay.__file__).parent
 
 
 def rooms():
-    for folder, prefix in ((HOME, ""), (HOME / "stream", "stream/")):
+    for folder, prefix in ((HOME, ""), (HOME / "road", "road/"), (HOME / "stream", "stream/")):
         for entry in sorted(folder.iterdir()):
-            if entry.is_dir() and (entry / "__init__.py").exists() and entry.name != "stream":
+            inside = entry.name in ("road", "stream")
+            if entry.is_dir() and (entry / "__init__.py").exists() and not inside:
                 yield f"{prefix}{entry.name}/"
             elif entry.suffix == ".py" and not entry.name.startswith("__"):
                 yield f"{prefix}{entry.name}"

@@ -11,7 +11,7 @@ import uvloop
 
 from relay.app import KafkaEdges, Running, kafka_edges, run_stream
 from relay.cli.letters import Found, meant
-from relay.dead_letters.direct import Reburial, ReplaySource
+from relay.dead_letters.direct import ReplaySink, ReplaySource
 from relay.dead_letters.reading import dead_letter_topics
 from relay.dead_letters.selection import Selection
 from relay.errors import ExitStatus
@@ -74,8 +74,8 @@ async def _send(
     source = ReplaySource(partitions, letters, per_second)
 
     def edges(settings: Settings, emit: Emit) -> KafkaEdges:
-        graves = kafka_edges(settings, emit).graves
-        return KafkaEdges(source, Reburial(graves, source.names))
+        sink = kafka_edges(settings, emit).sink
+        return KafkaEdges(source, ReplaySink(sink, source.names))
 
     running: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
     # The relay that runs beside us has the admin port.
@@ -86,7 +86,7 @@ async def _send(
             run_stream(settings, log_stream=log_stream, started=running.set_result, edges=edges)
         )
         stage = await running
-        ledger = stage.engine.ledger
+        ledger = stage.engine.custody.ledger
         while not stream.done():
             if source.exhausted and ledger.open == 0:
                 stage.stop("everything that was meant is replayed")

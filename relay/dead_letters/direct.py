@@ -12,7 +12,7 @@ from dataclasses import replace
 from relay.dead_letters.buried import Letter
 from relay.model import Commit, DeadLetter, Partition, Position, Record
 from relay.road.consuming.source import AssignmentListener, SourceState
-from relay.road.settling.letter_writer import Graves
+from relay.road.settling.letter_writer import DeadLetterSink
 
 _EPOCH = 1
 
@@ -121,24 +121,24 @@ class ReplaySource:
         )
 
 
-class Reburial:
-    """Writes what died again, under the name that it came with."""
+class ReplaySink:
+    """Writes failed replays with their original position."""
 
-    def __init__(self, graves: Graves, names: Mapping[Position, Position]) -> None:
-        self._graves = graves
+    def __init__(self, sink: DeadLetterSink, names: Mapping[Position, Position]) -> None:
+        self._sink = sink
         self._names = names
 
     async def start(self) -> None:
         """Connect."""
-        await self._graves.start()
+        await self._sink.start()
 
     async def write(self, letters: Collection[DeadLetter]) -> None:
         """Return when the broker has confirmed every one of them."""
-        await self._graves.write([self._renamed(letter) for letter in letters])
+        await self._sink.write([self._renamed(letter) for letter in letters])
 
     async def stop(self) -> None:
         """Close the connections."""
-        await self._graves.stop()
+        await self._sink.stop()
 
     def _renamed(self, letter: DeadLetter) -> DeadLetter:
         topic, partition, offset = self._names[letter.record.position]

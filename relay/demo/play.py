@@ -96,7 +96,8 @@ class _Producer:
                     due = started + self.produced / self._rate
                     if due > loop.time():
                         await asyncio.sleep(due - loop.time())
-                while self.produced - stage.engine.ledger.taken >= _AHEAD_MAX:  # noqa: ASYNC110 - nobody tells
+                ledger = stage.engine.custody.ledger
+                while self.produced - ledger.taken >= _AHEAD_MAX:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(_LOOK_EVERY_S / 10)
                 await producer.send(TOPIC, sample.value, key=sample.key)
                 self.produced += 1

@@ -37,7 +37,7 @@ class Tally:
 
 def take(engine: Engine, produced: int, seen: Mapping[str, int], at: float) -> Tally:
     """Count. `seen` is the sandbox's summary: repeats and order are its judgement, not ours."""
-    ledger = engine.ledger
+    ledger = engine.custody.ledger
     verdicts: dict[str, int] = {}
     for (kind, _), count in engine.verdicts.items():
         verdicts[str(kind)] = verdicts.get(str(kind), 0) + count

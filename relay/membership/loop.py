@@ -1,193 +1,81 @@
-"""The loop of the road: records from the source → engine → files → executions → commits.
+"""The road of membership events: the common loop with an engine of files, and who carries them.
 
-The engine holds all state and decides; this file waits. Its tasks are the intake, which goes on
-while an import runs, the carrier of files, the writer of dead letters and the committer.
+One file at a time is uploaded, and its execution is seen through to the end.
 """
 
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable
 from pathlib import Path
 
 from relay.apis.errors import ApiError, NotThere
 from relay.apis.mediarithmics_document_imports import Execution
 from relay.clock import Clock
 from relay.disk import LocalStateError, disk_errors
-from relay.errors import KafkaError, RelayError, sole
+from relay.errors import RelayError
 from relay.membership.batches import Batch
 from relay.membership.engine import MembershipEngine
 from relay.membership.importer import FileRefused, Importer
-from relay.membership.policy import LoopPolicy
 from relay.membership.status import MembershipReporter
 from relay.membership.verdict import read
-from relay.model import Moment, Partition, Record
-from relay.road.consuming.source import CommitRefused, RecordSource
-from relay.road.settling.assigned import lags
-from relay.road.settling.letter_writer import Graves, LetterWriter
+from relay.model import Moment
+from relay.road.consuming.source import RecordSource
+from relay.road.loop import Road, RoadPolicy
+from relay.road.settling.letter_writer import DeadLetterSink
 from relay.telemetry.facts import (
-    CommitFailed,
     Emit,
-    Lifecycle,
     MembershipHeld,
     MembershipImportEnded,
     MembershipImportStarted,
-    MembershipPartitions,
     MembershipResumed,
-    MembershipStarted,
 )
+
+ROAD = MembershipReporter.road
 
 
 class _PartitionsLeft(Exception):
     """While their file was uploaded: it is not seen through."""
 
 
-class MembershipLoop:
-    """Runs once: `run` returns when what flew at `stop` has landed, or its time is over."""
+def membership_road(
+    engine: MembershipEngine,
+    source: RecordSource,
+    importer: Importer,
+    sink: DeadLetterSink,
+    *,
+    emit: Emit,
+    clock: Clock,
+    policy: RoadPolicy,
+    reporter: MembershipReporter,
+) -> Road:
+    """The road of membership events, from its parts."""
+    carrier = FileCarrier(engine, importer, emit, clock)
+    return Road(
+        ROAD, engine, carrier, source, sink,
+        emit=emit, clock=clock, policy=policy, reporter=reporter,
+    )  # fmt: skip
+
+
+class FileCarrier:
+    """Implements `relay.road.loop.Carrier` with bulk imports."""
 
     def __init__(
-        self,
-        engine: MembershipEngine,
-        source: RecordSource,
-        importer: Importer,
-        graves: Graves,
-        *,
-        emit: Emit,
-        clock: Clock,
-        policy: LoopPolicy,
-        reporter: MembershipReporter,
-        started: MembershipStarted | None = None,
+        self, engine: MembershipEngine, importer: Importer, emit: Emit, clock: Clock
     ) -> None:
         self._engine = engine
-        self._source = source
         self._importer = importer
-        self._graves = graves
         self._emit = emit
         self._clock = clock
-        self._policy = policy
-        self._reporter = reporter
-        self._started = started
-        self._paused: set[Partition] = set()
+        self._tell: Callable[[], None] = _nothing
         self._changed = asyncio.Event()
-        self._letters = LetterWriter(engine, graves, emit, self._wake)
-        self._stopping = asyncio.Event()
-        self._commit_lock = asyncio.Lock()
         self._others_may_fly = True
         self._uploading: asyncio.Timeout | None = None
-        self._running = False
-        self._starting: asyncio.Task[None] | None = None
 
-    def stop(self) -> None:
-        """Ask it to finish: nothing new is read or sent, what flies may land."""
-        self._engine.stop()
-        self._stopping.set()
-        if self._starting is not None:
-            self._starting.cancel()
-        self._wake()
-
-    async def run(self) -> None:
-        """Move membership events until `stop`.
-
-        Raises:
-            KafkaError: The source cannot go on.
-        """
+    async def run(self, changed: Callable[[], None]) -> None:
+        """Carry one file after the other, each seen through to its end; `Carrier.run`."""
         self._loop = asyncio.get_running_loop()
-        if self._started is not None:
-            self._emit(self._started)
-        self._starting = asyncio.current_task()
-        try:
-            await self._graves.start()
-            await self._source.start(self)
-            self._starting = None
-            self._running = True
-            self._reporter.lifecycle = Lifecycle.RUNNING
-            async with asyncio.TaskGroup() as tasks:
-                background = [
-                    tasks.create_task(self._carry_on(), name="files"),
-                    tasks.create_task(self._letters.run(), name="membership-letters"),
-                    tasks.create_task(self._keep_committing(), name="membership-commits"),
-                ]
-                await self._take_in()
-                self._reporter.lifecycle = Lifecycle.DRAINING
-                await self._land(self._policy.drain_deadline_s, list(self._engine.assigned))
-                await self._commit()
-                for task in background:
-                    task.cancel()
-        except asyncio.CancelledError:
-            if self._starting is None or not self._stopping.is_set():
-                raise
-            self._starting.uncancel()  # by `stop`: there is nothing to land yet
-        except BaseExceptionGroup as group:
-            raise sole(group) from None
-        finally:
-            self._running = False
-            self._engine.stop()
-            await self._source.stop()
-            await self._graves.stop()
-            self._reporter.lifecycle = Lifecycle.STOPPED
-
-    # -- partitions come and go (called by the source) ----------------------------------------
-
-    async def on_assigned(self, partitions: Collection[Partition], epoch: int) -> None:
-        """Begin where the commits say; wait for what an earlier owner has under way."""
-        commits = await self._source.committed(partitions)
-        self._engine.assign(commits, epoch, self._loop.time())
-        self._paused -= set(partitions)
-        self._others_may_fly = True
-        self._emit(MembershipPartitions(partitions=len(partitions), epoch=epoch))
-        self._wake()
-
-    async def on_revoked(self, partitions: Collection[Partition]) -> None:
-        """Let land what flies, commit what is settled, forget the rest."""
-        self._engine.leave(partitions)
-        self._wake()
-        if self._running:
-            await self._land(self._policy.revoke_budget_s, partitions)
-        await self._commit()
-        self._engine.drop(partitions)
-        if self._uploading is not None:
-            # Whoever owns the partitions next looks for executions, not for uploads.
-            self._uploading.reschedule(self._loop.time())
-        self._paused -= set(partitions)
-        self._wake()
-
-    async def _land(self, budget_s: float, partitions: Collection[Partition]) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(budget_s):
-                while self._engine.busy(partitions):
-                    await self._change()
-
-    # -- records in ---------------------------------------------------------------------------
-
-    async def _take_in(self) -> None:
-        while not self._stopping.is_set():
-            self._apply_pauses()
-            records = await self._source.poll(self._engine.room(), self._policy.poll_timeout_s)
-            await self._admit(records)
-
-    async def _admit(self, records: Collection[Record]) -> None:
-        slice_ends = self._loop.time() + self._policy.slice_s
-        for record in records:
-            if self._loop.time() >= slice_ends:
-                await asyncio.sleep(0)
-                slice_ends = self._loop.time() + self._policy.slice_s
-            self._engine.admit(record, self._moment())
-        if records:
-            self._wake()
-
-    def _apply_pauses(self) -> None:
-        wanted = self._engine.paused()
-        if pause := wanted - self._paused:
-            self._source.pause(pause)
-            self._wake()  # when nothing more can come, what is there need not wait
-        if resume := (self._paused - wanted) & self._engine.assigned.keys():
-            self._source.resume(resume)
-        self._paused = wanted
-
-    # -- files out ----------------------------------------------------------------------------
-
-    async def _carry_on(self) -> None:
-        """One file after the other, each seen through to its end."""
+        self._tell = changed
         with disk_errors(Path(tempfile.gettempdir())):
             room = tempfile.TemporaryDirectory(prefix="relay-membership-")
         with room as directory:
@@ -204,7 +92,21 @@ class MembershipLoop:
                     self._engine.batches.give_way(batch)
                 except (ApiError, LocalStateError) as error:
                     self._hold(batch, error)
-                self._wake()
+                self.wake()
+                self._tell()
+
+    def wake(self) -> None:
+        """Look again; `Carrier.wake`."""
+        self._changed.set()
+
+    def assigned(self, _share: float) -> None:
+        """Executions of the partitions' earlier owner may be under way; `Carrier.assigned`."""
+        self._others_may_fly = True
+
+    def revoked(self) -> None:
+        """End the upload: whoever has the partitions next looks for executions, not for uploads."""
+        if self._uploading is not None:
+            self._uploading.reschedule(self._loop.time())
 
     async def _carry(self, batch: Batch, directory: Path) -> None:
         while self._others_may_fly:
@@ -303,44 +205,16 @@ class MembershipLoop:
             self._engine.held_because = None
             self._emit(MembershipResumed(after_s=round(after_s, 3)))
 
-    # -- commits --------------------------------------------------------------------------
-
-    async def _keep_committing(self) -> None:
-        while True:
-            await asyncio.sleep(self._policy.commit_every_s)
-            await self._commit()
-            self._reporter.tick(self._loop.time(), lags(self._engine.assigned, self._source.ends()))
-            self._wake()
-
-    async def _commit(self) -> None:
-        async with self._commit_lock:
-            commits = self._engine.commits()
-            if not commits:
-                return
-            try:
-                await self._source.commit(commits)
-            except (CommitRefused, KafkaError) as error:
-                self._emit(CommitFailed(code=type(error).__name__, reason=str(error)))
-                return
-            self._engine.committed(commits)
-
-    # -- small things -------------------------------------------------------------------------
-
-    def _wake(self) -> None:
-        """Something has changed: let everybody look who waits for it."""
-        for fact in self._engine.facts:
-            self._emit(fact)
-        self._engine.facts.clear()
-        if self._engine.letters:
-            self._letters.due.set()
-        self._changed.set()
-        self._changed = asyncio.Event()
-
     async def _change(self, until: float | None = None) -> None:
         """Wait until something changes, at most until a moment."""
+        self._changed.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._changed.wait()
 
     def _moment(self) -> Moment:
         return Moment(self._loop.time(), self._clock.now_ms())
+
+
+def _nothing() -> None:
+    pass

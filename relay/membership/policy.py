@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from relay.road.consuming.intake import IntakePolicy
-from relay.road.settling.offset_map import METADATA_BYTES_MAX
+from relay.road.custody import CustodyPolicy
 from relay.segments.formats import FileFormat
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping.policy import MappingPolicy
@@ -64,10 +64,11 @@ class MembershipPolicy:
     changes: ChangePolicy = field(default_factory=ChangePolicy)
     gather: GatherPolicy = field(default_factory=GatherPolicy)
     trouble: TroublePolicy = field(default_factory=TroublePolicy)
-    intake: IntakePolicy = field(
-        default_factory=lambda: IntakePolicy(records_max=20_000, lane_records_max=20_000)
+    custody: CustodyPolicy = field(
+        default_factory=lambda: CustodyPolicy(
+            IntakePolicy(records_max=20_000, lane_records_max=20_000)
+        )
     )
-    map_bytes_max: int = METADATA_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +84,3 @@ class ImporterPolicy:
     """How long an upload whose answer was lost is looked for before it is made again."""
     fence_hours: int = 6
     """How far back executions of an earlier life are looked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoopPolicy:
-    """The times that the loop keeps, in seconds."""
-
-    commit_every_s: float = 1.0
-    poll_timeout_s: float = 0.2
-    revoke_budget_s: float = 20.0
-    drain_deadline_s: float = 25.0
-    slice_s: float = 0.005
-    """Work between two looks at the other tasks: heartbeats run on the same loop."""

@@ -1,1 +1,1 @@
-"""What every road from Kafka has in common: consuming → settling."""
+"""What every road from Kafka has in common: consuming → custody → settling, and the loop."""

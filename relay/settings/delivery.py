@@ -7,11 +7,13 @@ from pydantic import AfterValidator, Field, model_validator
 
 from relay.model import VerdictKind
 from relay.road.consuming.intake import IntakePolicy
+from relay.road.custody import CustodyPolicy
+from relay.road.loop import RoadPolicy
+from relay.road.status import ReportPolicy
 from relay.settings.section import Section
 from relay.stream.engine import EnginePolicy, OnDeadLetter
 from relay.stream.interpret import OrderBy
 from relay.stream.mapping.requests import activities_path
-from relay.stream.pipeline import PipelinePolicy
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
@@ -19,7 +21,6 @@ from relay.stream.sending.limit import LimitPolicy
 from relay.stream.sending.pacing import RatePolicy
 from relay.stream.sending.retries import RetryPolicy
 from relay.stream.sending.verdicts import DEFAULT_RULES, Rule, statuses
-from relay.stream.status import ReportPolicy
 from relay.telemetry.redact import redact
 
 
@@ -176,12 +177,12 @@ class DeliverySettings(Section):
         le=60,
         description="How often to commit. What was delivered since then is repeated after a crash.",
     )
-    drain_deadline_s: float = Field(
+    stop_deadline_s: float = Field(
         25.0,
         ge=0,
         le=3600,
-        description="How long a stop may wait for answers. Keep it below the platform's grace "
-        "period (Kubernetes: 30 s).",
+        description="How long a stop may take in all: landing, committing, leaving the group. Keep "
+        "it 5 s below the platform's grace period (Kubernetes: 30 s).",
     )
     revoke_budget_s: float = Field(
         20.0,
@@ -219,10 +220,13 @@ class DeliverySettings(Section):
                     age_max_s=self.retry.age_max_s,
                 ),
             ),
-            intake=IntakePolicy(
-                records_max=self.memory_records_max,
-                bytes_max=self.memory_bytes_max,
-                lane_records_max=self.user_records_max,
+            custody=CustodyPolicy(
+                intake=IntakePolicy(
+                    records_max=self.memory_records_max,
+                    bytes_max=self.memory_bytes_max,
+                    lane_records_max=self.user_records_max,
+                ),
+                offset_map=self.offset_map,
             ),
             coalescing=CoalescingPolicy(
                 events_max=self.coalesce.events_max,
@@ -232,18 +236,17 @@ class DeliverySettings(Section):
             rules=(*(verdict.rule() for verdict in self.verdicts), *DEFAULT_RULES),
             on_dead_letter=self.on_dead_letter,
             park_s=self.park_s,
-            offset_map=self.offset_map,
             duplicates_window=self.duplicates_window,
             activities_path=activities_path(datamart_id),
             redact=redact,
         )
 
-    def pipeline(self) -> PipelinePolicy:
-        """What the loop goes by."""
-        return PipelinePolicy(
+    def road(self) -> RoadPolicy:
+        """What the loop of every road goes by."""
+        return RoadPolicy(
             commit_every_s=self.commit_every_s,
             revoke_budget_s=self.revoke_budget_s,
-            drain_deadline_s=self.drain_deadline_s,
+            stop_deadline_s=self.stop_deadline_s,
         )
 
     def report(self) -> ReportPolicy:

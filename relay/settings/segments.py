@@ -20,6 +20,7 @@ from relay.membership.policy import (
     TroublePolicy,
 )
 from relay.road.consuming.intake import IntakePolicy
+from relay.road.custody import CustodyPolicy
 from relay.segments.formats import FileFormat
 from relay.segments.lines import Target
 from relay.segments.members import ExpiryPolicy
@@ -374,10 +375,12 @@ class SegmentsSettings(Section):
                 wait_s_max=max(imports.poll_s, TroublePolicy().wait_s_max),
                 verify_counts=imports.verify_counts,
             ),
-            intake=IntakePolicy(
-                records_max=own.records_max,
-                bytes_max=own.bytes_max,
-                lane_records_max=own.records_max,
+            custody=CustodyPolicy(
+                IntakePolicy(
+                    records_max=own.records_max,
+                    bytes_max=own.bytes_max,
+                    lane_records_max=own.records_max,
+                )
             ),
         )
 

@@ -1,27 +1,25 @@
-"""The state of the road of one event, and every change to it. No I/O, no clock, no async.
+"""Flights and verdicts: what becomes of a record of the stream. No I/O, no clock, no async.
 
-The pipeline calls a method for each thing that happens (records came, an answer came, a dead
-letter was confirmed, a partition was assigned) and asks what may be done next (`next_flight`,
-`next_letters`, `commits`, `paused`). Every method runs to its end, so there is nothing to lock, and
-the whole can be driven by a table, a property or a simulation.
+The custody beside it (`relay.road.custody`) holds partitions, commits and dead letters. The loop
+calls a method for each thing that happens (a record came, an answer came) and asks what may leave
+next (`next_flight`). Every method runs to its end, so there is nothing to lock, and the whole can
+be driven by a table, a property or a simulation.
 """
 
 import random
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from relay.model import (
     Activity,
     Answer,
-    Commit,
     DeadLetter,
     DeadLetterClass,
     Fate,
     Moment,
     Parcel,
-    Partition,
     Position,
     Record,
     Request,
@@ -32,13 +30,9 @@ from relay.model import (
     Verdict,
     VerdictKind,
 )
-from relay.road.consuming.intake import IntakePolicy, full, partition_allowance, room
-from relay.road.settling.assigned import Assigned
-from relay.road.settling.commits import commit_of, is_news, start_of
-from relay.road.settling.frontier import Frontier
-from relay.road.settling.ledger import Ledger
-from relay.road.settling.offset_map import METADATA_BYTES_MAX, OffsetMap
-from relay.stream.interpret import Interpret
+from relay.road.custody import Custody, CustodyPolicy
+from relay.road.settling.assigned import Assigned, PendingLetter
+from relay.stream.interpret import Interpret, Interpretation
 from relay.stream.mapping.requests import activity_request
 from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
 from relay.stream.sending.destination import Destination, DestinationPolicy
@@ -47,7 +41,6 @@ from relay.stream.sending.lanes import Lanes, Waiting
 from relay.stream.sending.pacing import PACING_HEADERS
 from relay.stream.sending.retries import backoff_s, exhausted
 from relay.stream.sending.verdicts import DEFAULT_RULES, Rule, excerpt, is_plain_success, judge
-from relay.telemetry.facts import Fact, PartitionRewound, RecordDeadLettered
 from relay.telemetry.histogram import Histogram
 
 
@@ -63,13 +56,11 @@ class EnginePolicy:
     """The policies of the parts, and the few that are the engine's own."""
 
     destination: DestinationPolicy = field(default_factory=DestinationPolicy)
-    intake: IntakePolicy = field(default_factory=IntakePolicy)
+    custody: CustodyPolicy = field(default_factory=CustodyPolicy)
     coalescing: CoalescingPolicy = field(default_factory=lambda: CoalescingPolicy(events_max=1))
     rules: tuple[Rule, ...] = DEFAULT_RULES
     on_dead_letter: OnDeadLetter = OnDeadLetter.CONTINUE
     park_s: float = 3600.0
-    offset_map: bool = True
-    map_bytes_max: int = METADATA_BYTES_MAX
     duplicates_window: int = 0
     activities_path: str = "/v1/datamarts/0/user_activities"
     redact: Callable[[str], str] = str
@@ -85,19 +76,6 @@ class Flight:
     probe: int = 0
 
 
-@dataclass(slots=True, eq=False)
-class Letter:
-    """A dead letter that the broker has not confirmed yet."""
-
-    letter: DeadLetter
-    home: Assigned = field(repr=False)
-    size_bytes: int
-    lane: Hashable | None = field(default=None, repr=False)
-    holds: bool = False
-    """Whether its lane waits for it: were a successor sent and then the process killed, the record
-    would be tried again, after its successor."""
-
-
 class Engine:
     """See the module's docstring. Times are steady seconds; `Moment` adds the wall clock."""
 
@@ -108,130 +86,84 @@ class Engine:
         # A deployment may have a rule of its own about 200: then every answer goes by the table.
         about_200 = next((rule for rule in policy.rules if 200 in rule.statuses), None)  # noqa: PLR2004
         self._knows_plain = about_200 is DEFAULT_RULES[0]
-        self.facts: list[Fact] = []
-        self.destination = Destination(policy.destination, rng, self.facts.append)
+        self.custody = Custody(policy.custody, self)
+        self.destination = Destination(policy.destination, rng, self.custody.facts.append)
         self.lanes = Lanes()
-        self.ledger = Ledger()
-        self.assigned: dict[Partition, Assigned] = {}
-        self.letters: deque[Letter] = deque()
-        self.letters_blocked: str | None = None
-        self.letters_blocked_since = 0.0
         self.round_trips = Histogram()
         self.lateness = Histogram()
         self.verdicts: dict[tuple[VerdictKind, str], int] = {}
         self.requests = 0
         self.retries = 0
         self.notes: Counter[str] = Counter()
-        self.metadata_ignored = 0
-        self.maps_truncated = 0
-        self._stopped = False
-        self._full = False
-        # Of hundreds of partitions few change between two looks. In the order of their changes.
-        self._grown: dict[Assigned, None] = {}
-        """Those that may hold too much: what came to them since the last look, or still is."""
-        self._moved: dict[Assigned, None] = {}
-        """Those whose commit may be another than the last that was confirmed."""
         self._groups = 0
         self._load: Load | None = None
         self._parked: OrderedDict[Hashable, float] = OrderedDict()
         self._seen: OrderedDict[str, Position] = OrderedDict()
 
-    # -- partitions come and go ---------------------------------------------------------------
+    # -- for the custody ----------------------------------------------------------------------
 
-    def assign(self, commits: Mapping[Partition, Commit | None], epoch: int, now: float) -> None:
-        """These partitions are ours from the offsets that were committed for them."""
-        # A session that was lost tells nobody that they had left in between.
-        self.drop([partition for partition in commits if partition in self.assigned])
-        for partition, commit in commits.items():
-            known = commit
-            if commit is not None and not self.policy.offset_map:
-                known = Commit(commit.offset)
-            start = start_of(partition, known, self._ignored)
-            self._own(
-                Assigned(partition, epoch, Frontier(start), last_commit=commit, pinned_since=now)
-            )
+    def give_back(self, homes: Collection[Assigned]) -> None:
+        """`Holder.give_back`: what flies may land, and is fenced if its partition is gone."""
+        for waiting in self.lanes.drop(lambda w: w.home in homes):
+            self._forget_key(waiting.parcel)
+            self.custody.ledger.gave_back(waiting.size_bytes)
+        if self._seen:
+            for waiting in self.lanes.flying():
+                if waiting.home.gone:
+                    self._forget_key(waiting.parcel)
 
-    def leave(self, partitions: Collection[Partition]) -> None:
-        """These partitions will leave: give back what waits, let land what flies."""
-        homes = {home for p in partitions if (home := self.assigned.get(p)) is not None}
-        for home in homes:
-            home.leaving = True
-        self._give_back_waiting(homes)
+    def let_go(self, letter: PendingLetter) -> None:
+        """`Holder.let_go`."""
+        if letter.holds:
+            self.lanes.release(letter.lane)
 
-    def drop(self, partitions: Collection[Partition]) -> None:
-        """These partitions are gone: what is still out belongs to nobody and is fenced."""
-        homes = {self.assigned.pop(p) for p in partitions if p in self.assigned}
-        for home in homes:
-            home.gone = True
-            self._grown.pop(home, None)
-            self._moved.pop(home, None)
-        self._give_back_waiting(homes)
-        kept: deque[Letter] = deque()
-        for letter in self.letters:
-            if letter.home in homes:
-                self.ledger.gave_back(letter.size_bytes)
-                self._release(letter)
-            else:
-                kept.append(letter)
-        self.letters = kept
-        if not kept:
-            self.letters_blocked = None
+    def is_crowded(self, home: Assigned) -> bool:
+        """`Holder.is_crowded`: too much waits for one user."""
+        if not home.crowded:
+            return False
+        policy = self.policy.custody.intake
+        enough = policy.lane_records_max * policy.resume_below
+        home.crowded = {lane for lane in home.crowded if self.lanes.length(lane) > enough}
+        return bool(home.crowded)
 
-    def busy(self, partitions: Collection[Partition]) -> bool:
-        """Whether something of these partitions is in flight or on its way to the dead letters."""
-        homes = {self.assigned[p] for p in partitions if p in self.assigned}
-        return any(home.in_flight for home in homes) or any(
-            letter.home in homes for letter in self.letters
-        )
+    def pinned(self, home: Assigned) -> None:
+        """`Holder.pinned`: from here on it is counted how long its turn may take."""
+        home.requests_when_pinned = self.requests
+        home.lanes_when_pinned = self.lanes.count
 
-    def stop(self) -> None:
-        """Start nothing new; what is in flight may land."""
-        self._stopped = True
+    @property
+    def under_way(self) -> int:
+        """`Holder.under_way`: requests in flight."""
+        return self.lanes.in_flight
+
+    def is_busy(self, homes: Collection[Assigned]) -> bool:
+        """`Holder.is_busy`: whether something of these partitions is in flight."""
+        return any(home.in_flight for home in homes)
 
     # -- records come -------------------------------------------------------------------------
 
     def admit(self, record: Record, now: Moment) -> None:
         """A record was read: it waits in its lane, or has met its fate."""
-        home = self.assigned.get(record.tp)
-        if home is None or home.leaving or home.epoch != record.epoch:
-            self.ledger.fenced += 1
+        home = self.custody.admit(record, now.steady)
+        if home is None:
             return
-        offset = record.offset
-        if home.frontier.is_rewind(offset):
-            home = self._rewind(home, offset, now.steady)
-        known = home.frontier.seen_before(offset)
-        home.frontier.taken(offset)
-        self._grown[home] = self._moved[home] = None
-        if known:
-            self.ledger.took(0)
-            self.ledger.settled(Fate.SKIPPED, "settled_before_restart", 0)
-            return
-        outcome = self._interpret(record, now.wall_ms)
+        outcome: Interpretation
+        try:
+            outcome = self._interpret(record, now.wall_ms)
+        except Exception as error:  # noqa: BLE001 - a defect at one record must not stop the others
+            outcome = self.custody.defect(record, error)
         if isinstance(outcome, Parcel):
             self._admit_parcel(outcome, home, now.steady)
             return
         size = record.size_bytes
-        self.ledger.took(size)
+        self.custody.ledger.took(size)
         match outcome:
             case Unwanted():
-                self._settle(home, record, size, Fate.SKIPPED, outcome.code)
+                self.custody.settle(home, record.offset, size, Fate.SKIPPED, outcome.code)
             case Undecodable():
-                self._bury(home, size, _letter(record, DeadLetterClass.UNDECODABLE, outcome))
+                self._dead_letter(home, size, _letter(record, DeadLetterClass.UNDECODABLE, outcome))
             case Unmappable():
-                self._bury(home, size, _letter(record, DeadLetterClass.UNMAPPABLE, outcome))
-
-    def room(self) -> int:
-        """How many records to ask for at once."""
-        return room(self.policy.intake, self.ledger.open)
-
-    def paused(self) -> set[Partition]:
-        """The partitions from which nothing may be taken now."""
-        policy, ledger = self.policy.intake, self.ledger
-        self._full = full(policy, ledger.open, ledger.open_bytes, was_full=self._full)
-        if self._full or self._stopped:
-            return set(self.assigned)
-        self._grown = {home: None for home in self._grown if self._is_full(home)}
-        return {home.partition for home in self._grown}
+                self._dead_letter(home, size, _letter(record, DeadLetterClass.UNMAPPABLE, outcome))
 
     # -- requests leave and answers come ------------------------------------------------------
 
@@ -249,7 +181,7 @@ class Engine:
         if members is None:
             return None
         self._groups += 1
-        delivered = self.ledger.delivered
+        delivered = self.custody.ledger.delivered
         for waiting in members:
             waiting.attempts += 1
             waiting.group = self._groups
@@ -319,71 +251,6 @@ class Engine:
         if came_back:
             self.lanes.wake_all()
 
-    # -- dead letters and commits -------------------------------------------------------------
-
-    def next_letters(self, most: int) -> list[Letter]:
-        """Dead letters to be written, oldest first. They stay until `letters_written`."""
-        return [self.letters[i] for i in range(min(most, len(self.letters)))]
-
-    def letters_written(self, written: Sequence[Letter]) -> None:
-        """The broker confirmed these."""
-        confirmed = set(written)
-        self.letters = deque(letter for letter in self.letters if letter not in confirmed)
-        self.letters_blocked = None
-        for item in written:
-            letter = item.letter
-            if item.home.gone:
-                self.ledger.fenced += 1
-                continue
-            self._release(item)
-            self._settle(
-                item.home, letter.record, item.size_bytes, Fate.DEAD_LETTERED, str(letter.cls)
-            )
-            self.facts.append(
-                RecordDeadLettered(
-                    position=letter.record.position,
-                    cls=letter.cls,
-                    code=letter.code,
-                    reason=letter.reason,
-                    status=letter.status,
-                    attempts=letter.attempts,
-                )
-            )
-
-    def letters_failed(self, reason: str, now: float) -> None:
-        """The broker did not confirm: nothing may pass until it does."""
-        if not self.letters:
-            return  # their partitions left while they were being written
-        if self.letters_blocked is None:
-            self.letters_blocked_since = now
-        self.letters_blocked = reason
-
-    def commits(self, now: float) -> dict[Partition, Commit]:
-        """What has changed since the last commit that was confirmed."""
-        changed: dict[Partition, Commit] = {}
-        for home in list(self._moved):
-            commit, truncated = commit_of(
-                home, self.policy.map_bytes_max, with_map=self.policy.offset_map
-            )
-            self.maps_truncated += truncated
-            self._grown[home] = None  # a fuller map leaves room for less
-            self._note_pin(home, now)
-            if is_news(home, commit):
-                changed[home.partition] = commit
-                home.settled_in_commit = home.settled_since_commit
-            else:
-                del self._moved[home]
-        return changed
-
-    def committed(self, commits: Mapping[Partition, Commit]) -> None:
-        """The broker confirmed these."""
-        for partition, commit in commits.items():
-            home = self.assigned.get(partition)
-            if home is not None:
-                home.last_commit = commit
-                home.settled_since_commit -= home.settled_in_commit
-                home.settled_in_commit = 0
-
     # -- inside -------------------------------------------------------------------------------
 
     def _is_plain(self, answer: Answer) -> bool:
@@ -395,46 +262,26 @@ class Engine:
         )
 
     def _may_fly(self) -> bool:
-        return not self._stopped and self.letters_blocked is None
-
-    def _ignored(self, fact: Fact) -> None:
-        self.metadata_ignored += 1
-        self.facts.append(fact)
-
-    def _rewind(self, home: Assigned, offset: int, now: float) -> Assigned:
-        """The log was cut and grew again: what is known of its offsets is about other records."""
-        self.facts.append(
-            PartitionRewound(
-                partition=str(home.partition), expected=home.frontier.next_offset, offset=offset
-            )
-        )
-        self.drop([home.partition])
-        self._seen.clear()  # they may be what comes again
-        fresh = Assigned(
-            home.partition, home.epoch, Frontier(OffsetMap(offset, offset)), pinned_since=now
-        )
-        self._own(fresh)
-        return fresh
-
-    def _own(self, home: Assigned) -> None:
-        self.assigned[home.partition] = home
-        self._moved[home] = None
+        return not self.custody.stopped and self.custody.letters_blocked is None
 
     def _admit_parcel(self, parcel: Parcel, home: Assigned, now: float) -> None:
         record, lane, size = parcel.record, parcel.lane, parcel.size_bytes
-        self.ledger.took(size)
+        self.custody.ledger.took(size)
         if parcel.payload.notes:
             self.notes.update(parcel.payload.notes)
         if self._is_duplicate(parcel):
-            self._settle(home, record, size, Fate.SKIPPED, "duplicate")
+            self.custody.settle(home, record.offset, size, Fate.SKIPPED, "duplicate")
             return
         if lane is None:
             lane = record.position
         elif self._is_parked(lane, now):
-            self._bury(home, size, _letter(record, DeadLetterClass.FOLLOWED, _FOLLOWED), lane)
+            self._forget_key(parcel)
+            self._dead_letter(
+                home, size, _letter(record, DeadLetterClass.FOLLOWED, _FOLLOWED), lane
+            )
             return
         length = self.lanes.add(Waiting(parcel, lane, home, size))
-        if length >= self.policy.intake.lane_records_max:
+        if length >= self.policy.custody.intake.lane_records_max:
             home.crowded.add(lane)
 
     def _is_duplicate(self, parcel: Parcel) -> bool:
@@ -448,13 +295,14 @@ class Engine:
             self._seen.popitem(last=False)
         return first != parcel.record.position
 
-    def _is_full(self, home: Assigned) -> bool:
-        policy = self.policy.intake
-        if home.crowded:
-            enough = policy.lane_records_max * policy.resume_below
-            home.crowded = {lane for lane in home.crowded if self.lanes.length(lane) > enough}
-        allowance = partition_allowance(policy, home.map_fill)
-        return bool(home.crowded) or home.frontier.open_count >= allowance
+    def _forget_key(self, parcel: Parcel) -> None:
+        """What was not delivered may come again and is no duplicate then.
+
+        It comes from the dead letters, or from a partition that was given back.
+        """
+        key = parcel.payload.unique_key
+        if key is not None and self._seen.get(key) == parcel.record.position:
+            del self._seen[key]
 
     def _joins(self, members: list[Waiting], candidate: Waiting) -> bool:
         first = members[0]
@@ -491,8 +339,8 @@ class Engine:
 
     def _fence(self, waiting: Waiting) -> None:
         """An answer came for a partition that is no longer ours, or is ours anew."""
-        self.ledger.fenced += 1
-        self.ledger.gave_back(waiting.size_bytes)
+        self.custody.ledger.fenced += 1
+        self.custody.ledger.gave_back(waiting.size_bytes)
 
     def _delivered(self, flight: Flight, lane: Hashable, now: Moment) -> None:
         self.lanes.done(lane)
@@ -501,8 +349,9 @@ class Engine:
                 self._fence(waiting)
                 continue
             record = waiting.parcel.record
-            self.lateness.add((now.wall_ms - record.timestamp_ms) / 1000)
-            self._settle(waiting.home, record, waiting.size_bytes, Fate.DELIVERED, "")
+            if record.timestamp_ms >= 0:  # -1 is Kafka's word for none
+                self.lateness.add((now.wall_ms - record.timestamp_ms) / 1000)
+            self.custody.settle(waiting.home, record.offset, waiting.size_bytes, Fate.DELIVERED, "")
 
     def _refused(
         self, flight: Flight, lane: Hashable, verdict: Verdict, answer: Answer, now: Moment
@@ -523,10 +372,10 @@ class Engine:
         first = flight.members[0]
         rest_until = None
         if verdict.kind is not VerdictKind.THROTTLED:
-            others = self.ledger.delivered > first.others_delivered
+            others = self.custody.ledger.delivered > first.others_delivered
             for waiting in flight.members:
                 waiting.failures += others
-                waiting.others_delivered = self.ledger.delivered
+                waiting.others_delivered = self.custody.ledger.delivered
             retry = self.policy.destination.retry
             if exhausted(retry, first.failures, now.steady - first.tried_since):
                 if len(flight.members) > 1:
@@ -549,7 +398,7 @@ class Engine:
                 waiting.group = self._groups
         leaving = {w.home for w in flight.members if w.home.leaving or w.home.gone}
         if leaving:
-            self._give_back_waiting(leaving)
+            self.give_back(leaving)
 
     def _give_up(
         self,
@@ -577,10 +426,12 @@ class Engine:
             first_attempt_ms=waiting.first_attempt_ms,
             last_attempt_ms=waiting.last_attempt_ms,
         )
-        self._bury(waiting.home, waiting.size_bytes, letter, lane, holds=True)
+        self._forget_key(waiting.parcel)
+        self._dead_letter(waiting.home, waiting.size_bytes, letter, lane, holds=True)
         for follower in followers:
+            self._forget_key(follower.parcel)
             followed = _letter(follower.parcel.record, DeadLetterClass.FOLLOWED, _FOLLOWED)
-            self._bury(follower.home, follower.size_bytes, followed, lane)
+            self._dead_letter(follower.home, follower.size_bytes, followed, lane)
 
     def _park(self, lane: Hashable, now: float) -> None:
         self._parked[lane] = now + self.policy.park_s
@@ -594,16 +445,12 @@ class Engine:
         if until is None:
             return False
         # Whoever followed and is not confirmed would be tried again after a crash.
-        if until > now or any(item.lane == lane for item in self.letters):
+        if until > now or any(item.lane == lane for item in self.custody.letters):
             return True
         del self._parked[lane]
         return False
 
-    def _give_back_waiting(self, homes: Collection[Assigned]) -> None:
-        for waiting in self.lanes.drop(lambda w: w.home in homes):
-            self.ledger.gave_back(waiting.size_bytes)
-
-    def _bury(
+    def _dead_letter(
         self,
         home: Assigned,
         size_bytes: int,
@@ -612,25 +459,7 @@ class Engine:
         *,
         holds: bool = False,
     ) -> None:
-        self.letters.append(Letter(letter, home, size_bytes, lane, holds))
-
-    def _release(self, letter: Letter) -> None:
-        if letter.holds:
-            self.lanes.release(letter.lane)
-
-    def _settle(self, home: Assigned, record: Record, size: int, fate: Fate, code: str) -> None:
-        home.frontier.finished(record.offset)
-        home.settled_since_commit += 1
-        self._moved[home] = None
-        self.ledger.settled(fate, code, size)
-
-    def _note_pin(self, home: Assigned, now: float) -> None:
-        pinned = home.frontier.lowest_open
-        if pinned != home.pinned_at:
-            home.pinned_at = pinned
-            home.pinned_since = now
-            home.requests_when_pinned = self.requests
-            home.lanes_when_pinned = self.lanes.count
+        self.custody.dead_letter(PendingLetter(letter, home, size_bytes, lane, holds))
 
 
 def _activities(members: Sequence[Waiting]) -> list[Activity]:

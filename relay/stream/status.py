@@ -1,12 +1,11 @@
-"""The state of the engine → readiness, liveness, /status, /metrics and the line of each interval.
+"""The engine's state → the stream's part of health, /status, /metrics and the interval's line.
 
-Reads the engine, changes nothing. Everything shown here is free of personal data: lanes and keys
-are never named, only positions, counts and codes.
+What every road has is in `relay.road.status`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from prometheus_client import Metric
 from prometheus_client.core import (
@@ -15,78 +14,49 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 
-from relay.model import Fate, Partition
+from relay.model import Partition
+from relay.road.consuming.source import SourceState
 from relay.road.settling.assigned import Assigned
+from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.engine import Engine
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
-from relay.telemetry.facts import Emit, Lifecycle, OffsetsCommitted, RecordsSkipped, StillHeld
-from relay.telemetry.health import Liveness, Readiness
+from relay.telemetry.facts import Emit, Lifecycle, OffsetsCommitted, RecordsSkipped
+from relay.telemetry.health import Liveness
 from relay.telemetry.histogram import Histogram
 
 
-@dataclass(frozen=True, slots=True)
-class ReportPolicy:
-    """How often to say what, and how long a standstill may last. Seconds."""
+class Reporter(RoadReporter):
+    """The stream's reporter."""
 
-    line_every_s: float = 10.0
-    reminder_every_s: float = 60.0
-    stuck_after_s: float = 300.0
-
-
-class Reporter:
-    """Implements `relay.telemetry.health.StatusSource` for the stream."""
+    road: ClassVar[str] = "stream"
 
     def __init__(self, engine: Engine, emit: Emit, policy: ReportPolicy) -> None:
+        super().__init__(engine.custody, emit, policy)
         self._engine = engine
-        self._emit = emit
-        self._policy = policy
-        self._now = 0.0
-        self._lag: Mapping[Partition, int] = {}
         self._lagging_since: dict[Partition, float] = {}
-        self._paused = 0
-        self._line_at: float | None = None
-        self._began = 0.0
-        self._reminded_at = 0.0
-        self.loop_lag_s = 0.0
-        """How late the loop came to a timer last: heartbeats are as late."""
         self._settled = -1
         self._settled_at = 0.0
         self._before = _Counts.of(engine)
-        self.lifecycle = Lifecycle.STARTING
 
-    # -- the log ------------------------------------------------------------------------------
-
-    def tick(self, now: float, paused: int, lag: Mapping[Partition, int]) -> None:
-        """Take note of what only the loop knows; write the lines that are due."""
-        self._now, self._paused, self._lag = now, paused, lag
+    def tick(
+        self, now: float, paused: int, source: SourceState, ends: Mapping[Partition, int]
+    ) -> None:
+        """See `RoadReporter.tick`."""
+        super().tick(now, paused, source, ends)
         self._lagging_since = {
             partition: self._lagging_since.get(partition, now)
-            for partition, behind in lag.items()
+            for partition, behind in self._lag.items()
             if behind > 0
         }
-        settled = self._engine.ledger.taken - self._engine.ledger.open
+        settled = self._custody.ledger.taken - self._custody.ledger.open
         if settled != self._settled:
             self._settled, self._settled_at = settled, now
-        if self._line_at is None:
-            self._line_at = self._began = now
-        elif now - self._line_at >= self._policy.line_every_s:
-            self.line(now)
-        hold = self._hold()
-        if hold is None:
-            return
-        code, reason, since = hold
-        if now - max(since, self._reminded_at) >= self._policy.reminder_every_s:
-            self._reminded_at = now
-            self._emit(StillHeld(code=code, reason=reason, for_s=now - since))
 
-    def line(self, now: float) -> None:
-        """Write the canonical line, unless nothing happened since the last one."""
+    def _line(self, seconds: float) -> None:
         engine = self._engine
         counts, before = _Counts.of(engine), self._before
-        seconds = now - (self._line_at or now)
-        self._line_at = now
-        if counts == before and not engine.ledger.open:
+        if counts == before and not self._custody.ledger.open:
             return
         self._before = counts
         for code, count in counts.skipped_by_code.items():
@@ -103,7 +73,7 @@ class Reporter:
                 skipped=counts.skipped - before.skipped,
                 requests=counts.requests - before.requests,
                 retries=counts.retries - before.retries,
-                partitions=len(engine.assigned),
+                partitions=len(self._custody.assigned),
                 paused=self._paused,
                 in_flight=engine.lanes.in_flight,
                 waiting=engine.lanes.waiting,
@@ -119,79 +89,23 @@ class Reporter:
 
     # -- health -------------------------------------------------------------------------------
 
-    def readiness(self) -> Readiness:
-        """Ready when records can go all the way."""
-        if self.lifecycle is not Lifecycle.RUNNING:
-            return Readiness(ready=False, reason=str(self.lifecycle))
-        hold = self._hold()
-        if hold is not None:
-            return Readiness(ready=False, reason=f"{hold[0]}: {hold[1]}")
-        return Readiness(ready=True, reason="running")
+    def _destination_hold(self) -> Hold | None:
+        gate = self._engine.destination.gate
+        if gate.state in (GateState.HELD, GateState.DOWN):
+            return Hold(str(gate.state), gate.reason, gate.since)
+        return None
 
     def liveness(self) -> Liveness:
         """Not alive when records wait, nothing holds them up, and still none gets through."""
-        if self._hold() is not None or self.lifecycle is not Lifecycle.RUNNING:
+        held = self.hold() is not None or self._source.trouble is not None
+        if held or self.lifecycle is not Lifecycle.RUNNING:
             return Liveness(alive=True, reason="nothing may move now")
-        for home in self._engine.assigned.values():
+        for home in self._custody.assigned.values():
             still_s = self._stands_still_s(home)
             if still_s >= self._policy.stuck_after_s:
                 reason = f"{home.partition} has not moved for {still_s:.0f} s"
                 return Liveness(alive=False, reason=reason)
         return Liveness(alive=True, reason="progress")
-
-    def status(self) -> Mapping[str, Any]:
-        """What is going on, and what is stuck and why."""
-        engine, ledger = self._engine, self._engine.ledger
-        gate, limit = engine.destination.gate, engine.destination.limit
-        return {
-            "lifecycle": str(self.lifecycle),
-            "ledger": {
-                "taken": ledger.taken,
-                "delivered": ledger.delivered,
-                "dead_lettered": dict(ledger.dead_lettered),
-                "skipped": dict(ledger.skipped),
-                "returned": ledger.returned,
-                "open": ledger.open,
-                "uncommitted": sum(h.settled_since_commit for h in engine.assigned.values()),
-                "balanced": ledger.balanced,
-            },
-            "destination": {
-                "state": str(gate.state),
-                "reason": gate.reason,
-                "for_s": round(self._now - max(gate.since, self._began), 3),
-                "limit": limit.value,
-                "limit_changed_because": limit.why,
-                "in_flight": engine.lanes.in_flight,
-                "waiting": engine.lanes.waiting,
-                "resting_lanes": engine.lanes.resting,
-            },
-            "dead_letter_topic": {
-                "unconfirmed": len(engine.letters),
-                "blocked": engine.letters_blocked,
-            },
-            "memory": {"records": ledger.open, "bytes": ledger.open_bytes},
-            "partitions": {
-                str(partition): self._partition(home)
-                for partition, home in sorted(engine.assigned.items())
-            },
-        }
-
-    def metrics(self) -> Iterable[Metric]:
-        """One snapshot: everything in it was true at the same time."""
-        yield from self._ledger_metrics()
-        yield from self._sending_metrics()
-        yield from self._partition_metrics()
-
-    # -- inside -------------------------------------------------------------------------------
-
-    def _hold(self) -> tuple[str, str, float] | None:
-        engine = self._engine
-        if engine.letters_blocked is not None:
-            return "dead_letter_topic", engine.letters_blocked, engine.letters_blocked_since
-        gate = engine.destination.gate
-        if gate.state in (GateState.HELD, GateState.DOWN):
-            return str(gate.state), gate.reason, gate.since
-        return None
 
     def _stands_still_s(self, home: Assigned) -> float:
         """For how long a partition has stood still without an excuse.
@@ -210,35 +124,27 @@ class Reporter:
             return self._now - max(home.pinned_since, self._settled_at)
         return self._now - home.pinned_since
 
-    def _oldest_s(self) -> float:
-        pinned = [h.pinned_since for h in self._engine.assigned.values() if h.pinned_at is not None]
-        return max(0.0, self._now - min(pinned, default=self._now))
-
-    def _partition(self, home: Assigned) -> Mapping[str, Any]:
-        commit = home.last_commit
+    def _destination_status(self) -> Mapping[str, Any]:
+        engine = self._engine
+        gate, limit = engine.destination.gate, engine.destination.limit
         return {
-            "committed": None if commit is None else commit.offset,
-            "next": home.frontier.next_offset,
-            "lag": self._lag.get(home.partition),
-            "open": home.frontier.open_count,
-            "in_flight": home.in_flight,
-            "map_fill": round(home.map_fill, 3),
-            "gaps": home.frontier.gaps,
-            "pinned_by": self._pinned_by(home),
+            "destination": {
+                "state": str(gate.state),
+                "reason": gate.reason,
+                "for_s": round(self._now - max(gate.since, self._began), 3),
+                "limit": limit.value,
+                "limit_changed_because": limit.why,
+                "in_flight": engine.lanes.in_flight,
+                "waiting": engine.lanes.waiting,
+                "resting_lanes": engine.lanes.resting,
+            }
         }
 
-    def _pinned_by(self, home: Assigned) -> Mapping[str, Any] | None:
-        offset = home.frontier.lowest_open
-        if offset is None:
-            return None
-        pinned: dict[str, Any] = {
-            "offset": offset,
-            "for_s": round(max(0.0, self._now - home.pinned_since), 3),
-        }
+    def _pin_status(self, home: Assigned) -> Mapping[str, Any]:
         waiting = self._pin(home)
-        if waiting is not None:
-            pinned |= {"attempts": waiting.attempts, "last_verdict": waiting.last_code or None}
-        return pinned
+        if waiting is None:
+            return {}
+        return {"attempts": waiting.attempts, "last_verdict": waiting.last_code or None}
 
     def _pin(self, home: Assigned) -> Waiting | None:
         """What is known of the record that pins the frontier, when it is on its way."""
@@ -250,48 +156,16 @@ class Reporter:
                     return waiting
         return None
 
-    def _ledger_metrics(self) -> Iterator[Metric]:
-        ledger = self._engine.ledger
-        taken = CounterMetricFamily("relay_records_taken", "Records read from Kafka.")
-        taken.add_metric([], ledger.taken)
-        yield taken
-        settled = CounterMetricFamily(
-            "relay_records_settled", "Records that met their fate.", labels=["fate", "code"]
-        )
-        settled.add_metric([Fate.DELIVERED, ""], ledger.delivered)
-        for code, count in ledger.dead_lettered.items():
-            settled.add_metric([Fate.DEAD_LETTERED, code], count)
-        for code, count in ledger.skipped.items():
-            settled.add_metric([Fate.SKIPPED, code], count)
-        yield settled
-        returned = CounterMetricFamily(
-            "relay_records_returned", "Records given back unsettled when their partition left."
-        )
-        returned.add_metric([], ledger.returned)
-        yield returned
-        fenced = CounterMetricFamily(
-            "relay_records_fenced", "Late records and answers of an earlier assignment, ignored."
-        )
-        fenced.add_metric([], ledger.fenced)
-        yield fenced
+    # -- /metrics -----------------------------------------------------------------------------
+
+    def _destination_metrics(self) -> Iterator[Metric]:
+        engine = self._engine
         notes = CounterMetricFamily(
             "relay_mapping_notes", "Events sent with less or other than they said.", labels=["code"]
         )
-        for code, count in self._engine.notes.items():
+        for code, count in engine.notes.items():
             notes.add_metric([code], count)
         yield notes
-        yield GaugeMetricFamily("relay_records_open", "Records without a fate.", ledger.open)
-        yield GaugeMetricFamily(
-            "relay_records_open_bytes", "What they weigh in memory, about.", ledger.open_bytes
-        )
-        yield GaugeMetricFamily(
-            "relay_ledger_balanced",
-            "1 while taken = settled + returned + open.",
-            int(ledger.balanced),
-        )
-
-    def _sending_metrics(self) -> Iterator[Metric]:
-        engine = self._engine
         attempts = CounterMetricFamily(
             "relay_attempts", "Requests that were judged.", labels=["verdict", "code"]
         )
@@ -323,40 +197,6 @@ class Reporter:
             "relay_lateness_seconds", "Record's time in Kafka to delivery.", engine.lateness
         )
 
-    def _partition_metrics(self) -> Iterator[Metric]:
-        gauges = {
-            "committed_offset": GaugeMetricFamily(
-                "relay_committed_offset", "Next offset to read.", labels=["topic", "partition"]
-            ),
-            "lag": GaugeMetricFamily(
-                "relay_lag", "Records not read yet.", labels=["topic", "partition"]
-            ),
-            "open": GaugeMetricFamily(
-                "relay_partition_open", "Records without a fate.", labels=["topic", "partition"]
-            ),
-            "map_fill": GaugeMetricFamily(
-                "relay_offset_map_fill",
-                "How full the commit's metadata is, 0 to 1.",
-                labels=["topic", "partition"],
-            ),
-            "pinned_for_s": GaugeMetricFamily(
-                "relay_frontier_pinned_seconds",
-                "How long the same record has held the frontier.",
-                labels=["topic", "partition"],
-            ),
-        }
-        for partition, home in sorted(self._engine.assigned.items()):
-            label = [partition.topic, str(partition.number)]
-            if home.last_commit is not None:
-                gauges["committed_offset"].add_metric(label, home.last_commit.offset)
-            if partition in self._lag:
-                gauges["lag"].add_metric(label, self._lag[partition])
-            gauges["open"].add_metric(label, home.frontier.open_count)
-            gauges["map_fill"].add_metric(label, home.map_fill)
-            pinned_s = 0.0 if home.pinned_at is None else max(0.0, self._now - home.pinned_since)
-            gauges["pinned_for_s"].add_metric(label, pinned_s)
-        yield from gauges.values()
-
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
@@ -374,7 +214,7 @@ class _Counts:
 
     @classmethod
     def of(cls, engine: Engine) -> "_Counts":
-        ledger = engine.ledger
+        ledger = engine.custody.ledger
         return cls(
             ledger.taken,
             ledger.delivered,

@@ -101,8 +101,9 @@ class RelayStarted(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifecycleChanged(Fact):
-    """The process moved on: starting, running, draining, stopped."""
+    """A road moved on: starting, running, draining, stopped."""
 
+    road: Annotated[str, "`stream` or `segments`."]
     old: Annotated[Lifecycle, "What it was doing."]
     new: Annotated[Lifecycle, "What it does now."]
 
@@ -116,6 +117,7 @@ class PartitionsAssigned(Fact):
         "relay_rebalances_total", "Assignments of partitions received."
     )
 
+    road: Annotated[str, "`stream` or `segments`."]
     partitions: Annotated[tuple[str, ...], "The new ones, as topic-partition."]
     epoch: Annotated[int, "Number of the assignment; outcomes of an older one are ignored."]
 
@@ -126,6 +128,7 @@ class PartitionsRevoked(Fact):
 
     stage: ClassVar[Stage] = Stage.CONSUMING
 
+    road: Annotated[str, "`stream` or `segments`."]
     partitions: Annotated[tuple[str, ...], "The lost ones, as topic-partition."]
     unsettled: Annotated[int, "Records of theirs that had no fate yet."]
 
@@ -400,6 +403,7 @@ class CommitFailed(Fact):
         "relay_commit_errors_total", "Commits that Kafka did not take.", ("code",)
     )
 
+    road: Annotated[str, "`stream` or `segments`."]
     code: Annotated[str, "`CommitRefused` when the partitions have moved on, else the error."]
     reason: Annotated[str, "What Kafka's client says."]
 
@@ -411,28 +415,63 @@ class StillHeld(Fact):
     level: ClassVar[Level] = Level.ERROR
     stage: ClassVar[Stage] = Stage.SENDING
 
+    road: Annotated[str, "`stream` or `segments`."]
     code: Annotated[str, "`held`, `down` or `dead_letter_topic`."]
     reason: Annotated[str, "What it means."]
     for_s: Annotated[float, "Since when, in seconds."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrainStarted(Fact):
-    """The process was asked to stop: it reads no more and finishes what it has."""
+class RoadFailed(Fact):
+    """A road ended with an error and is started again; the others go on. Not ready meanwhile."""
 
+    level: ClassVar[Level] = Level.ERROR
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_road_failures_total", "Roads that ended with an error.", ("road", "code")
+    )
+
+    road: Annotated[str, "`stream` or `segments`."]
+    code: Annotated[str, "Kind of error; `defect` is one of Relay's own."]
+    reason: Annotated[str, "What is wrong, and what to do."]
+    trace: Annotated[tuple[str, ...], "Of a defect: where in the code, outermost first."]
+    restart_in_s: Annotated[float, "When it is started again, in seconds."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordDefective(Fact):
+    """Relay failed at one record by a defect of its own: the record is dead-lettered. Report it."""
+
+    level: ClassVar[Level] = Level.ERROR
+    stage: ClassVar[Stage] = Stage.MAPPING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_defects_total", "Records that met a defect of Relay."
+    )
+
+    position: Annotated[Position, "The record, as topic-partition-offset."]
+    error: Annotated[str, "Type of the exception, without its text, which may hold data."]
+    trace: Annotated[tuple[str, ...], "Where in the code, outermost first."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainStarted(Fact):
+    """A road was asked to stop: it reads no more and finishes what it has."""
+
+    road: Annotated[str, "`stream` or `segments`."]
     reason: Annotated[str, "The signal, or what else asked."]
     unsettled: Annotated[int, "Records without a fate."]
-    deadline_s: Annotated[float, "How long it may take."]
+    deadline_s: Annotated[float, "How long the whole stop may take."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainEnded(Fact):
     """What was in memory is settled and committed, or will be read again after a restart."""
 
+    road: Annotated[str, "`stream` or `segments`."]
     seconds: Annotated[float, "How long it took."]
     unsettled: Annotated[
         int, "Records without a fate that a restart reads again; 0 is a clean stop."
     ]
+    uncommitted: Annotated[int, "Settled records that a restart repeats; 0 is a clean stop."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -441,16 +480,6 @@ class MembershipStarted(Fact):
 
     group_id: Annotated[str, "The consumer group."]
     imports: Annotated[str, "What the document imports are called, before the hour."]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MembershipPartitions(Fact):
-    """The group of the membership events dealt its partitions out."""
-
-    stage: ClassVar[Stage] = Stage.CONSUMING
-
-    partitions: Annotated[int, "How many of them are ours now."]
-    epoch: Annotated[int, "Counts the assignments of this process."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,29 +46,37 @@ class StatusSource(Protocol):
         ...
 
 
-class Both:
-    """Two roads of one process as one `StatusSource`: ready and alive when both are."""
+class Roads:
+    """The roads of one process as one `StatusSource`: ready and alive when all are."""
 
-    def __init__(self, main: StatusSource, beside: StatusSource, name: str) -> None:
+    def __init__(self, main: StatusSource, beside: Mapping[str, StatusSource]) -> None:
         self._main = main
         self._beside = beside
-        self._name = name
 
     def readiness(self) -> Readiness:
-        """Of the main road, else of the one beside it."""
+        """Of the first that is not ready."""
         said = self._main.readiness()
-        return said if not said.ready else self._beside.readiness()
+        for road in self._beside.values():
+            if not said.ready:
+                break
+            said = road.readiness()
+        return said
 
     def liveness(self) -> Liveness:
-        """Of the main road, else of the one beside it."""
+        """Of the first that is not alive."""
         said = self._main.liveness()
-        return said if not said.alive else self._beside.liveness()
+        for road in self._beside.values():
+            if not said.alive:
+                break
+            said = road.liveness()
+        return said
 
     def status(self) -> Mapping[str, Any]:
-        """That of the main road, with the other's under its name."""
-        return {**self._main.status(), self._name: self._beside.status()}
+        """That of the main road, with each other's under its name."""
+        return {**self._main.status(), **{n: road.status() for n, road in self._beside.items()}}
 
     def metrics(self) -> Iterable[Metric]:
-        """Those of both."""
+        """Those of all."""
         yield from self._main.metrics()
-        yield from self._beside.metrics()
+        for road in self._beside.values():
+            yield from road.metrics()

@@ -6,9 +6,11 @@ import sys
 from prometheus_client import CollectorRegistry
 
 from relay.model import Answer, Commit, Moment, Partition, Record
+from relay.road.consuming.source import SourceState
+from relay.road.status import ReportPolicy
 from relay.stream.engine import Engine, EnginePolicy
 from relay.stream.interpret import OrderBy, interpreter
-from relay.stream.status import Reporter, ReportPolicy
+from relay.stream.status import Reporter
 from relay.telemetry.admin import admin_app, serve_admin
 from relay.telemetry.facts import Lifecycle
 from tests.support.simulation.world import _INTERPRET, event
@@ -33,20 +35,20 @@ async def relay_status(*arguments):
 def stuck_engine():
     """An engine whose only record met a 500 and waits for its next attempt."""
     engine = Engine(EnginePolicy(), interpreter(_INTERPRET[OrderBy.USER]), random.Random(0))
-    engine.assign({TOPIC: Commit(17)}, epoch=1, now=100.0)
+    engine.custody.assign({TOPIC: Commit(17)}, epoch=1, now=100.0)
     now = Moment(100.0, 1_767_225_600_000)
     value = event("somebody-1", 0, now.wall_ms)
     engine.admit(Record(*TOPIC, 17, now.wall_ms, b"k", value, (), epoch=1), now)
     flight = engine.next_flight(now)
     engine.answered(flight, Answer(500), now)
-    engine.commits(100.0)
+    engine.custody.commits(100.0)
     return engine
 
 
 async def test_it_names_what_holds_the_frontier_and_why():
     reporter = Reporter(stuck_engine(), emit=lambda fact: None, policy=ReportPolicy())
     reporter.lifecycle = Lifecycle.RUNNING
-    reporter.tick(107.0, paused=0, lag={TOPIC: 5})
+    reporter.tick(107.0, 0, SourceState(), {TOPIC: 22})
     async with serve_admin(admin_app(reporter, CollectorRegistry()), "127.0.0.1", 0) as url:
         code, out, _ = await relay_status("--url", url)
         assert code == 0
@@ -60,7 +62,7 @@ async def test_it_names_what_holds_the_frontier_and_why():
         reporter.lifecycle = Lifecycle.DRAINING
         code, out, _ = await relay_status("--url", url)
         assert code == 10
-        assert "not ready: draining" in out
+        assert "not ready: stream: draining" in out
 
 
 async def test_nobody_there_is_one_line():

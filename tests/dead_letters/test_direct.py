@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from relay.dead_letters.buried import Buried, letter
-from relay.dead_letters.direct import Reburial, ReplaySource
+from relay.dead_letters.direct import ReplaySink, ReplaySource
 from relay.model import DeadLetter, DeadLetterClass, Partition, Position, Record
 from relay.road.settling.dead_letter import envelope
 from tests.support.simulation.loop import run_virtually
@@ -114,7 +114,7 @@ async def test_what_dies_again_is_written_under_the_name_that_it_came_with():
     (record,) = await source.poll(1, 0.0)
     again = DeadLetter(record, DeadLetterClass.EXHAUSTED, "timeout", "still")
 
-    graves = Reburial(Graves(), source.names)
+    graves = ReplaySink(Graves(), source.names)
     await graves.start()
     await graves.write([again])
     await graves.stop()

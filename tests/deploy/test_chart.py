@@ -64,8 +64,8 @@ def test_the_schedules_run_a_sync_that_keeps_its_state_and_can_be_named(tmp_path
 def test_the_drain_that_the_chart_assumes_is_the_default_of_the_settings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     helpers = (CHART / "templates/_helpers.tpl").read_text(encoding="utf-8")
-    (assumed,) = re.findall(r'dig "delivery" "drain_deadline_s" (\d+)', helpers)
-    default = load(None, {}, needs=["delivery"]).delivery.drain_deadline_s
+    (assumed,) = re.findall(r'dig "delivery" "stop_deadline_s" (\d+)', helpers)
+    default = load(None, {}, needs=["delivery"]).delivery.stop_deadline_s
     assert float(assumed) == default
     assert VALUES["terminationGracePeriodSeconds"] > default + 5
 
@@ -91,7 +91,7 @@ def test_helm_renders_it_and_refuses_a_drain_that_would_be_cut_short():
     assert {"Deployment", "ConfigMap", "PodDisruptionBudget", "PrometheusRule"} <= kinds
     short = ["--set", "terminationGracePeriodSeconds=20"]
     run = subprocess.run([*command, *short], capture_output=True, text=True, check=False)
-    assert "must exceed settings.delivery.drain_deadline_s" in run.stderr
+    assert "must exceed settings.delivery.stop_deadline_s" in run.stderr
 
 
 @pytest.mark.skipif(shutil.which("helm") is None, reason="Helm is not installed")

@@ -52,7 +52,7 @@ def test_a_stop_leaves_time_for_the_drain(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = load(None, SERVICES["relay"]["environment"])
     grace_s = float(SERVICES["relay"]["stop_grace_period"].removesuffix("s"))
-    assert grace_s > settings.delivery.drain_deadline_s + 5
+    assert grace_s > settings.delivery.stop_deadline_s + 5
 
 
 def test_services_wait_for_services_that_exist():

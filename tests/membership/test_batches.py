@@ -55,7 +55,7 @@ def test_a_file_is_never_larger_than_allowed():
         bench.take_all(batch)
     assert len(sizes) >= 3
     assert max(sizes) <= 3 * line
-    assert bench.engine.ledger.delivered == 9
+    assert bench.engine.custody.ledger.delivered == 9
 
 
 def test_of_a_member_only_the_newest_change_flies_and_it_settles_the_ones_before():
@@ -65,8 +65,8 @@ def test_of_a_member_only_the_newest_change_flies_and_it_settles_the_ones_before
     batch = bench.due()
     assert asked(batch) == ["alice 88 out"]
     bench.take_all(batch)
-    assert bench.engine.ledger.delivered == 4
-    assert bench.engine.ledger.open == 0
+    assert bench.engine.custody.ledger.delivered == 4
+    assert bench.engine.custody.ledger.open == 0
 
 
 def test_a_change_that_comes_while_its_member_flies_waits_for_the_outcome():
@@ -75,7 +75,7 @@ def test_a_change_that_comes_while_its_member_flies_waits_for_the_outcome():
     batch = bench.due()
     bench.take("alice 88 out")
     bench.take_all(batch)
-    assert bench.engine.ledger.delivered == 1
+    assert bench.engine.custody.ledger.delivered == 1
     assert asked(bench.due()) == ["alice 88 out"]
 
 
@@ -94,7 +94,7 @@ def test_a_record_with_several_changes_is_delivered_when_all_of_them_are():
     batch = bench.due()
     assert asked(batch) == ["alice 88 in", "alice 89 in"]
     bench.take_all(batch)
-    assert bench.engine.ledger.delivered == 1
+    assert bench.engine.custody.ledger.delivered == 1
 
 
 def test_a_record_of_which_one_change_is_rejected_is_one_dead_letter():
@@ -123,11 +123,11 @@ def test_an_offset_waits_for_the_import_and_for_the_dead_letter():
     bench.take("- 88 in")
     bench.take("alice 88 in")
     bench.take("bob 88 in")
-    assert bench.engine.commits()[P0].offset == 1
+    assert bench.engine.custody.commits(0.0)[P0].offset == 1
     bench.end(bench.due(), Landed((None, "rejected by the import")))
-    assert bench.engine.commits()[P0].offset == 2
+    assert bench.engine.custody.commits(0.0)[P0].offset == 2
     bench.bury()
-    assert bench.engine.commits()[P0].offset == 3
+    assert bench.engine.custody.commits(0.0)[P0].offset == 3
 
 
 def test_what_cannot_be_mapped_is_a_dead_letter_and_the_rest_goes_on():
@@ -137,7 +137,7 @@ def test_what_cannot_be_mapped_is_a_dead_letter_and_the_rest_goes_on():
     assert (letter.letter.cls, letter.letter.code) == ("unmappable", "no_identifier")
     bench.take("alice 88 in")
     bench.take_all(bench.due())
-    assert bench.engine.commits()[P0].offset == 2
+    assert bench.engine.custody.commits(0.0)[P0].offset == 2
 
 
 def test_a_file_that_failed_is_sent_again_as_it_is_and_later_each_time():
@@ -166,15 +166,15 @@ def test_an_outage_takes_nothing_apart_and_costs_one_line_a_try():
         batch = bench.due()
         lines.append(len(batch.lines))
         bench.end(batch, Failed("the execution ended as FAILED"))
-    assert bench.engine.ledger.dead_lettered.total() == 0
-    assert not bench.engine.letters
+    assert bench.engine.custody.ledger.dead_lettered.total() == 0
+    assert not bench.engine.custody.letters
     # Now and then the whole is tried: otherwise single lines.
     assert sum(count > 1 for count in lines[3:]) <= 30
     files = 0
     while (batch := bench.due()) is not None:
         bench.take_all(batch)
         files += 1
-    assert bench.engine.ledger.delivered == 64
+    assert bench.engine.custody.ledger.delivered == 64
     assert files <= 4
 
 
@@ -191,10 +191,13 @@ def test_one_line_that_fails_every_file_is_found_and_the_others_are_imported():
             bench.end(batch, Failed("the execution ended as FAILED"))
         else:
             bench.take_all(batch)
-        if bench.engine.ledger.delivered == 100 and not bench.engine.ledger.dead_lettered:
+        if (
+            bench.engine.custody.ledger.delivered == 100
+            and not bench.engine.custody.ledger.dead_lettered
+        ):
             bench.take("later 88 in")  # alone in the world it would be an outage
     assert bench.fates == {poison.position: "import_failed"}
-    assert bench.engine.ledger.open == 0
+    assert bench.engine.custody.ledger.open == 0
 
 
 def test_a_line_that_fails_alone_in_the_world_is_tried_on():
@@ -202,8 +205,8 @@ def test_a_line_that_fails_alone_in_the_world_is_tried_on():
     bench.take("alice 88 in")
     for _ in range(20):
         bench.end(bench.due(), Failed("the execution ended as FAILED"))
-    assert not bench.engine.letters
-    assert bench.engine.ledger.open == 1
+    assert not bench.engine.custody.letters
+    assert bench.engine.custody.ledger.open == 1
 
 
 def test_a_file_that_is_refused_is_halved_at_once_until_the_bad_line_stands_alone():
@@ -219,7 +222,7 @@ def test_a_file_that_is_refused_is_halved_at_once_until_the_bad_line_stands_alon
         else:
             bench.take_all(batch)
     assert bench.fates == {bad.position: "import_refused"}
-    assert bench.engine.ledger.delivered == 15
+    assert bench.engine.custody.ledger.delivered == 15
     assert files == 9  # four halvings of sixteen
 
 
@@ -234,7 +237,7 @@ def test_lines_that_may_be_meant_fly_apart_from_the_others():
     rest = bench.due()
     assert len(rest.lines) == 8
     bench.take_all(rest)
-    assert bench.engine.ledger.delivered == 8
+    assert bench.engine.custody.ledger.delivered == 8
     assert set(bench.fates.values()) == {"line_rejected"}
 
 
@@ -245,16 +248,16 @@ def test_what_could_not_be_sent_at_all_is_sent_again_and_nothing_is_counted_agai
         bench.engine.held_up(bench.due(), "401: the credentials are not accepted", bench.now)
     assert bench.engine.held_because is not None
     bench.take_all(bench.due())
-    assert bench.engine.ledger.delivered == 1
+    assert bench.engine.custody.ledger.delivered == 1
     assert bench.engine.held_because is None
 
 
 def test_while_memory_is_full_nobody_waits_for_more():
     bench = Bench(wait_s=3600)
-    most = bench.engine.policy.intake.records_max
+    most = bench.engine.policy.custody.intake.records_max
     for number in range(most):
         bench.take(f"user{number} 88 in")
-    assert bench.engine.paused() == {P0, P1}
+    assert bench.engine.custody.paused() == {P0, P1}
     assert bench.fly() is not None
 
 
@@ -264,27 +267,27 @@ def test_partitions_that_leave_take_what_waits_with_them_and_let_land_what_flies
     bench.take("bob 88 in", P1)
     batch = bench.due()
     bench.take("carol 88 in", P0)
-    bench.engine.leave([P0])
-    assert bench.engine.busy([P0])
+    bench.engine.custody.leave([P0])
+    assert bench.engine.custody.is_busy([P0])
     assert bench.fly(later=3600) is None
     bench.take_all(batch)
-    assert not bench.engine.busy([P0])
-    assert bench.engine.commits()[P0].offset == 1
-    bench.engine.drop([P0])
-    assert bench.engine.ledger.returned == 1
-    assert bench.engine.ledger.balanced
+    assert not bench.engine.custody.is_busy([P0])
+    assert bench.engine.custody.commits(0.0)[P0].offset == 1
+    bench.engine.custody.drop([P0])
+    assert bench.engine.custody.ledger.returned == 1
+    assert bench.engine.custody.ledger.balanced
 
 
 def test_an_outcome_for_a_partition_that_is_gone_settles_nothing():
     bench = Bench()
     bench.take("alice 88 in")
     batch = bench.due()
-    bench.engine.drop([P0, P1])
+    bench.engine.custody.drop([P0, P1])
     bench.assign(P0, P1)
     bench.take_all(batch)
-    assert bench.engine.ledger.delivered == 0
-    assert bench.engine.ledger.returned == 1
-    assert bench.engine.commits() == {}
+    assert bench.engine.custody.ledger.delivered == 0
+    assert bench.engine.custody.ledger.returned == 1
+    assert bench.engine.custody.commits(0.0) == {}
 
 
 def test_what_an_earlier_life_settled_beyond_the_commit_is_not_sent_again():
@@ -292,13 +295,13 @@ def test_what_an_earlier_life_settled_beyond_the_commit_is_not_sent_again():
     bench.take("alice 88 in")
     bench.take("bob 88 in")
     bench.end(bench.due(), Landed(("rejected by the import", None)))
-    commits = bench.engine.commits()
+    commits = bench.engine.custody.commits(0.0)
     again = Bench()
     again.assign(P0, commits=commits)
     again.take("alice 88 in", offset=0)
     again.take("bob 88 in", offset=1)
     assert asked(again.due()) == ["alice 88 in"]
-    assert again.engine.ledger.skipped["settled_before_restart"] == 1
+    assert again.engine.custody.ledger.skipped["settled_before_restart"] == 1
 
 
 def test_a_log_that_was_cut_is_begun_anew():
@@ -306,7 +309,7 @@ def test_a_log_that_was_cut_is_begun_anew():
     bench.take("alice 88 in", offset=5)
     bench.take("bob 88 in", offset=2)
     assert asked(bench.due()) == ["bob 88 in"]
-    assert [fact.name() for fact in bench.engine.facts] == ["partition_rewound"]
+    assert [fact.name() for fact in bench.engine.custody.facts] == ["partition_rewound"]
 
 
 class Platform:
@@ -365,7 +368,7 @@ def test_whatever_the_platform_does_each_member_ends_where_its_last_good_event_p
     good = set()
     waiting = list(asks)
     while True:
-        if not waiting and bench.engine.ledger.open and not rng.randrange(3):
+        if not waiting and bench.engine.custody.ledger.open and not rng.randrange(3):
             # Somebody new now and then, so that others succeed while one does not.
             waiting.append((f"new{platform.files}", "A", True, "good"))
         for user, segment, enters, kind in waiting[:7]:
@@ -378,7 +381,7 @@ def test_whatever_the_platform_does_each_member_ends_where_its_last_good_event_p
         if batch is None:
             break
         platform.carry(batch)
-    ledger = bench.engine.ledger
+    ledger = bench.engine.custody.ledger
     assert ledger.balanced
     assert ledger.open == 0
     # What is bad may be settled by a later change of its member, without ever being sent.
@@ -398,5 +401,5 @@ def test_after_an_outage_of_any_length_everything_is_sent_in_a_few_files(outage_
     while (batch := bench.due()) is not None:
         bench.take_all(batch)
         files += 1
-    assert bench.engine.ledger.delivered == 300
+    assert bench.engine.custody.ledger.delivered == 300
     assert files <= 4

@@ -2,6 +2,7 @@
 
 from relay.membership.status import MembershipReporter
 from relay.membership.verdict import Landed
+from relay.road.consuming.source import SourceState
 from relay.telemetry.facts import Lifecycle, MembershipProgress
 from tests.support.membership_bench import P0, Bench
 
@@ -12,9 +13,14 @@ class Watched:
     def __init__(self):
         self.bench = Bench()
         self.said = []
-        self.reporter = MembershipReporter(self.bench.engine, self.said.append, line_every_s=10)
+        self.reporter = MembershipReporter(self.bench.engine, self.said.append)
         self.reporter.lifecycle = Lifecycle.RUNNING
-        self.reporter.tick(0.0, {P0: 0})
+        self.tick(0.0, 0)
+
+    def tick(self, now, end):
+        """A second look of the loop; `end` is that of the first partition."""
+        self.bench.engine.custody.commits(now)
+        self.reporter.tick(now, 0, SourceState(), {P0: end})
 
     def lines(self):
         return [fact for fact in self.said if isinstance(fact, MembershipProgress)]
@@ -26,7 +32,7 @@ def test_a_line_counts_what_happened_since_the_one_before():
         watched.bench.take(value)
     watched.bench.end(watched.bench.due(), Landed((None, "rejected by the import")))
     watched.bench.bury()
-    watched.reporter.tick(10.0, {P0: 4})
+    watched.tick(10.0, 7)
     (line,) = watched.lines()
     assert (line.received, line.delivered, line.dead_lettered, line.skipped) == (3, 1, 1, 1)
     assert (line.commands, line.unsettled, line.lag) == (2, 0, 4)
@@ -34,19 +40,19 @@ def test_a_line_counts_what_happened_since_the_one_before():
 
 def test_a_quiet_road_says_nothing_and_one_that_waits_says_so():
     watched = Watched()
-    watched.reporter.tick(10.0, {P0: 0})
+    watched.tick(10.0, 0)
     assert watched.lines() == []
     watched.bench.take("alice 88 in")
-    watched.reporter.tick(15.0, {P0: 0})
-    watched.reporter.tick(20.0, {P0: 0})
-    watched.reporter.tick(30.0, {P0: 0})
+    watched.tick(15.0, 0)
+    watched.tick(20.0, 0)
+    watched.tick(30.0, 0)
     assert [(line.unsettled, line.oldest_s) for line in watched.lines()] == [(1, 5.0), (1, 15.0)]
 
 
 def test_records_of_the_stream_are_no_news():
     watched = Watched()
     watched.bench.take("* not ours")
-    watched.reporter.tick(10.0, {P0: 0})
+    watched.tick(10.0, 0)
     assert watched.lines() == []
 
 
@@ -55,7 +61,7 @@ def test_it_is_not_ready_while_it_is_held_and_says_why():
     assert watched.reporter.readiness().ready
     watched.bench.take("alice 88 in")
     watched.bench.engine.held_up(watched.bench.due(), "401: not accepted", 1.0)
-    assert watched.reporter.readiness().reason == "segments: 401: not accepted"
+    assert watched.reporter.readiness().reason == "segments: imports: 401: not accepted"
     assert watched.reporter.status()["held"] == "401: not accepted"
     watched.bench.take_all(watched.bench.due())
     assert watched.reporter.readiness().ready
@@ -64,8 +70,8 @@ def test_it_is_not_ready_while_it_is_held_and_says_why():
 def test_it_is_not_ready_while_dead_letters_are_not_taken():
     watched = Watched()
     watched.bench.take("! 88 in")
-    watched.bench.engine.letters_failed("the topic refuses", 1.0)
-    assert watched.reporter.readiness().reason == "segments: the topic refuses"
+    watched.bench.engine.custody.letters_failed("the topic refuses", 1.0)
+    assert watched.reporter.readiness().reason == "segments: dead_letter_topic: the topic refuses"
     watched.bench.bury()
     assert watched.reporter.readiness().ready
 

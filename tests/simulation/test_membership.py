@@ -13,10 +13,10 @@ def check(storm):
     assert world.settled, storm
     inside = {member for member, enters in world.wanted.items() if enters}
     assert world.platform.members == inside, storm
-    dead = {(letter.record.partition, letter.record.offset) for letter in world.graves.written}
+    dead = {(letter.record.partition, letter.record.offset) for letter in world.sink.written}
     assert dead <= world.bad, storm
     for engine in world.engines:
-        assert engine.ledger.balanced, storm
+        assert engine.custody.ledger.balanced, storm
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -34,7 +34,7 @@ def test_without_any_trouble_a_few_files_are_enough():
     world = MembershipWorld(MembershipStorm(1, commands_max=1000, produce_s=0)).run()
     assert world.settled
     assert world.platform.files == 1
-    assert world.graves.written == []
+    assert world.sink.written == []
 
 
 def test_a_platform_that_is_away_for_an_hour_loses_nothing_and_kills_nothing():

@@ -82,9 +82,9 @@ def test_a_dead_letter_tells_its_history():
 def test_a_dead_letter_is_told_when_it_is_confirmed_and_not_before():
     bench = Bench()
     bench.feed("? x")
-    assert bench.engine.facts == []
+    assert bench.engine.custody.facts == []
     bench.confirm_letters()
-    (fact,) = bench.engine.facts
+    (fact,) = bench.engine.custody.facts
     assert isinstance(fact, RecordDeadLettered)
     assert fact.code == "not_json"
 
@@ -95,7 +95,7 @@ def test_no_other_answer_settles_a_record(answer):
     bench.feed("a 1")
     bench.answer(bench.fly(), answer)
     assert bench.ledger.open == 1
-    assert not bench.engine.letters
+    assert not bench.engine.custody.letters
     assert bench.offset() == 0
 
 
@@ -145,7 +145,7 @@ def test_while_nothing_succeeds_no_attempt_is_burnt(answer):
     for _ in range(500):
         bench.answer(bench.fly_when_open(), answer)
         bench.later(5.0)
-    assert not bench.engine.letters
+    assert not bench.engine.custody.letters
     assert all(waiting.failures == 0 for waiting in bench.engine.lanes.queued())
     assert sorted(bench.deliver_all()) == ["a 1", "b 1"]
 
@@ -155,7 +155,7 @@ def fail_beside_others(bench, times, seconds):
     flight = bench.fly()
     for number in range(times):
         bench.answer(flight, OOPS)
-        if bench.engine.letters:
+        if bench.engine.custody.letters:
             return
         bench.feed(f"good {number}")
         bench.answer(bench.fly(), OK)
@@ -172,8 +172,10 @@ def test_a_record_is_given_up_after_both_so_many_failures_and_so_long(times, sec
     bench = Bench(retry=RetryPolicy(attempts_max=4, age_max_s=600.0, cap_s=0.5), gate=PATIENT)
     bench.feed("bad 1")
     fail_beside_others(bench, times, seconds)
-    assert bool(bench.engine.letters) is dead
-    assert all(item.letter.cls is DeadLetterClass.EXHAUSTED for item in bench.engine.letters)
+    assert bool(bench.engine.custody.letters) is dead
+    assert all(
+        item.letter.cls is DeadLetterClass.EXHAUSTED for item in bench.engine.custody.letters
+    )
 
 
 def test_throttling_never_counts_against_a_record():
@@ -184,7 +186,7 @@ def test_throttling_never_counts_against_a_record():
         assert names(flight) != "good 9"
         bench.answer(flight, BUSY if names(flight) == "bad 1" else OK)
         bench.later(60.0)
-    assert not bench.engine.letters
+    assert not bench.engine.custody.letters
 
 
 # -- what everybody waits for -----------------------------------------------------------------
@@ -290,7 +292,7 @@ def test_retries_do_not_wait_for_budget_when_there_is_nothing_else_to_do():
 def test_a_dead_letter_topic_that_refuses_holds_everything_until_it_takes_it():
     bench = Bench()
     bench.feed("? x", "a 1")
-    bench.engine.letters_failed("not authorised", bench.now)
+    bench.engine.custody.letters_failed("not authorised", bench.now)
     assert bench.fly() is None
     assert bench.engine.wakes_at(bench.now) is None
     assert bench.offset() == 0
@@ -301,9 +303,9 @@ def test_a_dead_letter_topic_that_refuses_holds_everything_until_it_takes_it():
 def test_dead_letters_whose_partition_left_while_they_were_written_hold_nobody():
     bench = Bench()
     bench.feed("? x")
-    assert bench.engine.next_letters(10)
+    assert bench.engine.custody.next_letters(10)
     bench.reassign(*bench.next)
-    bench.engine.letters_failed("timed out", bench.now)
+    bench.engine.custody.letters_failed("timed out", bench.now)
     bench.feed("a 1")
     assert bench.fly() is not None
 
@@ -311,9 +313,9 @@ def test_dead_letters_whose_partition_left_while_they_were_written_hold_nobody()
 def test_dead_letters_confirmed_after_their_partition_left_are_fenced():
     bench = Bench()
     bench.feed("? x")
-    written = bench.engine.next_letters(10)
+    written = bench.engine.custody.next_letters(10)
     bench.reassign(*bench.next)
-    bench.engine.letters_written(written)
+    bench.engine.custody.letters_written(written)
     assert bench.offset() == 0
     assert bench.ledger.fenced == 1
     assert bench.ledger.balanced
@@ -366,7 +368,7 @@ def test_a_user_stays_parked_as_long_as_a_dead_letter_of_theirs_is_not_confirmed
     bench = parking(park_s=60.0)
     bench.feed("a 1", "a 2")
     bench.answer(bench.fly(), BAD)
-    bench.engine.letters_written(bench.engine.next_letters(1))
+    bench.engine.custody.letters_written(bench.engine.custody.next_letters(1))
     bench.later(61.0).feed("a 3")
     assert bench.fly() is None
     assert len(bench.confirm_letters()) == 2
@@ -484,7 +486,7 @@ def test_after_stop_nothing_leaves_and_what_is_out_may_land():
     bench = Bench()
     bench.feed("a 1", "b 1")
     flight = bench.fly()
-    bench.engine.stop()
+    bench.engine.custody.stop()
     assert bench.fly() is None
     assert bench.engine.wakes_at(bench.now) is None
     bench.answer(flight)

@@ -11,6 +11,7 @@ import pytest
 
 from relay.model import Answer
 from relay.road.consuming.intake import IntakePolicy
+from relay.road.custody import CustodyPolicy
 from relay.road.settling.offset_map import OffsetMap, decode
 from relay.stream.engine import Engine, OnDeadLetter
 from relay.stream.sending.coalescing import CoalescingPolicy
@@ -43,8 +44,10 @@ class Walk:
             coalescing=CoalescingPolicy(events_max=rng.choice([1, 3])),
             on_dead_letter=rng.choice(list(OnDeadLetter)),
             park_s=30.0,
-            intake=IntakePolicy(lane_records_max=rng.choice([2, 1000]), records_max=30),
-            map_bytes_max=rng.choice([25, 60, 4096]),
+            custody=CustodyPolicy(
+                IntakePolicy(lane_records_max=rng.choice([2, 1000]), records_max=30),
+                map_bytes_max=rng.choice([25, 60, 4096]),
+            ),
             limit=LimitPolicy(maximum=rng.choice([1, 4]), initial=1),
             retry=RetryPolicy(attempts_max=2, age_max_s=5.0),
             gate=GatePolicy(down_after_failures=rng.choice([2, 10])),
@@ -75,8 +78,8 @@ class Walk:
 
     def poll(self, most=10):
         at = self.bench.next[P0]
-        if P0 not in self.bench.engine.paused():
-            self.bench.feed(*self.log[at : at + min(most, self.bench.engine.room())])
+        if P0 not in self.bench.engine.custody.paused():
+            self.bench.feed(*self.log[at : at + min(most, self.bench.engine.custody.room())])
 
     def fly(self):
         flight = self.bench.fly()
@@ -103,20 +106,20 @@ class Walk:
         self.bench.later(self.rng.choice([0.01, 0.5, 5.0, 40.0]))
 
     def write_letters(self):
-        self.writing = self.writing or self.bench.engine.next_letters(2)
+        self.writing = self.writing or self.bench.engine.custody.next_letters(2)
 
     def letters_end(self):
         if self.writing and self.rng.random() < 0.7:
             self.confirm(self.writing)
         elif self.writing:
-            self.bench.engine.letters_failed("refused", self.bench.now)
+            self.bench.engine.custody.letters_failed("refused", self.bench.now)
         self.writing = []
 
     def commit(self):
-        commits = self.bench.engine.commits(self.bench.now)
+        commits = self.bench.engine.custody.commits(self.bench.now)
         if commits and self.rng.random() < 0.8:
             self.broker_takes(commits[P0])
-            self.bench.engine.committed(commits)
+            self.bench.engine.custody.committed(commits)
 
     def rebalance(self):
         """Writing of dead letters and flights go on beyond it, and end too late."""
@@ -142,7 +145,7 @@ class Walk:
     def confirm(self, letters):
         self.settled |= {item.letter.record.offset for item in letters}
         self.dead |= {item.letter.record.offset for item in letters}
-        self.bench.engine.letters_written(letters)
+        self.bench.engine.custody.letters_written(letters)
 
     def broker_takes(self, commit):
         assert self.broker is None or commit.offset >= self.broker.offset, "a commit went back"
@@ -157,8 +160,8 @@ class Walk:
 
     def judge(self):
         engine, now = self.bench.engine, self.bench.now
-        assert engine.ledger.balanced
-        if engine.lanes.waiting and not self.flights and not engine.letters:
+        assert engine.custody.ledger.balanced
+        if engine.lanes.waiting and not self.flights and not engine.custody.letters:
             assert engine.wakes_at(now) is not None, "records wait and nothing will wake them"
         # A dead letter that a crash kept from being committed is tried again: a late delivery.
         first = [offset for offset in dict.fromkeys(self.stored) if offset not in self.dead]
@@ -176,8 +179,8 @@ class Walk:
             self.fly()
             while self.flights:
                 self.land()
-            if self.bench.engine.letters:
-                self.confirm(self.bench.engine.next_letters(100))
+            if self.bench.engine.custody.letters:
+                self.confirm(self.bench.engine.custody.next_letters(100))
             self.bench.later(0.5)
             self.commit()
             self.judge()

@@ -27,7 +27,7 @@ def test_records_of_a_partition_that_is_not_ours_are_not_taken():
 
 def test_records_of_a_partition_that_is_leaving_are_not_taken():
     bench = Bench()
-    bench.engine.leave([P0])
+    bench.engine.custody.leave([P0])
     bench.feed("a 1")
     assert bench.ledger.taken == 0
 
@@ -76,12 +76,12 @@ def test_what_waits_is_given_back_and_what_flies_may_land():
     bench = Bench()
     bench.feed("a 1", "a 2", "b 1")
     flight = bench.fly()
-    bench.engine.leave([P0])
+    bench.engine.custody.leave([P0])
     assert bench.ledger.returned == 2
     assert bench.fly() is None
-    assert bench.engine.busy([P0])
+    assert bench.engine.custody.is_busy([P0])
     bench.answer(flight)
-    assert not bench.engine.busy([P0])
+    assert not bench.engine.custody.is_busy([P0])
     assert bench.offset() == 1
 
 
@@ -89,9 +89,9 @@ def test_what_fails_while_its_partition_leaves_is_given_back():
     bench = Bench()
     bench.feed("a 1")
     flight = bench.fly()
-    bench.engine.leave([P0])
+    bench.engine.custody.leave([P0])
     bench.answer(flight, OOPS)
-    assert not bench.engine.busy([P0])
+    assert not bench.engine.custody.is_busy([P0])
     assert bench.ledger.returned == 1
     assert bench.engine.lanes.count == 0
 
@@ -100,8 +100,8 @@ def test_other_partitions_go_on():
     bench = Bench(partitions=(P0, P1))
     bench.feed("a 1", partition=P0)
     bench.feed("b 1", partition=P1)
-    bench.engine.leave([P0])
-    bench.engine.drop([P0])
+    bench.engine.custody.leave([P0])
+    bench.engine.custody.drop([P0])
     assert bench.deliver_all() == ["b 1"]
     assert bench.ledger.balanced
 
@@ -109,10 +109,10 @@ def test_other_partitions_go_on():
 def test_a_dead_letter_on_its_way_keeps_a_leaving_partition_busy():
     bench = Bench()
     bench.feed("? x")
-    bench.engine.leave([P0])
-    assert bench.engine.busy([P0])
+    bench.engine.custody.leave([P0])
+    assert bench.engine.custody.is_busy([P0])
     bench.confirm_letters()
-    assert not bench.engine.busy([P0])
+    assert not bench.engine.custody.is_busy([P0])
     assert bench.offset() == 1
 
 
@@ -121,13 +121,13 @@ def test_dropping_leaves_nothing_behind():
     bench.feed("a 1", "a 2", "? x", "b 1")
     flight = bench.fly()
     bench.answer(bench.fly(), OOPS)
-    bench.engine.drop([P0])
+    bench.engine.custody.drop([P0])
     bench.answer(flight)
     engine = bench.engine
-    assert (engine.ledger.open, engine.ledger.open_bytes) == (0, 0)
+    assert (engine.custody.ledger.open, engine.custody.ledger.open_bytes) == (0, 0)
     assert (engine.lanes.count, engine.lanes.waiting, engine.lanes.in_flight) == (0, 0, 0)
-    assert not engine.letters
-    assert engine.ledger.balanced
+    assert not engine.custody.letters
+    assert engine.custody.ledger.balanced
 
 
 # -- commits and restarts ---------------------------------------------------------------------
@@ -165,8 +165,8 @@ def test_without_the_map_everything_behind_a_stuck_record_is_sent_again():
 def test_metadata_that_is_not_ours_is_ignored_counted_and_replaced(metadata):
     bench = Bench()
     bench.reassign(P0, commits={P0: Commit(5, metadata)})
-    assert bench.engine.metadata_ignored == 1
-    assert [type(fact) for fact in bench.engine.facts] == [MetadataIgnored]
+    assert bench.engine.custody.metadata_ignored == 1
+    assert [type(fact) for fact in bench.engine.custody.facts] == [MetadataIgnored]
     assert bench.commit() == {P0: Commit(5, "")}
     bench.feed("a 1")
     assert bench.deliver_all() == ["a 1"]
@@ -196,8 +196,8 @@ def test_a_commit_that_was_not_confirmed_is_made_again():
     bench = Bench()
     bench.feed("a 1")
     bench.deliver_all()
-    assert bench.engine.commits(bench.now) == {P0: Commit(1)}
-    assert bench.engine.commits(bench.now) == {P0: Commit(1)}
+    assert bench.engine.custody.commits(bench.now) == {P0: Commit(1)}
+    assert bench.engine.custody.commits(bench.now) == {P0: Commit(1)}
 
 
 def test_gaps_hold_nothing_up():
@@ -218,8 +218,8 @@ def test_a_map_that_does_not_fit_costs_repeats_and_loses_nothing():
         bench.answer(flight)
         sent.add(names(flight))
     commits = bench.commit()
-    assert bench.engine.maps_truncated == 1
-    assert bench.engine.assigned[P0].map_fill == 1.0
+    assert bench.engine.custody.maps_truncated == 1
+    assert bench.engine.custody.assigned[P0].map_fill == 1.0
     assert len(commits[P0].metadata) <= 30
     bench.reassign(P0, commits=commits)
     for flight in flights[::2]:
@@ -236,7 +236,7 @@ def test_offsets_that_go_back_are_new_records():
     bench.feed("a 1", "a 2", "a 3")
     flight = bench.fly()
     bench.feed("b 1", offset=1)
-    assert [type(fact) for fact in bench.engine.facts] == [PartitionRewound]
+    assert [type(fact) for fact in bench.engine.custody.facts] == [PartitionRewound]
     bench.answer(flight)
     assert bench.deliver_all() == ["b 1"]
     assert bench.commit() == {P0: Commit(2)}

@@ -10,13 +10,15 @@ import pytest
 
 from relay.errors import DrainIncomplete, KafkaRefused, KafkaUnreachable
 from relay.model import Answer, NoAnswer, Partition
+from relay.road.loop import RoadPolicy
+from relay.road.status import ReportPolicy
 from relay.stream.engine import Engine, EnginePolicy
-from relay.stream.pipeline import Pipeline, PipelinePolicy
+from relay.stream.pipeline import stream_road
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
 from relay.stream.sending.retries import RetryPolicy
-from relay.stream.status import Reporter, ReportPolicy
+from relay.stream.status import Reporter
 from relay.telemetry.facts import (
     CommitFailed,
     DeadLetterTopicUnavailable,
@@ -68,6 +70,12 @@ class Letters:
         self.takes_s = 0.01
         self.refuses = False
 
+    async def start(self):
+        pass
+
+    async def stop(self):
+        pass
+
     async def write(self, letters):
         self.tries.append(asyncio.get_running_loop().time())
         await asyncio.sleep(self.takes_s)
@@ -91,14 +99,14 @@ class Bench:
         )
         self.engine = Engine(EnginePolicy(destination=destination), interpret, random.Random(2))
         self.source = SimSource(self.cluster)
-        self.pipeline = Pipeline(
+        self.pipeline = stream_road(
             self.engine,
             self.source,
             self.wire,
             self.letters,
             emit=self.facts.append,
             clock=VirtualClock(self.loop),
-            policy=policy or PipelinePolicy(commit_every_s=0.5),
+            policy=policy or RoadPolicy(commit_every_s=0.5),
             reporter=Reporter(self.engine, self.facts.append, ReportPolicy()),
         )
 
@@ -127,6 +135,10 @@ class Bench:
             return error
 
 
+def workers():
+    return [task for task in asyncio.all_tasks() if task.get_name() == "worker"]
+
+
 def virtually(test):
     """Run a test on a loop whose clock jumps."""
 
@@ -150,7 +162,7 @@ async def test_a_life_goes_from_starting_to_stopped():
     states = [fact.new for fact in bench.told(LifecycleChanged)]
     assert states == [Lifecycle.RUNNING, Lifecycle.DRAINING, Lifecycle.STOPPED]
     assert bench.run.result() is None
-    assert bench.engine.ledger.delivered == 2
+    assert bench.engine.custody.ledger.delivered == 2
     assert bench.cluster.commits[Partition("events", 0)].offset == 2
 
 
@@ -173,10 +185,10 @@ async def test_a_stop_lets_land_what_flies_and_starts_nothing():
         await asyncio.sleep(1)
         bench.pipeline.stop("enough")
     assert len(bench.wire.sent) == 2
-    assert bench.engine.ledger.delivered == 2
+    assert bench.engine.custody.ledger.delivered == 2
     assert bench.run.result() is None
     assert bench.cluster.commits[Partition("events", 0)].offset == 2
-    assert bench.engine.ledger.balanced
+    assert bench.engine.custody.ledger.balanced
 
 
 @virtually
@@ -195,7 +207,7 @@ async def test_a_stop_waits_for_dead_letters_on_their_way():
 def test_a_stop_has_a_deadline_and_says_so(what_hangs):
     @virtually
     async def test():
-        bench = Bench(policy=PipelinePolicy(drain_deadline_s=5.0, revoke_budget_s=20.0))
+        bench = Bench(policy=RoadPolicy(stop_deadline_s=5.0, revoke_budget_s=20.0))
         if what_hangs == "wire":
             bench.wire.latency_s = 1e6
         bench.letters.refuses = True
@@ -219,7 +231,7 @@ async def test_after_the_end_nothing_is_left_behind():
     async with bench.running():
         bench.produce(*(f"user{n} 1" for n in range(50)))
         await asyncio.sleep(3)
-    assert bench.pipeline._workers == set()
+    assert bench.pipeline._carrier._tasks is None
     assert bench.pipeline._watchers == []
     assert len(asyncio.all_tasks()) == 1
 
@@ -271,7 +283,7 @@ def test_a_wire_that_breaks_its_word_costs_an_attempt_and_nothing_more(failure):
             bench.produce("bad 1", "a 1")
             await asyncio.sleep(30)
         assert bench.run.result() is None
-        assert bench.engine.ledger.delivered == 2
+        assert bench.engine.custody.ledger.delivered == 2
         assert bench.engine.verdicts["unavailable", "broken"] == 2
 
     test()
@@ -286,9 +298,9 @@ async def test_no_more_workers_than_the_limit_and_they_are_used_again():
     async with bench.running():
         bench.produce(*(f"user{n} 1" for n in range(200)))
         await asyncio.sleep(5)
-        assert bench.engine.ledger.delivered == 200
-        assert len(bench.pipeline._workers) == 4
-        assert len(bench.pipeline._idle) == 4
+        assert bench.engine.custody.ledger.delivered == 200
+        assert len(workers()) == 4
+        assert len(bench.pipeline._carrier._idle) == 4
     assert bench.wire.open_most == 4
 
 
@@ -303,7 +315,7 @@ async def test_a_rest_ends_without_anything_else_happening():
         assert first >= 2
         bench.wire.answers.clear()
         await asyncio.sleep(60)
-        assert bench.engine.ledger.delivered == 1
+        assert bench.engine.custody.ledger.delivered == 1
 
 
 @virtually
@@ -338,7 +350,7 @@ async def test_a_dead_letter_is_tried_again_further_and_further_apart():
         assert len(bench.told(DeadLetterTopicUnavailable)) == len(bench.letters.tries)
         bench.letters.refuses = False
         await asyncio.sleep(16)
-        assert bench.engine.ledger.delivered == 1
+        assert bench.engine.custody.ledger.delivered == 1
         bench.letters.refuses = True
         bench.produce("? y")
         before = len(bench.letters.tries)
@@ -350,17 +362,17 @@ async def test_a_dead_letter_is_tried_again_further_and_further_apart():
 
 @virtually
 async def test_a_partition_that_leaves_while_its_dead_letter_is_refused_holds_nobody():
-    bench = Bench(policy=PipelinePolicy(revoke_budget_s=1.0))
+    bench = Bench(policy=RoadPolicy(revoke_budget_s=1.0))
     bench.letters.refuses = True
     bench.letters.takes_s = 30.0
     async with bench.running():
         bench.produce("? x", partition=0)
         await asyncio.sleep(1)
-        bench.engine.drop([Partition("events", 0)])
+        bench.engine.custody.drop([Partition("events", 0)])
         bench.produce("b 1", partition=1)
         await asyncio.sleep(60)
-        assert bench.engine.ledger.delivered == 1
-        assert bench.engine.letters_blocked is None
+        assert bench.engine.custody.ledger.delivered == 1
+        assert bench.engine.custody.letters_blocked is None
 
 
 @virtually
@@ -376,7 +388,7 @@ async def test_a_commit_that_fails_is_told_and_made_again():
 
 @virtually
 async def test_commits_never_overlap():
-    bench = Bench(policy=PipelinePolicy(commit_every_s=0.1))
+    bench = Bench(policy=RoadPolicy(commit_every_s=0.1))
     under_way, most = 0, 0
     commit = bench.source.commit
 
@@ -403,7 +415,7 @@ async def test_commits_never_overlap():
 
 @virtually
 async def test_a_revocation_waits_for_what_flies_within_its_budget():
-    bench = Bench(policy=PipelinePolicy(revoke_budget_s=10.0))
+    bench = Bench(policy=RoadPolicy(revoke_budget_s=10.0))
     bench.wire.latency_s = 4.0
     async with bench.running():
         bench.produce("a 1", "a 2")
@@ -417,7 +429,7 @@ async def test_a_revocation_waits_for_what_flies_within_its_budget():
 
 @virtually
 async def test_a_revocation_does_not_wait_longer_than_its_budget():
-    bench = Bench(policy=PipelinePolicy(revoke_budget_s=10.0))
+    bench = Bench(policy=RoadPolicy(revoke_budget_s=10.0))
     bench.wire.latency_s = 1e6
     async with bench.running():
         bench.produce("a 1")
@@ -428,7 +440,7 @@ async def test_a_revocation_does_not_wait_longer_than_its_budget():
         bench.wire.latency_s = 0.01
         bench.cluster.member_changed()
         await asyncio.sleep(1)
-        assert bench.engine.assigned
+        assert bench.engine.custody.assigned
         bench.pipeline.stop("enough")
     assert isinstance(bench.run.result(), DrainIncomplete)
 
@@ -450,8 +462,8 @@ def test_work_is_cut_in_slices_so_that_heartbeats_live():
 
     async def test():
         nonlocal longest
-        bench = Bench(policy=PipelinePolicy(slice_s=0.005))
-        engine_policy = bench.engine.policy.intake
+        bench = Bench(policy=RoadPolicy(slice_s=0.005))
+        engine_policy = bench.engine.policy.custody.intake
         assert engine_policy.poll_records_max >= 500
         bench.produce(*(f"user{n} 1" for n in range(2_000)))
         beats = []

@@ -5,9 +5,11 @@ import json
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from relay.road.consuming.source import SourceState
+from relay.road.status import ReportPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
-from relay.stream.status import Reporter, ReportPolicy
+from relay.stream.status import Reporter
 from relay.telemetry.facts import Lifecycle, OffsetsCommitted, RecordsSkipped, StillHeld
 from tests.support.engine_kit import BAD, BUSY, OK, OOPS, P0, UNAUTHORISED, Bench
 
@@ -25,8 +27,13 @@ class Watched(Bench):
     def tick(self, seconds=1.0):
         self.later(seconds)
         self.commit()
-        self.reporter.tick(self.now, 0, self.lag)
+        self.reporter.tick(self.now, 0, SourceState(), self.ends())
         return self
+
+    def ends(self):
+        """The ends of the partitions, from how much lies beyond what was taken."""
+        assigned = self.engine.custody.assigned
+        return {p: assigned[p].frontier.next_offset + more for p, more in self.lag.items()}
 
     def ticks(self, count):
         for _ in range(count):
@@ -59,7 +66,7 @@ def test_it_is_not_ready_before_and_after(state):
     watched = Watched()
     watched.reporter.lifecycle = state
     assert not watched.reporter.readiness().ready
-    assert watched.reporter.readiness().reason == state
+    assert watched.reporter.readiness().reason == f"stream: {state}"
 
 
 def test_a_token_that_is_not_accepted_is_the_reason():
@@ -68,7 +75,7 @@ def test_a_token_that_is_not_accepted_is_the_reason():
     watched.answer(watched.fly(), UNAUTHORISED)
     readiness = watched.reporter.readiness()
     assert not readiness.ready
-    assert readiness.reason == "held: 401 token not accepted"
+    assert readiness.reason == "stream: held: 401 token not accepted"
 
 
 def test_a_destination_that_is_down_is_the_reason():
@@ -76,14 +83,16 @@ def test_a_destination_that_is_down_is_the_reason():
     watched.feed("a 1", "b 1")
     for flight in watched.fly_all():
         watched.answer(flight, OOPS)
-    assert watched.reporter.readiness().reason == "down: 500 unavailable"
+    assert watched.reporter.readiness().reason == "stream: down: 500 unavailable"
 
 
 def test_a_dead_letter_topic_that_refuses_is_the_reason():
     watched = Watched()
     watched.feed("? x")
-    watched.engine.letters_failed("not authorised to write", watched.now)
-    assert watched.reporter.readiness().reason == "dead_letter_topic: not authorised to write"
+    watched.engine.custody.letters_failed("not authorised to write", watched.now)
+    assert (
+        watched.reporter.readiness().reason == "stream: dead_letter_topic: not authorised to write"
+    )
     watched.confirm_letters()
     assert watched.reporter.readiness().ready
 

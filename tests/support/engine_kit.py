@@ -22,6 +22,9 @@ from relay.model import (
     Unmappable,
     Unwanted,
 )
+from relay.road.consuming.intake import IntakePolicy
+from relay.road.custody import CustodyPolicy
+from relay.road.settling.offset_map import METADATA_BYTES_MAX
 from relay.stream.engine import Engine, EnginePolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
@@ -71,6 +74,12 @@ class Bench:
         }
         if "rate" in policy:
             parts["rate"] = policy.pop("rate")
+        custody = CustodyPolicy(
+            policy.pop("intake", IntakePolicy()),
+            offset_map=policy.pop("offset_map", True),
+            map_bytes_max=policy.pop("map_bytes_max", METADATA_BYTES_MAX),
+        )
+        policy["custody"] = custody
         self.policy = EnginePolicy(destination=DestinationPolicy(**parts), **policy)
         self.engine = Engine(self.policy, interpret, random.Random(seed))
         self.now = 1000.0
@@ -80,7 +89,7 @@ class Bench:
 
     @property
     def ledger(self):
-        return self.engine.ledger
+        return self.engine.custody.ledger
 
     @property
     def moment(self):
@@ -88,15 +97,15 @@ class Bench:
 
     def assign(self, *partitions, commits=None):
         commits = commits or {}
-        self.engine.assign({p: commits.get(p) for p in partitions}, self.epoch, self.now)
+        self.engine.custody.assign({p: commits.get(p) for p in partitions}, self.epoch, self.now)
         for partition in partitions:
             commit = commits.get(partition)
             self.next[partition] = commit.offset if commit else 0
 
     def reassign(self, *partitions, commits=None):
         """The partitions leave and come back under a later epoch."""
-        self.engine.leave(partitions)
-        self.engine.drop(partitions)
+        self.engine.custody.leave(partitions)
+        self.engine.custody.drop(partitions)
         self.epoch += 1
         self.assign(*partitions, commits=commits)
 
@@ -151,19 +160,19 @@ class Bench:
         return left
 
     def confirm_letters(self):
-        letters = self.engine.next_letters(10_000)
-        self.engine.letters_written(letters)
+        letters = self.engine.custody.next_letters(10_000)
+        self.engine.custody.letters_written(letters)
         return [item.letter for item in letters]
 
     def commit(self):
         """What would be committed now, and is."""
-        commits = self.engine.commits(self.now)
-        self.engine.committed(commits)
+        commits = self.engine.custody.commits(self.now)
+        self.engine.custody.committed(commits)
         return commits
 
     def offset(self, partition=P0):
         """How far the partition may be committed."""
-        return self.engine.assigned[partition].frontier.snapshot().offset
+        return self.engine.custody.assigned[partition].frontier.snapshot().offset
 
 
 def names(flight):

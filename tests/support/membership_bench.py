@@ -62,7 +62,7 @@ class Bench:
     def assign(self, *partitions, commits=None):
         self.epoch += 1
         known = commits or {}
-        self.engine.assign({p: known.get(p) for p in partitions}, self.epoch, self.now)
+        self.engine.custody.assign({p: known.get(p) for p in partitions}, self.epoch, self.now)
 
     def take(self, value, partition=P0, offset=None):
         if offset is None:
@@ -93,10 +93,10 @@ class Bench:
         self.end(batch, Landed((None,) * len(batch.lines)))
 
     def bury(self):
-        letters = self.engine.next_letters(1000)
+        letters = self.engine.custody.next_letters(1000)
         for item in letters:
             self.fates[item.letter.record.position] = item.letter.code
-        self.engine.letters_written(letters)
+        self.engine.custody.letters_written(letters)
         return letters
 
 

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from relay.errors import SettingsError
 from relay.stream.mapping.policy import MappingCode
 from relay.telemetry.admin import admin_app, new_registry, serve_admin
-from relay.telemetry.health import Both, Liveness, Readiness
+from relay.telemetry.health import Liveness, Readiness, Roads
 
 
 class Pipeline:
@@ -79,7 +79,7 @@ async def test_a_status_that_counts_by_code_is_shown(client, pipeline):
 
 async def test_two_roads_are_ready_and_alive_when_both_are(pipeline):
     beside = Pipeline()
-    both = Both(pipeline, beside, "segments")
+    both = Roads(pipeline, {"segments": beside})
     assert both.readiness().ready
     assert both.liveness().alive
     beside.ready = Readiness(ready=False, reason="segments: held")

@@ -40,7 +40,7 @@ def test_labels_of_a_counter_are_fields_of_its_fact(fact):
 
 
 def test_a_fact_is_frozen():
-    fact = LifecycleChanged(old=Lifecycle.STARTING, new=Lifecycle.RUNNING)
+    fact = LifecycleChanged(road="stream", old=Lifecycle.STARTING, new=Lifecycle.RUNNING)
     with pytest.raises(AttributeError):
         fact.new = Lifecycle.STOPPED
 

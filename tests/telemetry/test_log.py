@@ -74,8 +74,8 @@ def test_a_line_is_json_with_time_level_and_fact_first(sink):
 
 def test_lists_stay_lists_and_numbers_lose_their_noise(sink):
     log = configure(json=True, stream=sink)
-    log.write(PartitionsAssigned(partitions=("a-0", "a-1"), epoch=2))
-    log.write(DrainEnded(seconds=0.1 + 0.2, unsettled=0))
+    log.write(PartitionsAssigned(road="stream", partitions=("a-0", "a-1"), epoch=2))
+    log.write(DrainEnded(road="stream", seconds=0.1 + 0.2, unsettled=0, uncommitted=0))
     first, second = sink.lines()
     assert first["partitions"] == ["a-0", "a-1"]
     assert second["seconds"] == 0.3
@@ -188,6 +188,6 @@ def test_lines_of_a_log_that_was_replaced_go_to_their_own_stream(sink):
     other = Sink()
     first = configure(json=True, stream=sink)
     configure(json=True, stream=other)
-    first.write(LifecycleChanged(old=Lifecycle.STARTING, new=Lifecycle.RUNNING))
+    first.write(LifecycleChanged(road="stream", old=Lifecycle.STARTING, new=Lifecycle.RUNNING))
     assert len(sink.lines()) == 1
     assert other.lines() == []

@@ -56,15 +56,11 @@ class KafkaSource:
         require_codecs()
         await await_topics(self._policy, self._emit)
         self._listener = listener
-        consumer = AIOKafkaConsumer(**consumer_options(self._policy))
-        try:
-            with translated("Kafka"):
-                await consumer.start()
-        except BaseException:
-            await consumer.stop()
-            raise
-        self._consumer = consumer
+        # From here on `stop` closes it: a start that is cancelled must not wait for brokers.
+        self._consumer = consumer = AIOKafkaConsumer(**consumer_options(self._policy))
         self._inside = Inside(consumer)
+        with translated("Kafka"):
+            await consumer.start()
         # After start(), which would otherwise wait for other members to hand over partitions.
         consumer.subscribe(
             topics=self._policy.topics,

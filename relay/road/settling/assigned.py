@@ -1,9 +1,9 @@
-"""The engine's record of one assigned partition. Changed by the engine only."""
+"""The custody's record of one assigned partition, and of one dead letter that waits."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
-from relay.model import Commit, Partition
+from relay.model import Commit, DeadLetter, Partition
 from relay.road.settling.frontier import Frontier
 
 
@@ -26,6 +26,19 @@ class Assigned:
     pinned_since: float = 0.0
     requests_when_pinned: int = 0
     lanes_when_pinned: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class PendingLetter:
+    """A dead letter that the broker has not confirmed yet."""
+
+    letter: DeadLetter
+    home: Assigned = field(repr=False)
+    size_bytes: int
+    lane: Hashable | None = field(default=None, repr=False)
+    holds: bool = False
+    """Whether its lane waits for it: were a successor sent and then the process killed, the record
+    would be tried again, after its successor."""
 
 
 def lags(

@@ -1,35 +1,27 @@
 """Dead letters that wait → the dead-letter topic, tried until the broker has confirmed them.
 
-The loop of both roads: each has its own engine, and neither lets an offset pass before.
+No road commits an offset beyond a dead letter that is not confirmed.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from relay.errors import KafkaError
 from relay.model import DeadLetter
+from relay.road.settling.assigned import PendingLetter
 from relay.telemetry.facts import DeadLetterTopicUnavailable, Emit
 
 
-class Waiting(Protocol):
-    """A dead letter that the broker has not confirmed yet."""
+class DeadLetterQueue(Protocol):
+    """Owner of the dead letters that wait. Implemented by `relay.road.custody`."""
 
-    letter: DeadLetter
-
-
-_W = TypeVar("_W", bound=Waiting)
-
-
-class Undertaker(Protocol[_W]):
-    """Who holds the letters: an engine."""
-
-    def next_letters(self, most: int) -> list[_W]:
+    def next_letters(self, most: int) -> list[PendingLetter]:
         """Letters to be written, oldest first. They stay until `letters_written`."""
         ...
 
-    def letters_written(self, written: Sequence[_W]) -> None:
+    def letters_written(self, written: Sequence[PendingLetter]) -> None:
         """The broker confirmed these."""
         ...
 
@@ -38,7 +30,7 @@ class Undertaker(Protocol[_W]):
         ...
 
 
-class Graves(Protocol):
+class DeadLetterSink(Protocol):
     """Where dead letters go. Implemented by `relay.road.settling.dead_letter_topic`."""
 
     async def start(self) -> None:
@@ -72,14 +64,14 @@ class LetterWriter:
 
     def __init__(
         self,
-        undertaker: Undertaker[_W],
-        graves: Graves,
+        queue: DeadLetterQueue,
+        sink: DeadLetterSink,
         emit: Emit,
         changed: Callable[[], None],
         policy: LetterPolicy | None = None,
     ) -> None:
-        self._undertaker = undertaker
-        self._graves = graves
+        self._queue = queue
+        self._sink = sink
         self._emit = emit
         self._changed = changed
         self._policy = policy or LetterPolicy()
@@ -94,16 +86,16 @@ class LetterWriter:
 
     async def _write_all(self) -> None:
         policy, failures = self._policy, 0
-        while batch := self._undertaker.next_letters(policy.letters_per_write):
+        while batch := self._queue.next_letters(policy.letters_per_write):
             try:
-                await self._graves.write([item.letter for item in batch])
+                await self._sink.write([item.letter for item in batch])
             except KafkaError as error:
                 failures += 1
                 retry_s = min(
                     policy.retry_max_s, policy.retry_first_s * 2.0 ** min(failures - 1, 30)
                 )
                 now = asyncio.get_running_loop().time()
-                self._undertaker.letters_failed(error.problem, now)
+                self._queue.letters_failed(error.problem, now)
                 self._emit(
                     DeadLetterTopicUnavailable(
                         code=type(error).__name__, reason=error.problem, retry_in_s=retry_s
@@ -112,5 +104,5 @@ class LetterWriter:
                 await asyncio.sleep(retry_s)
                 continue
             failures = 0
-            self._undertaker.letters_written(batch)
+            self._queue.letters_written(batch)
             self._changed()

@@ -47,7 +47,7 @@ def _parcel(offset, lane, kind):
 def _engine(*parcels):
     waiting = {parcel.record.offset: parcel for parcel in parcels}
     engine = Engine(EnginePolicy(), lambda record, _: waiting[record.offset], random.Random(0))
-    engine.assign({Partition("t", 0): None}, 0, 0.0)
+    engine.custody.assign({Partition("t", 0): None}, 0, 0.0)
     for parcel in parcels:
         engine.admit(parcel.record, Moment(0.0, 0))
     return engine
@@ -58,7 +58,7 @@ def test_an_unknown_user_point_is_dead_lettered_alone_while_all_flows():
     flight = engine.next_flight(Moment(0.0, 0))
     engine.answered(flight, Answer(404, body=UNKNOWN), Moment(1.0, 0))
     assert engine.destination.gate.state is GateState.FLOWING
-    assert [item.letter.code for item in engine.next_letters(9)] == ["http_404"]
+    assert [item.letter.code for item in engine.custody.next_letters(9)] == ["http_404"]
 
 
 def test_while_the_datamart_is_unknown_no_user_point_is_blamed():
@@ -67,4 +67,4 @@ def test_while_the_datamart_is_unknown_no_user_point_is_blamed():
     engine.answered(endpoint, Answer(404, body=UNKNOWN), Moment(1.0, 0))
     assert engine.destination.gate.state is GateState.HELD
     engine.answered(user_point, Answer(404, body=UNKNOWN), Moment(1.0, 0))
-    assert engine.next_letters(9) == []
+    assert engine.custody.next_letters(9) == []

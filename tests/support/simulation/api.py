@@ -157,6 +157,12 @@ class SimDeadLetters:
         self.written = []
         self.refused = 0
 
+    async def start(self):
+        pass
+
+    async def stop(self):
+        pass
+
     async def write(self, letters):
         await asyncio.sleep(0.005)
         if _within(self.refusing, asyncio.get_running_loop().time() - 1000.0):

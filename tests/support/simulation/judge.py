@@ -40,12 +40,12 @@ def figures(world) -> dict[str, Any]:
         "dead_by_class": dict(Counter(str(letter.cls) for letter in world.letters.written)),
         "fine_but_dead": sum(1 for p in fine if p.position in dead),
         "unbalanced": world.unbalanced
-        + sum(not engine.ledger.balanced for engine in world.engines),
+        + sum(not engine.custody.ledger.balanced for engine in world.engines),
         # What was still in flight when a process ended has no answer and no fate in its books.
         "leftovers": sum(
-            engine.ledger.open - sum(1 for _ in engine.lanes.flying())
+            engine.custody.ledger.open - sum(1 for _ in engine.lanes.flying())
             for engine in world.engines
-            if not engine.assigned
+            if not engine.custody.assigned
         ),
         "requests": world.api.requests,
         "throttled": world.api.throttled,

@@ -6,6 +6,7 @@ time, whoever has died meanwhile.
 """
 
 import asyncio
+import contextlib
 import random
 from dataclasses import dataclass
 
@@ -13,19 +14,20 @@ import orjson
 
 from relay.apis.errors import AnswerLost, Refused, Unreachable
 from relay.apis.mediarithmics_document_imports import DocumentImport, Execution
+from relay.errors import CommitIncomplete, DrainIncomplete
 from relay.membership.engine import MembershipEngine
 from relay.membership.importer import Importer
-from relay.membership.loop import MembershipLoop
+from relay.membership.loop import membership_road
 from relay.membership.mapping import changing
 from relay.membership.policy import (
     ChangePolicy,
     GatherPolicy,
     ImporterPolicy,
-    LoopPolicy,
     MembershipPolicy,
     TroublePolicy,
 )
 from relay.membership.status import MembershipReporter
+from relay.road.loop import Road, RoadPolicy
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
 from tests.support.simulation.api import SimDeadLetters
@@ -151,7 +153,7 @@ class SimImports:
         self.error_file = platform.error_file
 
 
-class SimGraves(SimDeadLetters):
+class SimSink(SimDeadLetters):
     """The dead-letter topic, which here is opened and closed as well."""
 
     async def start(self):
@@ -222,10 +224,10 @@ class MembershipWorld:
             away=storm.away,
             tells=storm.tells,
         )
-        self.graves = SimGraves(list(storm.letters_refused), Sabotage())
+        self.sink = SimSink(list(storm.letters_refused), Sabotage())
         self.wanted: dict[tuple[str, str], bool] = {}
         self.bad: set[tuple[int, int]] = set()
-        self.running: dict[asyncio.Task, tuple[SimSource, MembershipLoop]] = {}
+        self.running: dict[asyncio.Task, tuple[SimSource, Road]] = {}
         self.engines: list[MembershipEngine] = []
         self.settled = False
 
@@ -249,7 +251,7 @@ class MembershipWorld:
             await asyncio.wait(script)
             await self._until_settled()
             for task, (_, loop) in list(self.running.items()):
-                loop.stop()
+                loop.stop("end of the storm")
                 await asyncio.wait([task])
             coordinator.cancel()
 
@@ -273,20 +275,25 @@ class MembershipWorld:
             rng=rng,
             emit=_nobody_hears,
         )
-        loop = MembershipLoop(
+        loop = membership_road(
             engine,
             source,
             importer,
-            self.graves,
+            self.sink,
             emit=_nobody_hears,
             clock=clock,
-            policy=LoopPolicy(revoke_budget_s=5, drain_deadline_s=10),
+            policy=RoadPolicy(revoke_budget_s=5, stop_deadline_s=10),
             reporter=MembershipReporter(engine, _nobody_hears),
         )
-        task = self.tasks.create_task(loop.run())
+        task = self.tasks.create_task(self._run_member(loop))
         self.running[task] = (source, loop)
         self.engines.append(engine)
         task.add_done_callback(lambda done: self.running.pop(done, None))
+
+    async def _run_member(self, road):
+        # Stopped while an import is under way, it may run out of time; that loses nothing.
+        with contextlib.suppress(DrainIncomplete, CommitIncomplete):
+            await road.run()
 
     async def _kill(self):
         if self.running:
@@ -304,7 +311,7 @@ class MembershipWorld:
     async def _leave(self):
         if len(self.running) > 1:
             task = self.rng.choice(list(self.running))
-            self.running[task][1].stop()
+            self.running[task][1].stop("asked to leave")
             await asyncio.wait([task])
 
     async def _later(self, at, act):

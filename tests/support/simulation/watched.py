@@ -1,7 +1,20 @@
 """The production engine with a notebook: how full it was, and what was unfinished when it lost."""
 
+from relay.road.custody import Custody
 from relay.road.settling.offset_map import OffsetMap, decode
 from relay.stream.engine import Engine
+from relay.stream.sending.destination import Destination
+
+
+class WatchedCustody(Custody):
+    """Writes down what was unfinished whenever partitions go."""
+
+    at_risk = 0
+    """What was in flight, or settled and not committed, when partitions were dropped."""
+
+    def drop(self, partitions):
+        self.at_risk += self._holder.unfinished([p for p in partitions if p in self.assigned])
+        super().drop(partitions)
 
 
 class WatchedEngine(Engine):
@@ -11,27 +24,31 @@ class WatchedEngine(Engine):
     open_most = 0
     open_bytes_most = 0
     largest_bytes = 0
-    at_risk = 0
-    """What was in flight, or settled and not committed, when partitions were dropped."""
+
+    def __init__(self, policy, *others):
+        super().__init__(policy, *others)
+        self.custody = WatchedCustody(policy.custody, self)
+        # As the engine does with the custody that it makes.
+        self.destination = Destination(policy.destination, self._rng, self.custody.facts.append)
+
+    @property
+    def at_risk(self):
+        return self.custody.at_risk
 
     def watch(self, cluster):
         """Judge commits by what this broker has."""
         self.cluster = cluster
 
     def admit(self, record, now):
-        before = self.ledger.open_bytes
+        before = self.custody.ledger.open_bytes
         super().admit(record, now)
-        self.largest_bytes = max(self.largest_bytes, self.ledger.open_bytes - before)
-        self.open_most = max(self.open_most, self.ledger.open)
-        self.open_bytes_most = max(self.open_bytes_most, self.ledger.open_bytes)
-
-    def drop(self, partitions):
-        self.at_risk += self.unfinished([p for p in partitions if p in self.assigned])
-        super().drop(partitions)
+        self.largest_bytes = max(self.largest_bytes, self.custody.ledger.open_bytes - before)
+        self.open_most = max(self.open_most, self.custody.ledger.open)
+        self.open_bytes_most = max(self.open_bytes_most, self.custody.ledger.open_bytes)
 
     def unfinished(self, partitions):
         """How many records may come again although they were sent: in flight or not committed."""
-        homes = {self.assigned[p] for p in partitions}
+        homes = {self.custody.assigned[p] for p in partitions}
         flying = sum(1 for waiting in self.lanes.flying() if waiting.home in homes)
         return flying + sum(self._uncommitted(home) for home in homes)
 
@@ -39,7 +56,9 @@ class WatchedEngine(Engine):
         commit = self.cluster.commits.get(home.partition)
         known = OffsetMap(0, 0)
         if commit is not None:
-            known = decode(commit.offset, commit.metadata) if self.policy.offset_map else None
+            known = (
+                decode(commit.offset, commit.metadata) if self.policy.custody.offset_map else None
+            )
             known = known or OffsetMap(commit.offset, commit.offset)
         snapshot = home.frontier.snapshot()
         finished, already = set(snapshot.open_offsets), set(known.open_offsets)

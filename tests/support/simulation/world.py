@@ -9,20 +9,23 @@ from typing import Any
 
 import orjson
 
-from relay.errors import DrainIncomplete, KafkaError
+from relay.errors import CommitIncomplete, DrainIncomplete, KafkaError
 from relay.road.consuming.intake import IntakePolicy
+from relay.road.custody import CustodyPolicy
+from relay.road.loop import Road, RoadPolicy
+from relay.road.status import ReportPolicy
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.engine import EnginePolicy, OnDeadLetter
 from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
-from relay.stream.pipeline import Pipeline, PipelinePolicy
+from relay.stream.pipeline import stream_road
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.limit import LimitPolicy
 from relay.stream.sending.pacing import RatePolicy
 from relay.stream.sending.retries import RetryPolicy
-from relay.stream.status import Reporter, ReportPolicy
+from relay.stream.status import Reporter
 from tests.support.simulation.api import SimApi, SimDeadLetters
 from tests.support.simulation.cluster import SimCluster, SimSource
 from tests.support.simulation.judge import figures
@@ -57,7 +60,7 @@ class World:
         self.letters = SimDeadLetters(storm.letters_refused, self.sabotage)
         self.produced: list[Produced] = []
         self.fact_counts: Counter[str] = Counter()
-        self.running: dict[asyncio.Task, tuple[SimSource, Pipeline, WatchedEngine]] = {}
+        self.running: dict[asyncio.Task, tuple[SimSource, Road, WatchedEngine]] = {}
         self.engines: list[WatchedEngine] = []
         self.sources: list[SimSource] = []
         self.crashes = 0
@@ -106,14 +109,14 @@ class World:
         engine = WatchedEngine(self._engine_policy(), interpret, self.rng)
         engine.watch(self.cluster)
         source = SimSource(self.cluster)
-        pipeline = Pipeline(
+        pipeline = stream_road(
             engine,
             source,
             self.api,
             self.letters,
             emit=self._emit,
             clock=VirtualClock(asyncio.get_running_loop()),
-            policy=PipelinePolicy(),
+            policy=RoadPolicy(),
             reporter=Reporter(engine, self._emit, ReportPolicy()),
         )
         task = self.tasks.create_task(self._run_member(pipeline, source))
@@ -129,7 +132,7 @@ class World:
     async def _run_member(self, pipeline, source):
         try:
             # An orderly stop in the middle of an outage may run out of time; that loses nothing.
-            with contextlib.suppress(DrainIncomplete):
+            with contextlib.suppress(DrainIncomplete, CommitIncomplete):
                 await pipeline.run()
         except KafkaError:
             # The documented end of a process that cannot go on. Its supervisor starts another.
@@ -146,17 +149,19 @@ class World:
                 rate=RatePolicy(storm.rate_per_second, storm.rate_shared),
                 retry=RetryPolicy(attempts_max=storm.attempts_max, age_max_s=storm.age_max_s),
             ),
-            intake=IntakePolicy(
-                records_max=storm.records_max,
-                bytes_max=storm.bytes_max,
-                lane_records_max=storm.lane_records_max,
-                poll_records_max=storm.poll_records_max,
+            custody=CustodyPolicy(
+                IntakePolicy(
+                    records_max=storm.records_max,
+                    bytes_max=storm.bytes_max,
+                    lane_records_max=storm.lane_records_max,
+                    poll_records_max=storm.poll_records_max,
+                ),
+                offset_map=storm.offset_map,
+                map_bytes_max=storm.map_bytes_max,
             ),
             coalescing=CoalescingPolicy(events_max=storm.coalesce),
             on_dead_letter=OnDeadLetter.PARK_USER if storm.park_user else OnDeadLetter.CONTINUE,
             duplicates_window=storm.duplicates_window,
-            offset_map=storm.offset_map,
-            map_bytes_max=storm.map_bytes_max,
         )
 
     def _emit(self, fact):
@@ -171,7 +176,7 @@ class World:
         if self.running:
             task = self.rng.choice(list(self.running))
             source, _, engine = self.running.pop(task)
-            self.at_risk += engine.unfinished(list(engine.assigned))
+            self.at_risk += engine.unfinished(list(engine.custody.assigned))
             source.die()
             task.cancel()
             await asyncio.wait([task])
@@ -228,7 +233,7 @@ class World:
         loop = asyncio.get_running_loop()
         while loop.time() - 1000.0 < self.storm.deadline_s:
             await asyncio.sleep(1)
-            self.unbalanced += sum(not engine.ledger.balanced for engine in self.engines)
+            self.unbalanced += sum(not engine.custody.ledger.balanced for engine in self.engines)
             if all(self._is_settled(p, log) for p, log in self.cluster.logs.items()):
                 self.settled_at = loop.time() - 1000.0
                 return

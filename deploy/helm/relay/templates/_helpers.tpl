@@ -31,9 +31,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- /* A drain that Kubernetes would cut short is refused here rather than at 3 am. */ -}}
 {{- define "relay.grace" -}}
-{{- $drain := dig "delivery" "drain_deadline_s" 25 .Values.settings | float64 -}}
+{{- $drain := dig "delivery" "stop_deadline_s" 25 .Values.settings | float64 -}}
 {{- if le (float64 .Values.terminationGracePeriodSeconds) (addf $drain 5.0) -}}
-{{- fail (printf "terminationGracePeriodSeconds (%v) must exceed settings.delivery.drain_deadline_s (%v) by more than 5 s" .Values.terminationGracePeriodSeconds $drain) -}}
+{{- fail (printf "terminationGracePeriodSeconds (%v) must exceed settings.delivery.stop_deadline_s (%v) by more than 5 s" .Values.terminationGracePeriodSeconds $drain) -}}
 {{- end -}}
 {{- .Values.terminationGracePeriodSeconds -}}
 {{- end -}}

@@ -1,0 +1,315 @@
+"""Which partitions are ours, how far each is settled, and what awaits the dead-letter topic.
+
+Every road from Kafka has one custody and an engine of its own beside it: the custody decides what
+may be taken and what may be committed, the engine what becomes of a record in between. Pure: the
+road's loop calls a method for each thing that happens, and every method runs to its end.
+
+    admit ──▶ the engine holds the record ──▶ settle, or dead_letter ──▶ letters_written
+                                          └─▶ give_back, when its partition leaves first
+"""
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from relay.errors import trace
+from relay.model import Commit, Fate, Partition, Record, Unmappable
+from relay.road.consuming.intake import IntakePolicy, full, partition_allowance, room
+from relay.road.settling.assigned import Assigned, PendingLetter
+from relay.road.settling.commits import commit_of, is_news, start_of
+from relay.road.settling.frontier import Frontier
+from relay.road.settling.ledger import Ledger
+from relay.road.settling.offset_map import METADATA_BYTES_MAX, OffsetMap
+from relay.telemetry.facts import Fact, PartitionRewound, RecordDeadLettered, RecordDefective
+
+
+@dataclass(frozen=True, slots=True)
+class CustodyPolicy:
+    """The memory budget, and what a commit says beyond its offset."""
+
+    intake: IntakePolicy = field(default_factory=IntakePolicy)
+    offset_map: bool = True
+    map_bytes_max: int = METADATA_BYTES_MAX
+
+
+class Holder(Protocol):
+    """The engine of a road: it holds what was admitted until it is settled."""
+
+    def give_back(self, homes: Collection[Assigned]) -> None:
+        """These partitions leave, or are gone: forget what waits, and call `gave_back` for it."""
+        ...
+
+    @property
+    def under_way(self) -> int:
+        """Requests or files under way, those of partitions that are gone included."""
+        ...
+
+    def is_busy(self, homes: Collection[Assigned]) -> bool:
+        """Whether something of these partitions is under way."""
+        ...
+
+    def let_go(self, letter: PendingLetter) -> None:
+        """This letter was confirmed, or belongs to nobody any more."""
+        ...
+
+    def is_crowded(self, home: Assigned) -> bool:
+        """Whether nothing more of this partition should come, for a reason of the engine's."""
+        ...
+
+    def pinned(self, home: Assigned) -> None:
+        """Another record than before keeps this partition's commit from moving."""
+        ...
+
+
+class Custody:
+    """See the module's docstring. Times are steady seconds."""
+
+    def __init__(self, policy: CustodyPolicy, holder: Holder) -> None:
+        self.policy = policy
+        self._holder = holder
+        self.facts: list[Fact] = []
+        self.ledger = Ledger()
+        self.assigned: dict[Partition, Assigned] = {}
+        self.letters: deque[PendingLetter] = deque()
+        self.letters_blocked: str | None = None
+        self.letters_blocked_since = 0.0
+        self.metadata_ignored = 0
+        self.maps_truncated = 0
+        self.stopped = False
+        self.is_full = False
+        """Whether the whole budget was used at the last look."""
+        # Of hundreds of partitions few change between two looks. In the order of their changes.
+        self._grown: dict[Assigned, None] = {}
+        """Those that may hold too much: what came to them since the last look, or still is."""
+        self._moved: dict[Assigned, None] = {}
+        """Those whose commit may be another than the last that was confirmed."""
+
+    # -- partitions come and go ---------------------------------------------------------------
+
+    def assign(self, commits: Mapping[Partition, Commit | None], epoch: int, now: float) -> None:
+        """These partitions are ours from the offsets that were committed for them."""
+        # After a lost session there was no revoke in between.
+        self.drop([partition for partition in commits if partition in self.assigned])
+        for partition, commit in commits.items():
+            known = commit
+            if commit is not None and not self.policy.offset_map:
+                known = Commit(commit.offset)
+            start = start_of(partition, known, self._ignored)
+            self._own(
+                Assigned(partition, epoch, Frontier(start), last_commit=commit, pinned_since=now)
+            )
+
+    def leave(self, partitions: Collection[Partition]) -> None:
+        """These partitions will leave: what waits is given back, what is under way may end."""
+        homes = self._homes(partitions)
+        for home in homes:
+            home.leaving = True
+        self._holder.give_back(homes)
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """These partitions are gone: what is still out belongs to nobody and is fenced."""
+        homes = self._homes(partitions)
+        for home in homes:
+            del self.assigned[home.partition]
+            home.gone = True
+            self._grown.pop(home, None)
+            self._moved.pop(home, None)
+        self._holder.give_back(homes)
+        kept: deque[PendingLetter] = deque()
+        for letter in self.letters:
+            if letter.home in homes:
+                self.ledger.gave_back(letter.size_bytes)
+                self._holder.let_go(letter)
+            else:
+                kept.append(letter)
+        self.letters = kept
+        if not kept:
+            self.letters_blocked = None
+
+    def is_busy(self, partitions: Collection[Partition]) -> bool:
+        """Whether something of these partitions is under way, or an unconfirmed dead letter."""
+        homes = self._homes(partitions)
+        return self._holder.is_busy(homes) or any(letter.home in homes for letter in self.letters)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way and no dead letter unconfirmed.
+
+        An attempt for a partition that is gone counts: it could arrive after what its next owner
+        sends, so a stop waits for it as well.
+        """
+        return not self._holder.under_way and not self.letters
+
+    def stop(self) -> None:
+        """Take nothing more; what was taken may be settled."""
+        self.stopped = True
+
+    # -- records come and meet their fate -----------------------------------------------------
+
+    def admit(self, record: Record, now: float) -> Assigned | None:
+        """The partition of a record that somebody must settle now, or None.
+
+        None: it belongs to an earlier assignment, or an earlier process settled it.
+        """
+        home = self.assigned.get(record.tp)
+        if home is None or home.leaving or home.epoch != record.epoch:
+            self.ledger.fenced += 1
+            return None
+        offset = record.offset
+        if home.frontier.is_rewind(offset):
+            home = self._rewind(home, offset, now)
+        known = home.frontier.seen_before(offset)
+        home.frontier.taken(offset)
+        self._grown[home] = self._moved[home] = None
+        if known:
+            self.ledger.took(0)
+            self.ledger.settled(Fate.SKIPPED, "settled_before_restart", 0)
+            return None
+        return home
+
+    def defect(self, record: Record, error: Exception) -> Unmappable:
+        """Relay itself failed at a record: told with the place, and one dead letter."""
+        self.facts.append(
+            RecordDefective(
+                position=record.position, error=type(error).__name__, trace=trace(error)
+            )
+        )
+        return Unmappable("defect", f"a defect of Relay ({type(error).__name__}): please report it")
+
+    def settle(self, home: Assigned, offset: int, size_bytes: int, fate: Fate, code: str) -> None:
+        """A record met its fate. A partition may be gone by then: then nothing is settled."""
+        home.frontier.finished(offset)
+        home.settled_since_commit += 1
+        self._moved[home] = None
+        self.ledger.settled(fate, code, size_bytes)
+
+    def dead_letter(self, pending: PendingLetter) -> None:
+        """A record ends as a dead letter: settled when the broker has confirmed it."""
+        self.letters.append(pending)
+
+    def room(self) -> int:
+        """How many records to ask for at once."""
+        return room(self.policy.intake, self.ledger.open)
+
+    def paused(self) -> set[Partition]:
+        """The partitions from which nothing may be taken now."""
+        policy, ledger = self.policy.intake, self.ledger
+        self.is_full = full(policy, ledger.open, ledger.open_bytes, was_full=self.is_full)
+        if self.is_full or self.stopped:
+            return set(self.assigned)
+        self._grown = {home: None for home in self._grown if self._holds_too_much(home)}
+        return {home.partition for home in self._grown}
+
+    # -- dead letters -------------------------------------------------------------------------
+
+    def next_letters(self, most: int) -> list[PendingLetter]:
+        """Dead letters to be written, oldest first. They stay until `letters_written`."""
+        return [self.letters[i] for i in range(min(most, len(self.letters)))]
+
+    def letters_written(self, written: Sequence[PendingLetter]) -> None:
+        """The broker confirmed these."""
+        confirmed = set(written)
+        self.letters = deque(letter for letter in self.letters if letter not in confirmed)
+        self.letters_blocked = None
+        for pending in written:
+            letter = pending.letter
+            if pending.home.gone:
+                self.ledger.fenced += 1
+                continue
+            self._holder.let_go(pending)
+            self.settle(
+                pending.home,
+                letter.record.offset,
+                pending.size_bytes,
+                Fate.DEAD_LETTERED,
+                str(letter.cls),
+            )
+            self.facts.append(
+                RecordDeadLettered(
+                    position=letter.record.position,
+                    cls=letter.cls,
+                    code=letter.code,
+                    reason=letter.reason,
+                    status=letter.status,
+                    attempts=letter.attempts,
+                )
+            )
+
+    def letters_failed(self, reason: str, now: float) -> None:
+        """The broker did not confirm: nothing may pass until it does."""
+        if not self.letters:
+            return  # their partitions left while they were being written
+        if self.letters_blocked is None:
+            self.letters_blocked_since = now
+        self.letters_blocked = reason
+
+    # -- commits ------------------------------------------------------------------------------
+
+    def commits(self, now: float) -> dict[Partition, Commit]:
+        """What has changed since the last commit that was confirmed."""
+        changed: dict[Partition, Commit] = {}
+        for home in list(self._moved):
+            commit, truncated = commit_of(
+                home, self.policy.map_bytes_max, with_map=self.policy.offset_map
+            )
+            self.maps_truncated += truncated
+            self._grown[home] = None  # a fuller map leaves room for less
+            self._note_pin(home, now)
+            if is_news(home, commit):
+                changed[home.partition] = commit
+                home.settled_in_commit = home.settled_since_commit
+            else:
+                del self._moved[home]
+        return changed
+
+    def committed(self, commits: Mapping[Partition, Commit]) -> None:
+        """The broker confirmed these."""
+        for partition, commit in commits.items():
+            home = self.assigned.get(partition)
+            if home is not None:
+                home.last_commit = commit
+                home.settled_since_commit -= home.settled_in_commit
+                home.settled_in_commit = 0
+
+    @property
+    def uncommitted(self) -> int:
+        """Records that were settled and that no confirmed commit covers."""
+        return sum(home.settled_since_commit for home in self.assigned.values())
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _homes(self, partitions: Collection[Partition]) -> set[Assigned]:
+        return {self.assigned[p] for p in partitions if p in self.assigned}
+
+    def _own(self, home: Assigned) -> None:
+        self.assigned[home.partition] = home
+        self._moved[home] = None
+
+    def _ignored(self, fact: Fact) -> None:
+        self.metadata_ignored += 1
+        self.facts.append(fact)
+
+    def _rewind(self, home: Assigned, offset: int, now: float) -> Assigned:
+        """The log was cut and grew again: what is known of its offsets is about other records."""
+        self.facts.append(
+            PartitionRewound(
+                partition=str(home.partition), expected=home.frontier.next_offset, offset=offset
+            )
+        )
+        self.drop([home.partition])
+        fresh = Assigned(
+            home.partition, home.epoch, Frontier(OffsetMap(offset, offset)), pinned_since=now
+        )
+        self._own(fresh)
+        return fresh
+
+    def _note_pin(self, home: Assigned, now: float) -> None:
+        pinned = home.frontier.lowest_open
+        if pinned != home.pinned_at:
+            home.pinned_at, home.pinned_since = pinned, now
+            self._holder.pinned(home)
+
+    def _holds_too_much(self, home: Assigned) -> bool:
+        allowance = partition_allowance(self.policy.intake, home.map_fill)
+        return self._holder.is_crowded(home) or home.frontier.open_count >= allowance

@@ -1,0 +1,121 @@
+"""A road is started again when it fails, with a growing pause; its neighbours go on meanwhile.
+
+Three cases end it for good, and with it the process:
+
+- it was asked to stop;
+- it has never run: a mistake in the settings, or a broker that was never there, is seen at once;
+- a restart cannot help, says the error (`RelayError.restart_helps`).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import Metric
+
+from relay.errors import RelayError, trace
+from relay.road.loop import Road
+from relay.telemetry.facts import Emit, RoadFailed
+from relay.telemetry.health import Liveness, Readiness
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """How soon to start again. Seconds."""
+
+    restart_first_s: float = 1.0
+    restart_max_s: float = 30.0
+    healthy_after_s: float = 60.0
+    """After running this long, a failure counts as the first one."""
+
+
+class KeptRoad:
+    """Runs a road, and the next one when it fails. Implements `StatusSource` for whichever runs.
+
+    `make` builds a road with an engine and edges of its own: nothing of a failed one is used again,
+    so the next begins where the commits say.
+    """
+
+    def __init__(
+        self, name: str, make: Callable[[], Road], emit: Emit, policy: RestartPolicy | None
+    ) -> None:
+        self.name = name
+        self._make = make
+        self._emit = emit
+        self._policy = policy
+        self._road = make()
+        self._failed: str | None = None
+        self._has_run = False
+        self._stopping = asyncio.Event()
+
+    def stop(self, reason: str) -> None:
+        """Ask it to finish; see `Road.stop`."""
+        self._stopping.set()
+        if self._failed is None:
+            self._road.stop(reason)
+
+    async def run(self) -> None:
+        """Until `stop`, or an error that ends it for good."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while not self._stopping.is_set():
+            began = loop.time()
+            try:
+                await self._road.run()
+            except Exception as error:
+                self._has_run |= self._road.has_run
+                policy = self._policy
+                if policy is None or self._is_final(error):
+                    raise
+                healthy = loop.time() - began >= policy.healthy_after_s
+                failures = 1 if healthy else failures + 1
+                wait_s = min(
+                    policy.restart_max_s, policy.restart_first_s * 2.0 ** min(failures - 1, 30)
+                )
+                self._tell(error, wait_s)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._stopping.wait()
+                self._road, self._failed = self._make(), None
+            else:
+                return
+
+    def _is_final(self, error: Exception) -> bool:
+        if self._stopping.is_set() or not self._has_run:
+            return True
+        return isinstance(error, RelayError) and not error.restart_helps
+
+    def _tell(self, error: Exception, wait_s: float) -> None:
+        ours = isinstance(error, RelayError)
+        self._failed = str(error) if ours else f"a defect of Relay ({type(error).__name__})"
+        self._emit(
+            RoadFailed(
+                road=self.name,
+                code=type(error).__name__ if ours else "defect",
+                reason=self._failed,
+                trace=() if ours else trace(error),
+                restart_in_s=wait_s,
+            )
+        )
+
+    # -- StatusSource -------------------------------------------------------------------------
+
+    def readiness(self) -> Readiness:
+        """Of the road that runs; not ready while none does."""
+        if self._failed is not None:
+            return Readiness(ready=False, reason=f"{self.name}: starts again: {self._failed}")
+        return self._road.reporter.readiness()
+
+    def liveness(self) -> Liveness:
+        """Of the road that runs."""
+        return self._road.reporter.liveness()
+
+    def status(self) -> Mapping[str, Any]:
+        """Of the road that runs, or ran last."""
+        return {**self._road.reporter.status(), "failed": self._failed}
+
+    def metrics(self) -> Iterable[Metric]:
+        """Of the road that runs, or ran last."""
+        return self._road.reporter.metrics()

@@ -1,0 +1,415 @@
+"""The loop of every road: records from the source → engine; dead letters and commits back.
+
+The engine and its custody hold all state and decide; this file waits. Beside it, a carrier moves
+what the engine lets go: requests, or files. None of the tasks changes anything but through one
+synchronous call of the engine between two awaits.
+
+A stop has one deadline. Until shortly before it what is under way may end; then what is settled is
+committed and the group is left, and when the deadline comes, whatever still waits is given up.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from relay.clock import Clock
+from relay.errors import CommitIncomplete, DrainIncomplete, KafkaError, sole
+from relay.model import Moment, Partition, Record
+from relay.road.consuming.source import CommitRefused, RecordSource
+from relay.road.custody import Custody
+from relay.road.settling.letter_writer import DeadLetterSink, LetterWriter
+from relay.road.status import RoadReporter
+from relay.telemetry.facts import (
+    CommitFailed,
+    DrainEnded,
+    DrainStarted,
+    Emit,
+    Lifecycle,
+    LifecycleChanged,
+    PartitionsAssigned,
+    PartitionsRevoked,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RoadPolicy:
+    """The times that the loop keeps, in seconds."""
+
+    commit_every_s: float = 1.0
+    poll_timeout_s: float = 0.2
+    revoke_budget_s: float = 20.0
+    stop_deadline_s: float = 25.0
+    """From `stop` to the end of `run`: landing, committing and leaving the group."""
+    slice_s: float = 0.005
+    """Work between two looks at the other tasks: heartbeats run on the same loop."""
+
+
+class Engine(Protocol):
+    """What a road decides by. Every method is synchronous and does no I/O."""
+
+    custody: Custody
+
+    def admit(self, record: Record, now: Moment) -> None:
+        """A record was read."""
+        ...
+
+
+class Carrier(Protocol):
+    """Moves what the engine lets go, and hands the outcomes back to the engine."""
+
+    async def run(self, changed: Callable[[], None]) -> None:
+        """Until cancelled. Calls `changed` after every change to the engine."""
+        ...
+
+    def wake(self) -> None:
+        """The engine may have something to move."""
+        ...
+
+    def assigned(self, share: float) -> None:
+        """The group has dealt anew; our part of all partitions is `share`, 0 to 1."""
+        ...
+
+    def revoked(self) -> None:
+        """Partitions have left, with what was under way for them."""
+        ...
+
+
+class Road:
+    """Runs once: `run` returns when everything that could be settled after `stop` is settled."""
+
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        carrier: Carrier,
+        source: RecordSource,
+        sink: DeadLetterSink,
+        *,
+        emit: Emit,
+        clock: Clock,
+        policy: RoadPolicy,
+        reporter: RoadReporter,
+    ) -> None:
+        self.name = name
+        self.reporter = reporter
+        self._engine = engine
+        self._custody = engine.custody
+        self._carrier = carrier
+        self._source = source
+        self._sink = sink
+        self._emit = emit
+        self._clock = clock
+        self._policy = policy
+        self._letters = LetterWriter(self._custody, sink, emit, self._react)
+        self._paused: set[Partition] = set()
+        self._stopping = asyncio.Event()
+        self._deadline: float | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self.has_run = False
+        """Whether it has joined its group."""
+        self._is_carrying = False
+        self._commit_lock = asyncio.Lock()
+        self._watchers: list[tuple[Callable[[], bool], asyncio.Future[bool]]] = []
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """What the road is doing."""
+        return self.reporter.lifecycle
+
+    def stop(self, reason: str) -> None:
+        """Ask it to finish: nothing new is read or sent, what is under way may end."""
+        if self._stopping.is_set() or self.lifecycle is Lifecycle.STOPPED:
+            return
+        self._custody.stop()
+        self._stopping.set()
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.time() + self._policy.stop_deadline_s
+        if self._starting is not None:
+            self._starting.cancel()  # nothing was read yet
+            return
+        loop.call_at(self._before_deadline(2), self._wait_no_longer)
+        self._become(Lifecycle.DRAINING)
+        self._emit(
+            DrainStarted(
+                road=self.name,
+                reason=reason,
+                unsettled=self._custody.ledger.open,
+                deadline_s=self._policy.stop_deadline_s,
+            )
+        )
+
+    async def run(self) -> None:
+        """Move records until `stop`.
+
+        Raises:
+            KafkaError: The source cannot go on.
+            DrainIncomplete: The deadline came before all was settled; the rest comes again.
+            CommitIncomplete: All was settled, and not everything could be committed.
+        """
+        self._loop = asyncio.get_running_loop()
+        if self._stopping.is_set():
+            return
+        try:
+            if await self._start():
+                await self._move()
+        except BaseExceptionGroup as group:
+            raise sole(group) from None
+        finally:
+            self._custody.stop()
+            await self._close()
+            self._become(Lifecycle.STOPPED)
+
+    async def _start(self) -> bool:
+        """Connect and join the group; False when `stop` came first."""
+        self._starting = asyncio.current_task()
+        try:
+            await self._sink.start()
+            await self._source.start(self)
+        except asyncio.CancelledError:
+            if not self._stopping.is_set() or self._starting is None:
+                raise
+            self._starting.uncancel()
+            return False
+        finally:
+            self._starting = None
+        self.has_run = True
+        self._become(Lifecycle.RUNNING)
+        return True
+
+    async def _move(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(self._carrier.run(self.changed), name=f"{self.name}-carrier"),
+                tasks.create_task(self._letters.run(), name=f"{self.name}-letters"),
+                tasks.create_task(self._keep_committing(), name=f"{self.name}-commits"),
+            ]
+            self._is_carrying = True
+            intake = tasks.create_task(self._take_in(), name=f"{self.name}-intake")
+            try:
+                await self._stopping.wait()
+                intake.cancel()  # what it was about to hand over was not taken, and comes again
+                await self._drain()
+            finally:
+                self._is_carrying = False
+            for task in background:
+                task.cancel()
+
+    # -- partitions come and go (called by the source) ----------------------------------------
+
+    async def on_assigned(self, partitions: Collection[Partition], epoch: int) -> None:
+        """Begin where the commits say, knowing what is finished beyond them."""
+        commits = await self._source.committed(partitions)
+        self._custody.assign(commits, epoch, self._loop.time())
+        self._carrier.assigned(self._source.share())
+        self._paused -= set(partitions)
+        self._emit(PartitionsAssigned(road=self.name, partitions=_names(partitions), epoch=epoch))
+        self._react()
+
+    async def on_revoked(self, partitions: Collection[Partition]) -> None:
+        """Let end what is under way, commit what is settled, forget the rest."""
+        custody = self._custody
+        before = custody.ledger.returned
+        custody.leave(partitions)
+        self._react()
+        if self._is_carrying:  # else nothing ends any more
+            await self._until(lambda: not custody.is_busy(partitions), self._policy.revoke_budget_s)
+        await self._commit()
+        custody.drop(partitions)
+        self._carrier.revoked()
+        self._paused -= set(partitions)
+        self._react()
+        self._emit(
+            PartitionsRevoked(
+                road=self.name,
+                partitions=_names(partitions),
+                unsettled=custody.ledger.returned - before,
+            )
+        )
+
+    # -- records in ---------------------------------------------------------------------------
+
+    async def _take_in(self) -> None:
+        while True:
+            self._apply_pauses()
+            records = await self._source.poll(self._custody.room(), self._policy.poll_timeout_s)
+            await self._admit(records)
+
+    async def _admit(self, records: Collection[Record]) -> None:
+        engine, clock, slice_s = self._engine, self._loop.time, self._policy.slice_s
+        now = self._moment()
+        for record in records:
+            if clock() - now.steady >= slice_s:
+                self._react()
+                await asyncio.sleep(0)
+                now = self._moment()
+            engine.admit(record, now)
+        if records:
+            self._react()
+
+    def _apply_pauses(self) -> None:
+        wanted = self._custody.paused()
+        if wanted == self._paused:
+            return
+        if pause := wanted - self._paused:
+            self._source.pause(pause)
+            self._carrier.wake()  # when nothing more can come, what waits to be gathered need not
+        if resume := (self._paused - wanted) & self._custody.assigned.keys():
+            self._source.resume(resume)
+        self._paused = wanted
+
+    # -- something has changed ----------------------------------------------------------------
+
+    def _react(self) -> None:
+        self._carrier.wake()
+        self.changed()
+
+    def changed(self) -> None:
+        """Tell what the last change has to tell, and wake whoever waits for it."""
+        custody = self._custody
+        if custody.facts:
+            for fact in custody.facts:
+                self._emit(fact)
+            custody.facts.clear()
+        if custody.letters:
+            self._letters.due.set()
+        if self._watchers:
+            self._wake_watchers()
+
+    async def _until(self, condition: Callable[[], bool], within_s: float | None = None) -> bool:
+        """Wait for a condition, looked at after every change; False when the time is over.
+
+        A stop ends every wait in time for the last commits.
+        """
+        if condition():
+            return True
+        met: asyncio.Future[bool] = self._loop.create_future()
+        self._watchers.append((condition, met))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                return await met
+        return False
+
+    def _wake_watchers(self) -> None:
+        still: list[tuple[Callable[[], bool], asyncio.Future[bool]]] = []
+        for condition, met in self._watchers:
+            if met.done():
+                continue
+            if condition():
+                met.set_result(True)
+            else:
+                still.append((condition, met))
+        self._watchers = still
+
+    def _wait_no_longer(self) -> None:
+        for _, met in self._watchers:
+            if not met.done():
+                met.set_result(False)
+
+    # -- commits ------------------------------------------------------------------------------
+
+    async def _keep_committing(self) -> None:
+        reporter, every_s = self.reporter, self._policy.commit_every_s
+        while True:
+            due = self._loop.time() + every_s
+            await asyncio.sleep(every_s)
+            now = self._loop.time()
+            reporter.loop_lag_s = max(0.0, now - due)
+            await self._commit()
+            self._react()
+            reporter.tick(
+                self._loop.time(), len(self._paused), self._source.state(), self._source.ends()
+            )
+
+    async def _commit(self) -> bool:
+        """Commit what has moved; whether trying again could store more.
+
+        One at a time: two commits under way could arrive swapped.
+        """
+        async with self._commit_lock:
+            commits = self._custody.commits(self._loop.time())
+            if not commits:
+                return False
+            try:
+                await self._source.commit(commits)
+            except (CommitRefused, KafkaError) as error:
+                self._emit(
+                    CommitFailed(road=self.name, code=type(error).__name__, reason=str(error))
+                )
+                # Refused, the partitions are not ours any more: their next owner goes on.
+                return isinstance(error, KafkaError)
+            self._custody.committed(commits)
+            return False
+
+    # -- the end ------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        started = self._loop.time()
+        custody = self._custody
+        landed = await self._until(lambda: custody.is_idle)
+        await self._commit_in_time()
+        self.reporter.line(self._loop.time())
+        uncommitted = custody.uncommitted
+        self._emit(
+            DrainEnded(
+                road=self.name,
+                seconds=self._loop.time() - started,
+                unsettled=custody.ledger.open,
+                uncommitted=uncommitted,
+            )
+        )
+        if not landed:
+            raise DrainIncomplete(
+                f"{self.name}: stopped with {custody.ledger.open} records unsettled, "
+                f"{len(custody.letters)} of them unconfirmed dead letters",
+                hint="nothing is lost: they are read again after a restart",
+            )
+        if uncommitted:
+            raise CommitIncomplete(
+                f"{self.name}: stopped with {uncommitted} settled records not committed",
+                hint="they are sent again after a restart, with the same $unique_key",
+            )
+
+    async def _commit_in_time(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._before_deadline(1)):
+                while await self._commit():  # noqa: ASYNC110 - only Kafka can change that
+                    await asyncio.sleep(_COMMIT_AGAIN_S)
+
+    async def _close(self) -> None:
+        """Leave the group and close the connections, by the deadline."""
+        deadline = self._deadline
+        if deadline is None:
+            deadline = self._loop.time() + self._policy.stop_deadline_s
+        for close in (self._source.stop, self._sink.stop):
+            # A moment for each even when the time is over: to close the connections.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(max(deadline, self._loop.time() + _CLOSE_S)):
+                    await close()
+
+    def _before_deadline(self, shares: int) -> float:
+        """When the stop must go on so that there is time for what comes after."""
+        ends = self._deadline or self._loop.time() + self._policy.stop_deadline_s
+        return ends - shares * min(_SHARE_S, self._policy.stop_deadline_s / 10)
+
+    # -- small things -------------------------------------------------------------------------
+
+    def _moment(self) -> Moment:
+        return Moment(self._loop.time(), self._clock.now_ms())
+
+    def _become(self, state: Lifecycle) -> None:
+        old = self.reporter.lifecycle
+        if state is not old:
+            self.reporter.lifecycle = state
+            self._emit(LifecycleChanged(road=self.name, old=old, new=state))
+
+
+_SHARE_S = 2.0
+"""Of the stop's deadline, kept for the last commits, and as much for leaving the group."""
+_COMMIT_AGAIN_S = 0.2
+_CLOSE_S = 0.5
+
+
+def _names(partitions: Collection[Partition]) -> tuple[str, ...]:
+    return tuple(str(partition) for partition in sorted(partitions))

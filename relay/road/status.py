@@ -1,0 +1,253 @@
+"""The state of a road → readiness, liveness, /status, /metrics, and the line of each interval.
+
+Reads the custody, changes nothing. What only one road has is added by its own reporter. Everything
+shown is free of personal data: lanes and keys are never named, only positions, counts and codes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from relay.model import Fate, Partition
+from relay.road.consuming.source import SourceState
+from relay.road.custody import Custody
+from relay.road.settling.assigned import Assigned, lags
+from relay.telemetry.facts import Emit, Lifecycle, StillHeld
+from relay.telemetry.health import Liveness, Readiness
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPolicy:
+    """How often to say what, and how long a standstill may last. Seconds."""
+
+    line_every_s: float = 10.0
+    reminder_every_s: float = 60.0
+    stuck_after_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Why nothing may be sent now. `since` in steady seconds."""
+
+    code: str
+    reason: str
+    since: float
+
+
+class RoadReporter(ABC):
+    """Implements `relay.telemetry.health.StatusSource` as far as all roads are alike."""
+
+    road: ClassVar[str]
+    prefix: ClassVar[str] = "relay_"
+    """What the road's metrics begin with."""
+
+    def __init__(self, custody: Custody, emit: Emit, policy: ReportPolicy) -> None:
+        self._custody = custody
+        self._emit = emit
+        self._policy = policy
+        self._now = 0.0
+        self._began = 0.0
+        self._line_at: float | None = None
+        self._reminded_at = 0.0
+        self._paused = 0
+        self._lag: Mapping[Partition, int] = {}
+        self._source = SourceState()
+        self.loop_lag_s = 0.0
+        """How late the loop came to a timer last: heartbeats are as late."""
+        self.lifecycle = Lifecycle.STARTING
+
+    # -- the log ------------------------------------------------------------------------------
+
+    def tick(
+        self, now: float, paused: int, source: SourceState, ends: Mapping[Partition, int]
+    ) -> None:
+        """Take note of what only the loop knows; write the lines that are due."""
+        self._now, self._paused, self._source = now, paused, source
+        self._lag = lags(self._custody.assigned, ends)
+        if self._line_at is None:
+            self._line_at = self._began = now
+        elif now - self._line_at >= self._policy.line_every_s:
+            self.line(now)
+        hold = self.hold()
+        if hold is None:
+            return
+        if now - max(hold.since, self._reminded_at) >= self._policy.reminder_every_s:
+            self._reminded_at = now
+            self._emit(
+                StillHeld(
+                    road=self.road, code=hold.code, reason=hold.reason, for_s=now - hold.since
+                )
+            )
+
+    def line(self, now: float) -> None:
+        """Write the line of the interval, unless nothing happened since the last one."""
+        seconds = now - (self._line_at or now)
+        self._line_at = now
+        self._line(seconds)
+
+    @abstractmethod
+    def _line(self, seconds: float) -> None: ...
+
+    # -- health -------------------------------------------------------------------------------
+
+    def hold(self) -> Hold | None:
+        """Why nothing may be sent now, when nothing may."""
+        custody = self._custody
+        if custody.letters_blocked is not None:
+            return Hold("dead_letter_topic", custody.letters_blocked, custody.letters_blocked_since)
+        return self._destination_hold()
+
+    @abstractmethod
+    def _destination_hold(self) -> Hold | None: ...
+
+    def readiness(self) -> Readiness:
+        """Ready when records can go all the way."""
+        if self.lifecycle is not Lifecycle.RUNNING:
+            return Readiness(ready=False, reason=f"{self.road}: {self.lifecycle}")
+        if self._source.trouble is not None:
+            reason = f"{self.road}: kafka {self._source.trouble}: {self._source.reason}"
+            return Readiness(ready=False, reason=reason)
+        hold = self.hold()
+        if hold is not None:
+            return Readiness(ready=False, reason=f"{self.road}: {hold.code}: {hold.reason}")
+        return Readiness(ready=True, reason="running")
+
+    def liveness(self) -> Liveness:
+        """Alive: what breaks is started again, and what waits says why."""
+        return Liveness(alive=True, reason="progress")
+
+    # -- /status ------------------------------------------------------------------------------
+
+    def status(self) -> Mapping[str, Any]:
+        """What is going on, and what is stuck and why."""
+        custody, ledger = self._custody, self._custody.ledger
+        return {
+            "lifecycle": str(self.lifecycle),
+            "ledger": {
+                "taken": ledger.taken,
+                "delivered": ledger.delivered,
+                "dead_lettered": dict(ledger.dead_lettered),
+                "skipped": dict(ledger.skipped),
+                "returned": ledger.returned,
+                "open": ledger.open,
+                "uncommitted": custody.uncommitted,
+                "balanced": ledger.balanced,
+            },
+            **self._destination_status(),
+            "dead_letter_topic": {
+                "unconfirmed": len(custody.letters),
+                "blocked": custody.letters_blocked,
+            },
+            "memory": {"records": ledger.open, "bytes": ledger.open_bytes},
+            "partitions": {
+                str(partition): self._partition(home)
+                for partition, home in sorted(custody.assigned.items())
+            },
+        }
+
+    @abstractmethod
+    def _destination_status(self) -> Mapping[str, Any]: ...
+
+    def _partition(self, home: Assigned) -> Mapping[str, Any]:
+        commit = home.last_commit
+        return {
+            "committed": None if commit is None else commit.offset,
+            "next": home.frontier.next_offset,
+            "lag": self._lag.get(home.partition),
+            "open": home.frontier.open_count,
+            "in_flight": home.in_flight,
+            "map_fill": round(home.map_fill, 3),
+            "gaps": home.frontier.gaps,
+            "pinned_by": self._pinned_by(home),
+        }
+
+    def _pinned_by(self, home: Assigned) -> Mapping[str, Any] | None:
+        offset = home.frontier.lowest_open
+        if offset is None:
+            return None
+        for_s = round(max(0.0, self._now - home.pinned_since), 3)
+        return {"offset": offset, "for_s": for_s, **self._pin_status(home)}
+
+    def _pin_status(self, _home: Assigned) -> Mapping[str, Any]:
+        return {}
+
+    def _oldest_s(self) -> float:
+        homes = self._custody.assigned.values()
+        pinned = [home.pinned_since for home in homes if home.pinned_at is not None]
+        return max(0.0, self._now - min(pinned, default=self._now))
+
+    # -- /metrics -----------------------------------------------------------------------------
+
+    def metrics(self) -> Iterable[Metric]:
+        """One snapshot: everything in it was true at the same time."""
+        yield from self._ledger_metrics()
+        yield from self._destination_metrics()
+        yield from self._partition_metrics()
+
+    @abstractmethod
+    def _destination_metrics(self) -> Iterator[Metric]: ...
+
+    def _ledger_metrics(self) -> Iterator[Metric]:
+        ledger, prefix = self._custody.ledger, self.prefix
+        taken = CounterMetricFamily(f"{prefix}records_taken", "Records read from Kafka.")
+        taken.add_metric([], ledger.taken)
+        yield taken
+        settled = CounterMetricFamily(
+            f"{prefix}records_settled", "Records that met their fate.", labels=["fate", "code"]
+        )
+        settled.add_metric([Fate.DELIVERED, ""], ledger.delivered)
+        for fate, counts in (
+            (Fate.DEAD_LETTERED, ledger.dead_lettered),
+            (Fate.SKIPPED, ledger.skipped),
+        ):
+            for code, count in counts.items():
+                settled.add_metric([fate, code], count)
+        yield settled
+        returned = CounterMetricFamily(
+            f"{prefix}records_returned", "Records given back unsettled when their partition left."
+        )
+        returned.add_metric([], ledger.returned)
+        yield returned
+        fenced = CounterMetricFamily(
+            f"{prefix}records_fenced", "Late records and answers of an earlier assignment, ignored."
+        )
+        fenced.add_metric([], ledger.fenced)
+        yield fenced
+        yield GaugeMetricFamily(f"{prefix}records_open", "Records without a fate.", ledger.open)
+        yield GaugeMetricFamily(
+            f"{prefix}records_open_bytes", "What they weigh in memory, about.", ledger.open_bytes
+        )
+        yield GaugeMetricFamily(
+            f"{prefix}ledger_balanced",
+            "1 while taken = settled + returned + open.",
+            int(ledger.balanced),
+        )
+
+    def _partition_metrics(self) -> Iterator[Metric]:
+        prefix = self.prefix
+        texts = {
+            "committed_offset": "Next offset to read.",
+            "lag": "Records that are not settled: not read yet, or read and without a fate.",
+            "partition_open": "Records without a fate.",
+            "offset_map_fill": "How full the commit's metadata is, 0 to 1.",
+            "frontier_pinned_seconds": "How long the same record has held the frontier.",
+        }
+        gauges = {
+            name: GaugeMetricFamily(f"{prefix}{name}", text, labels=["topic", "partition"])
+            for name, text in texts.items()
+        }
+        for partition, home in sorted(self._custody.assigned.items()):
+            label = [partition.topic, str(partition.number)]
+            if home.last_commit is not None:
+                gauges["committed_offset"].add_metric(label, home.last_commit.offset)
+            if partition in self._lag:
+                gauges["lag"].add_metric(label, self._lag[partition])
+            gauges["partition_open"].add_metric(label, home.frontier.open_count)
+            gauges["offset_map_fill"].add_metric(label, home.map_fill)
+            pinned_s = 0.0 if home.pinned_at is None else max(0.0, self._now - home.pinned_since)
+            gauges["frontier_pinned_seconds"].add_metric(label, pinned_s)
+        yield from gauges.values()
