@@ -20,6 +20,10 @@ The road of one event:
     stream/pipeline.py    carries the engine's flights: a worker for each request under way
     stream/status.py      what the stream adds to the status of a road
 
+What stands on a topic, where that is not Relay's own format:
+
+    sources/              formats: record bytes → documents; schemas from a registry
+
 The road of one segment:
 
     segments/             export → compare → import → verify, with a ledger to resume from
