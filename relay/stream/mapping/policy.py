@@ -36,7 +36,6 @@ class MappingCode(StrEnum):
     CONSENT_UNKNOWN = "consent_unknown"
     SEGMENT_NOT_ROUTED = "segment_not_routed"
     # Sent, and said in the activity's notes.
-    PLACEHOLDER = "placeholder"
     PLACEHOLDER_DEVICE = "placeholder_device"
     OPTED_OUT_DEVICE = "opted_out_device"
     SHARED_ACCOUNT = "shared_account"
