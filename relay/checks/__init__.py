@@ -4,4 +4,5 @@
 - `kafka`: cluster, topics, consumer group, dead-letter topic
 - `tracking`: the API, its token and the datamart
 - `imports`: the bulk imports, where membership events go to them
+- `segments`: mParticle, S3 and Digital Audience, where the settings name them
 """

@@ -52,6 +52,7 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     from relay.checks.imports import check_imports
     from relay.checks.kafka import check_kafka
+    from relay.checks.segments import check_segments
     from relay.checks.tracking import check_tracking
     from relay.settings import load
 
@@ -67,6 +68,8 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     yield await check_tracking(settings.tracking)
     if settings.segments.membership.enabled:
         yield await check_imports(settings)
+    async for finding in check_segments(settings):
+        yield finding
 
 
 def _show(finding: Finding) -> None:
