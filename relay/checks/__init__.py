@@ -5,4 +5,5 @@
 - `tracking`: the API, its token and the datamart
 - `disk`: where membership events are gathered into files
 - `imports`: the bulk imports, where membership events go to them
+- `segments`: mParticle, S3 and Digital Audience, where the settings name them
 """

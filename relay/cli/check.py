@@ -54,6 +54,7 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     from relay.checks.imports import check_imports
     from relay.checks.kafka import check_kafka
     from relay.checks.mapping import check_mapping
+    from relay.checks.segments import check_segments
     from relay.checks.tracking import check_tracking
     from relay.settings import load
 
@@ -72,6 +73,8 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     if settings.segments.membership.enabled:
         yield check_disk()
         yield await check_imports(settings)
+    async for finding in check_segments(settings):
+        yield finding
 
 
 def _show(finding: Finding) -> None:
