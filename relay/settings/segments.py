@@ -141,6 +141,13 @@ class ImportSettings(Section):
     patience_hours: float = Field(
         6.0, gt=0, le=168, description="How long to wait for an execution in one go."
     )
+    isolations_max: int = Field(
+        5000,
+        ge=0,
+        le=1_000_000,
+        description="Executions that one run spends on finding out which lines were rejected, "
+        "where the error file does not tell; what is left is found by the next runs.",
+    )
     verify_counts: bool = Field(
         True,
         description="Whether an import counts as unsure, and is sent again, when the platform "
@@ -157,6 +164,7 @@ class ImportSettings(Section):
             patience_s=self.patience_hours * 3600,
             in_flight_max=self.in_flight_max,
             verify_counts=self.verify_counts,
+            isolations_max=self.isolations_max,
         )
 
 
