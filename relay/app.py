@@ -192,6 +192,8 @@ class _Stream:
         self._rng = rng
         self._edges = edges
         mapping = settings.mapping.policy(settings.identity, settings.tracking.datamart_id)
+        imported = settings.segments.membership.enabled
+        mapping = replace(mapping, segments_are_imported=imported)
         order_by = settings.delivery.order_by
         self._interpret = interpreter(
             InterpretPolicy(settings.decoding.policy(), mapping, order_by)

@@ -135,6 +135,10 @@ class Custody:
         homes = self._homes(partitions)
         return self._holder.is_busy(homes) or any(letter.home in homes for letter in self.letters)
 
+    def open_in(self, partitions: Collection[Partition]) -> int:
+        """Records of these partitions that were taken and have no fate."""
+        return sum(home.frontier.open_count for home in self._homes(partitions))
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way and no dead letter unconfirmed.

@@ -19,6 +19,7 @@ from relay.road.consuming.source import SourceState
 from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.engine import Engine
+from relay.stream.mapping.policy import MappingCode
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.facts import Emit, Lifecycle, OffsetsCommitted, RecordsSkipped
@@ -61,7 +62,7 @@ class Reporter(RoadReporter):
         self._before = counts
         for code, count in counts.skipped_by_code.items():
             more = count - before.skipped_by_code.get(code, 0)
-            if more:
+            if more and code != MappingCode.SEGMENT_IMPORTED:
                 self._emit(RecordsSkipped(code=code, count=more))
         trips, late = engine.round_trips, engine.lateness
         self._emit(

@@ -299,6 +299,16 @@ def test_partitions_that_leave_take_what_waits_with_them_and_let_land_what_flies
     assert bench.engine.custody.ledger.balanced
 
 
+def test_no_new_file_flies_while_partitions_leave():
+    """It would fly beyond their end, with lines of users whom the next owner sends, too."""
+    bench = Bench()
+    bench.take("alice 88 in", P1)
+    bench.engine.custody.leave([P0])
+    assert bench.fly(later=3600) is None
+    bench.engine.custody.drop([P0])
+    assert asked(bench.fly()) == ["alice 88 in"]
+
+
 def test_an_outcome_for_a_partition_that_is_gone_settles_nothing():
     bench = Bench()
     bench.take("alice 88 in")

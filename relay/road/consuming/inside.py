@@ -119,6 +119,13 @@ class Inside:
         found = await self._consumer._fetcher._proc_offset_request(leader, asked)
         return {Partition(*tp): offset for tp, (offset, _) in found.items()}
 
+    async def metadata_of(self, topics: Collection[str]) -> None:
+        """Wait until the metadata has these topics, or an answer in which they are missing."""
+        client = self._consumer._client
+        await client._maybe_wait_metadata()
+        if any(client.cluster.partitions_for_topic(topic) is None for topic in topics):
+            await client.force_metadata_update()
+
     def refresh_metadata(self) -> None:
         """Ask who leads the partitions now, without waiting for the answer."""
         self._consumer._client.force_metadata_update()

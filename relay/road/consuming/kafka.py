@@ -10,27 +10,24 @@ from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import (
-    IllegalStateError,
-    NoOffsetForPartitionError,
-    OffsetOutOfRangeError,
-)
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable
 from relay.kafka_client.build import require_codecs
-from relay.kafka_client.errors import MOVED_ON, code, denies_access, denies_group, translated
+from relay.kafka_client.errors import code, denies_access, denies_group, translated
 from relay.kafka_client.fresh import fresh
 from relay.kafka_client.header_names import accept_any_names
 from relay.model import Commit, Partition, Record
 from relay.road.consuming.access import AccessWatch
 from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.connecting import connect_apart
+from relay.road.consuming.group_commits import GroupCommits
 from relay.road.consuming.inside import Inside
 from relay.road.consuming.options import consumer_options, join_s
 from relay.road.consuming.policy import ConsumerPolicy
-from relay.road.consuming.positions import AGAIN_S, LOOK_UP_S, FirstPositions
-from relay.road.consuming.source import AssignmentListener, CommitRefused, SourceState
+from relay.road.consuming.positions import FirstPositions
+from relay.road.consuming.rebalances import Rebalances
+from relay.road.consuming.source import AssignmentListener, SourceState
 from relay.road.consuming.taken import Taken
 from relay.road.consuming.topic_watch import TopicWatch
 from relay.road.consuming.topics import await_topics, reading_pattern
@@ -49,6 +46,7 @@ class KafkaSource:
         self._consumer: Any = None  # aiokafka is untyped
         self._inside: Inside
         self._positions: FirstPositions
+        self._commits: GroupCommits
         self._listener: AssignmentListener | None = None
         self._epoch = 0
         self._assigned: frozenset[Partition] = frozenset()
@@ -56,7 +54,6 @@ class KafkaSource:
         self._wanted: tuple[TopicPartition, ...] = ()
         self._told = False
         self._changed = asyncio.Event()
-        self._commits: set[asyncio.Timeout] = set()
         self._taken = Taken()
         self._failure: BaseException | None = None
         self._troubles = Troubles()
@@ -80,6 +77,13 @@ class KafkaSource:
         connect_apart(consumer, self._policy.client.request_timeout_s, join_s(self._policy))
         self._consumer = consumer
         self._inside = Inside(consumer)
+        self._commits = GroupCommits(
+            consumer,
+            self._inside,
+            self._policy.client.request_timeout_s,
+            told=self._tell,
+            held=self._held,
+        )
         self._positions = FirstPositions(
             self._policy,
             self._emit,
@@ -99,7 +103,7 @@ class KafkaSource:
         consumer.subscribe(
             topics=self._policy.topics,
             pattern=reading_pattern(self._policy),
-            listener=_Rebalances(self),
+            listener=Rebalances(self),
         )
 
     async def poll(self, records_max: int, timeout_s: float) -> list[Record]:
@@ -145,48 +149,19 @@ class KafkaSource:
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """Store offsets with metadata; `RecordSource.commit`."""
-        offsets = {
-            TopicPartition(*partition): (commit.offset, commit.metadata)
-            for partition, commit in commits.items()
-        }
         for partition, commit in commits.items():
             self._taken.committed(partition, commit.offset)
-        epoch, assigned = self._epoch, self._assigned
-        try:
-            with translated("committing offsets"):
-                # aiokafka repeats a commit until it succeeds, with whatever generation it is in by
-                # then: one that began before a rebalance could overwrite the next owner's.
-                # So every commit under way is ended when its partitions have been handed over.
-                async with asyncio.timeout(self._policy.client.request_timeout_s) as limit:
-                    self._commits.add(limit)
-                    try:
-                        await self._consumer.commit(offsets)
-                    finally:
-                        self._commits.discard(limit)
-        except IllegalStateError as error:  # not assigned, says aiokafka
-            raise CommitRefused(str(error)) from error
-        except KafkaUnreachable as error:
-            moved_on = epoch != self._epoch or assigned is not self._assigned
-            if moved_on or isinstance(error.__cause__, MOVED_ON):
-                raise CommitRefused(error.problem) from error
-            raise
+        await self._commits.write(commits)
 
     async def committed(
         self, partitions: Collection[Partition]
     ) -> Mapping[Partition, Commit | None]:
         """What was committed last; `RecordSource.committed`."""
-        wanted = [TopicPartition(*partition) for partition in partitions]
-        patience_s = LOOK_UP_S
-        while (found := await self._commits_of_group(wanted, patience_s)) is None:
-            patience_s = min(2 * patience_s, self._policy.client.request_timeout_s)
-        for tp in found:
-            self._taken.begins(Partition(*tp), found[tp].offset)
-        return {
-            Partition(*tp): Commit(found[tp].offset, found[tp].metadata or "")
-            if tp in found
-            else None
-            for tp in wanted
-        }
+        found = await self._commits.read(partitions)
+        for partition, commit in found.items():
+            if commit is not None:
+                self._taken.begins(partition, commit.offset)
+        return found
 
     def ends(self) -> Mapping[Partition, int]:
         """One past the last record of each; `RecordSource.ends`."""
@@ -237,6 +212,7 @@ class KafkaSource:
     async def assigned(self, partitions: Collection[Partition]) -> None:
         """The group gave us these; called by aiokafka's coordinator."""
         self._epoch += 1
+        self._commits.assignment_changed()
         self._assigned = frozenset(partitions)
         self._paused.clear()
         self._taken.clear()
@@ -263,8 +239,7 @@ class KafkaSource:
             self._topics.revoked(self._taken.uncommitted(leaving))
             self._assigned = frozenset()
             self._watch.assigned(())
-            for limit in self._commits:
-                limit.reschedule(asyncio.get_running_loop().time())
+            self._commits.end()
 
     async def joining(self) -> None:
         """We are about to join the group, with nothing assigned."""
@@ -319,28 +294,6 @@ class KafkaSource:
         except TimeoutError:
             pass
         return []
-
-    async def _commits_of_group(
-        self, wanted: Collection[TopicPartition], patience_s: float
-    ) -> Mapping[TopicPartition, Any] | None:
-        """None when the broker that knows did not answer: it may be another by now.
-
-        Called while partitions are handed over, where an error would end the process.
-        """
-        try:
-            with translated("reading committed offsets"):
-                async with asyncio.timeout(patience_s):
-                    return await self._inside.committed(wanted)
-        except KafkaUnreachable as problem:
-            if self._inside.closing():
-                raise
-            self._tell(problem, AGAIN_S)
-            self._inside.look_for_coordinator()
-        except KafkaRefused as problem:
-            if self._inside.closing() or not self._held(problem):
-                raise
-        await asyncio.sleep(AGAIN_S)
-        return None
 
     def _begin(self, tp: TopicPartition, *, lost: int | None = None) -> None:
         """A partition has no usable offset: nothing is taken from it until it has."""
@@ -400,23 +353,3 @@ class KafkaSource:
             else:
                 self._consumer.pause(tp)
         self._changed.set()
-
-
-class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped
-    """Leads aiokafka's callbacks to the source, with the exceptions it would swallow."""
-
-    def __init__(self, source: KafkaSource) -> None:
-        self._source = source
-
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        try:
-            await self._source.assigned([Partition(*tp) for tp in assigned])
-        except Exception as error:  # noqa: BLE001 - raised by the next poll
-            self._source.failed(error)
-
-    async def on_partitions_revoked(self, _revoked: Collection[TopicPartition]) -> None:
-        try:
-            await self._source.revoked()
-            await self._source.joining()
-        except Exception as error:  # noqa: BLE001 - raised by the next poll
-            self._source.failed(error)

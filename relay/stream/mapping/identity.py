@@ -39,7 +39,7 @@ _OS = {"ios": "ios", "android": "and"}
 _HEX = frozenset("0123456789abcdef")
 _HASH_DIGITS = {name: hashlib.new(name).digest_size * 2 for name in EmailHashing}
 _NOBODY = (
-    MappingCode.PLACEHOLDER,
+    MappingCode.SHARED_ACCOUNT,
     MappingCode.HASH_OF_NOTHING,
     MappingCode.TEMPLATE_LEFT_OVER,
 )
@@ -172,13 +172,12 @@ def account_fault(account_id: str, guard: GuardPolicy) -> MappingCode | None:
     """Why an account names nobody in particular, or None."""
     if guard.shared_accounts and account_id.strip().casefold() in guard.shared_accounts:
         return MappingCode.SHARED_ACCOUNT
-    fault = why_unusable(account_id, guard)
-    return MappingCode.SHARED_ACCOUNT if fault is MappingCode.PLACEHOLDER else fault
+    return why_unusable(account_id, guard, MappingCode.SHARED_ACCOUNT)
 
 
 def is_nobody(value: str, guard: GuardPolicy) -> bool:
     """Whether a value of any kind stands for "none": a word, a digest of one, a left-over."""
-    return why_unusable(value, guard) in _NOBODY
+    return why_unusable(value, guard, MappingCode.SHARED_ACCOUNT) in _NOBODY
 
 
 def user_agent_id(device: Device, *, normalise: bool = True) -> str:
@@ -204,10 +203,10 @@ def usual_case(os: str, advertising_id: str) -> str:
 
 def device_fault(own: str, guard: GuardPolicy) -> MappingCode | None:
     """Why a device's own id, without the platform's prefix, names no device, or None."""
-    fault = why_unusable(own, guard)
-    if fault is None:
-        return MappingCode.OPTED_OUT_DEVICE if own.strip().casefold() in OPT_OUTS else None
-    return MappingCode.PLACEHOLDER_DEVICE if fault is MappingCode.PLACEHOLDER else fault
+    fault = why_unusable(own, guard, MappingCode.PLACEHOLDER_DEVICE)
+    if fault is None and own.strip().casefold() in OPT_OUTS:
+        return MappingCode.OPTED_OUT_DEVICE
+    return fault
 
 
 def _own_id(device: Device) -> tuple[str, str, str]:
@@ -330,9 +329,9 @@ def _known_email(
     if email.hash is None:
         digest = hash_email(address or "", policy.email)
     else:
-        fault = why_unusable(email.hash, guard)
+        fault = why_unusable(email.hash, guard, MappingCode.PLACEHOLDER_EMAIL)
         if fault is not None:
-            return MappingCode.PLACEHOLDER_EMAIL if fault is MappingCode.PLACEHOLDER else fault
+            return fault
         checked = _checked_hash(email.hash, policy.email, f"{path}.hash")
         if isinstance(checked, Unmappable):
             return checked
@@ -345,9 +344,9 @@ def _known_email(
 def _address(given: str, policy: IdentityPolicy, path: str) -> str | MappingCode | Unmappable:
     """The address to hash, repaired where that is allowed; or why none."""
     address = clean_address(given) if policy.email.normalise else given.strip()
-    fault = why_unusable(address, policy.guard)
+    fault = why_unusable(address, policy.guard, MappingCode.PLACEHOLDER_EMAIL)
     if fault is not None:
-        return MappingCode.PLACEHOLDER_EMAIL if fault is MappingCode.PLACEHOLDER else fault
+        return fault
     if address.count("@") > 1:
         return MappingCode.NOT_ONE_IDENTIFIER
     name, at, domain = address.rpartition("@")

@@ -67,6 +67,8 @@ _NOTHINGS = (
 # Zeros and punctuation alone name nobody; nor does a UUID of nothing but f.
 _HOLLOW = "0-._*?#:,;/\\|'\"+=~ \t"
 _UUID_DIGITS = 32
+_DIGITS_MIN = 32
+"""Of the shortest digest, MD5."""
 
 # An id without any of these is ordinary, and is not looked at again.
 _UNUSUAL = re.compile(r"[{}<>%$\[\]()#]|[^\x20-\x7e]|^__").search
@@ -107,13 +109,13 @@ DIGESTS = digests_of((*WORDS, *OPT_OUTS, *_NOTHINGS))
 
 
 def why_unusable(  # noqa: PLR0911 - a return for each thing that an id is not
-    value: str, guard: GuardPolicy
+    value: str, guard: GuardPolicy, word: MappingCode
 ) -> MappingCode | None:
-    """Why an id names nobody in particular, or None. PLACEHOLDER stands for a word for "none"."""
+    """Why an id names nobody in particular, or None; `word` is the code of a word for "none"."""
     folded = value.strip().casefold()
-    if is_word(folded) or folded in guard.placeholders:
-        return MappingCode.PLACEHOLDER
-    if folded in DIGESTS or folded in guard.placeholder_digests:
+    if folded in WORDS or folded in guard.placeholders or _is_hollow(folded):
+        return word
+    if len(folded) >= _DIGITS_MIN and (folded in DIGESTS or folded in guard.placeholder_digests):
         return MappingCode.HASH_OF_NOTHING
     if _UNUSUAL(value) is None:
         return None
@@ -126,10 +128,8 @@ def why_unusable(  # noqa: PLR0911 - a return for each thing that an id is not
     return None
 
 
-def is_word(folded: str) -> bool:
-    """Whether a text, in lower case and trimmed, is a word for "none" or only zeros."""
-    if folded in WORDS:
-        return True
+def _is_hollow(folded: str) -> bool:
+    """Whether it is nothing but zeros and punctuation, or a UUID of f."""
     first = folded[:1]
     if first in _HOLLOW:  # of an ordinary id nothing is stripped to find out; "" is in there, too
         return not folded.strip(_HOLLOW)

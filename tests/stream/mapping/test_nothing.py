@@ -12,10 +12,11 @@ from relay.settings.identity import GuardSettings, IdentitySettings
 from relay.stream.decoding.user import User
 from relay.stream.mapping.identity import Identified, identifiers
 from relay.stream.mapping.nothing import digests_of, why_unusable
-from relay.stream.mapping.policy import EmailPolicy, GuardPolicy, IdentityPolicy
+from relay.stream.mapping.policy import EmailPolicy, GuardPolicy, IdentityPolicy, MappingCode
 
 POLICY = IdentityPolicy(default_compartment_id="1000")
 ALGORITHMS = ["md5", "sha1", "sha256", "sha384", "sha512"]
+WORD = MappingCode.SHARED_ACCOUNT
 ZERO = "00000000-0000-0000-0000-000000000000"
 
 
@@ -116,12 +117,12 @@ def test_an_id_that_only_looks_a_little_odd_is_sent(text):
 @given(st.text(st.sampled_from("abcdefghijk23456789-_.@"), min_size=9, max_size=60))
 def test_ids_of_ordinary_characters_are_somebodys(text):
     if any(map(str.isalnum, text)) and not text.startswith("__") and "f" * 8 not in text:
-        assert why_unusable(f"k{text}k", GuardPolicy()) is None
+        assert why_unusable(f"k{text}k", GuardPolicy(), WORD) is None
 
 
 @given(st.text(max_size=80))
 def test_any_text_has_an_answer(text):
-    why_unusable(text, GuardPolicy())
+    why_unusable(text, GuardPolicy(), WORD)
 
 
 SHA256 = digest("jane.doe@example.com")
