@@ -238,6 +238,7 @@ def chaos(kafka, home, *, events, users, seed, steps):
             assert ledger["balanced"], ledger
             group.leave(member, accepted=(0,))
         verdict = judge(feeder.produced, run.sandbox.requests(), run.letters())
+        failures = group.failures()
         inside = {segment: run.members_of(segment) for segment in SEGMENTS}
     produced, allowed = feeder.produced, group.repeatable + verdict.answers_lost
     _say(
@@ -254,18 +255,21 @@ def chaos(kafka, home, *, events, users, seed, steps):
         f"{verdict.order_breaks} order breaks, {verdict.lost} lost; "
         f"{time.perf_counter() - started:.0f} s from the first event on"
     )
-    print_verdict = json.dumps(vars(verdict))
-    assert verdict.lost == 0, print_verdict
-    assert verdict.order_breaks == 0, print_verdict
-    assert verdict.foreign_repeats == 0, print_verdict
-    assert verdict.reused_keys == 0, print_verdict
-    assert verdict.wrongly_dead_lettered == 0, print_verdict
-    assert verdict.unaccounted <= allowed, print_verdict
+    for failure in failures:
+        _say(f"a road failed: {json.dumps(failure)}")
+    told = json.dumps(vars(verdict))
+    assert verdict.lost == 0, told
+    assert verdict.order_breaks == 0, told
+    assert verdict.foreign_repeats == 0, told
+    assert verdict.reused_keys == 0, told
+    assert verdict.wrongly_dead_lettered == 0, told
+    assert verdict.unaccounted <= allowed, told
     # The window lives in one process: only a change of owner between the two lets both pass.
-    assert verdict.passed_twice < len(produced.twice) / 2, print_verdict
+    assert verdict.passed_twice < len(produced.twice) / 2, told
+    assert [failure for failure in failures if failure["code"] == "defect"] == []
     # All of it was there.
-    assert verdict.travelled_together > 0, print_verdict
-    assert verdict.replayed > 0, print_verdict
+    assert verdict.travelled_together > 0, told
+    assert verdict.replayed > 0, told
     for segment in SEGMENTS:
         wanted = {
             user for (user, where), is_in in feeder.inside.items() if is_in and where == segment

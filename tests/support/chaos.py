@@ -152,6 +152,7 @@ class Group:
         self._stack = stack
         self._unread = stack.enter_context(unread_pipe())
         self.members: list[Member] = []
+        self._everybody: list[Member] = []
         self.repeatable = 0
         """Events that crashes and lost memberships may have had sent again, at most."""
 
@@ -165,6 +166,7 @@ class Group:
         member = Member(process, self._stack.enter_context(admin), is_unread)
         wait_for(member.is_ready, 120, "a new member does not become ready")
         self.members.append(member)
+        self._everybody.append(member)
         return member
 
     def replace(self, member: Member) -> None:
@@ -180,6 +182,10 @@ class Group:
         status = member.process.terminate()
         assert status in accepted, f"exit status {status}:\n{member.process.text()}"
         self.members.remove(member)
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The roads that ended with an error, of all members there were whose output is kept."""
+        return [line for member in self._everybody for line in member.process.said("road_failed")]
 
     @contextlib.contextmanager
     def losing_memberships(self) -> Iterator[Callable[[], None]]:
