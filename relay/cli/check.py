@@ -52,6 +52,7 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     from relay.checks.imports import check_imports
     from relay.checks.kafka import check_kafka
+    from relay.checks.sources import check_sources
     from relay.checks.tracking import check_tracking
     from relay.settings import load
 
@@ -62,6 +63,8 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
             yield failure("settings", SettingsError(line))
         return
     yield ok("settings", "complete, and nothing contradicts")
+    for finding in check_sources(settings):
+        yield finding
     async for finding in check_kafka(settings.kafka, settings.dead_letter):
         yield finding
     yield await check_tracking(settings.tracking)
