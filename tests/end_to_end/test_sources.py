@@ -47,9 +47,9 @@ def test_three_formats_are_delivered_by_one_run(kafka):
         "events": [mparticle_event(number) for number in range(5)],
     }  # fmt: skip
     lines = [
-        {"no": "1", "at": TS_MS, "who": "u"},
-        {"no": "2"},
-        {"no": "3", "at": TS_MS, "who": "u"},
+        {"no": "line-1", "at": TS_MS, "who": "u"},
+        {"no": "line-2"},
+        {"no": "line-3", "at": TS_MS, "who": "u"},
     ]
     for topic, value in ((web, segment(1)), (batches, batch), (shop, lines)):
         producer.produce(topic, json.dumps(value).encode(), key=b"k")
