@@ -112,7 +112,7 @@ async def test_a_signed_address_is_read_without_our_credentials(world, tmp_path)
 async def test_a_download_is_on_the_disk_before_it_has_its_name(world, tmp_path, monkeypatch):
     where = await location(world, b"a,b\n1,2\n")
     syncs = watch_syncs(monkeypatch)
-    await fetch(where, tmp_path / "x", FileAccess(), nothing)
+    await fetch(where, tmp_path / "x", HERE, nothing)
     (sync,) = syncs
     assert sync.content == b"a,b\n1,2\n"
     assert sync.beside == {sync.name} != {"x"}

@@ -139,7 +139,10 @@ async def play(seed, tmp_path, *, sample=False):
     rng = random.Random(seed)
     async with world() as here:
         upload = UploadPolicy(
-            adoption_s=ADOPTION_S, in_flight_max=rng.choice([1, 4]), verify_counts=not sample
+            adoption_s=ADOPTION_S,
+            in_flight_max=rng.choice([1, 4]),
+            verify_counts=not sample,
+            poll_s_max=600,
         )
         form = rng.choice(list(FileFormat))
         syncs = Syncs(

@@ -55,7 +55,7 @@ def _is_somebodys(cell):
     return told and len(cell.strip()) > 15 and not set(cell) & set("%{}$<>[]")
 
 
-somebodys = cells.filter(_is_somebodys) | st.sampled_from(["a b", '"q"', "x,y", "l\nm", " 7 "])
+somebodys = cells.filter(_is_somebodys) | st.sampled_from(["a b", '"q"', "x,y"])
 
 
 @given(st.lists(somebodys, max_size=5))

@@ -7,6 +7,7 @@ from collections import defaultdict
 from contextlib import nullcontext
 from typing import Any
 
+from aiokafka import errors as theirs
 from aiokafka.client import ConnectionGroup
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
@@ -45,7 +46,18 @@ def connect_apart(consumer: Any, request_s: float, join_s: float) -> None:
             _limit(connection, request_s, join_s)
         return connection
 
+    ask = client.send
+
+    async def asked(node: Any, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
+        try:
+            return await ask(node, request, group=group)
+        except KeyError:
+            # Two requests of a connection whose time is over: the first closed it, and aiokafka
+            # looks for it again. Let out, this would end the task that fetches.
+            raise theirs.RequestTimedOutError from None
+
     client._get_conn = connected
+    client.send = asked
 
 
 def _limit(connection: Any, request_s: float, join_s: float) -> None:

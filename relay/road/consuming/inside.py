@@ -6,6 +6,7 @@ when a new version is arranged differently.
 
 # ruff: noqa: SLF001 - reaching inside is what this file is for
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -195,6 +196,20 @@ class Inside:
         """
         client = self._consumer._client
         await client.send(client.get_random_node(), MetadataRequest([]))
+
+    async def stop(self) -> None:
+        """Leave the group and close everything.
+
+        aiokafka cancels a fetch that rests before its next attempt, and lets that out of its
+        `stop` as if we had been cancelled. Only the connections are open by then.
+        """
+        try:
+            await self._consumer.stop()
+        except asyncio.CancelledError:
+            ours = asyncio.current_task()
+            if ours is None or ours.cancelling():
+                raise
+            await self.close_connections()
 
     async def close_connections(self) -> None:
         """The end of `stop`, for when its beginning takes too long."""

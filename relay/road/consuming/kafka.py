@@ -161,6 +161,9 @@ class KafkaSource:
         for partition, commit in found.items():
             if commit is not None:
                 self._taken.begins(partition, commit.offset)
+            elif not self._told and partition in self._assigned:
+                # All at once, while they are handed over: later they turn up one by one.
+                self._positions.needed(partition)
         return found
 
     def ends(self) -> Mapping[Partition, int]:
@@ -203,7 +206,7 @@ class KafkaSource:
         try:
             await self._watch.stop()
             await self.revoked()  # aiokafka does not call the listener when it stops
-            await self._consumer.stop()
+            await self._inside.stop()
             left = True
         finally:
             if not left:  # in the middle of a join, or no broker answers

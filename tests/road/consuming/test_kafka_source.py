@@ -85,6 +85,13 @@ async def polled_until(source, condition, seconds=20.0):
     return records
 
 
+async def begun(source, *partitions):
+    """Poll until reading of these has begun, which is committed."""
+    async with asyncio.timeout(20):
+        while None in (await source.committed(partitions)).values():
+            assert await source.poll(10, 0.05) == []
+
+
 async def produce(kafka, topic, values, partition=0, **options):
     async with AIOKafkaProducer(
         bootstrap_servers=kafka.bootstrap_servers, enable_idempotence=True, **options
@@ -157,7 +164,7 @@ async def test_a_commit_with_4_kb_of_metadata_is_read_back(kafka, topic):
 async def test_metadata_above_the_brokers_limit_is_refused_and_the_offset_stays(kafka, topic):
     here = Partition(topic, 0)
     async with member(kafka, topics=[topic], group_id=topic) as source:
-        await polled_until(source, source.ends)
+        await begun(source, here)
         await source.commit({here: Commit(0, "small")})
 
         with pytest.raises(KafkaRefused, match="metadata"):
@@ -592,7 +599,7 @@ async def test_an_offset_that_was_deleted_is_reported_with_the_number_gone(
     await produce(kafka, topic, numbers(10))
     given = {"topics": [topic], "group_id": topic, "auto_offset_reset": reset}
     async with member(kafka, **given) as source:
-        await polled_until(source, source.ends)
+        await polled_until(source, lambda: source._inside.position(here) is not None)
         await source.commit({here: Commit(2, "")})
     for result in kafka.admin.delete_records([TopicPartition(topic, 0, 6)]).values():
         result.result(timeout=20)
