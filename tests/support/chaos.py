@@ -177,10 +177,13 @@ class Group:
         self.members.remove(member)
         self.join(is_unread=member.is_unread)
 
-    def leave(self, member: Member, accepted: tuple[int, ...] = (0, 9)) -> None:
-        """SIGTERM, and the exit status."""
+    def leave(self, member: Member, accepted: tuple[int, ...] = (0,)) -> None:
+        """SIGTERM, and the exit status. What was not committed (9, 11) may be sent again."""
+        in_flight, uncommitted = self._repeatable(member)
         status = member.process.terminate()
         assert status in accepted, f"exit status {status}:\n{member.process.text()}"
+        if status:
+            self.repeatable += in_flight + uncommitted
         self.members.remove(member)
 
     def failures(self) -> list[dict[str, Any]]:
