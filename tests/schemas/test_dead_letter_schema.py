@@ -22,7 +22,10 @@ FULL = Envelope(
     first_attempt_ms=1,
     last_attempt_ms=2,
     cut=Cut(2_000_000, "0" * 64),
+    events=(1, 4, 5, 6),
+    events_total=9,
 )
+some_events = st.sets(st.integers(0, 98), min_size=1).map(lambda which: tuple(sorted(which)))
 ms = st.none() | st.integers(0, 4_102_444_800_000)
 some = st.text(min_size=1, max_size=20)
 
@@ -60,6 +63,8 @@ def test_what_may_be_absent_is_absent_when_there_is_nothing_to_say():
         attempts=st.integers(0, 99),
         first_attempt_ms=ms,
         last_attempt_ms=ms,
+        events=some_events,
+        events_total=st.just(99),
     )
 )
 def test_whatever_is_written_is_valid(death):

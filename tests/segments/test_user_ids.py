@@ -44,18 +44,16 @@ def test_an_id_of_64_bits_is_kept_to_the_digit(tmp_path, value):
     assert users(tmp_path, f"mpid\n{value}\n") == [value]
 
 
-cells = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1).filter(
-    lambda text: text.strip() == text and text.casefold().strip("0-") and len(text) < 200
+# An id that names somebody: around anything else but what templates are made of.
+odd = st.text(
+    st.characters(
+        exclude_categories=["C", "Z"], exclude_characters="%{}$<>[]", include_characters=" "
+    ),
+    max_size=40,
 )
-
-
-def _is_somebodys(cell):
-    """Long, with a letter or a digit, and without what templates are made of."""
-    told = any(map(str.isalnum, cell.strip("0f")))
-    return told and len(cell.strip()) > 15 and not set(cell) & set("%{}$<>[]")
-
-
-somebodys = cells.filter(_is_somebodys) | st.sampled_from(["a b", '"q"', "x,y"])
+somebodys = odd.map(lambda text: f"customer-1971{text}-of-ours") | st.sampled_from(
+    ["a b", '"q"', "x,y"]
+)
 
 
 @given(st.lists(somebodys, max_size=5))
