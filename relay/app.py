@@ -232,6 +232,7 @@ class _Membership:
         self._imports = imports
         self._emit = emit
         self._rng = rng
+        self._sources = sources_of(settings.sources, settings.mappings, settings.decoding)
 
     def make(self) -> Road:
         """A road with an engine and edges of its own."""
@@ -242,7 +243,9 @@ class _Membership:
         )
         mapping = settings.mapping.policy(settings.identity, settings.tracking.datamart_id)
         changes = segments.change_policy(settings.decoding.policy(), mapping)
-        engine = MembershipEngine(segments.membership_policy(changes), changing(changes), self._rng)
+        engine = MembershipEngine(
+            segments.membership_policy(changes), changing(changes, self._sources), self._rng
+        )
         clock = SystemClock()
         group_id = segments.membership_group(settings.kafka.group_id)
         platform = Platform(self._imports, clock)

@@ -46,6 +46,13 @@ class SourceSettings(Section):
         min_length=1,
         description="A name of `mappings`, or `python:module:function` for a function of your own.",
     )
+    ids_from: str | None = Field(
+        None,
+        min_length=1,
+        description="Who gives the events of these topics their ids; part of `$unique_key`, in "
+        "place of `mapping.source`. Set it where two sources may use the same id for different "
+        "events at the same time. Changing it changes the keys of these topics.",
+    )
     settings: dict[str, Any] = Field(
         default_factory=dict,
         description="Values for what the preset or the mapping declares under its `settings`.",
@@ -113,12 +120,21 @@ def _source(
         function = load_plugin(source.mapping)
         name = source.mapping.removeprefix(PREFIX)
         made = plugin_mapping(function, name, events_max=events_max)
+        makes_segments = True
     else:
         compiled, _ = _judged(source, mappings, events_max)
         if compiled is None:
             raise SettingsError("mappings: cannot be compiled")
         made = compiled
-    return Source(tuple(source.topics), build_format(source.format, policy), made, events_max)
+        makes_segments = compiled.makes_segments
+    return Source(
+        tuple(source.topics),
+        build_format(source.format, policy),
+        made,
+        events_max,
+        source.ids_from,
+        makes_segments,
+    )
 
 
 def _judged(
