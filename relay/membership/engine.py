@@ -258,5 +258,8 @@ class MembershipEngine:
             last_attempt_ms=held.last_attempt_ms,
             events=events if held.events_total else (),
             events_total=held.events_total,
+            codes=tuple((event, held.deaths[event].code) for event in events)
+            if len(events) > 1
+            else (),
         )
         self.custody.dead_letter(PendingLetter(letter, held.home, held.size_bytes))

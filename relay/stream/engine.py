@@ -296,8 +296,7 @@ class Engine:
         for outcome in outcomes:
             size += outcome.size_bytes - own if isinstance(outcome, Parcel) else 0
         join = self.custody.took_joined(home, record, size, len(outcomes))
-        dead: list[int] = []
-        why: Undecodable | Unmappable | None = None
+        dead: list[tuple[int, Undecodable | Unmappable]] = []
         for index, outcome in enumerate(outcomes):
             part = Part(join, index)
             if isinstance(outcome, Parcel):
@@ -305,17 +304,18 @@ class Engine:
             elif isinstance(outcome, Unwanted):
                 self.custody.settle_part(part, Fate.SKIPPED, outcome.code)
             else:
-                dead.append(index)
-                why = why or outcome
-        if why is None:
+                dead.append((index, outcome))
+        if not dead:
             return
+        why = dead[0][1]
         letter = DeadLetter(
             record,
             _class_of(why),
             why.code,
             why.reason,
-            events=tuple(dead),
+            events=tuple(index for index, _ in dead),
             events_total=join.total,
+            codes=tuple((index, one.code) for index, one in dead) if len(dead) > 1 else (),
         )
         self._dead_letter(home, 0, letter, join=join)
 

@@ -74,6 +74,7 @@ def test_events_that_cannot_be_read_share_a_letter_and_the_others_are_delivered(
     bench.deliver_all()
     (letter,) = bench.confirm_letters()
     assert (letter.events, letter.events_total, letter.code) == ((1, 3), 4, "not_json")
+    assert letter.codes == ((1, "not_json"), (3, "no_identifier"))
     records, events = bench.books
     assert records.dead_lettered.total() == 1
     assert (events.delivered, events.dead_lettered.total()) == (2, 2)
