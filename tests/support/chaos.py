@@ -153,6 +153,8 @@ class Group:
         self._unread = stack.enter_context(unread_pipe())
         self.members: list[Member] = []
         self._everybody: list[Member] = []
+        self.losses = 0
+        """How often somebody may have lost what it had begun."""
         self.repeatable = 0
         """Events that crashes and lost memberships may have had sent again, at most."""
 
@@ -173,7 +175,7 @@ class Group:
         """`kill -9`, and another in its place."""
         in_flight, uncommitted = self._repeatable(member)
         member.process.kill()
-        self.repeatable += in_flight + uncommitted
+        self._may_repeat(in_flight + uncommitted)
         self.members.remove(member)
         self.join(is_unread=member.is_unread)
 
@@ -183,7 +185,7 @@ class Group:
         status = member.process.terminate()
         assert status in accepted, f"exit status {status}:\n{member.process.text()}"
         if status:
-            self.repeatable += in_flight + uncommitted
+            self._may_repeat(in_flight + uncommitted)
         self.members.remove(member)
 
     def failures(self) -> list[dict[str, Any]]:
@@ -208,7 +210,12 @@ class Group:
         look()
         yield look
         look()
-        self.repeatable += sum(sum(peak) for peak in peaks.values())
+        for peak in peaks.values():
+            self._may_repeat(sum(peak))
+
+    def _may_repeat(self, events: int) -> None:
+        self.losses += 1
+        self.repeatable += events
 
     def _repeatable(self, member: Member) -> tuple[int, int]:
         """Events in flight at most, and settled but not committed."""
