@@ -400,7 +400,12 @@ class Engine:
         if len(members) == 1:  # the first question about this flight
             head = first.parcel.payload
             self._load = Load(policy, head) if isinstance(head, Activity) else None
-        return self._load is not None and self._load.takes(payload)
+        if self._load is None:
+            return False
+        one, other = first.part, candidate.part
+        return self._load.takes(
+            payload, of_one_record=one is not None and other is not None and one.join is other.join
+        )
 
     def _request(self, members: Sequence[Waiting]) -> Request:
         payload = members[0].parcel.payload

@@ -289,7 +289,7 @@ def chaos(kafka, home, *, events, users, seed, steps):
     )
     _say(
         f"batches: {sum(run.batch_feeder.produced.good.values())} events, {batches.delivered} "
-        f"delivered, {batches.dead_lettered} letters, {batches.replayed} of their events delivered; "
+        f"delivered, {batches.dead_lettered} letters, {batches.replayed} of these delivered\n"
         f"{batches.duplicates} duplicates, {batches.order_breaks} order breaks, "
         f"{batches.lost} lost"
     )
