@@ -197,8 +197,10 @@ class _Stream:
         imported = settings.segments.membership.enabled
         mapping = replace(mapping, segments_are_imported=imported)
         order_by = settings.delivery.order_by
+        sources = sources_of(settings.sources, settings.mappings, settings.decoding)
+        self._shadows = [source.shadow for source in sources if source.shadow is not None]
         self._interpret = source_interpreter(
-            sources_of(settings.sources, settings.mappings, settings.decoding),
+            sources,
             InterpretPolicy(settings.decoding.policy(), mapping, order_by),
         )
         self.engine: Engine
@@ -218,7 +220,7 @@ class _Stream:
             emit=self._emit,
             clock=SystemClock(),
             policy=delivery,
-            reporter=Reporter(self.engine, self._emit, delivery),
+            reporter=Reporter(self.engine, self._emit, delivery, self._shadows),
         )
 
 

@@ -20,6 +20,7 @@ from relay.sources.events import EventPart, MappingFunction, events_of
 from relay.sources.formats import Documents, Format, FormatCode, NeedsSchema
 from relay.sources.mapping import Part
 from relay.sources.mapping.faults import MappingCode
+from relay.sources.shadow import Shadow, beside
 from relay.stream.interpret import (
     Events,
     Interpret,
@@ -57,6 +58,7 @@ class Source:
     events_max: int
     ids_from: str | None = None
     """Who gives its events their ids, for `$unique_key`; None: as for all other topics."""
+    shadow: Shadow | None = None
     makes_segments: bool = True
     """Whether an event of it may be one of membership."""
 
@@ -139,6 +141,9 @@ def reader_of(source: Source) -> Reader:
 
 
 def _interpret(source: Source, policy: InterpretPolicy) -> Interpret:
+    shadow = source.shadow
+    if shadow is not None:
+        source = replace(source, mapping=beside(source.mapping, shadow))
     read, mapping, order_by = reader_of(source), policy.mapping, policy.order_by
     if source.ids_from is not None:
         mapping = replace(mapping, source=source.ids_from)
