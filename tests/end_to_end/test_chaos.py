@@ -205,7 +205,12 @@ class Chaos:
         with self.group.losing_memberships() as look:
             self.kafka.freeze_broker(broker)
             try:
-                wait_for(lambda: self.kafka.leads_nothing(broker, self.topic), 60, "it still leads")
+                topics = (self.topic, self.batches_topic)
+                wait_for(
+                    lambda: all(self.kafka.leads_nothing(broker, topic) for topic in topics),
+                    60,
+                    "it still leads",
+                )
                 self.feed()
                 self.until_delivered(0.95, look)
             finally:

@@ -12,7 +12,7 @@ import orjson
 
 from tests.support.judge import Event, Letter
 from tests.support.kafka_admin import Kafka
-from tests.support.road import Feeder
+from tests.support.road import QUICK_PRODUCER, Feeder
 
 SIZES = (1, 2, 5, 20, 60)
 SOURCE_SETTINGS = {"compartment": "1000"}
@@ -23,7 +23,7 @@ class BatchFeeder(Feeder):
     """Sends batches of events that are numbered as those of any other feeder."""
 
     def __init__(self, kafka: Kafka, topic: str, seed: int, users: int) -> None:
-        super().__init__(kafka, topic, seed, users, zipf=0.0)
+        super().__init__(kafka, topic, seed, users, zipf=0.0, options=QUICK_PRODUCER)
         self._users = [f"user-of-batches-{number}" for number in range(users)]
         self._batches = 0
 

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.support.judge import Event
 from tests.support.kafka_admin import Kafka, wait_for
-from tests.support.road import Feeder, Process
+from tests.support.road import QUICK_PRODUCER, Feeder, Process
 from tests.support.run_alone import unread_pipe, unused_ports
 
 SEGMENTS = ("88", "89")
@@ -32,9 +32,7 @@ class MixedFeeder(Feeder):
     def __init__(self, kafka: Kafka, topic: str, seed: int, users: int) -> None:
         # The most active user has a twentieth of all events: at 100 ms each, one after the other,
         # that alone takes two minutes, whatever is done in parallel.
-        # A broker that hangs must not hold up the producer for longer than the others need.
-        quick = {"request.timeout.ms": 3_000, "socket.timeout.ms": 5_000}
-        super().__init__(kafka, topic, seed, users, zipf=0.7, options=quick)
+        super().__init__(kafka, topic, seed, users, zipf=0.7, options=QUICK_PRODUCER)
         self.produced.joinable.update(self._users[::2])
         self.inside: dict[tuple[str, str], bool] = {}
         """User and segment → whether the last membership event was an entry."""
