@@ -56,6 +56,8 @@ FILLED_BY_KIND = {
 }
 OUTCOMES = (*MODELS, "native", "skip")
 OWN_KEYS = frozenset({"name", "when", "reason"})
+# What YAML 1.1 took for true or false.
+_YAML_WORDS = frozenset({"yes", "no", "on", "off", "y", "n"})
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,59}\Z").match
 _NAME_MAX = 80
 _READ_SHOWN = 3
@@ -251,11 +253,15 @@ def _judge_detail(detail: ErrorDetails, nodes: dict[str, Node], problems: Proble
                 node = node.value
             case _:  # the name of a form, or the mark of a key
                 continue
+    if any(problem.loc == node.loc for problem in problems.found):
+        return  # one line for each mistake
     if detail["type"] == "extra_forbidden" and detail["loc"]:
         problems.error(node.loc, "is not a field of the input format here")
     elif isinstance(node, Constant) and node.value is not None:
         text = detail["msg"].removeprefix("Input ").replace("should", "must")
         hint = "; a path begins with a dot" if isinstance(node.value, str) else ""
+        if isinstance(node.value, str) and node.value.lower() in _YAML_WORDS:
+            hint = f"; {node.value} is a text here: write true or false"
         problems.error(node.loc, f"this constant does not fit: {text}{hint}")
 
 
