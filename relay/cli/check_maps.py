@@ -1,22 +1,25 @@
-"""The tests of the settings' mappings, run by `relay check`: a finding for each mapping."""
+"""The settings' mappings, as `relay check` looks at them: what lint says, and their tests."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from relay.checks.finding import Finding, failure, ok
+from relay.checks.finding import Finding, failure, ok, warning
 from relay.cli.map_files import NamedMapping, mappings_in, tests_beside
 from relay.errors import RelayError, SettingsError
 from relay.settings import DEFAULT_FILE, Settings
+from relay.sources.tools.lint import lint
 from relay.sources.tools.testing import run_test
 from relay.yaml_text import Located
 
 
-def check_map_tests(settings: Settings, config: Path | None) -> Iterator[Finding]:
-    """Those in the mappings, and those in NAME.map-test.yaml files beside the settings file.
-
-    A mapping without tests is not told: `relay map lint` does.
-    """
+def check_maps(settings: Settings, config: Path | None) -> Iterator[Finding]:
+    """Tests are those in a mapping, and in NAME.map-test.yaml files beside the settings file."""
     for mapping in _mappings(settings, config):
+        compiled, problems = mapping.judged(None)
+        if compiled is None or problems:
+            continue  # told with the settings
+        for problem in lint(compiled, mapping.data):
+            yield warning(f"mapping {mapping.name}", mapping.shown(problem))
         try:
             finding = _finding(mapping)
         except RelayError as error:

@@ -4,7 +4,7 @@ import pytest
 
 from relay.checks.finding import Level
 from relay.checks.keys import check_keys
-from relay.cli.check_maps import check_map_tests
+from relay.cli.check_maps import check_maps
 from relay.kafka_client.looking import last_records
 from relay.settings import load
 from relay.stream.interpret import OrderBy
@@ -43,20 +43,33 @@ def findings(tmp_path, monkeypatch):
         (tmp_path / "shop.map-test.yaml").write_text(BESIDE, encoding="utf-8")
         monkeypatch.chdir(tmp_path)
         settings = load(path, {}, needs=["mappings"])
-        return list(check_map_tests(settings, path if named else None))
+        return list(check_maps(settings, path if named else None))
 
     return look
 
 
+def of_shop(found):
+    return [finding for finding in found if finding.subject == "mapping shop"]
+
+
+def test_a_rule_that_can_never_apply_is_a_warning_with_its_place(findings):
+    rules = "rules: [{skip: a}, {skip: b, when: has(.x)}]"
+    found = [f.text for f in findings(f"mappings:\n  m:\n    {rules}\n")]
+    assert found[0].endswith("relay.yaml:3: rules[1]: is never reached: rule 1 applies before it")
+    assert found[1:] == [found[1]]
+    assert "has no tests" in found[1]
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_tests_in_the_settings_and_beside_them_are_run(findings, named):
-    (finding,) = findings(MAPPINGS.replace("PRICE", "5"), named=named)
+    *hints, finding = of_shop(findings(MAPPINGS.replace("PRICE", "5"), named=named))
+    assert [hint.level for hint in hints] == [Level.WARN]  # it has no user
     assert (finding.level, finding.subject) == (Level.OK, "mapping shop")
     assert finding.text == "2 tests pass"
 
 
 def test_a_test_that_fails_is_a_failure_with_its_name_and_no_values(findings):
-    (finding,) = findings(MAPPINGS.replace("PRICE", "777"))
+    *_, finding = of_shop(findings(MAPPINGS.replace("PRICE", "777")))
     assert finding.level is Level.FAIL
     assert finding.text == "1 of 2 tests fail: secret-name costs"
     assert "777" not in str(finding)
@@ -68,7 +81,7 @@ def test_mappings_that_come_from_the_environment_are_tested_too(monkeypatch, tmp
         '{"m": {"rules": [{"skip": "x"}], "tests": [{"record": {}, "expect": {"skipped": "y"}}]}}'
     )
     settings = load(None, {"RELAY_MAPPINGS": mapping}, needs=["mappings"])
-    (finding,) = check_map_tests(settings, None)
+    *_, finding = check_maps(settings, None)
     assert (finding.level, finding.subject) == (Level.FAIL, "mapping m")
 
 
