@@ -54,11 +54,7 @@ def read_yaml(text: str, name: str) -> Located:
         mark, what = error.problem_mark or error.context_mark, _bare(error.problem)
         if error.context_mark and "end of stream" in what and "quoted" in str(error.context):
             # Where the quote stands and not where the file ends; inside { } it follows a comma.
-            mark, what = (
-                error.context_mark,
-                "a quote is opened here and not closed: put the "
-                "whole value in quotes of the other kind",
-            )
+            mark, what = error.context_mark, _OPEN_QUOTE
         line = f":{mark.line + 1}" if mark else ""
         located.problems.append(f"{name}{line}: is not valid YAML: {what}")
     except yaml.YAMLError:  # characters that YAML forbids; they carry no mark
@@ -66,6 +62,11 @@ def read_yaml(text: str, name: str) -> Located:
     except RecursionError:
         located.problems.append(f"{name}: is nested too deeply")
     return located
+
+
+_OPEN_QUOTE = (
+    "a quote is opened here and not closed: put the whole value in quotes of the other kind"
+)
 
 
 class _Loader(yaml.SafeLoader):

@@ -3,6 +3,7 @@
 What can be known from the settings is told before the start, with its file and line; everything
 else is one dead letter that names the field, the path and the rule, and never the value.
 """
+# ruff: noqa: E501 -- a case is easier to read in one line
 
 import json
 
