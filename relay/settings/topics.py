@@ -12,9 +12,8 @@ from pydantic import Field, model_validator
 
 from relay.errors import SettingsError
 from relay.section import Section
-from relay.settings.decoding import DecodingSettings
 from relay.sources.events import MappingFunction
-from relay.sources.formats import FormatName, build_format
+from relay.sources.formats import FormatName, FormatPolicy, build_format
 from relay.sources.interpret import Source
 from relay.sources.mapping import CompiledMapping, judge_mapping
 from relay.sources.mapping.compiling import shown
@@ -145,7 +144,7 @@ def _choice_problems(
 
 
 def sources_of(
-    sources: Sequence[SourceSettings], mappings: Mapping[str, Any], decoding: DecodingSettings
+    sources: Sequence[SourceSettings], mappings: Mapping[str, Any], decoding: FormatPolicy
 ) -> tuple[Source, ...]:
     """The sources, ready for use; the first that fits a topic is the one for it.
 
@@ -154,11 +153,8 @@ def sources_of(
     return tuple(_source(source, mappings, decoding) for source in sources)
 
 
-def _source(
-    source: SourceSettings, mappings: Mapping[str, Any], decoding: DecodingSettings
-) -> Source:
-    policy = decoding.formats()
-    events_max = policy.events_per_record_max
+def _source(source: SourceSettings, mappings: Mapping[str, Any], decoding: FormatPolicy) -> Source:
+    events_max = decoding.events_per_record_max
     made, makes_segments = _made(source, mappings, events_max)
     shadow = None
     if source.shadow is not None:
@@ -170,7 +166,7 @@ def _source(
         )
     return Source(
         tuple(source.topics),
-        build_format(source.format, policy),
+        build_format(source.format, decoding),
         made,
         events_max,
         source.ids_from,

@@ -235,7 +235,9 @@ class MixedWorld(World):
         self.set_faults(self.mix.faults)
         # A defect of the sandbox must not pass for a lost answer: it is counted below.
         transport = httpx.ASGITransport(app)
-        self.api = HttpxWire(WirePolicy("http://sandbox", static_token(TOKEN)), transport=transport)
+        self.api = HttpxWire(
+            WirePolicy(base_url="http://sandbox"), static_token(TOKEN), transport=transport
+        )
         await super()._run()
         await self.api.close()
 
