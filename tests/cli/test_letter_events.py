@@ -53,7 +53,9 @@ def buried(topic, value, events=(), total=0):
         ("own", BATCH, (1,), 2, {}),  # nobody knows what a function of theirs looks at
     ],
 )
-def test_the_events_that_a_letter_names_are_shown(settings, topic, value, events, total, shown):
+def test_the_events_that_a_letter_names_are_shown(  # noqa: PLR0917
+    settings, topic, value, events, total, shown
+):
     assert events_of_letter(buried(topic, value, events, total), settings) == shown
 
 
