@@ -130,7 +130,7 @@ def show(
     import asyncio
 
     from relay.cli import letters
-    from relay.cli.letter_events import events_of_letter
+    from relay.cli.letter_events import LetterReader
     from relay.dead_letters.buried import Letter
     from relay.errors import InputError
     from relay.settings import load
@@ -143,9 +143,9 @@ def show(
     asyncio.run(letters.look(settings, topic or [], wanted, None, kept.append))
     if not kept:
         raise InputError(f"no dead letter at {position}", hint="relay dlq list shows positions")
+    reader = LetterReader(settings)
     for letter in kept:
-        events = events_of_letter(letter, settings)
-        full = letters.in_full(letter, events, exact=show_personal_data)
+        full = letters.in_full(letter, reader.parts(letter), exact=show_personal_data)
         typer.echo(json.dumps(full) if as_json else letters.in_words(full))
 
 

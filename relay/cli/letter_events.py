@@ -1,31 +1,68 @@
-"""A letter about some of the events of its record → those events, as the record holds them."""
+"""A letter about some of the events of its record → those events, by the settings' sources."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from relay.dead_letters.buried import Letter
+from relay.errors import SettingsError
 from relay.model import Record, Undecodable, Unwanted
 from relay.settings import Settings
 from relay.settings.topics import sources_of
 from relay.sources.formats import NeedsSchema
-from relay.sources.interpret import Source, by_topic
+from relay.sources.interpret import Source, matching, reader_of
 from relay.sources.mapping import CompiledMapping
+from relay.stream.decoding.app_event import AppEvent
 
 _NOT_READ = (Undecodable, Unwanted, NeedsSchema)
 
 
-def events_of_letter(letter: Letter, settings: Settings) -> dict[int, Any]:
-    """Index → the part of the document that the event was made of.
+class LetterReader:
+    """Reads letters as their topics are read. Of what cannot be read here it says nothing."""
 
-    Nothing where the letter is about the whole record, where a function of the company's own maps
-    it, or where the mapping makes another number of events of it by now.
-    """
-    death = letter.last
-    if not death.events_total:
-        return {}
-    sources = sources_of(settings.sources, settings.mappings, settings.decoding)
-    buried = letter.buried
-    record = Record(
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sources: dict[str, Source | None] = {}
+
+    def parts(self, letter: Letter) -> dict[int, Any]:
+        """Index → the part of the document that each event of the letter was made of.
+
+        Nothing where the letter is about the whole record, where a function of the company's own
+        maps it, or where the mapping makes another number of events of it by now.
+        """
+        death, source = letter.last, self._source(letter)
+        elements = [] if source is None else _elements(source, _record(letter))
+        if not death.events_total or len(elements) != death.events_total:
+            return {}
+        return {index: elements[index] for index in death.events}
+
+    def events(self, letter: Letter) -> list[AppEvent]:
+        """The events that the letter is about, as far as they are any."""
+        death, source = letter.last, self._source(letter)
+        if source is None:
+            return []
+        found = reader_of(source)(_record(letter))
+        listed = found if isinstance(found, list) else [found]
+        if len(listed) == death.events_total:
+            listed = [listed[index] for index in death.events]
+        return [event for event in listed if not isinstance(event, _NOT_READ)]
+
+    def _source(self, letter: Letter) -> Source | None:
+        """That of the topic it died on; None where none is, or it cannot be used without more."""
+        topic = letter.last.position.topic
+        if topic not in self._sources:
+            settings = self._settings
+            fitting = [one for one in settings.sources if matching(one.topics)(topic)][:1]
+            try:
+                made = sources_of(fitting, settings.mappings, settings.decoding)
+            except SettingsError:  # a schema registry is not asked here
+                made = ()
+            self._sources[topic] = made[0] if made else None
+        return self._sources[topic]
+
+
+def _record(letter: Letter) -> Record:
+    death, buried = letter.last, letter.buried
+    return Record(
         death.position.topic,
         death.position.partition,
         death.position.offset,
@@ -34,11 +71,6 @@ def events_of_letter(letter: Letter, settings: Settings) -> dict[int, Any]:
         buried.value,
         tuple(buried.original_headers),
     )
-    source, _ = by_topic(sources, list[Source | None](sources), None)(record)
-    elements = [] if source is None else _elements(source, record)
-    if len(elements) != death.events_total:
-        return {}
-    return {index: elements[index] for index in death.events}
 
 
 def _elements(source: Source, record: Record) -> Sequence[Any]:

@@ -5,10 +5,11 @@ import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from relay.cli.letter_events import LetterReader
 from relay.clock import SystemClock
 from relay.dead_letters.buried import Letter, letter
 from relay.dead_letters.reading import buried_in, dead_letter_topics
@@ -139,6 +140,8 @@ async def meant(
     whole: bool = False,
 ) -> AsyncGenerator[Letter]:
     """The letters that are meant, counted in `found` as they come; `whole`: not truncated ones."""
+    if selection.users:
+        selection = replace(selection, events_of=LetterReader(settings).events)
     policy = settings.dead_letter.policy(settings.kafka)
     consumer = settings.kafka.consumer(settings.dead_letter.topic)
     where = await dead_letter_topics(topics, consumer, policy)

@@ -1,7 +1,7 @@
 """Which dead letters are meant: by code, class, time, user and position. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,6 +9,8 @@ from relay.dead_letters.buried import Letter
 from relay.errors import InputError
 from relay.model import DeadLetterClass, Partition, Position, Undecodable, Unwanted
 from relay.stream.decoding import DecodingPolicy, decode
+from relay.stream.decoding.app_event import AppEvent
+from relay.stream.decoding.user import User
 from relay.stream.mapping.identity import own_id, user_agent_id
 
 _ANY_SIZE = DecodingPolicy(record_bytes_max=2**31)
@@ -39,6 +41,8 @@ class Selection:
     until_ms: int | None = None
     users: frozenset[str] = field(default=frozenset(), repr=False)
     spans: tuple[Span, ...] = ()
+    events_of: Callable[[Letter], Sequence[AppEvent]] = field(default=lambda _: (), repr=False)
+    """The events that a letter is about, where the source of its topic can tell them."""
 
     def takes(self, letter: Letter) -> bool:
         """Whether the letter is meant. The cheap questions come first."""
@@ -49,8 +53,22 @@ class Selection:
             and (self.since_ms is None or died_ms >= self.since_ms)
             and (self.until_ms is None or died_ms < self.until_ms)
             and (not self.spans or self._within(letter))
-            and (not self.users or bool(self.users.intersection(_users(letter, self.users))))
+            and (not self.users or bool(self.users.intersection(self._users(letter))))
         )
+
+    def _users(self, letter: Letter) -> Iterator[str]:
+        """What the users are known by of the events that the letter is about."""
+        events = self.events_of(letter)
+        value = letter.buried.value or b""
+        if not events:
+            event = decode(value, _ANY_SIZE)
+            if isinstance(event, Undecodable | Unwanted):
+                # Nobody can say whose it is; what stands in it letter by letter has to do.
+                yield from (user for user in self.users if user.encode() in value)
+                return
+            events = (event,)
+        for event in events:
+            yield from _names(event.user)
 
     def _within(self, letter: Letter) -> bool:
         """By where it lies, or by where the record stood at any of its deaths."""
@@ -92,19 +110,13 @@ def moment_ms(text: str, now_ms: int) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _users(letter: Letter, wanted: frozenset[str]) -> Iterator[str]:
-    """What the record's user is known by, as producers wrote it."""
-    value = letter.buried.value or b""
-    event = decode(value, _ANY_SIZE)
-    if isinstance(event, Undecodable | Unwanted):
-        # Nobody can say whose it is; what stands in it letter by letter has to do.
-        yield from (user for user in wanted if user.encode() in value)
-        return
-    for account in event.user.accounts:
+def _names(user: User) -> Iterator[str]:
+    """What a user is known by, as producers wrote it."""
+    for account in user.accounts:
         yield account.id
-    for email in event.user.emails:
+    for email in user.emails:
         yield from (known for known in (email.address, email.hash) if known is not None)
-    for device in event.user.devices:
+    for device in user.devices:
         yield user_agent_id(device, normalise=False)
         yield user_agent_id(device)
         yield own_id(device)

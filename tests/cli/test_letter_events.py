@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from relay.cli.letter_events import events_of_letter
+from relay.cli.letter_events import LetterReader
 from relay.cli.letters import in_full, in_words
 from relay.dead_letters.buried import Buried, letter
+from relay.dead_letters.selection import Selection
 from relay.model import DeadLetter, DeadLetterClass, Position, Record
 from relay.road.settling.dead_letter import envelope
 from relay.settings import load
@@ -18,6 +19,7 @@ SETTINGS = {
         {"topics": ["own"], "mapping": "python:json:loads"},
     ]
 }
+TS = "2026-11-22T09:30:00Z"
 BATCH = {"batch_id": 1, "events": [{"event_type": "a"}, {"event_type": "b", "data": "jane"}]}
 LINES = [{"type": "track", "event": "x"}, {"type": "track", "event": "jane"}]
 
@@ -56,12 +58,12 @@ def buried(topic, value, events=(), total=0):
 def test_the_events_that_a_letter_names_are_shown(  # noqa: PLR0917
     settings, topic, value, events, total, shown
 ):
-    assert events_of_letter(buried(topic, value, events, total), settings) == shown
+    assert LetterReader(settings).parts(buried(topic, value, events, total)) == shown
 
 
 def test_they_are_masked_unless_asked_for_and_stand_in_place_of_the_record(settings):
     one = buried("batches", BATCH, (1,), 2)
-    events = events_of_letter(one, settings)
+    events = LetterReader(settings).parts(one)
     words = in_words(in_full(one, events, exact=False))
     assert 'event #1: {"event_type": "***", "data": "***"}' in words
     assert "value (" not in words
@@ -69,3 +71,32 @@ def test_they_are_masked_unless_asked_for_and_stand_in_place_of_the_record(setti
     assert "jane" in in_words(in_full(one, events, exact=True))
     whole = in_words(in_full(buried("batches", BATCH), {}, exact=False))
     assert "value (" in whole
+
+
+ORDERS = [
+    {"type": "track", "event": "e", "messageId": str(n), "userId": user, "timestamp": TS}
+    for n, user in enumerate(["ann", "bob", "ann"])
+]
+
+
+@pytest.mark.parametrize(
+    ("events", "total", "found"),
+    [
+        ((1,), 3, {"bob"}),
+        ((0, 2), 3, {"ann"}),
+        ((), 0, {"ann", "bob"}),  # about the record as a whole
+        ((1,), 4, {"ann", "bob"}),  # nobody can say any more which are meant
+    ],
+)
+def test_a_user_is_looked_for_in_the_events_that_a_letter_names(settings, events, total, found):
+    one = buried("lines", ORDERS, events, total)
+    reader = LetterReader(settings)
+    for user in ("ann", "bob", "cid"):
+        selection = Selection(users=frozenset({user}), events_of=reader.events)
+        assert selection.takes(one) is (user in found)
+
+
+def test_what_cannot_be_read_is_searched_as_text(settings):
+    one = buried("lines", [{"type": "track", "userId": "ann"}])
+    selection = Selection(users=frozenset({"ann"}), events_of=LetterReader(settings).events)
+    assert selection.takes(one)
