@@ -199,8 +199,10 @@ class _Stream:
             segments_are_imported=settings.segments.membership.enabled,
         )
         order_by = settings.delivery.order_by
+        sources = sources_of(settings.sources, settings.mappings, settings.decoding)
+        self._shadows = [source.shadow for source in sources if source.shadow is not None]
         self._interpret = source_interpreter(
-            sources_of(settings.sources, settings.mappings, settings.decoding),
+            sources,
             InterpretPolicy(settings.decoding, mapping, order_by),
         )
         self.engine: Engine
@@ -220,7 +222,7 @@ class _Stream:
             emit=self._emit,
             clock=SystemClock(),
             policy=delivery,
-            reporter=Reporter(self.engine, self._emit, delivery),
+            reporter=Reporter(self.engine, self._emit, delivery, self._shadows),
         )
 
 
@@ -234,6 +236,7 @@ class _Membership:
         self._imports = imports
         self._emit = emit
         self._rng = rng
+        self._sources = sources_of(settings.sources, settings.mappings, settings.decoding)
 
     def make(self) -> Road:
         """A road with an engine and edges of its own."""
@@ -244,7 +247,9 @@ class _Membership:
         )
         mapping = settings.mapping.complete(settings.identity, settings.tracking.datamart_id)
         changes = segments.change_policy(settings.decoding, mapping)
-        engine = MembershipEngine(segments.membership_policy(changes), changing(changes), self._rng)
+        engine = MembershipEngine(
+            segments.membership_policy(changes), changing(changes, self._sources), self._rng
+        )
         clock = SystemClock()
         group_id = segments.membership_group(settings.kafka.group_id)
         platform = Platform(self._imports, clock)

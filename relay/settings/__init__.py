@@ -82,11 +82,6 @@ class Settings(BaseModel):
                 f"delivery.revoke_budget_s ({budget:g}) by {_COMMIT_S:g} s: partitions are drained "
                 "and committed before the group gives them away"
             )
-        if self.sources and self.segments.membership.enabled:
-            raise ValueError(
-                "sources and segments.membership cannot be used together yet: membership events "
-                "are read in Relay's own format only"
-            )
         return self
 
 

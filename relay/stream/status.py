@@ -3,9 +3,9 @@
 What every road has is in `relay.road.status`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from prometheus_client import Metric
 from prometheus_client.core import (
@@ -22,9 +22,33 @@ from relay.stream.engine import Engine
 from relay.stream.mapping.codes import MappingCode
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
-from relay.telemetry.facts import Emit, Lifecycle, OffsetsCommitted, RecordsSkipped
+from relay.telemetry.facts import Emit, Lifecycle, OffsetsCommitted, RecordsSkipped, ShadowDiffers
 from relay.telemetry.health import Liveness
 from relay.telemetry.histogram import Histogram
+
+
+class Shadowed(Protocol):
+    """What a second mapping of a source has seen (`relay.sources.shadow`)."""
+
+    @property
+    def source(self) -> str:
+        """The topics."""
+        ...
+
+    @property
+    def documents(self) -> int:
+        """Documents that both mappings have mapped."""
+        ...
+
+    @property
+    def differing(self) -> int:
+        """Of these, those of which they made different things."""
+        ...
+
+    @property
+    def differences(self) -> Mapping[str, int]:
+        """What differs, and of how many documents."""
+        ...
 
 
 class Reporter(RoadReporter):
@@ -32,9 +56,13 @@ class Reporter(RoadReporter):
 
     road: ClassVar[str] = "stream"
 
-    def __init__(self, engine: Engine, emit: Emit, policy: ReportPolicy) -> None:
+    def __init__(
+        self, engine: Engine, emit: Emit, policy: ReportPolicy, shadows: Sequence[Shadowed] = ()
+    ) -> None:
         super().__init__(engine.custody, emit, policy)
         self._engine = engine
+        self._shadows = shadows
+        self._differing = [shadow.differing for shadow in shadows]
         self._lagging_since: dict[Partition, float] = {}
         self._settled = -1
         self._settled_at = 0.0
@@ -56,6 +84,7 @@ class Reporter(RoadReporter):
             self._settled, self._settled_at = settled, now
 
     def _line(self, seconds: float) -> None:
+        self._shadow_lines()
         engine = self._engine
         counts, before = _Counts.of(engine), self._before
         if counts == before and not self._custody.ledger.open:
@@ -88,6 +117,22 @@ class Reporter(RoadReporter):
                 lateness_p99_s=late.quantile(0.99, before.lateness) or 0.0,
             )
         )
+
+    def _shadow_lines(self) -> None:
+        """One for each source whose two mappings made different things since the last."""
+        for at, shadow in enumerate(self._shadows):
+            more = shadow.differing - self._differing[at]
+            self._differing[at] = shadow.differing
+            if more:
+                fields = [f"{name} {count}" for name, count in sorted(shadow.differences.items())]
+                self._emit(
+                    ShadowDiffers(
+                        source=shadow.source,
+                        differing=more,
+                        documents=shadow.documents,
+                        fields=", ".join(fields),
+                    )
+                )
 
     # -- health -------------------------------------------------------------------------------
 
@@ -174,6 +219,7 @@ class Reporter(RoadReporter):
     def _destination_metrics(self) -> Iterator[Metric]:
         engine = self._engine
         yield from self._event_metrics()
+        yield from self._shadow_metrics()
         notes = CounterMetricFamily(
             "relay_mapping_notes", "Events sent with less or other than they said.", labels=["code"]
         )
@@ -236,6 +282,25 @@ class Reporter(RoadReporter):
         returned.add_metric([], events.returned)
         yield returned
         yield GaugeMetricFamily("relay_events_open", "Events without a fate.", events.open)
+
+    def _shadow_metrics(self) -> Iterator[Metric]:
+        seen = CounterMetricFamily(
+            "relay_shadow_documents",
+            "Documents that the second mapping of a source has mapped, too.",
+            labels=["source"],
+        )
+        differences = CounterMetricFamily(
+            "relay_shadow_differences",
+            "Of these, those of which it made something else, by field of the event; `fate`: it "
+            "ends otherwise; `raised`: it failed.",
+            labels=["source", "field"],
+        )
+        for shadow in self._shadows:
+            seen.add_metric([shadow.source], shadow.documents)
+            for name, count in shadow.differences.items():
+                differences.add_metric([shadow.source, name], count)
+        yield seen
+        yield differences
 
 
 @dataclass(frozen=True, slots=True)

@@ -769,6 +769,19 @@ class WorkerEnded(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowDiffers(Fact):
+    """The second mapping of a source (`shadow`) makes something else than the one that counts.
+
+    One line for each source between two lines of progress. Nothing of it is sent.
+    """
+
+    source: Annotated[str, "The topics of the source, as the settings name them."]
+    differing: Annotated[int, "Documents of which they made different things, since the last line."]
+    documents: Annotated[int, "Documents that both have mapped, since the start."]
+    fields: Annotated[str, "What differs, each with its count since the start."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FactRepeated(Fact):
     """There were more facts alike than are written whole: ten, between two lines of progress."""
 
