@@ -7,10 +7,9 @@ loop calls a method for each thing that happens and asks what may be done next.
 import random
 from collections.abc import Callable, Collection, Iterable
 
-from relay.membership.batches import Batch, Batches, Held, Over, Unit
+from relay.membership.batches import Batch, Batches, Over, Taken, Unit
 from relay.membership.mapping import Change, Changes, Changing, command
 from relay.membership.policy import MembershipCode, MembershipPolicy
-from relay.membership.verdict import Apart, Settled
 from relay.model import (
     DeadLetter,
     DeadLetterClass,
@@ -24,8 +23,9 @@ from relay.road.custody import Custody
 from relay.road.settling.assigned import Assigned, PendingLetter
 from relay.road.settling.commits import is_closed
 from relay.segments.formats import encoder
+from relay.segments.hints import Hints
 from relay.segments.model import SegmentCommand
-from relay.segments.outcome import Failed
+from relay.segments.outcome import Failed, Held, Landed, Outcome, Unclear
 
 _OVERHEAD_BYTES = 2500
 """The objects around the bytes of a record that waits: record, change, lane, open offset."""
@@ -101,7 +101,7 @@ class MembershipEngine:
             case Unmappable():
                 ledger.took(record.size_bytes)
                 self._dead_letter(
-                    Held(record, home, record.size_bytes, 0),
+                    Taken(record, home, record.size_bytes, 0),
                     DeadLetterClass.UNMAPPABLE,
                     outcome.code,
                     outcome.reason,
@@ -109,7 +109,7 @@ class MembershipEngine:
             case changes:
                 size = record.size_bytes + _OVERHEAD_BYTES * len(changes)
                 ledger.took(size)
-                held = Held(record, home, size, len(changes))
+                held = Taken(record, home, size, len(changes))
                 for change in changes:
                     self.batches.add(Unit(held, change), now.steady)
 
@@ -136,37 +136,28 @@ class MembershipEngine:
             return None
         return self.batches.wakes_at(hurry=self._hurry)
 
-    def ended(self, batch: Batch, verdict: Settled | Apart | Failed, now: float) -> None:
-        """An execution came to its end."""
-        self.held_because = None
-        match verdict:
-            case Settled(reasons):
-                rejected = any(reason is not None for reason in reasons)
+    def ended(self, batch: Batch, outcome: Outcome, hints: Hints, now: float) -> None:
+        """A file came to its end; `hints` are about the lines that were rejected."""
+        batches = self.batches
+        match outcome:
+            case Landed(_, rejected):
                 self._count("rejections" if rejected else "succeeded")
-                self._finish(
-                    self.batches.landed(batch, reasons, now),
-                    DeadLetterClass.REFUSED,
-                    MembershipCode.LINE_REJECTED,
-                )
-            case Apart(rejected, named):
+                over = batches.landed(batch, hints.why if rejected else None, now)
+                self._finish(over, DeadLetterClass.REFUSED, MembershipCode.LINE_REJECTED)
+            case Unclear(_, rejected):
                 self._count("unclear")
-                self.batches.unclear(batch, rejected, named)
-            case Failed(reason):
+                batches.unclear(batch, rejected, hints.named)
+            case Failed(reason, refused=None):
                 self._count("failed")
-                over = self.batches.failed(batch, reason, now)
+                over = batches.failed(batch, reason, now)
                 self._finish(over, DeadLetterClass.EXHAUSTED, MembershipCode.IMPORT_FAILED)
-
-    def refused(self, batch: Batch, reason: str, now: float) -> None:
-        """The platform did not take the file."""
-        self.held_because = None
-        self._count("refused")
-        over = self.batches.refused(batch, reason, now)
-        self._finish(over, DeadLetterClass.REFUSED, MembershipCode.IMPORT_REFUSED)
-
-    def held_up(self, batch: Batch, reason: str, now: float) -> None:
-        """The file could not be sent, by no fault of its own."""
-        self.held(reason, now)
-        self.batches.put_back(batch, now)
+            case Failed(reason):
+                self._count("refused")
+                over = batches.refused(batch, reason, now)
+                self._finish(over, DeadLetterClass.REFUSED, MembershipCode.IMPORT_REFUSED)
+            case Held(error):
+                self.held(error.problem, now)
+                batches.put_back(batch, now)
 
     def held(self, reason: str, now: float) -> None:
         """The platform cannot be asked."""
@@ -189,7 +180,7 @@ class MembershipEngine:
             for home in custody.assigned.values()
         )
 
-    def _forget(self, gone: Callable[[Held], bool]) -> None:
+    def _forget(self, gone: Callable[[Taken], bool]) -> None:
         """Give records back whose partition leaves."""
         dropped = self.batches.drop(lambda unit: gone(unit.held))
         for held in {id(unit.held): unit.held for unit in dropped}.values():
@@ -204,6 +195,7 @@ class MembershipEngine:
         return self._codec.line(command(change, self.policy.changes.expiration_minutes, now_ms))
 
     def _count(self, outcome: str) -> None:
+        self.held_because = None
         self.imports[outcome] = self.imports.get(outcome, 0) + 1
 
     def _finish(self, over: Iterable[Over], cls: DeadLetterClass, code: str) -> None:
@@ -222,11 +214,11 @@ class MembershipEngine:
             else:
                 self.custody.dead_letter(PendingLetter(held.letter, held.home, held.size_bytes))
 
-    def _dead_letter(self, held: Held, cls: DeadLetterClass, code: str, reason: str) -> None:
+    def _dead_letter(self, held: Taken, cls: DeadLetterClass, code: str, reason: str) -> None:
         letter = self._letter(held, cls, code, reason)
         self.custody.dead_letter(PendingLetter(letter, held.home, held.size_bytes))
 
-    def _letter(self, held: Held, cls: DeadLetterClass, code: str, reason: str) -> DeadLetter:
+    def _letter(self, held: Taken, cls: DeadLetterClass, code: str, reason: str) -> DeadLetter:
         return DeadLetter(
             held.record,
             cls,

@@ -20,9 +20,9 @@ from relay.errors import InputError, RelayError
 from relay.segments.driver import Platform
 from relay.segments.errors import SegmentStopped
 from relay.segments.exporting import Exporter
-from relay.segments.ledger import Ledger, Outcome, PartState, Run, Stage, Written
+from relay.segments.ledger import Ledger, Outcome, Run, Stage, Written
 from relay.segments.lines import LineOf, line_writer
-from relay.segments.members import changes, compare, load, nth_change
+from relay.segments.members import DOUBTFUL, ORDINARY, changes, compare, load, nth_change
 from relay.segments.parts import write_parts
 from relay.segments.plan import Plan, check_safety
 from relay.segments.policy import SyncPolicy, UploadPolicy
@@ -193,24 +193,24 @@ class Sync:
         header, line = line_writer(self.policy.target, minutes, self.policy.form)
         written: list[Written] = []
         with self.ledger.scratch() as db:
-            for doubtful in (False, True):
+            for lot in (ORDINARY, DOUBTFUL):
                 before = 0
                 for part in write_parts(
-                    self._lines(line, doubtful=doubtful),
+                    self._lines(line, lot),
                     self.directory,
                     self.policy.form.value,
                     header=header,
                     bytes_max=self.policy.part_bytes_max,
                     after=len(written),
                 ):
-                    first = nth_change(db, before, doubtful=doubtful)
-                    last = nth_change(db, before + part.lines - 1, doubtful=doubtful)
-                    written.append(Written(part, first, last, doubtful))
+                    first = nth_change(db, before, lot)
+                    last = nth_change(db, before + part.lines - 1, lot)
+                    written.append(Written(part, first, last, lot))
                     before += part.lines
         return self.ledger.add_parts(run, written, self.policy.form, minutes)
 
-    def _lines(self, line: LineOf, *, doubtful: bool) -> Iterator[bytes]:
-        users = changes(self.ledger.db, doubtful=doubtful)
+    def _lines(self, line: LineOf, lot: int) -> Iterator[bytes]:
+        users = changes(self.ledger.db, lot)
         for count, (user, operation) in enumerate(users, start=1):
             yield line(user, operation)
             if count % _STEP == 0:
@@ -224,9 +224,6 @@ class Sync:
     async def _see_through(self, run: Run) -> None:
         """Wait for what an old run has under way; what it has not begun is left to the new one."""
         self.progress.note(f"{run.name} is out of date: seeing through what it has under way")
-        for part in self.ledger.parts(run):
-            if part.state is PartState.WRITTEN and not self.ledger.attempts(part):
-                self.ledger.set_part(part, state=PartState.ABANDONED)
         await self._upload(run, replace(self.policy.upload, attempts_max=0))
 
     def _finish(self, run: Run) -> Run:
