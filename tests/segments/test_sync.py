@@ -349,7 +349,7 @@ async def test_rejected_lines_are_reported_and_their_users_are_not_taken_for_mem
     await syncs.sees(PEOPLE)
 
 
-@pytest.mark.parametrize("form", ["document", "lines", "csv"])
+@pytest.mark.parametrize("form", ["document", "csv"])
 async def test_an_error_file_that_names_the_users_saves_the_search_for_them(syncs, world, form):
     await world.put("imports", reject_containing="-7", error_file=form)
     report = await syncs.run(PEOPLE)
