@@ -365,6 +365,20 @@ def test_segments_are_moved_and_deleted_where_every_answer_is_empty(relay, vendo
     assert audience_state(vendors)["segments"] == []
 
 
+def test_segments_are_moved_and_deleted_where_the_path_to_look_at_them_is_another(
+    relay, vendors, config
+):
+    """A single-page app answers every path that it does not know by its page."""
+    settings = yaml.safe_load(config.read_text())
+    settings["segments"]["digital_audience"]["paths"] = {"segment": "/segment/spa/{id}"}
+    config.write_text(yaml.safe_dump(settings))
+    status, _, err = relay("extend", "501", "--until", "2027-06-30")
+    assert (status, "segments.digital_audience.paths" in err) == (0, True)
+    assert audience_state(vendors)["segments"][0]["endDate"] == "2027-06-30T00:00:00.0000000Z"
+    assert relay("delete", "501", "--yes")[0] == 0
+    assert audience_state(vendors)["segments"] == []
+
+
 @pytest.mark.parametrize(
     ("section", "name", "arguments"),
     [

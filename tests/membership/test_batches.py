@@ -336,6 +336,32 @@ def test_what_an_earlier_life_settled_beyond_the_commit_is_not_sent_again():
     assert again.engine.custody.ledger.skipped["settled_before_restart"] == 1
 
 
+@pytest.mark.parametrize("clean", [True, False])
+def test_after_a_clean_stop_nobody_waits_for_what_may_be_under_way(clean):
+    """Its last commit says that nothing is under way."""
+    bench = Bench()
+    bench.take("alice 88 in")
+    batch = bench.due()
+    bench.commit()
+    if clean:
+        bench.engine.custody.stop()
+        assert bench.engine.custody.commits(0.0) == {}  # a file is still under way
+        bench.take_all(batch)
+    bench.commit()
+    commits = {home.partition: home.last_commit for home in bench.engine.custody.assigned.values()}
+    again = Bench()
+    again.assign(P0, commits=commits)
+    assert again.engine.custody.assigned[P0].past_is_open is not clean
+    # The next life takes the word back before it sends anything.
+    again.take("bob 88 in", offset=1)
+    again.due()
+    again.commit()
+    commits = {P0: again.engine.custody.assigned[P0].last_commit}
+    last = Bench()
+    last.assign(P0, commits=commits)
+    assert last.engine.custody.assigned[P0].past_is_open
+
+
 def test_a_log_that_was_cut_is_begun_anew():
     bench = Bench()
     bench.take("alice 88 in", offset=5)
