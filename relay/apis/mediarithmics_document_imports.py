@@ -1,7 +1,8 @@
 """mediarithmics bulk import: a document import, its executions, their error files.
 
 `create` → `start` with a file → `executions` until they are final → `error_file`. Which call,
-field and status is documented, seen in the vendor's own code, or inferred: docs/SEGMENTS.md.
+field and status is documented, seen in the vendor's own code, or inferred:
+docs/SEGMENTS_REFERENCE.md.
 
 Creating is not repeatable: `create` and `start` raise AnswerLost when they may have been carried
 out, and `find` and `executions` tell what was.
