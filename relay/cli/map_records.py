@@ -53,7 +53,7 @@ async def _for_each_of_topic(where: Where, each: Each) -> int:
     topic = where.topic or ""
     settings = load(where.config, needs=["kafka", "decoding", "sources"])
     name = next((s.format for s in settings.sources if matching(s.topics)(topic)), FormatName.JSON)
-    decode = build_format(name, settings.decoding.formats())
+    decode = build_format(name, settings.decoding)
     client = settings.kafka.client()
     cluster = await reach(client)
     if topic not in cluster.topics:

@@ -146,7 +146,7 @@ def _interpret(source: Source, policy: InterpretPolicy) -> Interpret:
         source = replace(source, mapping=beside(source.mapping, shadow))
     read, mapping, order_by = reader_of(source), policy.mapping, policy.order_by
     if source.ids_from is not None:
-        mapping = replace(mapping, source=source.ids_from)
+        mapping = mapping.model_copy(update={"source": source.ids_from})
 
     def outcome_of(event: EventPart, record: Record, now_ms: int) -> Outcome:
         if isinstance(event, _NO_EVENT):

@@ -5,17 +5,20 @@ import random
 
 import pytest
 
+from relay.apis.mediarithmics_document_imports import Execution
 from relay.membership.engine import MembershipEngine
 from relay.membership.mapping import ELSEWHERE, Change, Several, changing
 from relay.membership.policy import ChangePolicy, GatherPolicy, MembershipPolicy
-from relay.membership.verdict import Settled
 from relay.model import DeadLetter, DeadLetterClass, Fate, Moment, Partition, Record
 from relay.road.settling.dead_letter import envelope
+from relay.segments.hints import Hints
+from relay.segments.outcome import Landed, Unclear
 from relay.settings import load
 from relay.settings.topics import sources_of
 from relay.sources.interpret import DELIVERED_BEFORE
 from relay.stream.mapping.policy import IdentityPolicy, MappingPolicy
 
+DONE = Execution("1", "SUCCEEDED")
 NOW_MS = 1_767_225_600_000
 SETTINGS = """
 sources:
@@ -113,8 +116,12 @@ def test_of_a_record_with_several_events_one_letter_names_those_that_died(source
     assert not made.custody.letters  # its other members are under way
     made.custody.committed(made.custody.commits(0.0))
     batch = made.next_batch(Moment(1.0, NOW_MS))
-    rejected = ["no such user" if b"u2" in line else None for line in batch.lines]
-    made.ended(batch, Settled(tuple(rejected)), 2.0)
+    bad = [place for place, line in enumerate(batch.lines) if b"u2" in line]
+    made.ended(batch, Unclear(DONE, 1), Hints(dict.fromkeys(bad, "")), 2.0)
+    for _ in range(2):
+        batch = made.next_batch(Moment(3.0, NOW_MS))
+        rejected = sum(b"u2" in line for line in batch.lines)
+        made.ended(batch, Landed(DONE, rejected), Hints(), 3.0)
     (pending,) = made.custody.next_letters(10)
     letter = pending.letter
     assert (letter.events, letter.events_total) == ((2, 3), 4)
@@ -140,7 +147,7 @@ def test_the_fate_of_a_record_is_that_of_its_membership_events(sources, value, f
     made.custody.committed(made.custody.commits(0.0))
     batch = made.next_batch(Moment(1.0, NOW_MS))
     if batch is not None:
-        made.ended(batch, Settled((None,) * len(batch.lines)), 2.0)
+        made.ended(batch, Landed(DONE, 0), Hints(), 2.0)
     letters = made.custody.next_letters(10)
     made.custody.letters_written(letters)
     ledger = made.custody.ledger
