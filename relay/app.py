@@ -42,6 +42,7 @@ from relay.settings import Settings
 from relay.settings.secrets import secret_values
 from relay.settings.topics import sources_of
 from relay.sources.interpret import source_interpreter
+from relay.sources.registry.loader import SchemaLoader
 from relay.stream.engine import Engine
 from relay.stream.interpret import InterpretPolicy, OrderBy
 from relay.stream.pipeline import stream_road
@@ -53,11 +54,11 @@ from relay.telemetry.facts import Emit, Fact, MembershipStarted, RelayStarted
 from relay.telemetry.health import Roads, StatusSource
 from relay.telemetry.log import configure
 from relay.telemetry.telemetry import Telemetry
-from relay.vendors import open_document_imports
+from relay.vendors import open_document_imports, open_schema_loader
 
 STREAM_SECTIONS = (
     "kafka", "dead_letter", "tracking", "delivery", "identity", "mapping", "decoding", "admin",
-    "log", "segments", "sources", "mappings",
+    "log", "segments", "sources", "mappings", "schema_registry",
 )  # fmt: skip
 """The sections of the settings that the stream cannot do without."""
 
@@ -125,7 +126,11 @@ async def run_stream(
         wire = open_wire(settings.tracking.wire_policy())
         stack.push_async_callback(wire.close)
         restart = RestartPolicy() if edges is None else None
-        stream = _Stream(settings, wire, emit, rng, edges or kafka_edges)
+        loader = None
+        if settings.schema_registry is not None:
+            opened = open_schema_loader(settings.schema_registry, rng, emit)
+            loader = await stack.enter_async_context(opened)
+        stream = _Stream(settings, wire, emit, rng, edges or kafka_edges, loader=loader)
         roads = [KeptRoad(Reporter.road, stream.make, emit, restart)]
         membership = settings.segments.membership.enabled and edges is None
         if membership:
@@ -187,18 +192,22 @@ class _Stream:
         emit: Emit,
         rng: random.Random,
         edges: Callable[[Settings, Emit], KafkaEdges],
+        *,
+        loader: SchemaLoader | None,
     ) -> None:
         self._settings = settings
         self._wire = wire
         self._emit = emit
         self._rng = rng
         self._edges = edges
+        self._loader = loader
+        schemas = None if loader is None else loader.schemas
         mapping = settings.mapping.policy(settings.identity, settings.tracking.datamart_id)
         imported = settings.segments.membership.enabled
         mapping = replace(mapping, segments_are_imported=imported)
         order_by = settings.delivery.order_by
         self._interpret = source_interpreter(
-            sources_of(settings.sources, settings.mappings, settings.decoding),
+            sources_of(settings.sources, settings.mappings, settings.decoding, schemas),
             InterpretPolicy(settings.decoding.policy(), mapping, order_by),
         )
         self.engine: Engine
@@ -218,8 +227,12 @@ class _Stream:
             emit=self._emit,
             clock=SystemClock(),
             policy=delivery.road(),
-            reporter=Reporter(self.engine, self._emit, delivery.report()),
+            reporter=Reporter(self.engine, self._emit, delivery.report(), self._registry_problem),
+            schemas=self._loader,
         )
+
+    def _registry_problem(self) -> str | None:
+        return None if self._loader is None else self._loader.problem
 
 
 class _Membership:

@@ -14,6 +14,7 @@ from relay.errors import SettingsError
 from relay.settings.decoding import DecodingSettings
 from relay.settings.section import Section
 from relay.sources.formats import FormatName, build_format
+from relay.sources.formats.schemas import SchemaLookup
 from relay.sources.interpret import Source
 from relay.sources.mapping import CompiledMapping, judge_mapping
 from relay.sources.mapping.compiling import shown
@@ -35,8 +36,8 @@ class SourceSettings(Section):
     )
     format: FormatName = Field(
         FormatName.JSON,
-        description="What the bytes are (docs/FORMATS.md). Those that need a schema registry "
-        "(avro, protobuf, schema_registry) are not available in `relay run` yet.",
+        description="What the bytes are (docs/FORMATS.md). avro, protobuf and schema_registry need "
+        "`schema_registry.urls`.",
     )
     preset: str | None = Field(
         None, description="The mapping that comes with Relay for a product (docs/PRESETS.md)."
@@ -59,11 +60,6 @@ class SourceSettings(Section):
             raise ValueError(f"preset: there are {', '.join(preset_names())}")
         if self.is_plugin and self.settings:
             raise ValueError("settings: a function of your own takes none")
-        if self.format in NEEDS_REGISTRY:
-            raise ValueError(
-                f"format {self.format}: formats of a schema registry are not available in relay "
-                "run yet"
-            )
         return self
 
     @property
@@ -95,17 +91,26 @@ def source_problems(
 
 
 def sources_of(
-    sources: Sequence[SourceSettings], mappings: Mapping[str, Any], decoding: DecodingSettings
+    sources: Sequence[SourceSettings],
+    mappings: Mapping[str, Any],
+    decoding: DecodingSettings,
+    schemas: SchemaLookup | None = None,
 ) -> tuple[Source, ...]:
     """The sources, ready for use; the first that fits a topic is the one for it.
 
-    Raises SettingsError where a function of the company's own cannot be loaded.
+    `schemas` is the cache that a registry fills; None: there is no registry.
+
+    Raises SettingsError where a function of the company's own cannot be loaded, or a format needs
+    a package that is not installed.
     """
-    return tuple(_source(source, mappings, decoding) for source in sources)
+    return tuple(_source(source, mappings, decoding, schemas) for source in sources)
 
 
 def _source(
-    source: SourceSettings, mappings: Mapping[str, Any], decoding: DecodingSettings
+    source: SourceSettings,
+    mappings: Mapping[str, Any],
+    decoding: DecodingSettings,
+    schemas: SchemaLookup | None,
 ) -> Source:
     policy = decoding.formats()
     events_max = policy.events_per_record_max
@@ -118,7 +123,8 @@ def _source(
         if compiled is None:
             raise SettingsError("mappings: cannot be compiled")
         made = compiled
-    return Source(tuple(source.topics), build_format(source.format, policy), made, events_max)
+    decode = build_format(source.format, policy, schemas)
+    return Source(tuple(source.topics), decode, made, events_max)
 
 
 def _judged(

@@ -2,7 +2,8 @@
 
     Record ──format──▶ documents ──mapping──▶ app events ──map_event──▶ Parcel
                 │                    │                         └▶ Unmappable | Unwanted
-                └──────── Undecodable | Unwanted ◀─┘
+                ├──────── Undecodable | Unwanted ◀─┘
+                └──────── NeedsSchema: read again when it is fetched
 
 Pure. One event gives one outcome, several give `Events` in the order of the record.
 """
@@ -13,10 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from relay.model import Record, Undecodable, Unmappable, Unwanted
+from relay.model import NeedsSchema, Record, Undecodable, Unmappable, Unwanted
 from relay.road.settling.dead_letter import Envelope, newest
 from relay.sources.events import app_event
-from relay.sources.formats import Documents, Format, FormatCode, NeedsSchema
+from relay.sources.formats import Documents, Format, FormatCode
 from relay.sources.mapping import Mapped, Part
 from relay.sources.mapping.faults import MappingCode
 from relay.stream.interpret import (
@@ -34,7 +35,6 @@ Mapping: TypeAlias = Callable[[Any, Record], Sequence[Part]]
 """A compiled mapping or a function of the company's own: (document, record) → its events."""
 
 DELIVERED_BEFORE = Unwanted("delivered_before_death", "the letter names other events of the record")
-_NOT_FETCHED = Undecodable(FormatCode.SCHEMA_UNKNOWN, "the schema was not fetched")
 _NO_EVENTS = Unwanted(MappingCode.NO_EVENTS, "the record holds no events")
 
 
@@ -108,10 +108,8 @@ def _reader(source: Source, policy: InterpretPolicy) -> Interpret:
 
     def read(record: Record, now_ms: int) -> Interpretation:
         documents = decode(record)
-        if isinstance(documents, Undecodable | Unwanted):
+        if isinstance(documents, Undecodable | Unwanted | NeedsSchema):
             return documents
-        if isinstance(documents, NeedsSchema):
-            return _NOT_FETCHED
         parts = _parts(documents, record, mapping)
         if len(parts) == 1:
             return outcome_of(parts[0], record, now_ms)

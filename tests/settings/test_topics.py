@@ -24,7 +24,6 @@ mappings:
     [
         ("sources: [{topics: [a], preset: segmnt}]", "relay.yaml:1: sources[0]: preset: there are"),
         ("sources: [{topics: [a]}]", "give one of preset and mapping"),
-        ("sources: [{topics: [a], format: avro, mapping: shop}]" + RULES, "not available"),
         ("sources: [{topics: [a], mapping: shp}]" + RULES, "did you mean shop?"),
         ("sources: [{topics: [a], mapping: shop, topic: b}]" + RULES, "unknown setting"),
         (

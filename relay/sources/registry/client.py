@@ -17,7 +17,7 @@ import jiter
 
 from relay.apis.caller import retry_after_s
 from relay.clock import Clock, SystemClock
-from relay.sources.formats.outcome import SchemaKey
+from relay.model import SchemaKey
 from relay.sources.formats.schemas import SchemaKind, SchemaUnusable
 from relay.sources.registry.policy import RegistryPolicy
 
