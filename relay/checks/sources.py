@@ -6,13 +6,15 @@ from relay.checks.finding import Finding, failure, ok
 from relay.errors import RelayError
 from relay.settings import Settings
 from relay.settings.topics import sources_of
+from relay.sources.formats.schemas import SchemaCache
 
 
 def check_sources(settings: Settings) -> Iterator[Finding]:
     """A line for each source: its topics, its format, and what makes events of it."""
+    schemas = None if settings.schema_registry is None else SchemaCache()
     for source in settings.sources:
         try:
-            sources_of([source], settings.mappings, settings.decoding)
+            sources_of([source], settings.mappings, settings.decoding, schemas)
         except RelayError as error:
             yield failure("sources", error)
             continue
