@@ -226,8 +226,8 @@ class _Stream:
             edges.sink,
             emit=self._emit,
             clock=SystemClock(),
-            policy=delivery.road(),
-            reporter=Reporter(self.engine, self._emit, delivery.report(), self._registry_problem),
+            policy=delivery,
+            reporter=Reporter(self.engine, self._emit, delivery, self._registry_problem),
             schemas=self._loader,
         )
 
@@ -268,8 +268,8 @@ class _Membership:
             edges.sink,
             emit=self._emit,
             clock=clock,
-            policy=delivery.road(),
-            reporter=MembershipReporter(engine, self._emit, delivery.report()),
+            policy=delivery,
+            reporter=MembershipReporter(engine, self._emit, delivery),
         )
 
 

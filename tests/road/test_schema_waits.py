@@ -44,7 +44,7 @@ async def test_its_partition_waits_in_order_and_the_others_go_on():
 @virtually
 async def test_what_came_after_it_in_one_batch_does_not_pass_it_when_the_schema_comes_meanwhile():
     """Another partition asked for the schema; it comes while the batch is being handed over."""
-    bench = RoadBench("stream", slice_s=0.0)
+    bench = RoadBench("stream", each_alone=True)
 
     class Known(set):
         def __contains__(self, key):
@@ -145,7 +145,7 @@ async def test_any_mixture_of_schemas_is_delivered_in_order_whenever_they_come()
 
 
 async def _mixture(rng):
-    bench = RoadBench("stream", slice_s=rng.choice([0.0, 0.005]))
+    bench = RoadBench("stream", each_alone=rng.random() < 0.5)
     users = [f"u{number}" for number in range(6)]
     async with bench.running():
         for _ in range(10):

@@ -8,6 +8,7 @@ there (the stream alone).
 import asyncio
 import contextlib
 import random
+from typing import ClassVar
 
 from relay.errors import KafkaRefused
 from relay.membership.engine import MembershipEngine
@@ -107,10 +108,15 @@ class _Steady(random.Random):
         return self._bench.takes_s if high > 1 else super().uniform(low, high)
 
 
+class _EachAlone(RoadPolicy):
+    slice_s: ClassVar[float] = 0.0
+
+
 class RoadBench:
     """One road of either kind, and everything it touches."""
 
-    def __init__(self, kind, *, custody=None, takes_s=0.05, **times):
+    def __init__(self, kind, *, custody=None, takes_s=0.05, each_alone=False, **times):
+        """`each_alone`: the loop looks at its other tasks between any two records of a batch."""
         self.kind = kind
         self.takes_s = takes_s
         self.facts = []
@@ -120,7 +126,7 @@ class RoadBench:
         self.source, self.sink = SimSource(self.cluster), Sink()
         loop = asyncio.get_running_loop()
         clock = VirtualClock(loop)
-        policy = RoadPolicy(**{"commit_every_s": 0.5, **times})
+        policy = (_EachAlone if each_alone else RoadPolicy)(**{"commit_every_s": 0.5, **times})
         rng = random.Random(2)
         shared = {"emit": self.facts.append, "clock": clock, "policy": policy}
         if kind == "stream":
