@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from relay.checks.finding import Finding, failure, ok, warning
 from relay.errors import DestinationError, RelayError, SettingsError
 from relay.settings import Settings
-from relay.settings.topics import NEEDS_REGISTRY, SourceSettings
+from relay.settings.topics import NEEDS_REGISTRY, SourceSettings, source_for
 from relay.sources.formats import FormatName, require_extra
 from relay.sources.formats.schemas import SchemaKind, SchemaUnusable
-from relay.sources.interpret import matching
 from relay.sources.registry.client import NotFound, RegistryClient, Unavailable
 from relay.vendors import open_registry
 
@@ -41,8 +40,9 @@ async def check_registry(settings: Settings) -> AsyncIterator[Finding]:
 
 def _topics(settings: Settings) -> Iterator[tuple[str, SourceSettings]]:
     """The topics by name whose source needs the registry; the first source that fits is the one."""
-    for topic in settings.kafka.topics:
-        source = next((s for s in settings.sources if matching(s.topics)(topic)), None)
+    by_name = settings.kafka.topic_pattern is None
+    for topic in settings.kafka.topics if by_name else ():
+        source = source_for(topic, settings.sources)
         if source is not None and source.format in NEEDS_REGISTRY:
             yield topic, source
 

@@ -15,7 +15,7 @@ from relay.section import Section
 from relay.settings.decoding import DecodingSettings
 from relay.sources.formats import FormatName, build_format
 from relay.sources.formats.schemas import SchemaLookup
-from relay.sources.interpret import Source
+from relay.sources.interpret import Source, matching
 from relay.sources.mapping import CompiledMapping, judge_mapping
 from relay.sources.mapping.compiling import shown
 from relay.sources.mapping.nodes import Severity
@@ -63,9 +63,20 @@ class SourceSettings(Section):
         return self
 
     @property
+    def what(self) -> str:
+        """Format, and what makes events of it, for people."""
+        by = f"mapping {self.mapping}" if self.preset is None else f"preset {self.preset}"
+        return f"{self.format}, {by}"
+
+    @property
     def is_plugin(self) -> bool:
         """Whether the mapping is a function of the company's own."""
         return self.mapping is not None and self.mapping.startswith(PREFIX)
+
+
+def source_for(topic: str, sources: Sequence[SourceSettings]) -> SourceSettings | None:
+    """The first source that fits a topic; None: it is in Relay's own format."""
+    return next((source for source in sources if matching(source.topics)(topic)), None)
 
 
 def source_problems(
