@@ -19,6 +19,7 @@ The road of one event:
     stream/sending/       lanes, gate, limit, retries, verdicts; the wire
     stream/engine.py      joins these decisions: flights and verdicts; does no I/O
     stream/pipeline.py    carries the engine's flights: a worker for each request under way
+    stream/schema_status.py  partitions that wait for a schema
     stream/status.py      what the stream adds to the status of a road
 
 What stands on a topic, in others' formats:

@@ -6,6 +6,7 @@ dies again is buried under the name that it came with, so that its history goes 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -31,10 +32,13 @@ class ReplaySource:
         self._per_second = per_second
         self._listener: AssignmentListener | None = None
         self._paused: set[Partition] = set()
-        self._next: Record | None = None
+        self._batch: list[Record] = []
+        self._waiting: deque[Record] = deque()
         self._began = 0.0
         self._taken = 0
+        self._ended = False
         self.exhausted = False
+        """Whether all was handed out and nothing of it put back."""
         self.names: dict[Position, Position] = {}
         """Where each record that was handed out stood before it died."""
 
@@ -47,16 +51,21 @@ class ReplaySource:
     async def poll(self, records_max: int, timeout_s: float) -> list[Record]:
         """The next letters, as many as the rate allows."""
         records: list[Record] = []
-        while len(records) < min(records_max, self._allowed()) and not self.exhausted:
-            record = self._next or await self._read()
-            self._next = None
-            if record is None:
+        self._batch = records
+        while len(records) < min(records_max, self._allowed()):
+            if self._waiting:
+                record = self._waiting.popleft()
+            elif self._ended or (read := await self._read()) is None:
                 break
+            else:
+                record = read
             if record.tp in self._paused:
-                self._next = record
+                self._waiting.appendleft(record)
                 break
             records.append(record)
         self._taken += len(records)
+        # Not with the last records: they may be put back before the next poll.
+        self.exhausted = self._ended and not records and not self._waiting
         if not records:
             await asyncio.sleep(timeout_s)
         return records
@@ -68,6 +77,13 @@ class ReplaySource:
     def resume(self, partitions: Collection[Partition]) -> None:
         """Take from these again."""
         self._paused.difference_update(partitions)
+
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+        """Hand out again from `offset` on; `RecordSource.put_back`."""
+        if epoch == _EPOCH:
+            again = [r for r in self._batch if r.tp == partition and r.offset >= offset]
+            self._taken -= len(again)
+            self._waiting.extendleft(reversed(again))
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """Nothing to store: the letters stay."""
@@ -105,7 +121,7 @@ class ReplaySource:
     async def _read(self) -> Record | None:
         letter = await anext(self._letters, None)
         if letter is None:
-            self.exhausted = True
+            self._ended = True
             return None
         buried = letter.buried
         self.names[buried.position] = letter.last.position

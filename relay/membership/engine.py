@@ -15,6 +15,7 @@ from relay.model import (
     DeadLetterClass,
     Fate,
     Moment,
+    NeedsSchema,
     Record,
     Unmappable,
     Unwanted,
@@ -88,12 +89,14 @@ class MembershipEngine:
         home = self.custody.admit(record, now.steady)
         if home is None:
             return
-        outcome: Changes | Several
+        outcome: Changes | Several | NeedsSchema
         try:
             outcome = self._changing(record, now.wall_ms)
         except Exception as error:  # noqa: BLE001 - a defect at one record must not stop the others
             outcome = self.custody.defect(record, error)
-        if isinstance(outcome, Several):
+        if isinstance(outcome, NeedsSchema):
+            self.custody.await_schema(home, record, outcome.key, now.steady)
+        elif isinstance(outcome, Several):
             self._admit(record, home, outcome.outcomes, len(outcome.outcomes), now)
         else:
             self._admit(record, home, (outcome,), 0, now)

@@ -25,6 +25,7 @@ from relay.model import (
     DeadLetterClass,
     Fate,
     Moment,
+    NeedsSchema,
     Parcel,
     Position,
     Record,
@@ -174,7 +175,7 @@ class Engine:
     # -- records come -------------------------------------------------------------------------
 
     def admit(self, record: Record, now: Moment) -> None:
-        """A record was read: it waits in its lane, or has met its fate."""
+        """A record was read: it waits in its lane, or has met its fate, or waits to be read."""
         home = self.custody.admit(record, now.steady)
         if home is None:
             return
@@ -188,6 +189,9 @@ class Engine:
             return
         if isinstance(outcome, Events):
             self._admit_events(record, outcome.outcomes, home, now.steady)
+            return
+        if isinstance(outcome, NeedsSchema):
+            self.custody.await_schema(home, record, outcome.key, now.steady)
             return
         size = record.size_bytes
         self.custody.ledger.took(size)

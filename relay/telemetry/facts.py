@@ -449,12 +449,13 @@ class TokenReloaded(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryUnavailable(Fact):
-    """The schema registry cannot be asked for a schema: the stream is held until it can.
+    """A schema cannot be had: the partitions whose next record needs it wait; all others go on.
 
-    Records whose schema is known go on until one comes whose schema is not.
+    Nothing is lost; Relay is not ready and asks again by itself. Records whose schema is known go
+    on. Where the reason names credentials, an address or a package, somebody has to act.
     """
 
-    level: ClassVar[Level] = Level.WARNING
+    level: ClassVar[Level] = Level.ERROR
     stage: ClassVar[Stage] = Stage.DECODING
     counter: ClassVar[Counter | None] = Counter(
         "relay_registry_outages_total", "Times the schema registry could not be asked."
@@ -466,7 +467,7 @@ class RegistryUnavailable(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAvailable(Fact):
-    """The schema registry answers again."""
+    """The schema registry answers again, and the partitions that waited go on."""
 
     stage: ClassVar[Stage] = Stage.DECODING
 

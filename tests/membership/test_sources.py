@@ -15,6 +15,7 @@ from relay.segments.hints import Hints
 from relay.segments.outcome import Landed, Unclear
 from relay.settings import load
 from relay.settings.topics import sources_of
+from relay.sources.formats.schemas import SchemaCache
 from relay.sources.interpret import DELIVERED_BEFORE
 from relay.stream.mapping.policy import IdentityPolicy, MappingPolicy
 
@@ -160,3 +161,17 @@ def test_the_fate_of_a_record_is_that_of_its_membership_events(sources, value, f
         case Fate.DEAD_LETTERED:
             assert letters[0].letter.code == code
             assert letters[0].letter.events == (1,)
+
+
+def test_a_record_whose_schema_is_not_known_holds_its_partition(tmp_path):
+    path = tmp_path / "relay.yaml"
+    text = SETTINGS.replace("mapping: loyalty}", "format: avro, mapping: loyalty}")
+    path.write_text("schema_registry: {urls: ['http://127.0.0.1:1']}\n" + text, encoding="utf-8")
+    settings = load(path, {}, needs=["sources", "mappings", "decoding", "schema_registry"])
+    cache = SchemaCache()
+    made = engine(sources_of(settings.sources, settings.mappings, settings.decoding, cache))
+    given = record("loyalty", "")._replace(value=b"\0\0\0\0\7x")
+    made.admit(given, Moment(0.0, NOW_MS))
+    assert made.custody.paused() == {given.tp}
+    assert not made.custody.letters
+    assert made.custody.ledger.open == 0
