@@ -161,7 +161,7 @@ async def cost_us(
     pipeline = stream_road(
         engine, source, wire, NoDeadLetters(),
         emit=emit, clock=SystemClock(), policy=delivery.road(),
-        reporter=Reporter(engine, emit, delivery.report()),
+        reporter=Reporter(engine, emit, delivery.report(10.0)),
     )  # fmt: skip
     began = time.process_time()
     async with asyncio.TaskGroup() as tasks:

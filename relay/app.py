@@ -14,7 +14,6 @@ Each road is kept running by `KeptRoad`: one that fails does not take the other 
 
 import asyncio
 import random
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -51,7 +50,6 @@ from relay.stream.status import Reporter
 from relay.telemetry.admin import admin_app, new_registry, serve_admin
 from relay.telemetry.facts import Emit, Fact, MembershipStarted, RelayStarted
 from relay.telemetry.health import Roads, StatusSource
-from relay.telemetry.log import configure
 from relay.telemetry.telemetry import Telemetry
 from relay.vendors import open_document_imports
 
@@ -136,12 +134,7 @@ async def run_stream(
         beside: dict[str, StatusSource] = {road.name: road for road in others}
         seen = Roads(main, beside)
         registry = new_registry(seen)
-        log = configure(
-            settings.log.level,
-            json=settings.log.as_json(on_terminal=log_stream is None and sys.stdout.isatty()),
-            stream=log_stream,
-            secrets=secret_values(settings),
-        )
+        log = settings.log.opened(secret_values(settings), log_stream)
         telemetry = Telemetry(log, registry)
         admin = settings.admin
         app = admin_app(seen, registry)
@@ -218,7 +211,9 @@ class _Stream:
             emit=self._emit,
             clock=SystemClock(),
             policy=delivery.road(),
-            reporter=Reporter(self.engine, self._emit, delivery.report()),
+            reporter=Reporter(
+                self.engine, self._emit, delivery.report(settings.log.progress_every_s)
+            ),
         )
 
 
@@ -256,7 +251,9 @@ class _Membership:
             emit=self._emit,
             clock=clock,
             policy=delivery.road(),
-            reporter=MembershipReporter(engine, self._emit, delivery.report()),
+            reporter=MembershipReporter(
+                engine, self._emit, delivery.report(settings.log.progress_every_s)
+            ),
         )
 
 

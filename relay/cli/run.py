@@ -97,16 +97,14 @@ _COLLECT_AFTER = 10_000
 
 
 async def _supervise(settings: "Settings", count: int, arguments: Sequence[str]) -> int:
-    import sys
-
     from prometheus_client import CollectorRegistry
 
+    from relay.settings.secrets import secret_values
     from relay.settings.sources import process_environ
-    from relay.telemetry.log import configure
     from relay.telemetry.telemetry import Telemetry
     from relay.workers import RestartPolicy, Supervisor, workers
 
-    log = configure(settings.log.level, json=settings.log.as_json(on_terminal=sys.stdout.isatty()))
+    log = settings.log.opened(secret_values(settings))
     made = workers(count, arguments, process_environ(), settings)
     telemetry = Telemetry(log, CollectorRegistry())
     return await Supervisor(RestartPolicy(), made, telemetry.emit).run()

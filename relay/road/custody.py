@@ -80,6 +80,7 @@ class Custody:
         self.letters_blocked_since = 0.0
         self.metadata_ignored = 0
         self.maps_truncated = 0
+        self.commits_confirmed = 0
         self.stopped = False
         self.closes = False
         """Whether the last commit of a partition says that nothing of it is under way."""
@@ -246,6 +247,7 @@ class Custody:
 
     def letters_written(self, written: Sequence[PendingLetter]) -> None:
         """The broker confirmed these."""
+        self.commits_confirmed += 1
         confirmed = set(written)
         self.letters = deque(letter for letter in self.letters if letter not in confirmed)
         self.letters_blocked = None
@@ -306,6 +308,7 @@ class Custody:
 
     def committed(self, commits: Mapping[Partition, Commit]) -> None:
         """The broker confirmed these."""
+        self.commits_confirmed += 1
         for partition, commit in commits.items():
             home = self.assigned.get(partition)
             if home is not None:

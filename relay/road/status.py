@@ -216,6 +216,9 @@ class RoadReporter(ABC):
         )
         returned.add_metric([], ledger.returned)
         yield returned
+        commits = CounterMetricFamily(f"{prefix}_commits", "Commits that Kafka confirmed.")
+        commits.add_metric([], self._custody.commits_confirmed)
+        yield commits
         fenced = CounterMetricFamily(
             f"{prefix}_records_fenced",
             "Late records and answers of an earlier assignment, ignored.",

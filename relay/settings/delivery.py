@@ -249,6 +249,6 @@ class DeliverySettings(Section):
             stop_deadline_s=self.stop_deadline_s,
         )
 
-    def report(self) -> ReportPolicy:
-        """What the reporter goes by."""
-        return ReportPolicy(stuck_after_s=self.stuck_after_s)
+    def report(self, line_every_s: float) -> ReportPolicy:
+        """What the reporters go by, with a line of progress every so many seconds."""
+        return ReportPolicy(line_every_s=line_every_s, stuck_after_s=self.stuck_after_s)

@@ -22,7 +22,7 @@ from relay.stream.engine import Engine
 from relay.stream.mapping.policy import MappingCode
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
-from relay.telemetry.facts import Emit, Lifecycle, OffsetsCommitted, RecordsSkipped
+from relay.telemetry.facts import Emit, Lifecycle, RecordsSkipped, StreamProgress
 from relay.telemetry.health import Liveness
 from relay.telemetry.histogram import Histogram
 
@@ -67,7 +67,7 @@ class Reporter(RoadReporter):
                 self._emit(RecordsSkipped(code=code, count=more))
         trips, late = engine.round_trips, engine.lateness
         self._emit(
-            OffsetsCommitted(
+            StreamProgress(
                 seconds=seconds,
                 received=counts.taken - before.taken,
                 delivered=counts.delivered - before.delivered,
