@@ -14,9 +14,11 @@ Each road is kept running by `KeptRoad`: one that fails does not take the other 
 
 import asyncio
 import random
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import BinaryIO
 
 from relay import __version__
@@ -39,6 +41,7 @@ from relay.road.settling.letter_writer import DeadLetterSink
 from relay.segments.driver import Platform
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
+from relay.settings.shown import shown
 from relay.settings.topics import sources_of
 from relay.sources.interpret import source_interpreter
 from relay.stream.engine import Engine
@@ -47,9 +50,11 @@ from relay.stream.pipeline import stream_road
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
 from relay.stream.status import Reporter
-from relay.telemetry.admin import admin_app, new_registry, serve_admin
+from relay.telemetry.access import Access
+from relay.telemetry.admin import View, admin_app, new_registry, serve_admin
 from relay.telemetry.facts import Emit, Fact, MembershipStarted, RelayStarted
 from relay.telemetry.health import Roads, StatusSource
+from relay.telemetry.recent import Recent
 from relay.telemetry.telemetry import Telemetry
 from relay.vendors import open_document_imports
 
@@ -135,9 +140,10 @@ async def run_stream(
         seen = Roads(main, beside)
         registry = new_registry(seen)
         log = settings.log.opened(secret_values(settings), log_stream)
-        telemetry = Telemetry(log, registry)
+        view = _view(settings)
+        telemetry = Telemetry(log, registry, view.recent)
         admin = settings.admin
-        app = admin_app(seen, registry)
+        app = admin_app(seen, registry, view)
         address = await stack.enter_async_context(serve_admin(app, admin.host, admin.port))
         _tell_start(settings, address, emit, membership=membership)
 
@@ -255,6 +261,19 @@ class _Membership:
                 engine, self._emit, delivery.report(settings.log.progress_every_s)
             ),
         )
+
+
+def _view(settings: Settings) -> View:
+    admin, kafka, clock = settings.admin, settings.kafka, SystemClock()
+    token = None if admin.token is None else admin.token.get_secret_value()
+    about = {
+        "version": __version__,
+        "host": socket.gethostname(),
+        "group_id": kafka.group_id,
+        "topics": [kafka.topic_pattern] if kafka.topic_pattern else list(kafka.topics),
+        "started": datetime.fromtimestamp(clock.now_ms() / 1000, UTC).isoformat(timespec="seconds"),
+    }
+    return View(Access(admin.host, token), Recent(clock.now_ms), about, shown(settings))
 
 
 def _tell_start(settings: Settings, address: str, emit: Emit, *, membership: bool) -> None:

@@ -11,6 +11,7 @@ from relay.schemas import SCHEMAS, rendered
 from scripts.dashboard import dashboard
 from scripts.logs_docs import logs_page
 from scripts.metrics_docs import metrics_page
+from scripts.runbook_page import runbook_page
 from scripts.settings_docs import env_file, settings_page, yaml_file
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +30,7 @@ FILES: dict[str, Callable[[], str]] = {
     "relay.example.yaml": yaml_file,
     **{f"schemas/{name}.json": partial(rendered, name) for name in SCHEMAS},
     "deploy/dashboard.json": dashboard,
+    "relay/telemetry/page/runbook.html": runbook_page,
     "deploy/helm/relay/files/alerts.yaml": chart_alerts,
 }
 

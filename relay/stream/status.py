@@ -16,6 +16,7 @@ from prometheus_client.core import (
 
 from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
+from relay.road.rates import Rates
 from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.engine import Engine
@@ -39,12 +40,15 @@ class Reporter(RoadReporter):
         self._settled = -1
         self._settled_at = 0.0
         self._before = _Counts.of(engine)
+        self._trips, self._late = Rates(), Rates()
 
     def tick(
         self, now: float, paused: int, source: SourceState, ends: Mapping[Partition, int]
     ) -> None:
         """See `RoadReporter.tick`."""
         super().tick(now, paused, source, ends)
+        self._trips.mark(now, self._engine.round_trips.counts)
+        self._late.mark(now, self._engine.lateness.counts)
         self._lagging_since = {
             partition: self._lagging_since.get(partition, now)
             for partition, behind in self._lag.items()
@@ -150,6 +154,8 @@ class Reporter(RoadReporter):
                 "in_flight": engine.lanes.in_flight,
                 "waiting": engine.lanes.waiting,
                 "resting_lanes": engine.lanes.resting,
+                "round_trip_s": _quantiles(engine.round_trips, self._trips),
+                "lateness_s": _quantiles(engine.lateness, self._late),
             },
         }
 
@@ -266,6 +272,13 @@ class _Counts:
             tuple(engine.round_trips.counts),
             tuple(engine.lateness.counts),
         )
+
+
+def _quantiles(histogram: Histogram, marks: Rates) -> Mapping[str, float | None]:
+    """Of the last ten seconds; None when there was none."""
+    since = marks.since()
+    found = {"p50": histogram.quantile(0.5, since), "p99": histogram.quantile(0.99, since)}
+    return {name: None if value is None else round(value, 4) for name, value in found.items()}
 
 
 def _ms(seconds: float | None) -> float:

@@ -7,6 +7,7 @@ import contextlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -25,11 +26,15 @@ class Whole:
     feeder: Feeder
     admin: str
 
+    def status(self) -> dict[str, Any]:
+        """What /status says."""
+        return dict(httpx.get(f"{self.admin}/status", timeout=10).raise_for_status().json())
+
     def until_settled(self, records: int, seconds: float = 60) -> None:
         """Wait until the relay has given so many records a fate."""
 
         def settled() -> bool:
-            ledger = httpx.get(f"{self.admin}/status").json()["ledger"]
+            ledger = self.status()["ledger"]
             return int(ledger["taken"]) - int(ledger["open"]) >= records
 
         wait_for(settled, seconds, "records are missing")
