@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from relay import __version__
-from relay.cli import check, demo, dlq, emit, run, sandbox, schema, segments, status, users
+from relay.cli import check, demo, dlq, emit, run, sandbox, schema, segments, status, top, users
 from relay.cli import map as map_events
 from relay.cli.reporting import report
 from relay.errors import ExitStatus, RelayError
@@ -74,6 +74,7 @@ _COMMANDS: tuple[ModuleType, ...] = (
     demo,
     run,
     status,
+    top,
     check,
     emit,
     map_events,
