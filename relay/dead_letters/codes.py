@@ -11,7 +11,7 @@ from relay.sources.formats.outcome import FormatCode
 from relay.sources.mapping.faults import MappingCode as LanguageCode
 from relay.stream.decoding.reasons import UndecodableCode
 from relay.stream.engine import FOLLOWED
-from relay.stream.mapping.policy import MappingCode
+from relay.stream.mapping.codes import MappingCode
 
 _HTTP = re.compile(r"http_[1-5]\d\d")
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from pydantic import Field
 
 from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
@@ -18,19 +19,28 @@ from relay.road.custody import Custody
 from relay.road.rates import Rates
 from relay.road.settling.assigned import Assigned, lags
 from relay.road.source_status import SourceReport
+from relay.section import Section
 from relay.telemetry.facts import Emit, Lifecycle, StillHeld
 from relay.telemetry.health import Liveness, Readiness
 
 _RATES = ("received", "delivered", "dead_lettered", "skipped")
 
 
-@dataclass(frozen=True, slots=True)
-class ReportPolicy:
+class ReportPolicy(Section):
     """How often to say what, and how long a standstill may last. Seconds."""
 
-    line_every_s: float = 10.0
-    reminder_every_s: float = 60.0
-    stuck_after_s: float = 300.0
+    stuck_after_s: float = Field(
+        300.0,
+        gt=0,
+        description="After how long without progress, and without a reason, /livez fails.",
+    )
+    progress_every_s: float = Field(
+        10.0,
+        ge=1,
+        description="Seconds between two lines of progress (`stream_progress`, "
+        "`membership_progress`). Where nothing happens none is written.",
+    )
+    reminder_every_s: ClassVar[float] = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class RoadReporter(ABC):
         self._rates.mark(now, self._moved())
         if self._line_at is None:
             self._line_at = self._began = now
-        elif now - self._line_at >= self._policy.line_every_s:
+        elif now - self._line_at >= self._policy.progress_every_s:
             self.line(now)
         hold = self.hold()
         if hold is None:

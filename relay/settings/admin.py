@@ -2,7 +2,7 @@
 
 from pydantic import Field, SecretStr
 
-from relay.settings.section import Section
+from relay.section import Section
 
 
 class AdminSettings(Section):

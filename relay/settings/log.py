@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from pydantic import Field
 
-from relay.settings.section import Section
+from relay.section import Section
 from relay.telemetry.facts import Level, Stage
 from relay.telemetry.log import Log, configure
 from relay.telemetry.log_fields import LogFields
@@ -42,12 +42,6 @@ class LogSettings(Section):
         LogFields.DEFAULT,
         description="Names of the keys of a JSON line: `default` (`timestamp`, `level`, `event`, "
         "`stage`), `ecs` (Elastic Common Schema) or `otel` (OpenTelemetry's log data model).",
-    )
-    progress_every_s: float = Field(
-        10.0,
-        ge=1,
-        description="Seconds between two lines of progress (`stream_progress`, "
-        "`membership_progress`). Where nothing happens none is written.",
     )
 
     def as_json(self, *, on_terminal: bool) -> bool:

@@ -20,7 +20,7 @@ from relay.road.rates import Rates
 from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.engine import Engine
-from relay.stream.mapping.policy import MappingCode
+from relay.stream.mapping.codes import MappingCode
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.facts import Emit, Lifecycle, RecordsSkipped, StreamProgress

@@ -16,7 +16,7 @@ _FAILS = {"rules": [{"kind": "status", "status": 503, "rate": 1.0}]}
 _REFUSES = {"rules": [{"kind": "status", "status": 401, "rate": 1.0}]}
 _SOME_REFUSED = {"kind": "status", "status": 422, "rate": 0.03}
 
-_QUICK = {"LOG__PROGRESS_EVERY_S": "1"}
+_QUICK = {"DELIVERY__PROGRESS_EVERY_S": "1"}
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ UNAUTHORIZED = {"kind": "status", "status": 401, "times": 5, "rate": 1.0}
 @pytest.fixture(scope="module")
 def log():
     """Lines of every kind: bad records, refused ones, a token that is refused for a while."""
-    with whole_relay(LOG__PROGRESS_EVERY_S="1") as whole:
+    with whole_relay(DELIVERY__PROGRESS_EVERY_S="1") as whole:
         whole.feeder.send(200, bad=0.2)
         whole.until_settled(200)
         whole.sandbox.faults({"rules": [UNPROCESSABLE]})
