@@ -21,6 +21,7 @@ The road of one event:
     stream/engine.py      joins these decisions: flights and verdicts; does no I/O
     stream/pipeline.py    carries the engine's flights: a worker for each request under way
     stream/status.py      what the stream adds to the status of a road
+    stream/tap.py         a live sample of events, for whoever looks
 
 What stands on a topic, in others' formats:
 

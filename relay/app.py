@@ -50,11 +50,13 @@ from relay.stream.pipeline import stream_road
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
 from relay.stream.status import Reporter
+from relay.stream.tap import Tap
 from relay.telemetry.access import Access
 from relay.telemetry.admin import View, admin_app, new_registry, serve_admin
 from relay.telemetry.facts import Emit, Fact, MembershipStarted, RelayStarted
 from relay.telemetry.health import Roads, StatusSource
 from relay.telemetry.recent import Recent
+from relay.telemetry.samples import Close, OpenTap, Sample, Wanted
 from relay.telemetry.telemetry import Telemetry
 from relay.vendors import open_document_imports
 
@@ -140,7 +142,7 @@ async def run_stream(
         seen = Roads(main, beside)
         registry = new_registry(seen)
         log = settings.log.opened(secret_values(settings), log_stream)
-        view = _view(settings)
+        view = _view(settings, stream.tap)
         telemetry = Telemetry(log, registry, view.recent)
         admin = settings.admin
         app = admin_app(seen, registry, view)
@@ -205,11 +207,16 @@ class _Stream:
         self.engine: Engine
         """That of the road made last."""
 
+    def tap(self, wanted: Wanted, take: Callable[[Sample], None]) -> Close | None:
+        """See `OpenTap`; of the road that runs now."""
+        return self._tap.open(wanted, take)
+
     def make(self) -> Road:
         """A road with an engine and edges of its own."""
         settings, delivery = self._settings, self._settings.delivery
         policy = delivery.engine(settings.tracking.datamart_id)
         self.engine = Engine(policy, self._interpret, self._rng)
+        self._tap = Tap(self.engine, asyncio.get_running_loop().time)
         edges = self._edges(settings, self._emit)
         return stream_road(
             self.engine,
@@ -261,7 +268,7 @@ class _Membership:
         )
 
 
-def _view(settings: Settings) -> View:
+def _view(settings: Settings, open_tap: OpenTap) -> View:
     admin, kafka, clock = settings.admin, settings.kafka, SystemClock()
     token = None if admin.token is None else admin.token.get_secret_value()
     about = {
@@ -271,7 +278,8 @@ def _view(settings: Settings) -> View:
         "topics": [kafka.topic_pattern] if kafka.topic_pattern else list(kafka.topics),
         "started": datetime.fromtimestamp(clock.now_ms() / 1000, UTC).isoformat(timespec="seconds"),
     }
-    return View(Access(admin.host, token), Recent(clock.now_ms), about, shown(settings))
+    recent = Recent(clock.now_ms)
+    return View(Access(admin.host, token), recent, about, shown(settings), open_tap)
 
 
 def _tell_start(settings: Settings, address: str, emit: Emit, *, membership: bool) -> None:

@@ -20,9 +20,7 @@ from relay.kafka_client.producer import Producer
 from relay.model import DeadLetterClass
 from relay.road.settling.dead_letter import Cut, Envelope, spans
 from relay.settings import Settings
-
-_MASK = "***"
-_TELLING_NOTHING = frozenset({"type", "event", "ts"})
+from relay.telemetry.outline import MASK, outline
 
 
 @dataclass(slots=True)
@@ -213,7 +211,7 @@ def in_full(one: Letter, *, exact: bool) -> dict[str, Any]:
         "headers": [
             [printable(name), _bytes(value, exact=exact)] for name, value in buried.original_headers
         ],
-        "value": _bytes(buried.value, exact=True) if exact else _outline(buried.value),
+        "value": _bytes(buried.value, exact=True) if exact else outline(buried.value),
         "value_bytes": None if buried.value is None else len(buried.value),
     }
 
@@ -267,39 +265,11 @@ def _bytes(raw: bytes | None, *, exact: bool) -> str | None:
     if raw is None:
         return None
     if not exact:
-        return _MASK
+        return MASK
     try:
         return raw.decode()
     except UnicodeDecodeError:
         return "base64:" + base64.b64encode(raw).decode()
-
-
-def _outline(raw: bytes | None) -> str | None:
-    """The shape of a JSON document with what says nothing of a person; else only that it is there.
-
-    Names, and how things nest, are what one looks for after a refusal.
-    """
-    if raw is None:
-        return None
-    try:
-        return json.dumps(_masked(json.loads(raw)), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return _MASK
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            name: inner if name in _TELLING_NOTHING and not _nested(inner) else _masked(inner)
-            for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [_masked(inner) for inner in value]
-    return value if value is None or isinstance(value, bool) else _MASK
-
-
-def _nested(value: Any) -> bool:
-    return isinstance(value, dict | list)
 
 
 def _time(ms: int | None) -> str | None:

@@ -250,7 +250,6 @@ class Custody:
 
     def letters_written(self, written: Sequence[PendingLetter]) -> None:
         """The broker confirmed these."""
-        self.commits_confirmed += 1
         confirmed = set(written)
         self.letters = deque(letter for letter in self.letters if letter not in confirmed)
         self.letters_blocked = None

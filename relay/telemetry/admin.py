@@ -33,6 +33,7 @@ from relay.telemetry.access import Access
 from relay.telemetry.health import StatusSource
 from relay.telemetry.page import page_routes
 from relay.telemetry.recent import Recent
+from relay.telemetry.samples import OpenTap, tap_route
 from relay.telemetry.troubles import troubles
 
 _BACKLOG = 16
@@ -49,6 +50,7 @@ class View:
     """What does not change while the process runs: version, group, topics."""
     settings: Mapping[str, Any]
     """All of them, with secrets masked."""
+    open_tap: OpenTap | None = None
 
 
 def admin_app(
@@ -86,9 +88,14 @@ def admin_app(
             Route("/readyz", readyz),
             Route("/status", status),
             Route("/metrics", metrics),
-            *([] if view is None else page_routes(view.access, view.settings)),
+            *([] if view is None else _routes_of(view)),
         ]
     )
+
+
+def _routes_of(view: View) -> list[Route]:
+    tap = [] if view.open_tap is None else [tap_route(view.access, view.open_tap)]
+    return [*page_routes(view.access, view.settings), *tap]
 
 
 def new_registry(source: StatusSource) -> CollectorRegistry:
