@@ -11,6 +11,7 @@ from relay.schemas import SCHEMAS, rendered
 from scripts.dashboard import dashboard
 from scripts.logs_docs import logs_page
 from scripts.metrics_docs import metrics_page
+from scripts.runbook_page import runbook_page
 from scripts.settings_docs import env_file, settings_page, yaml_file
 from scripts.settings_schema import mapping_schema, settings_schema
 
@@ -32,6 +33,7 @@ FILES: dict[str, Callable[[], str]] = {
     "schemas/relay.v1.json": settings_schema,
     "schemas/mapping.v1.json": mapping_schema,
     "deploy/dashboard.json": dashboard,
+    "relay/telemetry/page/runbook.html": runbook_page,
     "deploy/helm/relay/files/alerts.yaml": chart_alerts,
 }
 

@@ -43,6 +43,7 @@ from relay.section import Section
 from relay.stream.interpret import Events, Interpret, Interpretation, Outcome
 from relay.stream.mapping.requests import activity_request
 from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
+from relay.stream.sending.complaint import complaint
 from relay.stream.sending.destination import Destination, DestinationPolicy
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Lanes, Waiting
@@ -363,7 +364,7 @@ class Engine:
             self._dead_letter(
                 home,
                 size,
-                _letter(record, DeadLetterClass.FOLLOWED, _FOLLOWED, part),
+                _letter(record, DeadLetterClass.FOLLOWED, FOLLOWED, part),
                 lane,
                 join=None if part is None else part.join,
             )
@@ -523,11 +524,12 @@ class Engine:
             self._park(lane, now.steady)
             followers = self.lanes.followers(lane)
         self.lanes.hold(lane)
+        words = complaint(answer, flight.request, self.policy.redact)
         letter = DeadLetter(
             waiting.parcel.record,
             cls,
             verdict.code,
-            verdict.reason,
+            f"{verdict.reason}: {words}" if words else verdict.reason,
             status=answer.status,
             excerpt=excerpt(answer, self.policy.redact),
             attempts=waiting.attempts,
@@ -538,7 +540,7 @@ class Engine:
         self._bury(waiting, letter, lane, holds=True)
         for follower in followers:
             followed = _letter(
-                follower.parcel.record, DeadLetterClass.FOLLOWED, _FOLLOWED, follower.part
+                follower.parcel.record, DeadLetterClass.FOLLOWED, FOLLOWED, follower.part
             )
             self._bury(follower, followed, lane)
 
@@ -612,5 +614,5 @@ def _place(parcel: Parcel, part: Part | None) -> Place:
 
 
 _DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
-_FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
+FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
 _PARKED_MAX = 100_000

@@ -16,6 +16,7 @@ from prometheus_client.core import (
 
 from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
+from relay.road.rates import Rates
 from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.engine import Engine
@@ -23,7 +24,7 @@ from relay.stream.mapping.codes import MappingCode
 from relay.stream.schema_status import SchemaReport
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
-from relay.telemetry.facts import Emit, Lifecycle, OffsetsCommitted, RecordsSkipped, ShadowDiffers
+from relay.telemetry.facts import Emit, Lifecycle, RecordsSkipped, ShadowDiffers, StreamProgress
 from relay.telemetry.health import Liveness
 from relay.telemetry.histogram import Histogram
 
@@ -75,12 +76,15 @@ class Reporter(RoadReporter):
         self._settled = -1
         self._settled_at = 0.0
         self._before = _Counts.of(engine)
+        self._trips, self._late = Rates(), Rates()
 
     def tick(
         self, now: float, paused: int, source: SourceState, ends: Mapping[Partition, int]
     ) -> None:
         """See `RoadReporter.tick`."""
         super().tick(now, paused, source, ends)
+        self._trips.mark(now, self._engine.round_trips.counts)
+        self._late.mark(now, self._engine.lateness.counts)
         self._lagging_since = {
             partition: self._lagging_since.get(partition, now)
             for partition, behind in self._lag.items()
@@ -104,7 +108,7 @@ class Reporter(RoadReporter):
                 self._emit(RecordsSkipped(code=code, count=more))
         trips, late = engine.round_trips, engine.lateness
         self._emit(
-            OffsetsCommitted(
+            StreamProgress(
                 seconds=seconds,
                 received=counts.taken - before.taken,
                 delivered=counts.delivered - before.delivered,
@@ -214,6 +218,8 @@ class Reporter(RoadReporter):
                 "in_flight": engine.lanes.in_flight,
                 "waiting": engine.lanes.waiting,
                 "resting_lanes": engine.lanes.resting,
+                "round_trip_s": _quantiles(engine.round_trips, self._trips),
+                "lateness_s": _quantiles(engine.lateness, self._late),
             },
             "schema_registry": self._schemas.status(self._now),
         }
@@ -352,6 +358,13 @@ class _Counts:
             tuple(engine.round_trips.counts),
             tuple(engine.lateness.counts),
         )
+
+
+def _quantiles(histogram: Histogram, marks: Rates) -> Mapping[str, float | None]:
+    """Of the last ten seconds; None when there was none."""
+    since = marks.since()
+    found = {"p50": histogram.quantile(0.5, since), "p99": histogram.quantile(0.99, since)}
+    return {name: None if value is None else round(value, 4) for name, value in found.items()}
 
 
 def _ms(seconds: float | None) -> float:

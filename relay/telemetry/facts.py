@@ -536,13 +536,10 @@ class DeadLetterTopicUnavailable(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OffsetsCommitted(Fact):
+class StreamProgress(Fact):
     """The line to read: what happened since the one before it, and where things stand."""
 
     stage: ClassVar[Stage] = Stage.SETTLING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_commits_total", "Commits that Kafka confirmed."
-    )
     closes_interval: ClassVar[bool] = True
 
     seconds: Annotated[float, "Since the last line of this kind."]
@@ -557,7 +554,7 @@ class OffsetsCommitted(Fact):
     in_flight: Annotated[int, "Requests under way."]
     waiting: Annotated[int, "Records in memory that wait for their turn."]
     limit: Annotated[int, "Most requests under way that Relay allows itself now."]
-    lag: Annotated[int, "Records in Kafka behind the committed offsets."]
+    lag: Annotated[int, "Records that are not settled, read or not."]
     oldest_s: Annotated[float, "Age in memory of the oldest record without a fate."]
     round_trip_p50_ms: Annotated[float, "Half of the requests were answered faster."]
     round_trip_p99_ms: Annotated[float, "All but a hundredth of the requests were answered faster."]
