@@ -13,6 +13,7 @@ from relay.settings.editor_schemas import EDITOR_SCHEMAS
 from scripts.dashboard import dashboard
 from scripts.logs_docs import logs_page
 from scripts.metrics_docs import metrics_page
+from scripts.runbook_page import runbook_page
 from scripts.settings_docs import env_file, settings_page, yaml_file
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +37,7 @@ FILES: dict[str, Callable[[], str]] = {
     "relay.example.yaml": yaml_file,
     **{f"schemas/{name}.json": partial(_schema, made) for name, made in ALL_SCHEMAS.items()},
     "deploy/dashboard.json": dashboard,
+    "relay/telemetry/page/runbook.html": runbook_page,
     "deploy/helm/relay/files/alerts.yaml": chart_alerts,
 }
 

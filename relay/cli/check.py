@@ -54,6 +54,7 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     from relay.checks.imports import check_imports
     from relay.checks.kafka import check_kafka
     from relay.checks.mapping import check_mapping
+    from relay.checks.registry import check_registry
     from relay.checks.segments import check_segments
     from relay.checks.sources import check_sources
     from relay.checks.tracking import check_tracking
@@ -76,6 +77,8 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     async for finding in check_kafka(
         settings.kafka, settings.dead_letter, settings.delivery.order_by
     ):
+        yield finding
+    async for finding in check_registry(settings):
         yield finding
     yield await check_tracking(settings.tracking)
     if settings.segments.membership.enabled:

@@ -5,10 +5,9 @@ from typing import Any
 
 from relay.dead_letters.buried import Letter
 from relay.errors import SettingsError
-from relay.model import Record, Undecodable, Unwanted
+from relay.model import NeedsSchema, Record, Undecodable, Unwanted
 from relay.settings import Settings
 from relay.settings.topics import sources_of
-from relay.sources.formats import NeedsSchema
 from relay.sources.interpret import Source, matching, reader_of
 from relay.sources.mapping import CompiledMapping
 from relay.stream.decoding.app_event import AppEvent
@@ -44,7 +43,9 @@ class LetterReader:
         listed = found if isinstance(found, list) else [found]
         if len(listed) == death.events_total:
             listed = [listed[index] for index in death.events]
-        return [event for event in listed if not isinstance(event, _NOT_READ)]
+        return [
+            event for event in listed if not isinstance(event, Undecodable | Unwanted | NeedsSchema)
+        ]
 
     def _source(self, letter: Letter) -> Source | None:
         """That of the topic it died on; None where none is, or it cannot be used without more."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from relay.cli.map_files import documents
 from relay.errors import InputError, TopicMissing
-from relay.model import Record, Undecodable, Unwanted
-from relay.sources.formats import Format, FormatName, NeedsSchema, build_format
+from relay.model import NeedsSchema, Record, Undecodable, Unwanted
+from relay.sources.formats import Format, FormatName, build_format
 from relay.sources.interpret import matching
 
 Each = Callable[[Any, Record], None]

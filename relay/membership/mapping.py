@@ -8,7 +8,7 @@ import orjson
 
 from relay.errors import InputError
 from relay.membership.policy import ChangePolicy, MembershipCode
-from relay.model import Record, Unmappable, Unwanted
+from relay.model import NeedsSchema, Record, Unmappable, Unwanted
 from relay.segments.formats import FileFormat, encoder
 from relay.segments.model import Operation, SegmentCommand
 from relay.sources.events import EventPart
@@ -44,7 +44,8 @@ class Several(NamedTuple):
     outcomes: tuple[Changes, ...]
 
 
-Changing: TypeAlias = Callable[[Record, int], Changes | Several]
+Changing: TypeAlias = Callable[[Record, int], Changes | Several | NeedsSchema]
+"""`NeedsSchema`: it cannot be said before that schema is fetched."""
 
 ELSEWHERE = Unwanted(MembershipCode.NOT_A_MEMBERSHIP, "the stream moves it, or buries it")
 
@@ -60,7 +61,7 @@ def changing(policy: ChangePolicy, sources: Sequence[Source] = ()) -> Changing:
         return own
     chosen = by_topic(sources, [_of_source(source, policy) for source in sources], own)
 
-    def changes_of(record: Record, now_ms: int) -> Changes | Several:
+    def changes_of(record: Record, now_ms: int) -> Changes | Several | NeedsSchema:
         of_record, death = chosen(record)
         outcome = of_record(record, now_ms)
         if death is None or not isinstance(outcome, Several):
@@ -84,10 +85,12 @@ def _of_source(source: Source, policy: ChangePolicy) -> Changing:
     def changes_of_part(event: EventPart, now_ms: int) -> Changes:
         return changes_of_event(event, policy, now_ms) if isinstance(event, Segment) else ELSEWHERE
 
-    def changes_of(record: Record, now_ms: int) -> Changes | Several:
+    def changes_of(record: Record, now_ms: int) -> Changes | Several | NeedsSchema:
         found = read(record)
         if isinstance(found, list):
             return Several(tuple([changes_of_part(event, now_ms) for event in found]))
+        if isinstance(found, NeedsSchema):
+            return found
         return changes_of_part(found, now_ms)
 
     return changes_of

@@ -14,7 +14,8 @@ from relay.errors import SettingsError
 from relay.section import Section
 from relay.sources.events import MappingFunction
 from relay.sources.formats import FormatName, FormatPolicy, build_format
-from relay.sources.interpret import Source
+from relay.sources.formats.schemas import SchemaLookup
+from relay.sources.interpret import Source, matching
 from relay.sources.mapping import CompiledMapping, judge_mapping
 from relay.sources.mapping.compiling import shown
 from relay.sources.mapping.nodes import Severity
@@ -56,8 +57,8 @@ class SourceSettings(Section):
     )
     format: FormatName = Field(
         FormatName.JSON,
-        description="What the bytes are (docs/FORMATS.md). Those that need a schema registry "
-        "(avro, protobuf, schema_registry) are not available in `relay run` yet.",
+        description="What the bytes are (docs/FORMATS.md). avro, protobuf and schema_registry need "
+        "`schema_registry.urls`.",
     )
     preset: str | None = Field(
         None, description="The mapping that comes with Relay for a product (docs/PRESETS.md)."
@@ -87,12 +88,13 @@ class SourceSettings(Section):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         _check_choice(self)
-        if self.format in NEEDS_REGISTRY:
-            raise ValueError(
-                f"format {self.format}: formats of a schema registry are not available in relay "
-                "run yet"
-            )
         return self
+
+    @property
+    def what(self) -> str:
+        """Format, and what makes events of it, for people."""
+        by = f"mapping {self.mapping}" if self.preset is None else f"preset {self.preset}"
+        return f"{self.format}, {by}"
 
 
 Mapped: TypeAlias = SourceSettings | ShadowSettings
@@ -111,6 +113,11 @@ def _check_choice(mapped: Mapped) -> None:
         raise ValueError(f"preset: there are {', '.join(preset_names())}")
     if is_plugin(mapped) and mapped.settings:
         raise ValueError("settings: a function of your own takes none")
+
+
+def source_for(topic: str, sources: Sequence[SourceSettings]) -> SourceSettings | None:
+    """The first source that fits a topic; None: it is in Relay's own format."""
+    return next((source for source in sources if matching(source.topics)(topic)), None)
 
 
 def source_problems(
@@ -144,16 +151,27 @@ def _choice_problems(
 
 
 def sources_of(
-    sources: Sequence[SourceSettings], mappings: Mapping[str, Any], decoding: FormatPolicy
+    sources: Sequence[SourceSettings],
+    mappings: Mapping[str, Any],
+    decoding: FormatPolicy,
+    schemas: SchemaLookup | None = None,
 ) -> tuple[Source, ...]:
     """The sources, ready for use; the first that fits a topic is the one for it.
 
-    Raises SettingsError where a function of the company's own cannot be loaded.
+    `schemas` is the cache that a registry fills; None: there is no registry.
+
+    Raises SettingsError where a function of the company's own cannot be loaded, or a format needs
+    a package that is not installed.
     """
-    return tuple(_source(source, mappings, decoding) for source in sources)
+    return tuple(_source(source, mappings, decoding, schemas) for source in sources)
 
 
-def _source(source: SourceSettings, mappings: Mapping[str, Any], decoding: FormatPolicy) -> Source:
+def _source(
+    source: SourceSettings,
+    mappings: Mapping[str, Any],
+    decoding: FormatPolicy,
+    schemas: SchemaLookup | None,
+) -> Source:
     events_max = decoding.events_per_record_max
     made, makes_segments = _made(source, mappings, events_max)
     shadow = None
@@ -166,7 +184,7 @@ def _source(source: SourceSettings, mappings: Mapping[str, Any], decoding: Forma
         )
     return Source(
         tuple(source.topics),
-        build_format(source.format, decoding),
+        build_format(source.format, decoding, schemas),
         made,
         events_max,
         source.ids_from,

@@ -3,7 +3,8 @@
     Record ──format──▶ documents ──mapping──▶ app events ──map_event──▶ Parcel
                 │                    │            │            └▶ Unmappable | Unwanted
                 │                    │            └▶ the road of membership events
-                └──────── Undecodable | Unwanted ◀─┘
+                ├──────── Undecodable | Unwanted ◀─┘
+                └──────── NeedsSchema: read again when it is fetched
 
 Pure. One event gives one outcome, several give `Events` in the order of the record.
 """
@@ -14,10 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
-from relay.model import Record, Undecodable, Unmappable, Unwanted
+from relay.model import NeedsSchema, Record, Undecodable, Unmappable, Unwanted
 from relay.road.settling.dead_letter import Envelope, newest
 from relay.sources.events import EventPart, MappingFunction, events_of
-from relay.sources.formats import Documents, Format, FormatCode, NeedsSchema
+from relay.sources.formats import Documents, Format, FormatCode
 from relay.sources.mapping import Part
 from relay.sources.mapping.faults import MappingCode
 from relay.sources.shadow import Shadow, beside
@@ -32,20 +33,20 @@ from relay.stream.interpret import (
 )
 from relay.stream.mapping import map_event
 
-Reading: TypeAlias = EventPart | list[EventPart]
+Reading: TypeAlias = EventPart | list[EventPart] | NeedsSchema
 """What a record is: one event or none, or a list with an entry for each of its events."""
 
 Reader: TypeAlias = Callable[[Record], Reading]
 
 T = TypeVar("T")
 DELIVERED_BEFORE = Unwanted("delivered_before_death", "the letter names other events of the record")
-_NOT_FETCHED = Undecodable(FormatCode.SCHEMA_UNKNOWN, "the schema was not fetched")
 _NO_EVENTS = Unwanted(MappingCode.NO_EVENTS, "the record holds no events")
 
 
 # A tuple that exists already: `A | B` would be a new object for each event.
 _NO_EVENT = (Undecodable, Unwanted)
 _NOT_MAPPED = (Unmappable, Unwanted)
+_NOT_READ = (Undecodable, Unwanted, NeedsSchema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +128,8 @@ def reader_of(source: Source) -> Reader:
 
     def read(record: Record) -> Reading:
         documents = decode(record)
-        if isinstance(documents, _NO_EVENT):
+        if isinstance(documents, _NOT_READ):
             return documents
-        if isinstance(documents, NeedsSchema):
-            return _NOT_FETCHED
         parts = _parts(documents, record, mapping)
         if len(parts) > events_max:
             return _too_many(events_max)
@@ -160,6 +159,8 @@ def _interpret(source: Source, policy: InterpretPolicy) -> Interpret:
         found = read(record)
         if isinstance(found, list):
             return Events(tuple([outcome_of(event, record, now_ms) for event in found]))
+        if isinstance(found, NeedsSchema):
+            return found
         return outcome_of(found, record, now_ms)
 
     return interpret

@@ -25,6 +25,7 @@ from relay.model import (
     DeadLetterClass,
     Fate,
     Moment,
+    NeedsSchema,
     Parcel,
     Position,
     Record,
@@ -42,6 +43,7 @@ from relay.section import Section
 from relay.stream.interpret import Events, Interpret, Interpretation, Outcome
 from relay.stream.mapping.requests import activity_request
 from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
+from relay.stream.sending.complaint import complaint
 from relay.stream.sending.destination import Destination, DestinationPolicy
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Lanes, Waiting
@@ -174,7 +176,7 @@ class Engine:
     # -- records come -------------------------------------------------------------------------
 
     def admit(self, record: Record, now: Moment) -> None:
-        """A record was read: it waits in its lane, or has met its fate."""
+        """A record was read: it waits in its lane, or has met its fate, or waits to be read."""
         home = self.custody.admit(record, now.steady)
         if home is None:
             return
@@ -188,6 +190,9 @@ class Engine:
             return
         if isinstance(outcome, Events):
             self._admit_events(record, outcome.outcomes, home, now.steady)
+            return
+        if isinstance(outcome, NeedsSchema):
+            self.custody.await_schema(home, record, outcome.key, now.steady)
             return
         size = record.size_bytes
         self.custody.ledger.took(size)
@@ -359,7 +364,7 @@ class Engine:
             self._dead_letter(
                 home,
                 size,
-                _letter(record, DeadLetterClass.FOLLOWED, _FOLLOWED, part),
+                _letter(record, DeadLetterClass.FOLLOWED, FOLLOWED, part),
                 lane,
                 join=None if part is None else part.join,
             )
@@ -519,11 +524,12 @@ class Engine:
             self._park(lane, now.steady)
             followers = self.lanes.followers(lane)
         self.lanes.hold(lane)
+        words = complaint(answer, flight.request, self.policy.redact)
         letter = DeadLetter(
             waiting.parcel.record,
             cls,
             verdict.code,
-            verdict.reason,
+            f"{verdict.reason}: {words}" if words else verdict.reason,
             status=answer.status,
             excerpt=excerpt(answer, self.policy.redact),
             attempts=waiting.attempts,
@@ -534,7 +540,7 @@ class Engine:
         self._bury(waiting, letter, lane, holds=True)
         for follower in followers:
             followed = _letter(
-                follower.parcel.record, DeadLetterClass.FOLLOWED, _FOLLOWED, follower.part
+                follower.parcel.record, DeadLetterClass.FOLLOWED, FOLLOWED, follower.part
             )
             self._bury(follower, followed, lane)
 
@@ -608,5 +614,5 @@ def _place(parcel: Parcel, part: Part | None) -> Place:
 
 
 _DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
-_FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
+FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
 _PARKED_MAX = 100_000

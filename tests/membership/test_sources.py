@@ -5,17 +5,21 @@ import random
 
 import pytest
 
+from relay.apis.mediarithmics_document_imports import Execution
 from relay.membership.engine import MembershipEngine
 from relay.membership.mapping import ELSEWHERE, Change, Several, changing
 from relay.membership.policy import ChangePolicy, GatherPolicy, MembershipPolicy
-from relay.membership.verdict import Settled
 from relay.model import DeadLetter, DeadLetterClass, Fate, Moment, Partition, Record
 from relay.road.settling.dead_letter import envelope
+from relay.segments.hints import Hints
+from relay.segments.outcome import Landed, Unclear
 from relay.settings import load
 from relay.settings.topics import sources_of
+from relay.sources.formats.schemas import SchemaCache
 from relay.sources.interpret import DELIVERED_BEFORE
 from relay.stream.mapping.policy import IdentityPolicy, MappingPolicy
 
+DONE = Execution("1", "SUCCEEDED")
 NOW_MS = 1_767_225_600_000
 SETTINGS = """
 sources:
@@ -113,8 +117,12 @@ def test_of_a_record_with_several_events_one_letter_names_those_that_died(source
     assert not made.custody.letters  # its other members are under way
     made.custody.committed(made.custody.commits(0.0))
     batch = made.next_batch(Moment(1.0, NOW_MS))
-    rejected = ["no such user" if b"u2" in line else None for line in batch.lines]
-    made.ended(batch, Settled(tuple(rejected)), 2.0)
+    bad = [place for place, line in enumerate(batch.lines) if b"u2" in line]
+    made.ended(batch, Unclear(DONE, 1), Hints(dict.fromkeys(bad, "")), 2.0)
+    for _ in range(2):
+        batch = made.next_batch(Moment(3.0, NOW_MS))
+        rejected = sum(b"u2" in line for line in batch.lines)
+        made.ended(batch, Landed(DONE, rejected), Hints(), 3.0)
     (pending,) = made.custody.next_letters(10)
     letter = pending.letter
     assert (letter.events, letter.events_total) == ((2, 3), 4)
@@ -140,7 +148,7 @@ def test_the_fate_of_a_record_is_that_of_its_membership_events(sources, value, f
     made.custody.committed(made.custody.commits(0.0))
     batch = made.next_batch(Moment(1.0, NOW_MS))
     if batch is not None:
-        made.ended(batch, Settled((None,) * len(batch.lines)), 2.0)
+        made.ended(batch, Landed(DONE, 0), Hints(), 2.0)
     letters = made.custody.next_letters(10)
     made.custody.letters_written(letters)
     ledger = made.custody.ledger
@@ -153,3 +161,17 @@ def test_the_fate_of_a_record_is_that_of_its_membership_events(sources, value, f
         case Fate.DEAD_LETTERED:
             assert letters[0].letter.code == code
             assert letters[0].letter.events == (1,)
+
+
+def test_a_record_whose_schema_is_not_known_holds_its_partition(tmp_path):
+    path = tmp_path / "relay.yaml"
+    text = SETTINGS.replace("mapping: loyalty}", "format: avro, mapping: loyalty}")
+    path.write_text("schema_registry: {urls: ['http://127.0.0.1:1']}\n" + text, encoding="utf-8")
+    settings = load(path, {}, needs=["sources", "mappings", "decoding", "schema_registry"])
+    cache = SchemaCache()
+    made = engine(sources_of(settings.sources, settings.mappings, settings.decoding, cache))
+    given = record("loyalty", "")._replace(value=b"\0\0\0\0\7x")
+    made.admit(given, Moment(0.0, NOW_MS))
+    assert made.custody.paused() == {given.tp}
+    assert not made.custody.letters
+    assert made.custody.ledger.open == 0

@@ -68,7 +68,7 @@ class Process:
 
     def said(self, fact: str) -> list[dict[str, Any]]:
         """The log lines of one fact."""
-        return [line for line in self.lines() if line.get("fact") == fact]
+        return [line for line in self.lines() if line.get("event") == fact]
 
     def until(self, fact: str, seconds: float = 60) -> dict[str, Any]:
         """Wait for a line; its first occurrence."""

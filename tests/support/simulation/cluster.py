@@ -196,6 +196,10 @@ class SimSource:
     def resume(self, partitions):
         self.paused -= set(partitions)
 
+    def put_back(self, partition, offset, epoch):
+        if epoch == self.epoch and self.owned.get(partition) is not None:
+            self.owned[partition] = offset
+
     async def commit(self, commits):
         await asyncio.sleep(0.002)
         if self.dead or self.generation != self.cluster.generation:
