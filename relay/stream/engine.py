@@ -349,8 +349,8 @@ class Engine:
         if part is None:
             size = parcel.size_bytes
             self.custody.ledger.took(size)
-        if parcel.payload.notes:
-            self.notes.update(parcel.payload.notes)
+        for note in parcel.payload.notes:
+            self.notes[note] += 1
         if self._is_duplicate(parcel, part):
             if part is None:
                 self.custody.settle(home, record.offset, size, Fate.SKIPPED, "duplicate")

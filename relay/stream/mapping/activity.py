@@ -24,6 +24,7 @@ from relay.stream.mapping.unique_key import unique_key
 from relay.stream.mapping.user_point import goes_by_put, user_point_update
 
 _NO_VISIT = Visit()
+_APP_WITHOUT_SESSION = MappingCode.APP_WITHOUT_SESSION
 # As the platform's own email router and recommender send them.
 _WITHOUT_SESSION = ("EMAIL", "RECOMMENDER")
 # A tuple that exists already: `A | B` would be a new object for each event.
@@ -68,8 +69,9 @@ def _activity(
     notes = identity.notes
     if isinstance(event, Track) and name != event.event:
         notes = (*notes, MappingCode.EVENT_RENAMED)
-    if envelope["$type"] == "APP_VISIT" and envelope.get("$session_status") == "NO_SESSION":
-        notes = (*notes, MappingCode.APP_WITHOUT_SESSION)
+    session = envelope.get("$session_status")
+    if session == "NO_SESSION" and envelope["$type"] == "APP_VISIT":
+        notes = (*notes, _APP_WITHOUT_SESSION)
     return Activity(
         envelope=to_json(envelope),
         ts_ms=event.ts if visit.ts is None else visit.ts,
@@ -78,7 +80,7 @@ def _activity(
         user=identity.lane,
         # The platform gathers these into a session itself. A start of the session that the
         # producer named belongs to this activity alone.
-        mergeable=envelope.get("$session_status") == "IN_SESSION" and visit.ts is None,
+        mergeable=session == "IN_SESSION" and visit.ts is None,
         notes=notes,
     )
 
