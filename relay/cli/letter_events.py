@@ -7,8 +7,8 @@ from relay.dead_letters.buried import Letter
 from relay.errors import SettingsError
 from relay.model import NeedsSchema, Record, Undecodable, Unwanted
 from relay.settings import Settings
-from relay.settings.topics import sources_of
-from relay.sources.interpret import Source, matching, reader_of
+from relay.settings.topics import source_for, sources_of
+from relay.sources.interpret import Source, reader_of
 from relay.sources.mapping import CompiledMapping
 from relay.stream.decoding.app_event import AppEvent
 
@@ -52,9 +52,11 @@ class LetterReader:
         topic = letter.last.position.topic
         if topic not in self._sources:
             settings = self._settings
-            fitting = [one for one in settings.sources if matching(one.topics)(topic)][:1]
+            fitting = source_for(topic, settings.sources)
             try:
-                made = sources_of(fitting, settings.mappings, settings.decoding)
+                made = sources_of(
+                    [fitting] if fitting else [], settings.mappings, settings.decoding
+                )
             except SettingsError:  # a schema registry is not asked here
                 made = ()
             self._sources[topic] = made[0] if made else None

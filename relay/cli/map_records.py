@@ -11,7 +11,6 @@ from relay.cli.map_files import documents
 from relay.errors import InputError, TopicMissing
 from relay.model import NeedsSchema, Record, Undecodable, Unwanted
 from relay.sources.formats import Format, FormatName, build_format
-from relay.sources.interpret import matching
 
 Each = Callable[[Any, Record], None]
 _NOT_READ = (Undecodable, Unwanted, NeedsSchema)
@@ -47,13 +46,14 @@ async def _for_each_of_topic(where: Where, each: Each) -> int:
     from relay.kafka_client.looking import last_records
     from relay.kafka_client.reach import reach
     from relay.settings import load
+    from relay.settings.topics import source_for
     from relay.telemetry.log import silence
 
     silence()
     topic = where.topic or ""
     settings = load(where.config, needs=["kafka", "decoding", "sources"])
-    name = next((s.format for s in settings.sources if matching(s.topics)(topic)), FormatName.JSON)
-    decode = build_format(name, settings.decoding)
+    source = source_for(topic, settings.sources)
+    decode = build_format(FormatName.JSON if source is None else source.format, settings.decoding)
     client = settings.kafka.client()
     cluster = await reach(client)
     if topic not in cluster.topics:
