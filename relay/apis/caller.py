@@ -118,12 +118,12 @@ class Caller:
 
     async def value(
         self, method: str, path: str, adapter: TypeAdapter[Any], *, repeatable: bool = True,
-        **options: Any,
+        shown: str | None = None, **options: Any,
     ) -> Any:  # fmt: skip
         """What the answer says. One that cannot be read tells nothing of a call that matters."""
-        answer = await self.send(method, path, repeatable=repeatable, **options)
+        answer = await self.send(method, path, repeatable=repeatable, shown=shown, **options)
         try:
-            return parse(f"{self.vendor}: {method} {path}", adapter, answer.content)
+            return parse(f"{self.vendor}: {method} {shown or path}", adapter, answer.content)
         except AnswerUnusable as error:
             raise error if repeatable else lost(error) from None
 
