@@ -23,7 +23,7 @@ from relay.model import (
     Unwanted,
 )
 from relay.stream.engine import Engine, EnginePolicy, UserPolicy
-from relay.stream.mapping.policy import MappingCode
+from relay.stream.mapping.codes import MappingCode
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
