@@ -76,6 +76,8 @@ class Trip:
     """Executions of other files in the same document import."""
     keep: Callable[["Trip"], None] = _nothing
     on_bytes: Callable[[int], None] = _nothing
+    on_trouble: Callable[[ApiError], None] = _nothing
+    """Hears at once that an upload got no usable answer."""
 
     @property
     def is_out(self) -> bool:
@@ -111,8 +113,6 @@ class Driver:
     policy: UploadPolicy
     tell: Callable[[str], None] = _nothing
     """Hears what somebody may want to read afterwards."""
-    on_trouble: Callable[[ApiError], None] = _nothing
-    """Hears at once that an upload got no usable answer."""
 
     async def carry(self, trip: Trip) -> Outcome:
         """See a file through, from wherever it is.
@@ -221,7 +221,7 @@ class Driver:
             )
         except AnswerLost as lost:
             self.tell(f"{lost.problem}; looking what became of it")
-            self.on_trouble(lost)
+            trip.on_trouble(lost)
             watch.trouble = lost
         except ApiError:
             trip.note(replace(attempt, vanished=True))  # it certainly was not carried out
