@@ -23,12 +23,9 @@ from pydantic import (
 from relay.errors import SettingsError
 from relay.settings.admin import AdminSettings
 from relay.settings.dead_letter import DeadLetterSettings
-from relay.settings.decoding import DecodingSettings
 from relay.settings.delivery import DeliverySettings
-from relay.settings.identity import IdentitySettings
 from relay.settings.kafka import KafkaSettings
 from relay.settings.log import LogSettings
-from relay.settings.mapping import MappingSettings
 from relay.settings.options import is_optional, models_in
 from relay.settings.problems import model_problems, unknown, variable_problems
 from relay.settings.schema_registry import SchemaRegistrySettings
@@ -44,6 +41,8 @@ from relay.settings.sources import (
 from relay.settings.topics import NEEDS_REGISTRY, SourceSettings, source_problems
 from relay.settings.tracking import TrackingSettings
 from relay.settings.yaml_file import read_file
+from relay.sources.formats import FormatPolicy
+from relay.stream.mapping.policy import ActivityPolicy, IdentityPolicy
 from relay.yaml_text import Located
 
 DEFAULT_FILE = Path("relay.yaml")
@@ -71,9 +70,9 @@ class Settings(BaseModel):
     schema_registry: SchemaRegistrySettings | None = Field(
         None, description="Where the schemas of records are, for `sources` that need them."
     )
-    decoding: DecodingSettings = Field(description="Reading records.")
-    identity: IdentitySettings = Field(description="Whose an activity is.")
-    mapping: MappingSettings = Field(description="Events to activities.")
+    decoding: FormatPolicy = Field(description="Reading records.")
+    identity: IdentityPolicy = Field(description="Whose an activity is.")
+    mapping: ActivityPolicy = Field(description="Events to activities.")
     segments: SegmentsSettings = Field(description="Audience segments, beside the stream.")
     admin: AdminSettings = Field(description="Health, metrics and status over HTTP.")
     log: LogSettings = Field(description="The lines on standard output.")

@@ -12,8 +12,7 @@ from pydantic import Field, model_validator
 
 from relay.errors import SettingsError
 from relay.section import Section
-from relay.settings.decoding import DecodingSettings
-from relay.sources.formats import FormatName, build_format
+from relay.sources.formats import FormatName, FormatPolicy, build_format
 from relay.sources.formats.schemas import SchemaLookup
 from relay.sources.interpret import Source, matching
 from relay.sources.mapping import CompiledMapping, judge_mapping
@@ -104,7 +103,7 @@ def source_problems(
 def sources_of(
     sources: Sequence[SourceSettings],
     mappings: Mapping[str, Any],
-    decoding: DecodingSettings,
+    decoding: FormatPolicy,
     schemas: SchemaLookup | None = None,
 ) -> tuple[Source, ...]:
     """The sources, ready for use; the first that fits a topic is the one for it.
@@ -120,11 +119,10 @@ def sources_of(
 def _source(
     source: SourceSettings,
     mappings: Mapping[str, Any],
-    decoding: DecodingSettings,
+    decoding: FormatPolicy,
     schemas: SchemaLookup | None,
 ) -> Source:
-    policy = decoding.formats()
-    events_max = policy.events_per_record_max
+    events_max = decoding.events_per_record_max
     if source.mapping is not None and source.is_plugin:
         function = load_plugin(source.mapping)
         name = source.mapping.removeprefix(PREFIX)
@@ -134,7 +132,7 @@ def _source(
         if compiled is None:
             raise SettingsError("mappings: cannot be compiled")
         made = compiled
-    decode = build_format(source.format, policy, schemas)
+    decode = build_format(source.format, decoding, schemas)
     return Source(tuple(source.topics), decode, made, events_max)
 
 
