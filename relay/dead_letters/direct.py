@@ -78,12 +78,14 @@ class ReplaySource:
         """Take from these again."""
         self._paused.difference_update(partitions)
 
-    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> bool:
         """Hand out again from `offset` on; `RecordSource.put_back`."""
-        if epoch == _EPOCH:
-            again = [r for r in self._batch if r.tp == partition and r.offset >= offset]
-            self._taken -= len(again)
-            self._waiting.extendleft(reversed(again))
+        if epoch != _EPOCH:
+            return False
+        again = [r for r in self._batch if r.tp == partition and r.offset >= offset]
+        self._taken -= len(again)
+        self._waiting.extendleft(reversed(again))
+        return True
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """Nothing to store: the letters stay."""

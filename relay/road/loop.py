@@ -278,8 +278,9 @@ class Road:
         schemas = self._custody.schemas
         if not schemas.waits or self._fetching is None:
             return
-        for wait in schemas.between_polls():
-            self._source.put_back(wait.partition, wait.offset, wait.epoch)
+        schemas.between_polls(
+            lambda wait: self._source.put_back(wait.partition, wait.offset, wait.epoch)
+        )
         self._fetching.due.set()
 
     def _apply_pauses(self) -> None:

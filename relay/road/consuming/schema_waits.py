@@ -8,7 +8,7 @@ Both only between two polls: the rest of a batch must not pass the record that w
 schema. A partition that waits holds nothing in memory, so it takes no room from the others.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from relay.model import Partition, SchemaKey
@@ -61,10 +61,13 @@ class SchemaWaits:
         for wait in self.waits.values():
             wait.has_come |= wait.key == key
 
-    def between_polls(self) -> list[SchemaWait]:
-        """The records to be put back now. Whose schema has come goes on."""
-        put_back = [wait for wait in self.waits.values() if not wait.was_put_back]
-        for wait in put_back:
-            wait.was_put_back = True
-        self.waits = {tp: wait for tp, wait in self.waits.items() if not wait.has_come}
-        return put_back
+    def between_polls(self, put_back: Callable[[SchemaWait], bool]) -> None:
+        """Put back what was not yet; let go on whose record is back and whose schema has come.
+
+        What cannot be put back belongs to an assignment that is over: it waits to be forgotten.
+        """
+        for wait in self.waits.values():
+            wait.was_put_back = wait.was_put_back or put_back(wait)
+        self.waits = {
+            tp: wait for tp, wait in self.waits.items() if not (wait.has_come and wait.was_put_back)
+        }
