@@ -97,7 +97,7 @@ def _show(ready: Mapping[str, Any], told: Mapping[str, Any]) -> None:
 def _held_by(pin: Mapping[str, Any] | None) -> str:
     if pin is None:
         return ""
-    tried = ""
+    tried = f", its schema {pin['schema']} is not there" if "schema" in pin else ""
     if pin.get("attempts"):
         tried = f", {pin['attempts']} attempts, last {pin['last_verdict'] or 'under way'}"
     return f"offset {pin['offset']} for {pin['for_s']:.0f} s{tried}"

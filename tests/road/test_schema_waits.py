@@ -125,6 +125,8 @@ async def test_while_the_registry_cannot_be_asked_it_is_not_ready_and_says_which
         assert waiting[0] == "events-0"
         assert (waiting[1]["offset"], waiting[1]["schema"]) == (stored(bench, 0)[0], 7)
         assert waiting[1]["for_s"] > 400
+        pinned = reporter.status()["partitions"]["events-0"]["pinned_by"]
+        assert pinned == waiting[1]
         held_s = next(m for m in reporter.metrics() if m.name == "relay_schema_wait_seconds")
         assert [sample.labels for sample in held_s.samples] == [
             {"topic": "events", "partition": "0"}
