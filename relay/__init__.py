@@ -39,6 +39,7 @@ Beside the roads:
     errors.py             what can stop a command, and the exit status of each cause
     clock.py, disk.py     the wall clock; files that survive a crash
     section.py            a group of limits: written once, in the room that uses it
+    base_url.py           addresses that paths can be put behind
     secret_file.py        a file that holds one secret → the secret
     yaml_text.py          YAML text → plain values, each with its line
     kafka_client/         addresses, logins, certificates, and what Kafka's errors mean

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from relay.dead_letters.buried import Letter
-from relay.model import Record, Undecodable, Unwanted
+from relay.model import NeedsSchema, Record, Undecodable, Unwanted
 from relay.settings import Settings
 from relay.settings.topics import sources_of
-from relay.sources.formats import NeedsSchema
 from relay.sources.interpret import Source, by_topic
 from relay.sources.mapping import CompiledMapping
 

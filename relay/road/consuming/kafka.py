@@ -147,13 +147,15 @@ class KafkaSource:
         self._paused.difference_update(partitions)
         self._update()
 
-    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> bool:
         """Hand out again from `offset` on; `RecordSource.put_back`."""
         # aiokafka changes its assignment and calls `assigned` without a pause in between, so the
         # epoch tells which assignment it is that we would seek in.
-        if epoch == self._epoch and partition in self._assigned:
-            self._consumer.seek(TopicPartition(*partition), offset)
-            self._taken.put_back(partition, offset)
+        if epoch != self._epoch or partition not in self._assigned:
+            return False
+        self._consumer.seek(TopicPartition(*partition), offset)
+        self._taken.put_back(partition, offset)
+        return True
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """Store offsets with metadata; `RecordSource.commit`."""
