@@ -22,6 +22,7 @@ The road of one event:
     stream/pipeline.py    carries the engine's flights: a worker for each request under way
     stream/status.py      what the stream adds to the status of a road
     stream/tap.py         a live sample of events, for whoever looks
+    stream/tracing.py     spans of events whose producer traces them
 
 What stands on a topic, in others' formats:
 
