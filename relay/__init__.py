@@ -23,6 +23,7 @@ The road of one event:
     stream/schema_status.py  partitions that wait for a schema
     stream/status.py      what the stream adds to the status of a road
     stream/tap.py         a live sample of events, for whoever looks
+    stream/tracing.py     spans of events whose producer traces them
 
 What stands on a topic, in others' formats:
 

@@ -95,7 +95,9 @@ class Fact:
     def said(self) -> Iterator[tuple[str, Any]]:
         """The fields of the log line."""
         for known in fields(self):
-            yield _SAID_AS.get(known.name, known.name), getattr(self, known.name)
+            value = getattr(self, known.name)
+            if value or known.name != "trace_id":  # of what nobody traces there is none
+                yield _SAID_AS.get(known.name, known.name), value
 
 
 # Field names that a log line spells as Python cannot.
@@ -488,6 +490,7 @@ class RecordDeadLettered(Fact):
     reason: Annotated[str, "Why, in words; names the field, never its value."]
     status: Annotated[int, "HTTP status of the last attempt, 0 without one."]
     attempts: Annotated[int, "How often it was sent."]
+    trace_id: Annotated[str, "Of the producer's trace, where the record has `traceparent`."] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -621,6 +624,7 @@ class RecordDefective(Fact):
     position: Annotated[Position, "The record, as topic-partition-offset."]
     error: Annotated[str, "Type of the exception, without its text, which may hold data."]
     trace: Annotated[tuple[str, ...], "Where in the code, outermost first."]
+    trace_id: Annotated[str, "Of the producer's trace, where the record has `traceparent`."] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
