@@ -21,6 +21,10 @@ The road of one event:
     stream/pipeline.py    carries the engine's flights: a worker for each request under way
     stream/status.py      what the stream adds to the status of a road
 
+What stands on a topic, in others' formats:
+
+    sources/              bytes → documents → app events: formats, registry, mapping, presets
+
 The road of one segment:
 
     segments/             export → compare → import → verify, with a ledger to resume from
@@ -32,6 +36,7 @@ Beside the roads:
     errors.py             what can stop a command, and the exit status of each cause
     clock.py, disk.py     the wall clock; files that survive a crash
     secret_file.py        a file that holds one secret → the secret
+    yaml_text.py          YAML text → plain values, each with its line
     kafka_client/         addresses, logins, certificates, and what Kafka's errors mean
     telemetry/            facts → a log line and a counter, together; the admin port
     settings/             a YAML file and the environment → frozen policies

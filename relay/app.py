@@ -37,6 +37,7 @@ from relay.road.keep import KeptRoad, RestartPolicy
 from relay.road.loop import Road
 from relay.road.settling.dead_letter_topic import DeadLetterTopic
 from relay.road.settling.letter_writer import DeadLetterSink
+from relay.segments.driver import Platform
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
 from relay.stream.engine import Engine
@@ -239,13 +240,8 @@ class _Membership:
         engine = MembershipEngine(segments.membership_policy(changes), changing(changes), self._rng)
         clock = SystemClock()
         group_id = segments.membership_group(settings.kafka.group_id)
-        importer = Importer(
-            self._imports,
-            segments.importer_policy(group_id),
-            clock=clock,
-            rng=self._rng,
-            emit=self._emit,
-        )
+        platform = Platform(self._imports, clock)
+        importer = Importer(platform, segments.importer_policy(group_id), self._rng)
         edges = membership_edges(settings, self._emit)
         return membership_road(
             engine,

@@ -1,5 +1,6 @@
 """What the operating system says about a disk → an error with an exit status."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,21 @@ class LocalStateError(RelayError):
     """A directory or file of our own cannot be used: full, not writable, or not ours to read."""
 
     exit_status = ExitStatus.LOCAL_STATE
+
+
+def temporary_directory() -> Path:
+    """Where files may lie for a while: the first of $TMPDIR and the usual places that works.
+
+    Raises:
+        LocalStateError: None does, as in a container whose root is read-only.
+    """
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        raise LocalStateError(
+            "segments.membership: no directory for temporary files can be written to",
+            hint="mount a volume or a tmpfs at /tmp, or name a directory with TMPDIR",
+        ) from None
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """YAML text → plain values, and the line that each of them stands on.
 
-Settings and mappings are both read by this. Nothing is judged here except what cannot be read.
+Bounded: a text that multiplies itself by aliases is one line of trouble. Settings and mappings are
+both read by this. Nothing is judged here except what cannot be read.
 A problem is a line `name:line: what is wrong`, and never repeats a value: it may be a secret.
 """
 
@@ -11,6 +12,16 @@ from typing import Any
 import yaml
 
 Loc = tuple[str | int, ...]
+
+# More than any settings or mapping needs, and little enough to be read at once.
+_DEPTH_MAX = 50
+_DIGITS_MAX = 100
+_ALIASED_MAX = 10_000
+"""Values that all aliases of a text stand for together. An alias of aliases multiplies them."""
+
+
+class _Unusable(Exception):
+    """Nothing of the text can be used. Its text is the line to say."""
 
 
 @dataclass(slots=True)
@@ -37,6 +48,8 @@ def read_yaml(text: str, name: str) -> Located:
         root = yaml.compose(text, Loader=_Loader)
         if root is not None:
             located.data = _Reader(name, located).value(root, ())
+    except _Unusable as problem:
+        located.problems.append(str(problem))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -71,12 +84,25 @@ class _Reader:
         self.name = name
         self.located = located
         self.open: set[int] = set()
+        self.read: set[int] = set()
+        self.aliased = 0
 
     def value(self, node: yaml.Node, loc: Loc) -> Any:
         self.located.origins.setdefault(loc, self.at(node))
         if id(node) in self.open:
             self.problem(node, "an alias stands inside its own anchor")
             return None
+        if len(loc) > _DEPTH_MAX:
+            self.problem(node, "is nested too deeply")
+            return None
+        if id(node) in self.read:
+            self.aliased += 1
+            if self.aliased > _ALIASED_MAX:
+                raise _Unusable(
+                    f"{self.located.origins[loc[:1]]}: its aliases repeat more than "
+                    f"{_ALIASED_MAX} values; write the values out"
+                )
+        self.read.add(id(node))
         self.open.add(id(node))
         try:
             match node:
@@ -120,12 +146,10 @@ class _Reader:
                 return None
 
     def integer(self, node: yaml.Node) -> int | None:
-        """A whole number; Python itself refuses more than some thousands of digits."""
-        try:
-            return int(node.value)
-        except ValueError:
-            self.problem(node, "is a number with too many digits")
+        if len(node.value) > _DIGITS_MAX:  # Python refuses to read some thousands of them
+            self.problem(node, f"a number of more than {_DIGITS_MAX} digits")
             return None
+        return int(node.value)
 
     def problem(self, node: yaml.Node, text: str) -> None:
         self.located.problems.append(f"{self.at(node)}: {text}")

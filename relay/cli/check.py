@@ -50,8 +50,10 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
+    from relay.checks.disk import check_disk
     from relay.checks.imports import check_imports
     from relay.checks.kafka import check_kafka
+    from relay.checks.mapping import check_mapping
     from relay.checks.tracking import check_tracking
     from relay.settings import load
 
@@ -62,10 +64,13 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
             yield failure("settings", SettingsError(line))
         return
     yield ok("settings", "complete, and nothing contradicts")
+    for finding in check_mapping(settings.mapping):
+        yield finding
     async for finding in check_kafka(settings.kafka, settings.dead_letter):
         yield finding
     yield await check_tracking(settings.tracking)
     if settings.segments.membership.enabled:
+        yield check_disk()
         yield await check_imports(settings)
 
 

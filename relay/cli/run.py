@@ -47,12 +47,15 @@ def run(
     import uvloop
 
     from relay.app import STREAM_SECTIONS, run_stream
+    from relay.disk import temporary_directory
     from relay.process_start import follow_supervisor
     from relay.settings import load
 
     if supervised:
         follow_supervisor()
     settings = load(config, needs=STREAM_SECTIONS)
+    if settings.segments.membership.enabled:
+        temporary_directory()  # better said now than at the first file
     if workers > 1:
         arguments = [] if config is None else ["--config", str(config)]
         _run_and_leave(asyncio.new_event_loop, _supervise(settings, workers, arguments))

@@ -2,14 +2,16 @@
 
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from relay.cli.options import ConfigOption, JsonOption
-from relay.cli.segment_output import DryRun, plain, result, shown
+from relay.cli.segment_output import DryRun, result
 from relay.errors import ExitStatus, InputError
 
+SegmentId = Annotated[str, typer.Argument(help="The segment at Digital Audience, by id.")]
 audience = typer.Typer(
     name="audience",
     no_args_is_help=True,
@@ -26,7 +28,7 @@ def register(group: typer.Typer) -> None:
 
 
 def extend(  # noqa: PLR0917 - options of a command are given by name
-    segment_id: Annotated[str, typer.Argument(help="The segment at Digital Audience, by id.")],
+    segment_id: SegmentId,
     until: Annotated[
         str, typer.Option("--until", metavar="TIME", help="Its new end: a date or a time, in UTC.")
     ],
@@ -39,37 +41,29 @@ def extend(  # noqa: PLR0917 - options of a command are given by name
 ) -> None:
     """Move the end of a segment at Digital Audience.
 
+    Where the vendor says its present end, an earlier one is refused.
+
     Example: relay segments extend 501 --until 2027-06-30
     """
-    import asyncio
-
-    from relay.cli import segment_tools as tools
+    from relay.apis.digital_audience import field_of, number, utc_7_digits
 
     end = _utc(until)
-    settings = tools.settings_for(config, "segments")
-
-    async def run() -> Any:
-        async with tools.open_digital_audience(settings) as api:
-            found = await api.segment(segment_id)
-            if found.end_date is not None and end < found.end_date and not shorten:
-                raise InputError(
-                    f"segment {segment_id} ends at {shown(found.end_date)}, after that",
-                    hint="to end it earlier, say --shorten",
-                )
-            if not dry_run:
-                await api.extend(segment_id, end)
-            return found
-
-    found = asyncio.run(run())
+    old = field_of(_call(config, "segment", segment_id), "endDate")
+    if isinstance(old, str) and end < _utc(old[:26].rstrip("Z")) and not shorten:
+        raise InputError(
+            f"segment {segment_id} ends at {old}, after that",
+            hint="to end it earlier, say --shorten",
+        )
+    if not dry_run:
+        _call(config, "extend", segmentid=number(segment_id), endDate=utc_7_digits(end))
     done = "would end" if dry_run else "ends"
-    document = {"segment_id": segment_id, "old_end": found.end_date, "new_end": end}
-    old_end = shown(found.end_date) or "an unknown time"
-    line = f"{segment_id} {found.name}: {done} at {shown(end)}, not {old_end}"
-    result(document | {"changed": not dry_run}, [line], as_json=as_json)
+    document = {"segment_id": segment_id, "old_end": old, "new_end": end, "changed": not dry_run}
+    line = f"{segment_id}: {done} at {end:%Y-%m-%d %H:%M} UTC, not {old or 'an unknown time'}"
+    result(document, [line], as_json=as_json)
 
 
 def delete(
-    segment_id: Annotated[str, typer.Argument(help="The segment at Digital Audience, by id.")],
+    segment_id: SegmentId,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
     dry_run: DryRun = False,
     config: ConfigOption = None,
@@ -79,30 +73,19 @@ def delete(
 
     Example: relay segments delete 501 --dry-run
     """
-    import asyncio
+    from relay.apis.digital_audience import field_of
 
-    from relay.cli import segment_tools as tools
-
-    settings = tools.settings_for(config, "segments")
-
-    async def look() -> Any:
-        async with tools.open_digital_audience(settings) as api:
-            return await api.segment(segment_id)
-
-    async def remove() -> None:
-        async with tools.open_digital_audience(settings) as api:
-            await api.delete(segment_id)
-
-    found = asyncio.run(look())
+    found = _call(config, "segment", segment_id)
+    name = field_of(found, "name")
     if not dry_run:
         if not yes and not sys.stdin.isatty():
             raise typer.BadParameter("nobody is there to be asked: say --yes", param_hint="--yes")
-        if not yes and not typer.confirm(f"delete {segment_id} {found.name}?", err=True):
+        if not yes and not typer.confirm(f"delete {segment_id} {name or ''}?", err=True):
             raise typer.Exit(ExitStatus.INTERRUPTED)
-        asyncio.run(remove())
+        _call(config, "delete", segment_id)
     done = "would be deleted" if dry_run else "deleted"
-    document = {"segment_id": segment_id, "name": found.name, "deleted": not dry_run}
-    result(document, [f"{segment_id} {found.name}: {done}"], as_json=as_json)
+    document = {"segment_id": segment_id, "name": name, "deleted": not dry_run}
+    result(document, [f"{segment_id} {name or ''}".rstrip() + f": {done}"], as_json=as_json)
 
 
 @audience.command("create")
@@ -122,23 +105,30 @@ def create_audience(  # noqa: PLR0917 - options of a command are given by name
 
     Example: relay segments audience create "Churn NL" --campaign 31
     """
+    from relay.apis.digital_audience import number
+
+    body = {"name": name, "description": description, "campaignId": number(campaign)}
+    made = None
+    if not dry_run:
+        given: dict[str, Any] = {key: value for key, value in body.items() if value is not None}
+        made = _call(config, "create", **given)
+    done = "would be created" if dry_run else "created"
+    document = {"name": name, "campaign_id": campaign, "changed": not dry_run, "answer": made}
+    result(document, [f"{name}: {done} in campaign {campaign}"], as_json=as_json)
+
+
+def _call(config: Path | None, name: str, id_: str = "", /, **body: Any) -> Any:
     import asyncio
 
     from relay.cli import segment_tools as tools
 
     settings = tools.settings_for(config, "segments")
-    if dry_run:
-        settings.segments.digital_audience_login()
-        document = {"name": name, "campaign_id": campaign, "changed": False}
-        result(document, [f"{name}: would be created in campaign {campaign}"], as_json=as_json)
-        return
 
     async def run() -> Any:
         async with tools.open_digital_audience(settings) as api:
-            return await api.create_audience(name, campaign, description)
+            return await api.call(name, id_, **body)
 
-    made = asyncio.run(run())
-    result(plain(made) | {"changed": True}, [f"{made.id} {made.name}: created"], as_json=as_json)
+    return asyncio.run(run())
 
 
 def _utc(text: str) -> datetime:

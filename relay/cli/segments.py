@@ -7,7 +7,7 @@ import typer
 
 from relay.cli import segment_audience
 from relay.cli.options import ConfigOption, JsonOption
-from relay.cli.segment_output import DryRun, plain, print_json, print_lines, result, shown
+from relay.cli.segment_output import DryRun, plain, print_json, print_lines, result
 from relay.errors import ExitStatus, InputError
 
 group = typer.Typer(
@@ -51,30 +51,19 @@ def list_segments(
 
     settings = tools.settings_for(config, "segments")
 
-    async def look() -> list[Any]:
+    async def look() -> Any:
         if of_audience is None and not accounts:
             async with tools.open_mparticle(settings) as api:
                 return list(await api.segments())
         async with tools.open_digital_audience(settings) as api:
-            return list(await (api.accounts() if accounts else api.segments(of_audience or "")))
+            name, id_ = ("accounts", "") if accounts else ("segments", of_audience or "")
+            return await api.call(name, id_)
 
     found = asyncio.run(look())
-    if as_json:
+    if accounts or of_audience is not None:
+        print_json(found)  # as it came: the vendor's page shows no answer
+    elif as_json:
         print_json([plain(item) for item in found])
-    elif accounts:
-        print_lines(
-            table(
-                ("ID", "NAME", "PLATFORM", "AGENCY"),
-                [(a.id, a.name, a.platform_display_name, a.agency_name) for a in found],
-            )
-        )
-    elif of_audience is not None:
-        print_lines(
-            table(
-                ("ID", "NAME", "STATUS", "END", "UPLOADED"),
-                [(s.key, s.name, s.status, s.end_date, s.total_upload_count) for s in found],
-            )
-        )
     else:
         print_lines(
             table(
@@ -286,11 +275,9 @@ def status(
 
         async def look() -> Any:
             async with tools.open_digital_audience(settings) as api:
-                return await api.segment(segment)
+                return await api.call("segment", segment)
 
-        found = plain(asyncio.run(look()))
-        lines = [f"{key}: {shown(value)}".rstrip() for key, value in found.items()]
-        result(found, lines, as_json=as_json)
+        print_json(asyncio.run(look()))  # as it came: the vendor's page shows no answer
         return
     documents: dict[str, Any] = {}
     for sync_name, report in statuses(settings, name):

@@ -293,7 +293,7 @@ def _pairs(given: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"property {name} is given twice")
         try:
             properties[name] = json.loads(value) if raw else value
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(f"property {name}: what stands after := is not JSON") from None
     return properties
 

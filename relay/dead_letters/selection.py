@@ -9,7 +9,7 @@ from relay.dead_letters.buried import Letter
 from relay.errors import InputError
 from relay.model import DeadLetterClass, Partition, Position, Undecodable, Unwanted
 from relay.stream.decoding import DecodingPolicy, decode
-from relay.stream.mapping.identity import user_agent_id
+from relay.stream.mapping.identity import own_id, user_agent_id
 
 _ANY_SIZE = DecodingPolicy(record_bytes_max=2**31)
 _SPAN = re.compile(r"^(?P<topic>.+)-(?P<partition>\d+)-(?P<first>\d+)(\.\.(?P<last>\d+))?$")
@@ -105,6 +105,6 @@ def _users(letter: Letter, wanted: frozenset[str]) -> Iterator[str]:
     for email in event.user.emails:
         yield from (known for known in (email.address, email.hash) if known is not None)
     for device in event.user.devices:
-        agent = user_agent_id(device)
-        yield agent
-        yield agent.rpartition(":")[2]
+        yield user_agent_id(device, normalise=False)
+        yield user_agent_id(device)
+        yield own_id(device)

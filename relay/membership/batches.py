@@ -15,13 +15,14 @@ when it has failed often enough and for long enough, and others succeeded meanwh
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from relay.membership.mapping import Change, Member
 from relay.membership.policy import GatherPolicy, TroublePolicy
 from relay.model import DeadLetter, Record
 from relay.road.settling.assigned import Assigned
+from relay.segments.isolator import apart
 
 LineOf = Callable[[Change], bytes]
 
@@ -106,7 +107,7 @@ class Over:
 
 
 class Batches:
-    """One file flies at a time. Times are steady seconds."""
+    """Several files may be under way, but only one line of a member. Times are steady seconds."""
 
     def __init__(self, gather: GatherPolicy, trouble: TroublePolicy, rng: random.Random) -> None:
         self._gather = gather
@@ -120,7 +121,7 @@ class Batches:
         self._rest_until = 0.0
         self.failures_in_a_row = 0
         self.successes = 0
-        self.flying: Batch | None = None
+        self.flying: list[Batch] = []
 
     @property
     def waiting(self) -> int:
@@ -158,7 +159,7 @@ class Batches:
 
     def wakes_at(self, *, hurry: bool) -> float | None:
         """When `next` may have something without anything else happening before."""
-        if self.flying is not None:
+        if self._is_busy:
             return None
         due = self._due_at(hurry=hurry)
         moments = [group.rest_until for group in self._groups] + ([] if due is None else [due])
@@ -166,7 +167,7 @@ class Batches:
 
     def next(self, now: float, line_of: LineOf, *, hurry: bool = False) -> Batch | None:
         """The next file. `hurry`: do not wait for more, nothing more can come."""
-        if self.flying is not None or now < self._rest_until:
+        if self._is_busy or now < self._rest_until:
             return None
         while (group := self._next_group(now, hurry=hurry)) is not None:
             batch = self._take_off(group, line_of, now)
@@ -176,7 +177,7 @@ class Batches:
 
     def landed(self, batch: Batch, reasons: Sequence[str | None], now: float) -> list[Over]:
         """An execution succeeded; `reasons` say for each line why it was rejected, or None."""
-        self._succeeded()
+        self._succeeded(batch)
         over: list[Over] = []
         for lane, units, reason in zip(batch.lanes, batch.flown, reasons, strict=True):
             done = units if reason is None else units[-1:]
@@ -187,25 +188,25 @@ class Batches:
             self._settle(lane, now)
         return over
 
-    def unclear(self, batch: Batch, suspects: Iterable[int]) -> None:
+    def unclear(self, batch: Batch, rejected: int, named: Collection[int]) -> None:
         """It succeeded but for some lines, and which cannot be told: take it apart.
 
-        `suspects` are places of lines that may be meant: they fly apart from the rest.
+        `named` are places of lines that may be meant: they fly apart from the rest.
         """
-        self._succeeded()
-        self._part(batch.group, batch.lanes, suspects)
+        self._succeeded(batch)
+        self._part(batch.group, batch.lanes, rejected, named)
 
     def refused(self, batch: Batch, reason: str, now: float) -> list[Over]:
         """The platform does not take the file: its one line, or somebody in it, is at fault."""
-        self.flying = None
+        self.flying.remove(batch)
         if len(batch.lanes) > 1:
-            self._part(batch.group, batch.lanes, ())
+            self._part(batch.group, batch.lanes)
             return []
         return self._give_up(batch, reason, now)
 
     def failed(self, batch: Batch, reason: str, now: float) -> list[Over]:
         """An execution failed. What is over is what failed again and again while others did not."""
-        self.flying = None
+        self.flying.remove(batch)
         group = batch.group
         if group.baseline is None:
             group.baseline, group.failing_since = self.successes, now
@@ -222,7 +223,7 @@ class Batches:
         elif alone:
             self._groups.append(group)
         elif others_succeed:
-            self._part(group, group.lanes, ())
+            self._part(group, group.lanes)
         else:
             probe, *rest = group.lanes
             self._groups.appendleft(replace(group, lanes=rest, failures=enough - 1))
@@ -231,13 +232,13 @@ class Batches:
 
     def put_back(self, batch: Batch, now: float) -> None:
         """It could not be sent at all: no fault of its own, so nothing is counted against it."""
-        self.flying = None
+        self.flying.remove(batch)
         self._rest(now)
         self._groups.appendleft(batch.group)
 
     def give_way(self, batch: Batch) -> None:
         """Its partitions left while it was sent: what is left of it, if anything, flies again."""
-        self.flying = None
+        self.flying.remove(batch)
         self._groups.appendleft(batch.group)
 
     # -- inside -------------------------------------------------------------------------------
@@ -289,13 +290,19 @@ class Batches:
             return None
         group.lanes = lanes
         flown = tuple(tuple(lane.units) for lane in lanes)
-        self.flying = Batch(group, tuple(lanes), flown, tuple(lines))
-        return self.flying
+        batch = Batch(group, tuple(lanes), flown, tuple(lines))
+        self.flying.append(batch)
+        return batch
 
-    def _succeeded(self) -> None:
+    @property
+    def _is_busy(self) -> bool:
+        """Whether no further file may leave; one at a time while they fail."""
+        return len(self.flying) >= (1 if self.failures_in_a_row else self._gather.in_flight_max)
+
+    def _succeeded(self, batch: Batch) -> None:
         before = self.successes
         self.successes += 1
-        self.flying = None
+        self.flying.remove(batch)
         self.failures_in_a_row = 0
         self._rest_until = 0.0
         # What failed while nothing succeeded has most likely met an outage: together again.
@@ -307,15 +314,11 @@ class Batches:
             together = replace(lost[0], lanes=lanes, failures=enough - 1, rest_until=0.0)
             self._groups = deque([together, *kept])
 
-    def _part(self, group: Group, lanes: Sequence[Lane], suspects: Iterable[int]) -> None:
-        chosen = set(suspects)
-        if not 0 < len(chosen) < len(lanes):
-            chosen = set(range(len(lanes) // 2))
-        parts = [
-            [lane for place, lane in enumerate(lanes) if place in chosen],
-            [lane for place, lane in enumerate(lanes) if place not in chosen],
-        ]
-        for part in reversed([part for part in parts if part]):
+    def _part(
+        self, group: Group, lanes: Sequence[Lane], rejected: int = 1, named: Collection[int] = ()
+    ) -> None:
+        pieces = apart(len(lanes), rejected, named)
+        for part in reversed([[lanes[place] for place in piece] for piece in pieces]):
             # One line alone has to fail as often as any; more are soon taken apart further.
             most = min(group.failures, self._trouble.attempts_max - 1)
             failures = 0 if len(part) == 1 else most

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from relay.membership.batches import Batch, Batches, Held, Over, Unit
 from relay.membership.mapping import Change, Changes, Changing, command
 from relay.membership.policy import MembershipCode, MembershipPolicy
-from relay.membership.verdict import Failed, Landed, Unclear
+from relay.membership.verdict import Apart, Settled
 from relay.model import (
     DeadLetter,
     DeadLetterClass,
@@ -22,8 +22,10 @@ from relay.model import (
 )
 from relay.road.custody import Custody
 from relay.road.settling.assigned import Assigned, PendingLetter
+from relay.road.settling.commits import is_closed
 from relay.segments.formats import encoder
 from relay.segments.model import SegmentCommand
+from relay.segments.outcome import Failed
 
 _OVERHEAD_BYTES = 2500
 """The objects around the bytes of a record that waits: record, change, lane, open offset."""
@@ -37,6 +39,7 @@ class MembershipEngine:
         self._changing = changing
         self.batches = Batches(policy.gather, policy.trouble, rng)
         self.custody = Custody(policy.custody, self)
+        self.custody.closes = True
         self.imports: dict[str, int] = {}
         """Executions that ended, by outcome."""
         self.commands = 0
@@ -56,8 +59,7 @@ class MembershipEngine:
 
     def give_back(self, homes: Collection[Assigned]) -> None:
         """`Holder.give_back`: what flies may end, until its partition is gone."""
-        flying = self.batches.flying
-        under_way = set() if flying is None else set(flying.held())
+        under_way = {held for batch in self.batches.flying for held in batch.held()}
         self._forget(lambda held: held.home in homes and (held.home.gone or held not in under_way))
 
     def let_go(self, letter: PendingLetter) -> None:
@@ -72,13 +74,12 @@ class MembershipEngine:
 
     @property
     def under_way(self) -> int:
-        """`Holder.under_way`: the file that flies."""
-        return int(self.batches.flying is not None)
+        """`Holder.under_way`: the files that fly."""
+        return len(self.batches.flying)
 
     def is_busy(self, homes: Collection[Assigned]) -> bool:
         """`Holder.is_busy`: whether something of these partitions flies."""
-        flying = self.batches.flying
-        return flying is not None and any(held.home in homes for held in flying.held())
+        return any(held.home in homes for batch in self.batches.flying for held in batch.held())
 
     # -- records come -------------------------------------------------------------------------
 
@@ -135,11 +136,11 @@ class MembershipEngine:
             return None
         return self.batches.wakes_at(hurry=self._hurry)
 
-    def ended(self, batch: Batch, verdict: Landed | Unclear | Failed, now: float) -> None:
+    def ended(self, batch: Batch, verdict: Settled | Apart | Failed, now: float) -> None:
         """An execution came to its end."""
         self.held_because = None
         match verdict:
-            case Landed(reasons):
+            case Settled(reasons):
                 rejected = any(reason is not None for reason in reasons)
                 self._count("rejections" if rejected else "succeeded")
                 self._finish(
@@ -147,9 +148,9 @@ class MembershipEngine:
                     DeadLetterClass.REFUSED,
                     MembershipCode.LINE_REJECTED,
                 )
-            case Unclear(suspects):
+            case Apart(rejected, named):
                 self._count("unclear")
-                self.batches.unclear(batch, suspects)
+                self.batches.unclear(batch, rejected, named)
             case Failed(reason):
                 self._count("failed")
                 over = self.batches.failed(batch, reason, now)
@@ -179,8 +180,14 @@ class MembershipEngine:
         # Nothing may pass a dead letter that is not confirmed: were we killed then, its record
         # would be tried again behind what came after it.
         custody = self.custody
-        leaving = any(home.leaving for home in custody.assigned.values())
-        return not (custody.stopped or custody.letters or leaving)
+        if custody.stopped or custody.letters:
+            return False
+        # Nor may anything fly while a commit says that nothing does: the next one, within a
+        # second, takes that back.
+        return not any(
+            home.leaving or (is_closed(home.last_commit) and home.frontier.open_count)
+            for home in custody.assigned.values()
+        )
 
     def _forget(self, gone: Callable[[Held], bool]) -> None:
         """Give records back whose partition leaves."""

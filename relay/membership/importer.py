@@ -1,51 +1,58 @@
-"""A file of segment commands → an execution of the platform's, seen through to its end.
+"""Files of membership events → the platform: under which names, and after whose.
 
-One at a time. The document imports are named `<name>-<hour>-<mark of the process>`: the hour keeps
-each of them small, and by the name whoever takes over finds what an earlier life has under way.
+The files that are under way side by side have a place each, and a place has a document import for
+each hour, named `<name>-<hour>-<mark of the process>-<number>`. The hour keeps each of them small,
+and by the name whoever takes over finds what an earlier life has under way. One in which an upload
+that was given up for lost may show up yet is not used for another file.
 """
 
-import asyncio
+import itertools
 import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from relay.apis.caller import Sleep
-from relay.apis.errors import AnswerLost, ApiError, NotThere, Refused
-from relay.apis.mediarithmics_document_imports import DocumentImports, Execution, Phase
-from relay.clock import Clock
+from relay.apis.errors import ApiError, NotThere
+from relay.apis.mediarithmics_document_imports import Execution, Phase
 from relay.membership.policy import ImporterPolicy
+from relay.segments.driver import Driver, Platform, Trip
+from relay.segments.outcome import Failed, Outcome
 from relay.segments.rejections import Rejection, read_rejections
-from relay.telemetry.facts import Emit, MembershipImportAdopted
 
 _UNDER_WAY = (Phase.RUNNING, Phase.UNKNOWN)
+_STRAY_S = 3600.0
+"""How long an upload that was given up for lost is still looked for before each file."""
 
 
-class FileRefused(Exception):
-    """The platform does not take this file. Its text says why, and nothing of what it holds."""
+@dataclass(slots=True)
+class _Place:
+    """The document import of a place in this hour, and the executions that ended there."""
+
+    hour: str
+    name: str
+    import_id: str | None = None
+    known: set[str] = field(default_factory=set)
 
 
 class Importer:
-    """Every method raises ApiError when the platform cannot be asked."""
+    """Makes trips, and lets the driver carry them. Waiting for others raises ApiError."""
 
-    def __init__(
-        self,
-        imports: DocumentImports,
-        policy: ImporterPolicy,
-        *,
-        clock: Clock,
-        rng: random.Random,
-        emit: Emit,
-        sleep: Sleep = asyncio.sleep,
-    ) -> None:
-        self._imports = imports
+    def __init__(self, platform: Platform, policy: ImporterPolicy, rng: random.Random) -> None:
+        self._platform = platform
         self._policy = policy
-        self._clock = clock
-        self._emit = emit
-        self._sleep = sleep
+        self.on_trouble: Callable[[ApiError], None] = _nothing
+        """Hears at once that an upload got no usable answer."""
+        self._driver = Driver(platform, policy.upload, on_trouble=self._has_trouble)
         self._mark = f"{rng.getrandbits(32):08x}"
-        self._name = ""
-        self._import_id: str | None = None
-        self._known: set[str] = set()
+        self._numbers = itertools.count()
+        self._places: dict[int, _Place] = {}
+        self._strays: dict[str, tuple[float, set[str]]] = {}
+
+    @property
+    def has_strays(self) -> bool:
+        """Whether an upload that was given up for lost may show up yet."""
+        return bool(self._strays)
 
     async def wait_for_others(self) -> None:
         """Return when every execution that is under way under our name has come to its end.
@@ -54,123 +61,91 @@ class Importer:
         sent now must not be overtaken by what it superseded. One that was being uploaded when its
         sender died is given as long to show up as one whose answer was lost.
         """
-        looked_s = 0.0
+        began = self._platform.steady()
+        hours = range(self._policy.fence_hours + 1)
         while True:
             found = [
-                known
-                for hours in range(self._policy.fence_hours + 1)
-                for known in await self._imports.find(
-                    f"{self._policy.name}-{self._hour(-hours)}-", exact=False
+                known.id
+                for hour in hours
+                for known in await self._platform.imports.find(
+                    f"{self._policy.name}-{self._hour(-hour)}-", exact=False
                 )
             ]
-            for known in found:
-                for execution in await self._imports.executions(known.id):
-                    if execution.phase in _UNDER_WAY:
-                        await self._end_of(known.id, execution.id)
-            if not found or looked_s >= self._policy.adoption_s:
+            moving = [known for known in found if await self._moves(known)]
+            waited_s = self._platform.steady() - began
+            if not found or (not moving and waited_s >= self._policy.upload.adoption_s):
                 return
-            await self._sleep(self._policy.poll_s_max)
-            looked_s += self._policy.poll_s_max
+            await self._platform.sleep(self._policy.upload.poll_s_max)
+            hours = hours if moving else range(2)  # an upload goes to the import of its hour
 
-    async def begin(self, file: Path) -> str:
-        """Upload a file; the id of its execution. Once it returns, the file is not needed.
+    def trip(self, place: int, path: Path, lines: int, keep: Callable[[Trip], None]) -> Trip:
+        """A file that is to be carried from a place where nothing else is under way."""
+        policy = self._policy
+        hour = self._hour()
+        here = self._places.get(place)
+        if here is None or here.hour != hour:
+            name = f"{policy.name}-{hour}-{self._mark}-{next(self._numbers)}"
+            here = self._places[place] = _Place(hour, name)
+        return Trip(
+            here.name, path, path.stat().st_size, lines, policy.form,
+            import_id=here.import_id, others=frozenset(here.known), keep=keep,
+        )  # fmt: skip
 
-        Raises:
-            FileRefused: It is not taken, whoever sends it.
-        """
-        try:
+    async def carry(self, place: int, trip: Trip) -> Outcome:
+        """See a file through; again with the same trip where it was held."""
+        if not trip.attempts:
             await self._wait_for_strays()
-            import_id = await self._current_import()
-            started = await self._start(import_id, file)
-        except NotThere:  # somebody deleted the document import: the next one is made anew
-            self._import_id = None
-            raise
-        self._known.add(started.id)
-        return started.id
-
-    async def end(self, execution_id: str) -> Execution:
-        """The execution, when it has come to its end."""
         try:
-            return await self._end_of(self._import_id or "", execution_id)
-        except NotThere:
-            self._import_id = None
-            raise
+            outcome = await self._driver.carry(trip)
+        finally:
+            self._remember(place, trip)
+        if isinstance(outcome, Failed) and isinstance(outcome.refused, NotThere):
+            self._places.pop(place, None)  # somebody deleted the document import
+        return outcome
 
     async def rejections(self, execution: Execution, to: Path) -> list[Rejection]:
         """What the error file of an execution tells; nothing when there is none to be had."""
         if execution.failed == 0 or execution.error_file_uri is None:
             return []
         try:
-            await self._imports.error_file(execution.error_file_uri, to)
+            await self._platform.imports.error_file(execution.error_file_uri, to)
         except ApiError:  # which lines are meant is then found out by other means
             return []
         return list(read_rejections(to))
 
-    async def _start(self, import_id: str, file: Path) -> Execution:
-        content_type = self._policy.form.content_type
-        while True:
-            try:
-                return await self._imports.start(import_id, file, content_type)
-            except Refused as error:
-                raise FileRefused(error.problem) from None
-            except AnswerLost:
-                adopted = await self._look_for(import_id)
-                if adopted is not None:
-                    self._emit(MembershipImportAdopted(execution=adopted.id))
-                    return adopted
+    def _has_trouble(self, error: ApiError) -> None:
+        self.on_trouble(error)
+
+    def _remember(self, place: int, trip: Trip) -> None:
+        here = self._places.get(place)
+        if here is None or here.name != trip.name:
+            return  # it was held before, and its place has gone on since
+        here.import_id = trip.import_id
+        here.known |= {a.execution_id for a in trip.attempts if a.execution_id is not None}
+        lost = any(attempt.execution_id is None for attempt in trip.attempts)
+        if lost and trip.import_id is not None:
+            self._strays[trip.import_id] = (self._platform.steady(), here.known)
+            del self._places[place]
 
     async def _wait_for_strays(self) -> None:
         """An upload that was given up for lost may show up late: let it end before the next."""
-        if self._import_id is None:
-            return
-        for execution in await self._imports.executions(self._import_id):
-            if execution.id not in self._known and execution.phase in _UNDER_WAY:
-                await self._end_of(self._import_id, execution.id)
-            self._known.add(execution.id)
-
-    async def _current_import(self) -> str:
-        name = f"{self._policy.name}-{self._hour()}-{self._mark}"
-        if self._import_id is not None and name == self._name:
-            return self._import_id
-        self._import_id, self._name = None, name
-        self._known.clear()
-        found = await self._imports.find(name)
-        if not found:
+        for import_id, (since, known) in list(self._strays.items()):
             try:
-                found = [await self._imports.create(name, self._policy.form.mime_type)]
-            except AnswerLost:
-                # More than one of a name is harmless: an import is only a name.
-                found = await self._imports.find(name)
-                if not found:
-                    raise
-        self._import_id = found[-1].id
-        return self._import_id
+                while await self._moves(import_id, known):
+                    await self._platform.sleep(self._policy.upload.poll_s)
+            except NotThere:
+                self._strays.pop(import_id, None)
+            if self._platform.steady() - since > _STRAY_S:
+                self._strays.pop(import_id, None)
 
-    async def _look_for(self, import_id: str) -> Execution | None:
-        """The execution whose upload was not answered; None when there is none after a while."""
-        looked_s = 0.0
-        while looked_s <= self._policy.adoption_s:
-            for execution in await self._imports.executions(import_id):
-                if execution.id not in self._known:
-                    return execution
-            await self._sleep(self._policy.poll_s)
-            looked_s += self._policy.poll_s
-        return None
-
-    async def _end_of(self, import_id: str, execution_id: str) -> Execution:
-        wait_s = self._policy.poll_s
-        missing_s = 0.0
-        while missing_s <= self._policy.adoption_s:
-            missing_s += wait_s
-            for execution in await self._imports.executions(import_id):
-                if execution.id == execution_id:
-                    missing_s = 0.0
-                    if execution.phase not in _UNDER_WAY:
-                        return execution
-            await self._sleep(wait_s)
-            wait_s = min(self._policy.poll_s_max, wait_s * 1.5)
-        return Execution(execution_id, "not listed any more")
+    async def _moves(self, import_id: str, known: set[str] | None = None) -> bool:
+        executions = await self._platform.imports.executions(import_id)
+        return any(e.phase in _UNDER_WAY and e.id not in (known or ()) for e in executions)
 
     def _hour(self, offset: int = 0) -> str:
-        now = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC) + timedelta(hours=offset)
-        return now.strftime("%Y%m%dT%H")
+        now = datetime.fromtimestamp(self._platform.clock.now_ms() / 1000, UTC)
+        return (now + timedelta(hours=offset)).strftime("%Y%m%dT%H")
+
+
+def _nothing(_: object) -> None:
+    pass

@@ -1,31 +1,35 @@
 """The road of membership events: the common loop with an engine of files, and who carries them.
 
-One file at a time is uploaded, and its execution is seen through to the end.
+A few files are under way side by side, each seen through to its end, never two with one member.
 """
 
 import asyncio
 import contextlib
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from relay.apis.errors import ApiError, NotThere
-from relay.apis.mediarithmics_document_imports import Execution
 from relay.clock import Clock
 from relay.disk import LocalStateError, disk_errors
 from relay.errors import RelayError
 from relay.membership.batches import Batch
 from relay.membership.engine import MembershipEngine
-from relay.membership.importer import FileRefused, Importer
+from relay.membership.importer import Importer
 from relay.membership.status import MembershipReporter
-from relay.membership.verdict import read
+from relay.membership.verdict import Apart, Settled, read
 from relay.model import Moment
 from relay.road.consuming.source import RecordSource
 from relay.road.loop import Road, RoadPolicy
 from relay.road.settling.letter_writer import DeadLetterSink
+from relay.segments.driver import Trip
+from relay.segments.next_step import NOT_LISTED
+from relay.segments.outcome import Failed, Held, Landed, Outcome, Unclear
 from relay.telemetry.facts import (
     Emit,
     MembershipHeld,
+    MembershipImportAdopted,
     MembershipImportEnded,
     MembershipImportStarted,
     MembershipResumed,
@@ -57,6 +61,19 @@ def membership_road(
     )  # fmt: skip
 
 
+@dataclass(slots=True)
+class _Flight:
+    """A file under way."""
+
+    batch: Batch
+    place: int
+    began: float
+    trip: Trip | None = None
+    limit: asyncio.Timeout | None = None
+    told: set[str] = field(default_factory=set)
+    """Executions that were told of."""
+
+
 class FileCarrier:
     """Implements `relay.road.loop.Carrier` with bulk imports."""
 
@@ -69,119 +86,150 @@ class FileCarrier:
         self._clock = clock
         self._tell: Callable[[], None] = _nothing
         self._changed = asyncio.Event()
-        self._others_may_fly = True
-        self._uploading: asyncio.Timeout | None = None
+        self._flights: list[_Flight] = []
+        self._places = list(range(engine.policy.gather.in_flight_max))
+        importer.on_trouble = self._trouble
 
     async def run(self, changed: Callable[[], None]) -> None:
-        """Carry one file after the other, each seen through to its end; `Carrier.run`."""
+        """Carry files side by side, each seen through to its end; `Carrier.run`."""
         self._loop = asyncio.get_running_loop()
         self._tell = changed
         with disk_errors(Path(tempfile.gettempdir())):
             room = tempfile.TemporaryDirectory(prefix="relay-membership-")
         with room as directory:
-            while True:
-                batch = self._engine.next_batch(self._moment())
-                if batch is None:
-                    await self._change(until=self._engine.wakes_at())
-                    continue
-                try:
-                    await self._carry(batch, Path(directory))
-                except FileRefused as refusal:
-                    self._engine.refused(batch, str(refusal), self._loop.time())
-                except _PartitionsLeft:
-                    self._engine.batches.give_way(batch)
-                except (ApiError, LocalStateError) as error:
-                    self._hold(batch, error)
-                self.wake()
-                self._tell()
+            async with asyncio.TaskGroup() as flights:
+                while True:
+                    await self._wait_for_others()
+                    batch = self._engine.next_batch(self._moment())
+                    if batch is None:
+                        await self._change(until=self._engine.wakes_at())
+                        continue
+                    flights.create_task(self._carry(batch, Path(directory)))
 
     def wake(self) -> None:
         """Look again; `Carrier.wake`."""
         self._changed.set()
 
     def assigned(self, _share: float) -> None:
-        """Executions of the partitions' earlier owner may be under way; `Carrier.assigned`."""
-        self._others_may_fly = True
+        """Nothing: the partitions themselves tell; `Carrier.assigned`."""
 
     def revoked(self) -> None:
-        """End the upload: whoever has the partitions next looks for executions, not for uploads."""
-        if self._uploading is not None:
-            self._uploading.reschedule(self._loop.time())
+        """End uploads: whoever has the partitions next looks for executions, not for uploads."""
+        for flight in self._flights:
+            began = flight.trip is not None and any(a.execution_id for a in flight.trip.attempts)
+            if flight.limit is not None and flight.batch.is_stale and not began:
+                flight.limit.reschedule(self._loop.time())
 
-    async def _carry(self, batch: Batch, directory: Path) -> None:
-        while self._others_may_fly:
-            self._others_may_fly = False
+    async def _wait_for_others(self) -> None:
+        """Nothing flies before what earlier owners of our partitions have under way has ended."""
+        failures = 0
+        while past := [h for h in self._engine.custody.assigned.values() if h.past_is_open]:
             try:
                 await self._importer.wait_for_others()
-            except ApiError:
-                self._others_may_fly = True
-                raise
-        if batch.is_stale:  # they left while others were waited for, and may be elsewhere by now
-            raise _PartitionsLeft
-        began = self._loop.time()
-        size = self._write(batch, directory / "commands")
+            except ApiError as error:
+                await self._pause(error, failures)
+                failures += 1
+            else:
+                for home in past:
+                    home.past_is_open = False
+                self._resumed()
+
+    async def _carry(self, batch: Batch, directory: Path) -> None:
+        flight = _Flight(batch, self._places.pop(), self._loop.time())
+        self._flights.append(flight)
+        path = directory / f"commands-{flight.place}"
         try:
-            execution_id = await self._upload(directory / "commands")
+            await self._see_through(flight, path)
+        except _PartitionsLeft:
+            self._engine.batches.give_way(batch)
+        except (ApiError, LocalStateError) as error:
+            self._hold(batch, error)
         finally:
-            self._remove(directory / "commands")
-        self._resumed()
-        self._emit(
-            MembershipImportStarted(
-                execution=execution_id, commands=len(batch.lines), size_bytes=size
-            )
+            self._flights.remove(flight)
+            self._places.append(flight.place)
+            self._engine.custody.closes = not self._importer.has_strays
+            self._remove(path)
+        self.wake()
+        self._tell()
+
+    async def _see_through(self, flight: _Flight, path: Path) -> None:
+        """Until it ends it may be applied at any time, so nothing of its members is sent before."""
+        batch, failures = flight.batch, 0
+        self._write(batch, path)
+        flight.trip = trip = self._importer.trip(
+            flight.place, path, len(batch.lines), lambda trip: self._note(flight, trip)
         )
-        execution = await self._end_of(execution_id)
-        rejections = await self._importer.rejections(execution, directory / "errors")
-        trouble = self._engine.policy.trouble
-        verdict = read(execution, batch.members, rejections, verify_counts=trouble.verify_counts)
-        self._engine.ended(batch, verdict, self._loop.time())
+        while isinstance(outcome := await self._fly(flight, trip), Held):
+            if not trip.is_out:
+                self._hold(batch, outcome.error)
+                return
+            await self._pause(outcome.error, failures)
+            failures += 1
+        now = self._loop.time()
+        verdict: Settled | Apart | Failed | None = None
+        match outcome:
+            case Failed(refused=NotThere() as error):
+                self._hold(batch, error)
+            case Failed(reason, refused=ApiError()):
+                self._engine.refused(batch, reason, now)
+            case Failed():
+                verdict = outcome
+            case Landed() | Unclear():
+                errors = path.with_name(f"errors-{flight.place}")
+                rejections = await self._importer.rejections(outcome.execution, errors)
+                verdict = read(outcome, batch.members, rejections)
+        if verdict is not None:
+            self._engine.ended(batch, verdict, now)
+            self._tell_end(flight, outcome, verdict)
+
+    async def _fly(self, flight: _Flight, trip: Trip) -> Outcome:
+        try:
+            async with asyncio.timeout(None) as limit:
+                flight.limit = limit
+                if flight.batch.is_stale and not trip.is_out:
+                    raise _PartitionsLeft
+                return await self._importer.carry(flight.place, trip)
+        except TimeoutError:  # that we gave ourselves, in `revoked`
+            raise _PartitionsLeft from None
+        finally:
+            flight.limit = None
+
+    def _note(self, flight: _Flight, trip: Trip) -> None:
+        """Tell what is news about a file."""
+        for attempt in trip.attempts:
+            execution = attempt.execution_id
+            if execution is None or execution in flight.told:
+                continue
+            flight.told.add(execution)
+            self._resumed()
+            if attempt.adopted:
+                self._emit(MembershipImportAdopted(execution=execution))
+            self._emit(
+                MembershipImportStarted(
+                    execution=execution, commands=trip.lines, size_bytes=trip.size_bytes
+                )
+            )
+
+    def _tell_end(
+        self, flight: _Flight, outcome: Outcome, verdict: Settled | Apart | Failed
+    ) -> None:
+        execution = None if isinstance(outcome, Held) else outcome.execution
+        names = {Settled: "landed", Apart: "unclear", Failed: "failed"}
         self._emit(
             MembershipImportEnded(
-                execution=execution_id,
-                status=execution.status,
-                commands=len(batch.lines),
-                rejected=execution.failed or 0,
-                outcome=type(verdict).__name__.lower(),
-                seconds=round(self._loop.time() - began, 3),
+                execution="" if execution is None else execution.id,
+                status=NOT_LISTED if execution is None else execution.status,
+                commands=len(flight.batch.lines),
+                rejected=0 if execution is None else execution.failed or 0,
+                outcome=names[type(verdict)],
+                seconds=round(self._loop.time() - flight.began, 3),
             )
         )
 
-    async def _end_of(self, execution_id: str) -> Execution:
-        """See an execution through, whoever is away meanwhile.
-
-        It may be applied at any time until it ends, so nothing else is sent before.
-        """
-        trouble, failures = self._engine.policy.trouble, 0
-        while True:
-            try:
-                execution = await self._importer.end(execution_id)
-            except NotThere:
-                raise  # with its document import: there is nothing left to wait for
-            except ApiError as error:
-                retry_s = min(trouble.wait_s_max, trouble.wait_s * 2.0 ** min(failures, 30))
-                failures += 1
-                self._engine.held(error.problem, self._loop.time())
-                self._tell_hold(error, retry_s)
-                await asyncio.sleep(retry_s)
-            else:
-                self._resumed()
-                return execution
-
-    def _write(self, batch: Batch, path: Path) -> int:
+    def _write(self, batch: Batch, path: Path) -> None:
         with disk_errors(path), path.open("wb") as file:
             file.write(self._engine.header)
             file.writelines(batch.lines)
-            return file.tell()
-
-    async def _upload(self, path: Path) -> str:
-        try:
-            async with asyncio.timeout(None) as limit:
-                self._uploading = limit
-                return await self._importer.begin(path)
-        except TimeoutError:  # that we gave ourselves, in `on_revoked`
-            raise _PartitionsLeft from None
-        finally:
-            self._uploading = None
 
     def _remove(self, path: Path) -> None:
         with disk_errors(path):
@@ -191,6 +239,18 @@ class FileCarrier:
         now = self._loop.time()
         self._engine.held_up(batch, error.problem, now)
         self._tell_hold(error, max(0.0, (self._engine.wakes_at() or now) - now))
+
+    def _trouble(self, error: ApiError) -> None:
+        """An upload got no usable answer; what became of it is being looked for."""
+        self._engine.held(error.problem, self._loop.time())
+        self._tell_hold(error, 0.0)
+
+    async def _pause(self, error: RelayError, failures: int) -> None:
+        trouble = self._engine.policy.trouble
+        retry_s = min(trouble.wait_s_max, trouble.wait_s * 2.0 ** min(failures, 30))
+        self._engine.held(error.problem, self._loop.time())
+        self._tell_hold(error, retry_s)
+        await asyncio.sleep(retry_s)
 
     def _tell_hold(self, error: RelayError, retry_s: float) -> None:
         self._emit(

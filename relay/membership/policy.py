@@ -6,6 +6,7 @@ from enum import StrEnum
 from relay.road.consuming.intake import IntakePolicy
 from relay.road.custody import CustodyPolicy
 from relay.segments.formats import FileFormat
+from relay.segments.policy import UploadPolicy
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping.policy import MappingPolicy
 
@@ -38,8 +39,10 @@ class GatherPolicy:
 
     commands_max: int = 10_000
     bytes_max: int = 16_000_000
-    wait_s: float = 60.0
+    wait_s: float = 15.0
     """How long the first change waits for others."""
+    in_flight_max: int = 4
+    """Files under way at a time: never two with the same member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,6 @@ class TroublePolicy:
     wait_s: float = 5.0
     """First wait after a failure; each further failure in a row doubles it."""
     wait_s_max: float = 60.0
-    verify_counts: bool = True
-    """Whether an import whose counts the platform does not say counts as failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,9 @@ class ImporterPolicy:
     name: str
     """What our document imports are called, before the hour and a mark of the process."""
     form: FileFormat = FileFormat.NDJSON
-    poll_s: float = 5.0
-    poll_s_max: float = 30.0
-    adoption_s: float = 60.0
-    """How long an upload whose answer was lost is looked for before it is made again."""
+    # Whether a failed file is sent again is decided by the batches, line by line.
+    upload: UploadPolicy = field(
+        default_factory=lambda: UploadPolicy(attempts_max=1, poll_s=2.0, poll_s_max=5.0)
+    )
     fence_hours: int = 6
     """How far back executions of an earlier life are looked for."""

@@ -58,7 +58,6 @@ class MembershipReporter(RoadReporter):
         if counts == before and not self._custody.ledger.open:
             return
         self._before = counts
-        flying = engine.batches.flying
         self._emit(
             MembershipProgress(
                 seconds=round(seconds, 3),
@@ -69,7 +68,7 @@ class MembershipReporter(RoadReporter):
                 commands=counts.commands - before.commands,
                 waiting=engine.batches.waiting,
                 in_trouble=engine.batches.in_trouble,
-                flying=0 if flying is None else len(flying.lines),
+                flying=sum(len(batch.lines) for batch in engine.batches.flying),
                 unsettled=self._custody.ledger.open,
                 lag=sum(self._lag.values()),
                 oldest_s=round(self._oldest_s(), 3),
@@ -84,13 +83,13 @@ class MembershipReporter(RoadReporter):
 
     def _destination_status(self) -> Mapping[str, Any]:
         engine = self._engine
-        flying = engine.batches.flying
         return {
             "imports": dict(engine.imports),
             "held": engine.held_because,
             "waiting": engine.batches.waiting,
             "in_trouble": engine.batches.in_trouble,
-            "flying": 0 if flying is None else len(flying.lines),
+            "flying": sum(len(batch.lines) for batch in engine.batches.flying),
+            "files": len(engine.batches.flying),
             "oldest_s": round(self._oldest_s(), 3),
         }
 

@@ -17,7 +17,7 @@ from relay.errors import trace
 from relay.model import Commit, Fate, Partition, Record, Unmappable
 from relay.road.consuming.intake import IntakePolicy, full, partition_allowance, room
 from relay.road.settling.assigned import Assigned, PendingLetter
-from relay.road.settling.commits import commit_of, is_news, start_of
+from relay.road.settling.commits import commit_of, is_closed, is_news, start_of
 from relay.road.settling.frontier import Frontier
 from relay.road.settling.ledger import Ledger
 from relay.road.settling.offset_map import METADATA_BYTES_MAX, OffsetMap
@@ -77,6 +77,8 @@ class Custody:
         self.metadata_ignored = 0
         self.maps_truncated = 0
         self.stopped = False
+        self.closes = False
+        """Whether the last commit of a partition says that nothing of it is under way."""
         self.is_full = False
         """Whether the whole budget was used at the last look."""
         # Of hundreds of partitions few change between two looks. In the order of their changes.
@@ -96,15 +98,16 @@ class Custody:
             if commit is not None and not self.policy.offset_map:
                 known = Commit(commit.offset)
             start = start_of(partition, known, self._ignored)
-            self._own(
-                Assigned(partition, epoch, Frontier(start), last_commit=commit, pinned_since=now)
-            )
+            home = Assigned(partition, epoch, Frontier(start), last_commit=commit, pinned_since=now)
+            home.past_is_open = not is_closed(commit)
+            self._own(home)
 
     def leave(self, partitions: Collection[Partition]) -> None:
         """These partitions will leave: what waits is given back, what is under way may end."""
         homes = self._homes(partitions)
         for home in homes:
             home.leaving = True
+            self._moved[home] = None
         self._holder.give_back(homes)
 
     def drop(self, partitions: Collection[Partition]) -> None:
@@ -132,6 +135,10 @@ class Custody:
         homes = self._homes(partitions)
         return self._holder.is_busy(homes) or any(letter.home in homes for letter in self.letters)
 
+    def open_in(self, partitions: Collection[Partition]) -> int:
+        """Records of these partitions that were taken and have no fate."""
+        return sum(home.frontier.open_count for home in self._homes(partitions))
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way and no dead letter unconfirmed.
@@ -144,6 +151,7 @@ class Custody:
     def stop(self) -> None:
         """Take nothing more; what was taken may be settled."""
         self.stopped = True
+        self._moved = dict.fromkeys(self.assigned.values())
 
     # -- records come and meet their fate -----------------------------------------------------
 
@@ -250,8 +258,11 @@ class Custody:
         """What has changed since the last commit that was confirmed."""
         changed: dict[Partition, Commit] = {}
         for home in list(self._moved):
+            ends = self.closes and (self.stopped or home.leaving)
+            closed = ends and not self._holder.is_busy({home})
+            policy = self.policy
             commit, truncated = commit_of(
-                home, self.policy.map_bytes_max, with_map=self.policy.offset_map
+                home, policy.map_bytes_max, with_map=policy.offset_map, closed=closed
             )
             self.maps_truncated += truncated
             self._grown[home] = None  # a fuller map leaves room for less
@@ -259,7 +270,7 @@ class Custody:
             if is_news(home, commit):
                 changed[home.partition] = commit
                 home.settled_in_commit = home.settled_since_commit
-            else:
+            elif closed == ends:
                 del self._moved[home]
         return changed
 

@@ -210,12 +210,12 @@ class Road:
     async def on_revoked(self, partitions: Collection[Partition]) -> None:
         """Let end what is under way, commit what is settled, forget the rest."""
         custody = self._custody
-        before = custody.ledger.returned
         custody.leave(partitions)
         self._react()
         if self._is_carrying:  # else nothing ends any more
             await self._until(lambda: not custody.is_busy(partitions), self._policy.revoke_budget_s)
         await self._commit()
+        unsettled = custody.open_in(partitions)
         custody.drop(partitions)
         self._carrier.revoked()
         self._paused -= set(partitions)
@@ -224,7 +224,7 @@ class Road:
             PartitionsRevoked(
                 road=self.name,
                 partitions=_names(partitions),
-                unsettled=custody.ledger.returned - before,
+                unsettled=unsettled,
             )
         )
 

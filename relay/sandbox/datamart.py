@@ -186,7 +186,7 @@ class Datamart:
         self._posts[number] = body
         if len(self._posts) > self._options.activities_max:
             self._posts.popitem(last=False)
-        if activity["$session_status"] == "IN_SESSION":
+        if activity.get("$session_status") == "IN_SESSION":
             visited = visited_by(activity)
             session = join(user.sessions, key_of(activity), visited, now_ms, self._timeout_ms)
             session.posts.append(number)

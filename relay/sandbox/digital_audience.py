@@ -1,52 +1,22 @@
-"""Stand-in for Digital Audience's REST API: a session cookie, audiences and their segments.
+"""Stand-in for Digital Audience: a session cookie, and segments that can be moved and deleted.
 
-The page shows no answers and two paths for most calls: what it leaves open is an option. Paths are
-matched in any case, as the framework that the page's route templates point to does. All inferred
-but the request bodies, the names of the fields and the cookie.
+The page shows no answers: they are empty, or what they most likely are. Paths are those of the
+page's headings and samples, in any case.
 """
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from relay.sandbox.faults import explain
 from relay.sandbox.state import State
 
-COOKIE = "digitalAudience"
-_LOGIN_PAGE = b"<!DOCTYPE html><html><body>Log in</body></html>"
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z")
-
-
-class SessionEnd(StrEnum):
-    """How a call without a session is answered."""
-
-    UNAUTHORIZED = "401"
-    FORBIDDEN = "403"
-    REDIRECT = "redirect"
-    PAGE = "page"
-
-
-class Paths(StrEnum):
-    """Which of the page's paths exist."""
-
-    BOTH = "both"
-    HEADING = "heading"
-    SAMPLE = "sample"
-
-
-class Keys(StrEnum):
-    """How keys are written."""
-
-    CAMEL = "camel"
-    PASCAL = "pascal"
+_COOKIE = "digitalAudience"
+_ID = re.compile(r"/segment/(?:loadsegmentbyid/)?(\d+)")
 
 
 class AudienceOptions(BaseModel):
@@ -54,305 +24,83 @@ class AudienceOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    login: tuple[str, str] | None = Field(
-        default=None, description="User name and password; None: any, but some."
-    )
-    session_calls: int | None = Field(default=None, description="A session ends after so many.")
-    session_end: SessionEnd = SessionEnd.UNAUTHORIZED
-    paths: Paths = Paths.BOTH
-    keys: Keys = Keys.CAMEL
-    envelope: bool = Field(default=True, description="Answers stand under `data`.")
-    empty_answers: bool = Field(default=False, description="Changes are answered by nothing.")
-    nulls: bool = Field(default=False, description="Every nullable field is null.")
-    without_segment_id: bool = Field(default=False, description="`segmentId` is missing.")
+    password: str | None = Field(default=None, description="None: any, but some.")
+    empty_answers: bool = Field(default=False, description="As on the page: nothing but a status.")
+    page: bool = Field(default=False, description="Calls are carried out and answered by a page.")
 
 
-@dataclass(slots=True)
-class Session:
-    """A login."""
-
-    calls: int = 0
-
-
-class Audiences:
+class Room:
     """What the vendor keeps."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, _: State) -> None:
         self.options = AudienceOptions()
-        self.sessions: dict[str, Session] = {}
-        self.logins = 0
-        self.audiences: dict[int, dict[str, Any]] = {}
-        self.segments: dict[int, dict[str, Any]] = {}
-        self._next = 9000
-        self._state = state
-        self.add_segment(501, 77, "Churn NL")
-
-    def number(self) -> int:
-        """The next id."""
-        self._next += 1
-        return self._next
-
-    def add_segment(self, segment_id: int, audience_id: int, name: str) -> None:
-        """Make a segment."""
-        self.segments[segment_id] = {
-            "id": self.number(),
-            "segmentId": segment_id,
-            "segmentRefId": None,
-            "categoryId": None,
-            "name": name,
-            "description": "",
-            "extend": False,
-            "active": True,
-            "accountId": 12,
-            "audienceId": audience_id,
-            "platformId": 3,
-            "isRecurring": False,
-            "isSystemGenerated": False,
-            "country": 528,
-            "startDate": "2025-01-01T00:00:00Z",
-            "endDate": "2025-12-16T11:36:10.6878666Z",
-            "status": "Active",
-            "statusId": 1,
-            "userName": "sandbox",
-            "userId": 4,
-            "totalLogCount": 0,
-            "totalReadyCount": 10,
-            "totalProcessingCount": 1,
-            "totalPendingCount": 0,
-            "totalUploadCount": 3,
-            "totalFailedCount": 0,
-            "totalNoDataCount": 0,
-            "totalSegmentUploadCount": 3,
-            "created": "2025-01-01T00:00:00Z",
-            "updated": "2025-01-01T00:00:00Z",
+        self.sessions: set[str] = set()
+        self.audiences: list[dict[str, Any]] = []
+        end = "2025-12-16T11:36:10.6878666Z"
+        self.segments: dict[int, dict[str, Any]] = {
+            501: {"segmentId": 501, "audienceId": 77, "name": "Churn NL", "endDate": end}
         }
-
-
-NULLABLE = (
-    "segmentRefId",
-    "categoryId",
-    "totalReadyCount",
-    "totalProcessingCount",
-    "totalFailedCount",
-    "totalNoDataCount",
-)
 
 
 def routes(state: State) -> list[Route]:
-    """The routes of this stand-in, and the one by which a test changes it."""
-    api = DigitalAudience(state)
-    return [
-        _any_case("/account/login", api.login, "POST"),
-        _any_case("/segment/audience:{audience_id:int}", api.segments, "GET"),
-        _any_case("/api/segment/audience:{audience_id:int}", api.segments, "GET"),
-        _any_case("/segment/loadsegmentbyid/{segment_id:int}", api.segment, "GET"),
-        _any_case("/segment/updateenddate", api.extend, "POST"),
-        _any_case("/api/segment/updateenddate", api.extend, "POST"),
-        _any_case("/segment/{segment_id:int}", api.segment, "GET"),
-        _any_case("/segment/{segment_id:int}", api.delete, "DELETE"),
-        _any_case("/api/segment/{segment_id:int}", api.delete, "DELETE"),
-        _any_case("/audience/createcrmaudience", api.create, "POST"),
-        _any_case("/api/audience/create/api/audience/createcrmaudience", api.create, "POST"),
-        _any_case("/organisation/loadplatformaccounts", api.accounts, "GET"),
-        Route("/_sandbox/digital_audience", api.options, methods=["GET", "PUT"]),
-    ]
+    """Every path that is none of another stand-in's, and the one by which a test looks inside."""
 
+    def room() -> Room:
+        return state.keep(Room, lambda: Room(state))
 
-class DigitalAudience:
-    """The handlers."""
+    async def behave(request: Request) -> Response:
+        if request.method == "PUT":
+            room().options = AudienceOptions.model_validate_json(await request.body())
+        shown = {"audiences": room().audiences, "segments": list(room().segments.values())}
+        return Response(orjson.dumps(shown), media_type="application/json")
 
-    def __init__(self, state: State) -> None:
-        self._state = state
-
-    @property
-    def _room(self) -> Audiences:
-        return self._state.keep(Audiences, lambda: Audiences(self._state))
-
-    async def login(self, request: Request) -> Response:
-        """Begin a session."""
-        given = await _body(request)
-        name, password = given.get("userName"), given.get("password")
-        if not name or not password or self._room.options.login not in (None, (name, password)):
-            return self._answer(data=False)
-        key = self._state.new_id()
-        self._room.sessions[key] = Session()
-        self._room.logins += 1
-        answer = self._answer(data=True)
-        answer.set_cookie(COOKIE, key, httponly=True)
-        answer.set_cookie("other", "not-ours", domain="127.0.0.1")
-        return answer
-
-    async def segments(self, request: Request) -> Response:
-        """The segments of an audience."""
-        refusal = self._check(request)
-        if refusal is not None:
-            return refusal
-        audience = request.path_params["audience_id"]
-        found = [one for one in self._room.segments.values() if one["audienceId"] == audience]
-        return self._answer(data=[self._shown(one) for one in found])
-
-    async def segment(self, request: Request) -> Response:
-        """One segment."""
-        refusal = self._check(request)
-        if refusal is not None:
-            return refusal
-        found = self._room.segments.get(request.path_params["segment_id"])
-        return Response(status_code=404) if found is None else self._answer(data=self._shown(found))
-
-    async def extend(self, request: Request) -> Response:
-        """Move the end of a segment."""
-        refusal = self._check(request)
-        if refusal is not None:
-            return refusal
-        given = await _body(request)
-        found = self._room.segments.get(given.get("segmentid", 0))
+    async def answer(request: Request) -> Response:
+        body, path = await request.body(), request.url.path.lower().removeprefix("/api")
+        given = orjson.loads(body) if body else {}
+        if path == "/account/login":
+            return _log_in(room(), state, given)
+        if request.cookies.get(_COOKIE) not in room().sessions:
+            return Response(status_code=401)
+        found = _carry_out(room(), request.method, path, given)
         if found is None:
             return Response(status_code=404)
-        if not _TIME.fullmatch(str(given.get("endDate"))):
-            return Response(status_code=400)
-        found["endDate"] = given["endDate"]
-        return self._done()
+        if room().options.page:
+            return Response("<!DOCTYPE html><html></html>", media_type="text/html")
+        content = b"" if room().options.empty_answers else orjson.dumps({"data": found})
+        return Response(content, media_type="application/json")
 
-    async def delete(self, request: Request) -> Response:
-        """Delete a segment."""
-        refusal = self._check(request)
-        if refusal is not None:
-            return refusal
-        found = self._room.segments.pop(request.path_params["segment_id"], None)
-        return Response(status_code=404) if found is None else self._done()
-
-    async def create(self, request: Request) -> Response:
-        """Make an audience in a campaign."""
-        refusal = self._check(request)
-        if refusal is not None:
-            return refusal
-        given = await _body(request)
-        if not given.get("name") or not str(given.get("campaignId", "")).isdigit():
-            return Response(status_code=400)
-        number = self._room.number()
-        made = {
-            "userId": 4,
-            "id": number,
-            "name": given["name"],
-            "description": given.get("description"),
-            "campaignId": int(given["campaignId"]),
-            "campaignName": "Campaign",
-            "created": _now(self._state),
-            "updated": _now(self._state),
-            "dataUpdated": None,
-        }
-        self._room.audiences[number] = made
-        return self._answer(data=made)
-
-    async def accounts(self, request: Request) -> Response:
-        """The platform accounts, with a secret among their fields as the vendor has it."""
-        refusal = self._check(request)
-        if refusal is not None:
-            return refusal
-        account = {
-            "id": 12,
-            "name": "Account",
-            "platformId": 3,
-            "platformName": "platform",
-            "platformDisplayName": "Platform",
-            "agencyId": 1,
-            "agencyName": "Agency",
-            "accountTypeId": None,
-            "accountTypeName": None,
-            "advertiserId": None,
-            "clientId": "c-1",
-            "defaultSegmentPricingCategoryId": None,
-            "created": "2025-01-01T00:00:00Z",
-            "updated": "2025-01-01T00:00:00Z",
-            "accessToken": "secret-of-the-account",
-        }
-        return self._answer(data=[account])
-
-    async def options(self, request: Request) -> Response:
-        """How the API behaves from now on, and what it keeps."""
-        room = self._room
-        if request.method == "PUT":
-            try:
-                room.options = AudienceOptions.model_validate_json(await request.body())
-            except ValidationError as error:
-                return Response(explain(error), status_code=400)
-        return _json(
-            {
-                "logins": room.logins,
-                "audiences": list(room.audiences.values()),
-                "segments": list(room.segments.values()),
-            }
-        )
-
-    def _check(self, request: Request) -> Response | None:
-        """The refusal of a path that does not exist here, or of a call without a session."""
-        options = self._room.options
-        path = request.url.path.lower()
-        is_sample = path.startswith(("/api/", "/segment/loadsegmentbyid/"))
-        if options.paths is (Paths.HEADING if is_sample else Paths.SAMPLE) and not path.startswith(
-            "/organisation"
-        ):
-            return Response(status_code=404)
-        session = self._room.sessions.get(request.cookies.get(COOKIE, ""))
-        if session is not None:
-            session.calls += 1
-            if options.session_calls is None or session.calls <= options.session_calls:
-                return None
-        match options.session_end:
-            case SessionEnd.UNAUTHORIZED:
-                return Response(status_code=401)
-            case SessionEnd.FORBIDDEN:
-                return Response(status_code=403)
-            case SessionEnd.REDIRECT:
-                return Response(status_code=302, headers={"location": "/account/login"})
-            case SessionEnd.PAGE:
-                return Response(_LOGIN_PAGE, media_type="text/html")
-
-    def _shown(self, segment: dict[str, Any]) -> dict[str, Any]:
-        options = self._room.options
-        shown = dict(segment)
-        if options.nulls:
-            shown |= dict.fromkeys(NULLABLE)
-        if options.without_segment_id:
-            shown["id"] = shown.pop("segmentId")
-        return shown
-
-    def _done(self) -> Response:
-        return Response() if self._room.options.empty_answers else self._answer(data=True)
-
-    def _answer(self, *, data: Any) -> Response:
-        options = self._room.options
-        if options.keys is Keys.PASCAL:
-            data = _pascal(data)
-            return _json({"Data": data} if options.envelope else data)
-        return _json({"data": data} if options.envelope else data)
+    roots = ("account", "segment", "Segment", "organisation", "audience", "api")
+    paths = [f"/{root}/{{rest:path}}" for root in roots]
+    calls = [Route(path, answer, methods=["GET", "POST", "DELETE"]) for path in paths]
+    return [*calls, Route("/_sandbox/digital_audience", behave, methods=["GET", "PUT"])]
 
 
-def _any_case(path: str, handler: Any, method: str) -> Route:
-    route = Route(path, handler, methods=[method])
-    route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)
-    return route
+def _log_in(room: Room, state: State, given: dict[str, Any]) -> Response:
+    password = given.get("password")
+    if not given.get("userName") or password != (room.options.password or password or ""):
+        return Response(b'{"data":false}', media_type="application/json")
+    answer = Response(b'{"data":true}', media_type="application/json")
+    room.sessions.add(session := state.new_id())
+    answer.set_cookie(_COOKIE, session, httponly=True)
+    answer.set_cookie("other", "not-ours")
+    return answer
 
 
-async def _body(request: Request) -> dict[str, Any]:
-    try:
-        given = orjson.loads(await request.body())
-    except orjson.JSONDecodeError:
-        return {}
-    return given if isinstance(given, dict) else {}
-
-
-def _pascal(data: Any) -> Any:
-    if isinstance(data, list):
-        return [_pascal(item) for item in data]
-    if isinstance(data, dict):
-        return {key[0].upper() + key[1:]: value for key, value in data.items()}
-    return data
-
-
-def _now(state: State) -> str:
-    return f"{datetime.fromtimestamp(state.now_ms() / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _json(document: object) -> Response:
-    return Response(orjson.dumps(document), media_type="application/json")
+def _carry_out(room: Room, method: str, path: str, given: dict[str, Any]) -> Any:
+    """What the call answers; None where there is no such thing."""
+    if path.endswith("createcrmaudience"):
+        room.audiences.append({"id": 9000 + len(room.audiences), **given})
+        return room.audiences[-1]
+    if path.startswith("/organisation/"):
+        return [{"id": 12, "name": "Account", "accessToken": "secret-of-the-account"}]
+    if path.startswith("/segment/audience:"):
+        audience = path.removeprefix("/segment/audience:")
+        return [s for s in room.segments.values() if str(s["audienceId"]) == audience]
+    if path == "/segment/updateenddate" and given.get("segmentid") in room.segments:
+        room.segments[given["segmentid"]]["endDate"] = given["endDate"]
+        return True
+    segment = _ID.fullmatch(path)
+    if segment is None:
+        return None
+    number = int(segment.group(1))
+    return room.segments.pop(number, None) if method == "DELETE" else room.segments.get(number)

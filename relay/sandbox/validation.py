@@ -52,7 +52,8 @@ def activity_problems(activity: Any, *, unique_key_version_1: bool) -> list[Prob
         return [("$", "must be an object")]
     problems: list[Problem] = []
     _one_of(activity, "$type", ACTIVITY_TYPES, problems)
-    _one_of(activity, "$session_status", SESSION_STATUSES, problems)
+    if activity.get("$session_status") is not None or not _is_sourced(activity):
+        _one_of(activity, "$session_status", SESSION_STATUSES, problems)
     for field, fits, expected in _OPTIONAL_FIELDS:
         value = activity.get(field)
         if value is not None and not fits(value):
@@ -64,6 +65,11 @@ def activity_problems(activity: Any, *, unique_key_version_1: bool) -> list[Prob
     _events(activity.get("$events"), problems)
     _identifiers(activity, problems)
     return problems
+
+
+def _is_sourced(activity: dict[str, Any]) -> bool:
+    """Made by the platform's email router or recommender, which know no sessions."""
+    return activity.get("$type") in ("EMAIL", "RECOMMENDER") and is_id(activity.get("$source"))
 
 
 def whole(value: Any) -> int | None:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from relay.errors import InputError
 from relay.segments.text_file import rows
-from relay.stream.mapping.identity import hash_email, is_placeholder
-from relay.stream.mapping.policy import EmailPolicy
+from relay.stream.mapping.identity import hash_email, is_nobody
+from relay.stream.mapping.policy import EmailPolicy, GuardPolicy
 
 _INT64_MAX = 1 << 63
+_GUARD = GuardPolicy()
 _MPID = re.compile(r"-?[1-9][0-9]{0,18}")
 _ROUNDED = re.compile(r"-?[0-9.,]+[eE]\+?[0-9]+")
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
@@ -69,7 +70,7 @@ def read_users(path: Path, policy: IdPolicy, *, called: Path | None = None) -> I
         if place >= len(cells):
             raise InputError(f"{name}:{number}: has {len(cells)} columns, none at {place}")
         cell = cells[place]
-        if not cell.strip() or is_placeholder(cell):
+        if not cell.strip() or is_nobody(cell, _GUARD):
             yield None
             continue
         user = _user(cell, policy)

@@ -32,9 +32,9 @@ from relay.settings.sources import (
     merge,
     process_environ,
     read_environ,
-    read_file,
 )
 from relay.settings.tracking import TrackingSettings
+from relay.settings.yaml_file import read_file
 
 DEFAULT_FILE = Path("relay.yaml")
 _COMMIT_S = 5.0

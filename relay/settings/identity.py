@@ -4,6 +4,7 @@ from pydantic import Field
 
 from relay.settings.section import Section
 from relay.stream.mapping.identity import hash_email
+from relay.stream.mapping.nothing import digests_of
 from relay.stream.mapping.policy import (
     EmailHashing,
     EmailPolicy,
@@ -58,7 +59,28 @@ class GuardSettings(Section):
     )
     shared_emails: list[str] = Field(
         default_factory=list,
-        description="Addresses, or hashes of addresses, that many people use. They are left out.",
+        description="Addresses, hashes of addresses, or whole domains (`@shop.example`), that many "
+        "people use. They are left out.",
+    )
+    placeholders: list[str] = Field(
+        default_factory=list,
+        description='Your producers\' own words for "none", for accounts, devices and the name of '
+        "an address; case is ignored. Ids that are one of them are left out, and so are its "
+        "digests (MD5, SHA-1, SHA-2). The usual words are known (docs/EVENTS.md).",
+    )
+    leave_out_role_addresses: bool = Field(
+        True,
+        description="Leave out addresses that a role has and not a person: `info@`, `support@`, "
+        "`sales@` and their like (docs/EVENTS.md).",
+    )
+    role_names: list[str] = Field(
+        default_factory=list,
+        description="More names of roles, in front of the `@`; case is ignored.",
+    )
+    normalise_advertising_ids: bool = Field(
+        True,
+        description="Write raw advertising ids as their systems do: iOS in capitals, Android in "
+        "small letters. `false` sends them as they come.",
     )
     accounts_max: int = Field(4, ge=1, description="Events with more accounts are dead-lettered.")
     emails_max: int = Field(4, ge=1, description="Events with more emails are dead-lettered.")
@@ -97,7 +119,8 @@ class IdentitySettings(Section):
         """What mapping goes by when it says whose an activity is."""
         email = self.email.policy()
         shared = {entry.casefold() for entry in self.guard.shared_emails}
-        shared |= {hash_email(entry, email) for entry in shared if "@" in entry}
+        shared |= {hash_email(entry, email) for entry in shared if "@" in entry.lstrip("@")}
+        placeholders = {entry.casefold() for entry in self.guard.placeholders}
         return IdentityPolicy(
             form=self.form,
             default_compartment_id=self.default_compartment_id,
@@ -108,6 +131,11 @@ class IdentitySettings(Section):
             guard=GuardPolicy(
                 shared_accounts=frozenset(entry.casefold() for entry in self.guard.shared_accounts),
                 shared_emails=frozenset(shared),
+                placeholders=frozenset(placeholders),
+                placeholder_digests=digests_of([*self.guard.placeholders, *placeholders]),
+                leave_out_role_addresses=self.guard.leave_out_role_addresses,
+                role_names=frozenset(entry.casefold() for entry in self.guard.role_names),
+                normalise_advertising_ids=self.guard.normalise_advertising_ids,
                 accounts_max=self.guard.accounts_max,
                 emails_max=self.guard.emails_max,
                 devices_max=self.guard.devices_max,

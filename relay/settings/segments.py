@@ -1,13 +1,14 @@
 """Audience segments: where they come from, where they go, and how each is kept in step."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import orjson
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from relay.apis.digital_audience import Credentials, PathForm
+from relay.apis.digital_audience import PATHS, Credentials
 from relay.apis.locations import FileAccess, S3Access
 from relay.apis.mediarithmics_document_imports import UploadForm
 from relay.apis.mparticle_segments import BASE_URL
@@ -74,11 +75,26 @@ class DigitalAudienceSettings(Section):
     )
     user_name: str | None = Field(None, description="Who logs in.")
     password: SecretStr | None = Field(None, description="The password.")
-    paths: PathForm = Field(
-        PathForm.AUTO,
-        description="Which of the vendor's paths to call, where its page has two: those of its "
-        "`heading`s, those of its `sample`s, or whichever answers.",
+    cookie: SecretStr | None = Field(
+        None, description="Value of the cookie `digitalAudience`; with it nobody logs in."
     )
+    paths: dict[str, str] = Field(
+        default_factory=dict,
+        description="Paths that differ from the defaults, by call: "
+        + ", ".join(f"`{name}` (`{path}`)" for name, path in PATHS.items())
+        + ". The vendor's page gives most calls two that disagree.",
+    )
+
+    @field_validator("paths")
+    @classmethod
+    def _are_known(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, path in value.items():
+            if name not in PATHS:
+                raise ValueError(f"{name} is none of {', '.join(PATHS)}")
+            if ("{id}" in path) != ("{id}" in PATHS[name]) or not path.startswith("/"):
+                needs = " and hold {id}" if "{id}" in PATHS[name] else ", and hold no {id}"
+                raise ValueError(f"{name} must begin with a slash{needs}")
+        return value
 
 
 class ImportSettings(Section):
@@ -257,11 +273,13 @@ class MembershipSettings(Section):
         le=100_000_000,
         description="A file is cut at so many bytes; `imports.part_bytes_max` holds as well.",
     )
-    wait_s: float = Field(
-        60.0,
+    delay_goal_s: float = Field(
+        30.0,
         gt=0,
         le=86_400,
-        description="A file is sent when the first command has waited so long.",
+        description="An event is imported within this time while nothing fails. Half of it is "
+        "spent gathering a file, and executions are looked at so often that the rest suffices "
+        "where the platform takes a third of it.",
     )
     give_up_s: float = Field(
         900.0,
@@ -366,14 +384,16 @@ class SegmentsSettings(Section):
         return MembershipPolicy(
             changes=changes,
             gather=GatherPolicy(
-                own.commands_max, min(own.file_bytes_max, imports.part_bytes_max), own.wait_s
+                own.commands_max,
+                min(own.file_bytes_max, imports.part_bytes_max),
+                own.delay_goal_s / 2,
+                imports.in_flight_max,
             ),
             trouble=TroublePolicy(
                 attempts_max=imports.attempts_max,
                 give_up_s=own.give_up_s,
                 wait_s=imports.poll_s,
                 wait_s_max=max(imports.poll_s, TroublePolicy().wait_s_max),
-                verify_counts=imports.verify_counts,
             ),
             custody=CustodyPolicy(
                 IntakePolicy(
@@ -390,9 +410,12 @@ class SegmentsSettings(Section):
         return ImporterPolicy(
             name=f"relay-membership-{group_id}",
             form=imports.format,
-            poll_s=imports.poll_s,
-            poll_s_max=imports.poll_s_max,
-            adoption_s=imports.adoption_s,
+            upload=replace(
+                imports.policy(),
+                attempts_max=1,
+                poll_s=min(imports.poll_s, self.membership.delay_goal_s / 15),
+                poll_s_max=min(imports.poll_s_max, self.membership.delay_goal_s / 6),
+            ),
             fence_hours=math.ceil(imports.patience_hours),
         )
 
@@ -429,14 +452,17 @@ class SegmentsSettings(Section):
     def digital_audience_login(self) -> tuple[str, Credentials]:
         """Where to log in, and as whom."""
         given = self.digital_audience
-        for name in ("base_url", "user_name", "password"):
+        needed = ("base_url",) if given.cookie else ("base_url", "user_name", "password")
+        for name in needed:
             if getattr(given, name) is None:
                 raise SettingsError(
                     f"segments.digital_audience.{name} is missing",
                     hint=f"set it, or RELAY_SEGMENTS__DIGITAL_AUDIENCE__{name.upper()}",
                 )
-        password = _plain(given.password) or ""
-        return given.base_url or "", Credentials(given.user_name or "", password)
+        credentials = Credentials(
+            given.user_name or "", _plain(given.password) or "", _plain(given.cookie)
+        )
+        return given.base_url or "", credentials
 
 
 def _plain(secret: SecretStr | None) -> str | None:

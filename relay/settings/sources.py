@@ -1,4 +1,4 @@
-"""A YAML file and the environment → one tree of raw values, and where each value came from.
+"""A YAML file (`yaml_file`) and the environment → one tree of values, each with its origin.
 
 Nothing is judged here except what cannot be read at all: the models judge. The environment is
 read here and nowhere else. pydantic-settings would do the merging, but it stops at the first
@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -26,7 +25,7 @@ from relay.settings.options import (
     models_in,
     options,
 )
-from relay.yaml_text import Loc, read_yaml
+from relay.yaml_text import Loc
 
 # Kubernetes sets these for every Service of the namespace; one called `relay` would otherwise
 # look like a row of misspelt settings.
@@ -55,30 +54,6 @@ class Given:
 def process_environ() -> Mapping[str, str]:
     """The environment of this process."""
     return os.environ  # noqa: TID251 - this is the one reader that the ban points to
-
-
-def read_file(path: Path) -> Given:
-    """A YAML file, with `file:line` as the origin of every key."""
-    given = Given()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        given.problems.append(f"{path}: no such file")
-        return given
-    except UnicodeDecodeError:
-        given.problems.append(f"{path}: is not UTF-8 text")
-        return given
-    except OSError as error:
-        given.problems.append(f"{path}: cannot be read: {error.strerror}")
-        return given
-    read = read_yaml(text, str(path))
-    if isinstance(read.data, dict):
-        given.data = read.data
-    elif read.data is not None:
-        given.problems.append(f"{path}:1: must be a mapping of sections to settings")
-    given.origins = read.origins
-    given.problems.extend(read.problems)
-    return given
 
 
 def read_environ(environ: Mapping[str, str], model: type[BaseModel]) -> Given:

@@ -56,6 +56,19 @@ class Counter:
     labels: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Which facts of a class are alike, where there may be one for every record.
+
+    Only the first few of them are a line of their own (`relay.telemetry.repeats`).
+    """
+
+    by: tuple[str, ...]
+    """Fields with values of a closed set."""
+    example: str
+    """The field that tells where one of them stands."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """Something that happened. Its name in the logs is the class name in snake case."""
@@ -63,6 +76,9 @@ class Fact:
     level: ClassVar[Level] = Level.INFO
     stage: ClassVar[Stage] = Stage.PROCESS
     counter: ClassVar[Counter | None] = None
+    alike: ClassVar[Alike | None] = None
+    closes_interval: ClassVar[bool] = False
+    """Facts that were only counted since the last one of these are told before it."""
 
     @classmethod
     def name(cls) -> str:
@@ -102,6 +118,8 @@ class RelayStarted(Fact):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifecycleChanged(Fact):
     """A road moved on: starting, running, draining, stopped."""
+
+    closes_interval: ClassVar[bool] = True
 
     road: Annotated[str, "`stream` or `segments`."]
     old: Annotated[Lifecycle, "What it was doing."]
@@ -461,6 +479,7 @@ class RecordDeadLettered(Fact):
 
     level: ClassVar[Level] = Level.WARNING
     stage: ClassVar[Stage] = Stage.SETTLING
+    alike: ClassVar[Alike | None] = Alike(by=("cls", "code"), example="position")
 
     position: Annotated[Position, "Where the record stands, as topic-partition-offset."]
     cls: Annotated[DeadLetterClass, "The stage that found out, in a word."]
@@ -523,6 +542,7 @@ class OffsetsCommitted(Fact):
     counter: ClassVar[Counter | None] = Counter(
         "relay_commits_total", "Commits that Kafka confirmed."
     )
+    closes_interval: ClassVar[bool] = True
 
     seconds: Annotated[float, "Since the last line of this kind."]
     received: Annotated[int, "Records read in that time."]
@@ -580,6 +600,7 @@ class RoadFailed(Fact):
     counter: ClassVar[Counter | None] = Counter(
         "relay_road_failures_total", "Roads that ended with an error.", ("road", "code")
     )
+    closes_interval: ClassVar[bool] = True
 
     road: Annotated[str, "`stream` or `segments`."]
     code: Annotated[str, "Kind of error; `defect` is one of Relay's own."]
@@ -597,6 +618,7 @@ class RecordDefective(Fact):
     counter: ClassVar[Counter | None] = Counter(
         "relay_defects_total", "Records that met a defect of Relay."
     )
+    alike: ClassVar[Alike | None] = Alike(by=("error",), example="position")
 
     position: Annotated[Position, "The record, as topic-partition-offset."]
     error: Annotated[str, "Type of the exception, without its text, which may hold data."]
@@ -618,6 +640,8 @@ class DrainStarted(Fact):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainEnded(Fact):
     """What was in memory is settled and committed, or will be read again after a restart."""
+
+    closes_interval: ClassVar[bool] = True
 
     road: Annotated[str, "`stream` or `segments`."]
     seconds: Annotated[float, "How long it took."]
@@ -709,6 +733,7 @@ class MembershipProgress(Fact):
     """What happened to membership events since the line before, and where things stand."""
 
     stage: ClassVar[Stage] = Stage.SETTLING
+    closes_interval: ClassVar[bool] = True
 
     seconds: Annotated[float, "Since the last line of this kind."]
     received: Annotated[int, "Membership events read in that time."]
@@ -741,6 +766,18 @@ class WorkerEnded(Fact):
     worker: Annotated[int, "Its number."]
     status: Annotated[int, "Its exit status; negative: the signal that killed it."]
     restart_in_s: Annotated[float, "When it is started again; 0: not, and the others end too."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactRepeated(Fact):
+    """There were more facts alike than are written whole: ten, between two lines of progress."""
+
+    level: ClassVar[Level] = Level.WARNING
+
+    of: Annotated[str, "Name of the facts."]
+    kind: Annotated[str, "What they have in common; of dead letters class and code."]
+    count: Annotated[int, "How many more there were than were written."]
+    example: Annotated[str, "Where the first of these stands, as topic-partition-offset."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

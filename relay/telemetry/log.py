@@ -158,7 +158,8 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write it as a fact: message and kind of exception, without its trace."""
-        kind = (record.name, str(record.msg))
+        said = record.msg if isinstance(record.msg, str) else f"{record.module}:{record.lineno}"
+        kind = (record.name, said)
         at, repeated = self._said.get(kind, (0.0, 0))
         if record.created - at < _SAY_AGAIN_S:
             self._said[kind] = (at, repeated + 1)

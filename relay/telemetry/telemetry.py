@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from relay.telemetry.facts import Fact, all_facts
 from relay.telemetry.log import Log
+from relay.telemetry.repeats import Repeats
 
 
 class LostLines(Collector):
@@ -31,6 +32,7 @@ class Telemetry:
 
     def __init__(self, log: Log, registry: CollectorRegistry) -> None:
         self._log = log
+        self._repeats = Repeats()
         # Made up front: a counter that first appears with its first increment hides that one
         # from `rate()`.
         self._counters: Mapping[type[Fact], PrometheusCounter] = {
@@ -43,11 +45,12 @@ class Telemetry:
         registry.register(LostLines(log))
 
     def emit(self, fact: Fact) -> None:
-        """Write the fact's line and move its counter."""
+        """Move the fact's counter and write its line, or count it with those that are alike."""
         declared = fact.counter
         if declared is not None:
             counter = self._counters[type(fact)]
             if declared.labels:
                 counter = counter.labels(*(str(getattr(fact, name)) for name in declared.labels))
             counter.inc()
-        self._log.write(fact)
+        for said in self._repeats.take(fact):
+            self._log.write(said)

@@ -17,6 +17,7 @@ from relay.apis.s3 import _meaning
 from relay.disk import LocalStateError
 from relay.errors import SettingsError
 from relay.sandbox.s3 import put
+from tests.support.synced import watch_syncs
 
 SEGMENT = "seg"
 BIG = os.urandom(20 << 20)
@@ -104,6 +105,15 @@ async def test_a_signed_address_is_read_without_our_credentials(world, tmp_path)
     where = await location(world, BIG)
     assert await fetch(where, tmp_path / "x", FileAccess(), nothing) == len(BIG)
     assert (tmp_path / "x").read_bytes() == BIG
+
+
+async def test_a_download_is_on_the_disk_before_it_has_its_name(world, tmp_path, monkeypatch):
+    where = await location(world, b"a,b\n1,2\n")
+    syncs = watch_syncs(monkeypatch)
+    await fetch(where, tmp_path / "x", FileAccess(), nothing)
+    (sync,) = syncs
+    assert sync.content == b"a,b\n1,2\n"
+    assert sync.beside == {sync.name} != {"x"}
 
 
 async def test_a_download_that_breaks_off_leaves_no_file(world, tmp_path):

@@ -9,12 +9,14 @@ from confluent_kafka.admin import AclOperation
 
 from relay import cli
 from relay.checks.finding import Level
+from relay.checks.mapping import check_mapping
 from relay.checks.tracking import judged
 from relay.errors import ExitStatus
 from relay.model import Answer, NoAnswer
 from relay.sandbox.app import create_app
 from relay.sandbox.options import SandboxOptions
 from relay.sandbox.server import serve
+from relay.settings.mapping import MappingSettings
 from tests.support.kafka_security import USERS
 
 
@@ -242,3 +244,17 @@ def test_no_answer_is_a_failure():
 
     assert finding.level is Level.FAIL
     assert "connection refused" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        ({"default_app_id": "1023"}, True),
+        ({"default_app_id": "1023", "session_status": "IN_SESSION"}, False),
+        ({"default_site_id": "7"}, False),
+        ({}, False),
+    ],
+)
+def test_an_app_channel_without_sessions_is_a_warning(given, warned):
+    found = list(check_mapping(MappingSettings(**given)))
+    assert [finding.level for finding in found] == [Level.WARN] * warned

@@ -126,3 +126,14 @@ def test_helm_makes_a_cron_job_for_each_schedule_and_refuses_one_without_a_claim
     values.write_text(yaml.safe_dump({"segments": {"schedules": syncs}}))
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "segments.existingClaim" in run.stderr
+
+
+def test_a_read_only_root_has_a_place_for_files():
+    """Membership events are gathered into files while they are uploaded."""
+    assert "readOnlyRootFilesystem: true" in DEPLOYMENT
+    assert re.search(r"\{name: temporary, mountPath: /tmp\}", DEPLOYMENT)
+    assert re.search(r"- name: temporary\n +emptyDir: ", DEPLOYMENT)
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    read_only = [service for service in compose["services"].values() if service.get("read_only")]
+    assert read_only
+    assert all(service.get("tmpfs") == ["/tmp"] for service in read_only)

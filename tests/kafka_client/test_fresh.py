@@ -7,11 +7,6 @@ import ssl
 import uuid
 
 import pytest
-from confluent_kafka.admin import (
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialUpsertion,
-)
 
 from relay.errors import KafkaError, SettingsError
 from relay.kafka_client.policy import KafkaClientPolicy, Sasl, SecretFile, Tls
@@ -100,22 +95,14 @@ def restart(kafka, between=lambda: None):
     kafka.start_broker(1)
 
 
-def set_password(kafka, user, password):
-    """Give a user a SCRAM password, as an administrator does."""
-    upsertion = UserScramCredentialUpsertion(
-        user, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), password.encode()
-    )
-    for result in kafka.admin.alter_user_scram_credentials([upsertion]).values():
-        result.result(timeout=30)
-
-
 @pytest.mark.broker
 async def test_a_password_that_changes_is_used_by_every_connection_that_is_opened_anew(
     secured_kafka, tmp_path
 ):
     user, file = f"user-{uuid.uuid4().hex[:8]}", tmp_path / "password"
     file.write_text("first\n")
-    set_password(secured_kafka, user, "first")
+    set_password = secured_kafka.security.set_password
+    set_password(secured_kafka.admin, user, "first")
     login = {
         "protocol": "SASL_PLAINTEXT",
         "mechanism": "SCRAM-SHA-512",
@@ -127,13 +114,13 @@ async def test_a_password_that_changes_is_used_by_every_connection_that_is_opene
     async with world.started():
         await world.everything_works()
 
-        set_password(secured_kafka, user, "second")
+        set_password(secured_kafka.admin, user, "second")
         restart(secured_kafka, lambda: file.write_text("second\n"))
         await world.everything_works()
         assert world.source.state().trouble is not SourceTrouble.LOGIN_REFUSED
 
         # Where the file comes later, that is told at once and heals by itself.
-        set_password(secured_kafka, user, "third")
+        set_password(secured_kafka.admin, user, "third")
         restart(secured_kafka)
         await world.until(lambda _: world.source.state().trouble is SourceTrouble.LOGIN_REFUSED)
         assert "third" not in repr(world.facts)

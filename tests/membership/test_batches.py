@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.membership.policy import GatherPolicy
-from relay.membership.verdict import Failed, Landed, Unclear
+from relay.membership.verdict import Apart, Settled
+from relay.segments.outcome import Failed
 from tests.support.membership_bench import P0, P1, WALL_MS, Bench, asked, changes
 
 
@@ -34,12 +35,32 @@ def test_a_file_leaves_when_it_is_full_and_the_rest_waits_on():
     assert asked(bench.fly(later=60)) == ["carol 88 in"]
 
 
-def test_one_file_flies_at_a_time():
+def test_a_few_files_fly_side_by_side_and_never_two_with_one_member():
     bench = Bench(commands_max=1)
-    bench.take("alice 88 in")
-    bench.take("bob 88 in")
-    assert bench.fly() is not None
+    for number in range(6):
+        bench.take(f"user{number} 88 in")
+    flying = [bench.fly() for _ in range(5)]
+    assert [asked(batch) for batch in flying[:4]] == [[f"user{n} 88 in"] for n in range(4)]
+    assert flying[4] is None
+    bench.take("user0 88 out")
+    bench.take_all(flying[1])
+    assert asked(bench.fly()) == ["user4 88 in"]
+    bench.take_all(flying[0])
+    assert asked(bench.fly()) == ["user5 88 in"]
+    bench.take_all(flying[2])
+    assert asked(bench.fly(later=60)) == ["user0 88 out"]
+
+
+def test_while_files_fail_one_at_a_time_tries():
+    bench = Bench(commands_max=1)
+    for number in range(6):
+        bench.take(f"user{number} 88 in")
+    first, second = bench.fly(), bench.fly()
+    bench.end(first, Failed("the execution ended as FAILED"))
     assert bench.fly(later=3600) is None
+    bench.take_all(second)
+    assert bench.fly() is not None
+    assert bench.fly() is not None
 
 
 def test_a_file_is_never_larger_than_allowed():
@@ -83,7 +104,7 @@ def test_when_the_newest_is_rejected_the_one_before_it_flies_next():
     bench = Bench()
     bench.take("alice 88 in")
     rejected = bench.take("alice 88 out")
-    bench.end(bench.due(), Landed(("rejected by the import",)))
+    bench.end(bench.due(), Settled(("rejected by the import",)))
     assert asked(bench.due()) == ["alice 88 in"]
     assert bench.fates == {rejected.position: "line_rejected"}
 
@@ -100,7 +121,7 @@ def test_a_record_with_several_changes_is_delivered_when_all_of_them_are():
 def test_a_record_of_which_one_change_is_rejected_is_one_dead_letter():
     bench = Bench()
     record = bench.take("alice 88,89 in")
-    bench.end(bench.due(), Landed((None, "rejected by the import: segment unknown")))
+    bench.end(bench.due(), Settled((None, "rejected by the import: segment unknown")))
     (letter,) = bench.bury()
     assert letter.letter.record is record
     assert letter.letter.reason == "rejected by the import: segment unknown"
@@ -110,7 +131,7 @@ def test_a_record_of_which_one_change_is_rejected_is_one_dead_letter():
 def test_nothing_flies_before_a_dead_letter_is_confirmed():
     bench = Bench()
     bench.take("alice 88 in")
-    bench.end(bench.due(), Landed(("rejected by the import",)))
+    bench.end(bench.due(), Settled(("rejected by the import",)))
     bench.take("alice 88 out")
     assert bench.fly(later=3600) is None
     assert bench.engine.wakes_at() is None
@@ -124,7 +145,7 @@ def test_an_offset_waits_for_the_import_and_for_the_dead_letter():
     bench.take("alice 88 in")
     bench.take("bob 88 in")
     assert bench.engine.custody.commits(0.0)[P0].offset == 1
-    bench.end(bench.due(), Landed((None, "rejected by the import")))
+    bench.end(bench.due(), Settled((None, "rejected by the import")))
     assert bench.engine.custody.commits(0.0)[P0].offset == 2
     bench.bury()
     assert bench.engine.custody.commits(0.0)[P0].offset == 3
@@ -230,10 +251,10 @@ def test_lines_that_may_be_meant_fly_apart_from_the_others():
     bench = Bench()
     for number in range(10):
         bench.take(f"user{number} 88 in")
-    bench.end(bench.due(), Unclear(frozenset({2, 7})))
+    bench.end(bench.due(), Apart(2, frozenset({2, 7})))
     suspects = bench.due()
     assert asked(suspects) == ["user2 88 in", "user7 88 in"]
-    bench.end(suspects, Landed(("rejected by the import",) * 2))
+    bench.end(suspects, Settled(("rejected by the import",) * 2))
     rest = bench.due()
     assert len(rest.lines) == 8
     bench.take_all(rest)
@@ -278,6 +299,16 @@ def test_partitions_that_leave_take_what_waits_with_them_and_let_land_what_flies
     assert bench.engine.custody.ledger.balanced
 
 
+def test_no_new_file_flies_while_partitions_leave():
+    """It would fly beyond their end, with lines of users whom the next owner sends, too."""
+    bench = Bench()
+    bench.take("alice 88 in", P1)
+    bench.engine.custody.leave([P0])
+    assert bench.fly(later=3600) is None
+    bench.engine.custody.drop([P0])
+    assert asked(bench.fly()) == ["alice 88 in"]
+
+
 def test_an_outcome_for_a_partition_that_is_gone_settles_nothing():
     bench = Bench()
     bench.take("alice 88 in")
@@ -294,7 +325,7 @@ def test_what_an_earlier_life_settled_beyond_the_commit_is_not_sent_again():
     bench = Bench()
     bench.take("alice 88 in")
     bench.take("bob 88 in")
-    bench.end(bench.due(), Landed(("rejected by the import", None)))
+    bench.end(bench.due(), Settled(("rejected by the import", None)))
     commits = bench.engine.custody.commits(0.0)
     again = Bench()
     again.assign(P0, commits=commits)
@@ -339,7 +370,7 @@ class Platform:
                 self._apply(*line.split())
         reasons = tuple("rejected" if bag == '"rejected"' else None for bag in bags)
         unsaid = any(reasons) and not all(reasons) and self.rng.random() < 0.3
-        verdict = Unclear(frozenset()) if unsaid else Landed(reasons)
+        verdict = Apart(1, frozenset()) if unsaid else Settled(reasons)
         self.bench.end(batch, Failed("FAILED") if fails else verdict)
 
     def _apply(self, user, segment, where):

@@ -1,47 +1,70 @@
 """The importer against the sandbox over real HTTP, on a clock that waiting moves."""
 
+import asyncio
 import random
 
 import pytest
 
 from relay.apis.errors import LoginRefused, NotThere
 from relay.apis.mediarithmics_document_imports import Phase
-from relay.membership.importer import FileRefused, Importer
+from relay.membership.importer import Importer
 from relay.membership.policy import ImporterPolicy
 from relay.sandbox.segment_store import SegmentStore
+from relay.segments.driver import Platform
 from relay.segments.formats import FileFormat, encoder
 from relay.segments.lines import Target, command
 from relay.segments.model import Operation
+from relay.segments.outcome import Failed, Held, Landed, Unclear
+from relay.segments.policy import UploadPolicy
 
 NAME = "relay-membership-test"
 HOUR_MS = 3_600_000
 
 
 class Life:
-    """One process's importer, and a file to import."""
+    """One process's importer, and files to import."""
 
     def __init__(self, world, imports, directory, seed):
         self.path = directory / f"commands-{seed}"
         self.errors = directory / f"errors-{seed}"
-        self.facts = []
-        self.importer = Importer(
-            imports,
-            ImporterPolicy(NAME, poll_s=1.0, poll_s_max=4.0, adoption_s=20.0, fence_hours=3),
-            clock=world.clock,
-            rng=random.Random(seed),
-            emit=self.facts.append,
-            sleep=world.clock.sleep,
-        )
+        self.trouble = []
+        upload = UploadPolicy(attempts_max=1, poll_s=1.0, poll_s_max=4.0, adoption_s=20.0)
+        platform = Platform(imports, world.clock, world.clock.sleep, world.clock.steady)
+        policy = ImporterPolicy(NAME, upload=upload, fence_hours=3)
+        self.importer = Importer(platform, policy, random.Random(seed))
+        self.importer.on_trouble = self.trouble.append
 
-    async def begin(self, *users, operation=Operation.UPDATE):
+    def trip(self, *users, operation=Operation.UPDATE, place=0):
         line = encoder(FileFormat.NDJSON).line
         target = Target("88", compartment_id="1000")
-        lines = (line(command(target, user, operation, 0)) for user in users)
-        self.path.write_bytes(b"".join(lines))
-        return await self.importer.begin(self.path)
+        lines = [line(command(target, user, operation, 0)) for user in users]
+        path = self.path.with_name(f"{self.path.name}-{place}")
+        path.write_bytes(b"".join(lines))
+        return self.importer.trip(place, path, len(lines), lambda trip: None)
 
-    async def carry(self, *users, operation=Operation.UPDATE):
-        return await self.importer.end(await self.begin(*users, operation=operation))
+    async def outcome(self, *users, operation=Operation.UPDATE, place=0):
+        return await self.importer.carry(place, self.trip(*users, operation=operation, place=place))
+
+    async def carry(self, *users, operation=Operation.UPDATE, place=0):
+        outcome = await self.outcome(*users, operation=operation, place=place)
+        assert isinstance(outcome, Landed | Unclear), outcome
+        return outcome.execution
+
+    async def die_after_the_upload(self, *users):
+        """Upload, and never look again."""
+        trip = self.trip(*users)
+
+        def keep(trip):
+            if any(attempt.execution_id for attempt in trip.attempts):
+                raise Dead
+
+        trip.keep = keep
+        with pytest.raises(Dead):
+            await self.importer.carry(0, trip)
+
+
+class Dead(Exception):
+    """This life is over."""
 
 
 @pytest.fixture
@@ -92,30 +115,38 @@ async def test_an_upload_whose_answer_was_lost_is_found_and_not_made_again(world
     one = await life()
     await one.carry("before")
     await world.faults({"kind": "lost_answer", "path": "*/executions", "method": "POST"})
-    execution = await one.carry("alice")
-    assert execution.succeeded == 1
+    trip = one.trip("alice")
+    assert isinstance(await one.importer.carry(0, trip), Landed)
     assert len(await world.uploads()) == 2
-    assert [fact.name() for fact in one.facts] == ["membership_import_adopted"]
+    assert [attempt.adopted for attempt in trip.attempts] == [True]
+    assert len(one.trouble) == 1  # told at once: nothing is ready while it is looked for
 
 
-async def test_an_upload_that_never_arrived_is_made_again(world, life):
+async def test_an_upload_that_never_arrived_is_held_and_not_repeated_for_ever(world, life):
     one = await life()
-    await world.faults({"kind": "closed", "path": "*/executions", "method": "POST", "times": 1})
+    await world.faults({"kind": "status", "status": 502, "path": "*/executions", "method": "POST"})
+    trip = one.trip("alice")
+    outcome = await one.importer.carry(0, trip)
+    assert isinstance(outcome, Held)
+    assert "502" in outcome.error.problem
+    assert not trip.is_out
+    posts = [path for method, path, _ in await world.requests() if method == "POST"]
+    assert sum(path.endswith("/executions") for path in posts) == 1
+    await world.faults()
     assert (await one.carry("alice")).succeeded == 1
-    assert len(await world.uploads()) == 1
-    assert one.facts == []
 
 
 async def test_an_execution_that_shows_up_late_is_not_taken_for_a_later_one(world, life):
-    """Its upload was given up for lost and made again; it must end before the next file goes."""
+    """Its upload was given up for lost; it must end before the next file goes."""
     one = await life()
     await world.put("imports", late_ms=40_000, pending_ms=50_000, running_ms=10_000)
     await world.faults(
         {"kind": "lost_answer", "path": "*/executions", "method": "POST", "times": 1}
     )
-    await one.begin("alice")
+    assert isinstance(await one.outcome("alice"), Held)
+    assert one.importer.has_strays
     await world.put("imports", late_ms=0, pending_ms=100, running_ms=100)
-    world.clock.ms += 60_000
+    world.clock.ms += 30_000
     execution = await one.carry("alice", operation=Operation.DELETE)
     assert await world.members("88") == {}
     assert execution.id == (await world.uploads())[-1]["id"]
@@ -123,7 +154,7 @@ async def test_an_execution_that_shows_up_late_is_not_taken_for_a_later_one(worl
 
 async def test_what_an_earlier_life_has_under_way_ends_before_anything_new_begins(world, life):
     await world.put("imports", pending_ms=2 * HOUR_MS, running_ms=1000)
-    await (await life(1)).begin("alice")
+    await (await life(1)).die_after_the_upload("alice")
     world.clock.ms += HOUR_MS
     later = await life(2)
     await later.importer.wait_for_others()
@@ -131,6 +162,15 @@ async def test_what_an_earlier_life_has_under_way_ends_before_anything_new_begin
     await world.put("imports", pending_ms=1, running_ms=1)
     await later.carry("alice", operation=Operation.DELETE)
     assert await world.members("88") == {}
+
+
+async def test_files_side_by_side_have_document_imports_of_their_own(world, life):
+    one = await life()
+    async with asyncio.TaskGroup() as tasks:
+        for place in range(3):
+            tasks.create_task(one.carry(f"user-{place}", place=place))
+    assert len(set(await names(world))) == 3
+    assert set(await world.members("88")) == {"user-0", "user-1", "user-2"}
 
 
 async def test_where_nobody_of_ours_was_before_nothing_is_waited_for(world, life):
@@ -149,7 +189,7 @@ async def test_what_was_being_uploaded_when_its_sender_died_is_given_time_to_sho
     dead = await life(1)
     await dead.carry("before")
     await world.put("imports", late_ms=15_000, pending_ms=30_000, running_ms=1000)
-    await dead.begin("alice")  # taken by the platform, and not listed yet
+    await dead.die_after_the_upload("alice")  # taken by the platform, and not listed yet
     await (await life(2)).importer.wait_for_others()
     assert [upload["status"] for upload in await world.uploads()] == ["SUCCEEDED"] * 2
 
@@ -157,32 +197,39 @@ async def test_what_was_being_uploaded_when_its_sender_died_is_given_time_to_sho
 async def test_a_file_that_the_platform_does_not_take_is_refused_with_its_words(world, life):
     one = await life()
     await world.faults({"kind": "status", "status": 400, "path": "*/executions", "method": "POST"})
-    with pytest.raises(FileRefused, match="400"):
-        await one.begin("alice")
+    outcome = await one.outcome("alice")
+    assert isinstance(outcome, Failed)
+    assert outcome.refused is not None
+    assert "400" in outcome.reason
 
 
 async def test_a_document_import_that_somebody_deleted_is_made_anew(world, life):
     one = await life()
     await one.carry("alice")
     store(world).imports.clear()
-    with pytest.raises(NotThere):
-        await one.begin("bob")
+    outcome = await one.outcome("bob")
+    assert isinstance(outcome.refused, NotThere)
     assert (await one.carry("bob")).succeeded == 1
 
 
 async def test_an_execution_that_is_not_listed_any_more_has_ended_without_success(world, life):
     one = await life()
-    execution_id = await one.begin("alice")
-    store(world).executions.clear()
-    execution = await one.importer.end(execution_id)
-    assert execution.phase is Phase.UNKNOWN
-    assert execution.status == "not listed any more"
+    trip = one.trip("alice")
+
+    def keep(trip):
+        if trip.attempts and trip.attempts[-1].execution_id:
+            store(world).executions.clear()
+
+    trip.keep = keep
+    outcome = await one.importer.carry(0, trip)
+    assert isinstance(outcome, Failed)
+    assert "not listed any more" in outcome.reason
 
 
-async def test_a_token_that_is_refused_is_raised_before_anything_is_made(world, life):
+async def test_a_token_that_is_refused_holds_before_anything_is_made(world, life):
     one = await life(token="wrong")
-    with pytest.raises(LoginRefused):
-        await one.begin("alice")
+    outcome = await one.outcome("alice")
+    assert isinstance(outcome.error, LoginRefused)
     with pytest.raises(LoginRefused):
         await one.importer.wait_for_others()
 

@@ -186,7 +186,7 @@ def test_a_record_that_is_too_large_is_left_to_the_stream_which_buries_it():
 
 
 def test_an_identifier_that_a_csv_cannot_hold_is_unmappable_there():
-    value = event(user={"accounts": [{"id": "a\u2028b"}]})
+    value = event(segment_ids=["a\u2028b"])
     made = policy()
     as_csv = ChangePolicy(mapping=made.mapping, form=FileFormat.CSV)
     assert len(changes_of(value, made)) == 1

@@ -1,7 +1,7 @@
 """What the road of membership events says of itself."""
 
 from relay.membership.status import MembershipReporter
-from relay.membership.verdict import Landed
+from relay.membership.verdict import Settled
 from relay.road.consuming.source import SourceState
 from relay.telemetry.facts import Lifecycle, MembershipProgress
 from tests.support.membership_bench import P0, Bench
@@ -30,7 +30,7 @@ def test_a_line_counts_what_happened_since_the_one_before():
     watched = Watched()
     for value in ("alice 88 in", "bob 88 in", "- 88 in"):
         watched.bench.take(value)
-    watched.bench.end(watched.bench.due(), Landed((None, "rejected by the import")))
+    watched.bench.end(watched.bench.due(), Settled((None, "rejected by the import")))
     watched.bench.bury()
     watched.tick(10.0, 7)
     (line,) = watched.lines()

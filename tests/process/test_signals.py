@@ -67,7 +67,7 @@ def test_sigterm_at_any_moment_of_the_start_of_workers_ends_with_status_0(ticks)
 def test_every_stop_signal_stops_all_workers_with_status_0(number):
     with Alone("--workers", "2") as relay:
         relay.until_it_answers(ports=2)
-        workers = children(relay.pid)
+        workers = relay.workers()
         assert relay.end(number) == 0
     assert len(workers) == 2
     assert all(map(is_gone, workers))
@@ -76,7 +76,7 @@ def test_every_stop_signal_stops_all_workers_with_status_0(number):
 def test_workers_end_when_their_supervisor_is_killed():
     with Alone("--workers", "2", stdout=subprocess.PIPE) as relay:
         relay.until_it_answers(ports=2)
-        workers = children(relay.pid)
+        workers = relay.workers()
         relay.process.kill()
         relay.process.wait(30)
         wait_for(lambda: all(map(is_gone, workers)), 60, f"{workers} live on")
@@ -90,7 +90,7 @@ def test_workers_end_when_their_supervisor_is_killed():
 def test_workers_end_when_their_supervisor_is_killed_though_hang_ups_are_ignored():
     with Alone("--workers", "2", wrap=NO_HANG_UP) as relay:
         relay.until_it_answers(ports=2)
-        workers = children(relay.pid)
+        workers = relay.workers()
         relay.process.kill()
         relay.process.wait(30)
         wait_for(lambda: all(map(is_gone, workers)), 60, f"{workers} live on")

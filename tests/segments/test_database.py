@@ -88,6 +88,13 @@ def fail_half_way(db):
     db.execute("SELECT * FROM nothing")
 
 
+def test_a_commit_is_on_the_disk_when_it_returns(tmp_path):
+    """In a log that is written ahead, only FULL (2) waits for the disk at each commit."""
+    with open_database(tmp_path / "ledger.sqlite") as db:
+        assert tuple(db.execute("PRAGMA journal_mode").fetchone()) == ("wal",)
+        assert tuple(db.execute("PRAGMA synchronous").fetchone()) == (2,)
+
+
 def test_a_transaction_is_all_or_nothing(tmp_path):
     db = open_database(tmp_path / "ledger.sqlite")
     with pytest.raises(sqlite3.OperationalError), transaction(db):

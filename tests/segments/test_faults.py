@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import pytest
 
+from relay.apis.digital_audience import utc_7_digits
 from relay.apis.errors import AnswerLost, NotThere
 from relay.errors import ExitStatus, RelayError
 from relay.segments.formats import FileFormat
@@ -116,7 +117,7 @@ async def audiences(here, rng, number):
     api = await here.audience()
     made = (await here.admin.get("/_sandbox/digital_audience")).json()["audiences"]
     try:
-        await api.create_audience(f"audience-{number}", "31")
+        await api.call("create", name=f"audience-{number}", campaignId=31)
         created = 1
     except AnswerLost:
         created = None
@@ -127,14 +128,14 @@ async def audiences(here, rng, number):
     assert len(after) - len(made) in ((0, 1) if created is None else (created,))
     end = here.start + timedelta(days=rng.randint(1, 500))
     try:
-        await api.extend("501", end)
+        await api.call("extend", segmentid=501, endDate=utc_7_digits(end))
         segments = (await here.admin.get("/_sandbox/digital_audience")).json()["segments"]
         assert segments[0]["endDate"].startswith(f"{end:%Y-%m-%dT%H:%M:%S}")
     except RelayError as error:
         clear(error)
 
 
-async def play(seed, tmp_path):
+async def play(seed, tmp_path, *, sample=False):
     rng = random.Random(seed)
     async with world() as here:
         upload = UploadPolicy(adoption_s=ADOPTION_S, in_flight_max=rng.choice([1, 4]))
@@ -147,8 +148,11 @@ async def play(seed, tmp_path):
             options = platform(rng, seed)
             await here.put("imports", **options)
             await here.put("mparticle", **exports(rng))
-            end = rng.choice(["401", "403", "redirect", "page"])
-            await here.put("digital_audience", session_calls=rng.choice([1, 3]), session_end=end)
+            await here.put(
+                "digital_audience",
+                empty_answers=sample or rng.random() < 0.3,
+                page=rng.random() < 0.2,
+            )
             await here.faults(*network(rng), seed=seed)
             await day(here, syncs, rng, wanted, options)
             await audiences(here, rng, number)
@@ -167,9 +171,10 @@ async def play(seed, tmp_path):
                 break
         await syncs.sees(wanted)
         api = await here.audience()
-        await api.delete("501")
+        await here.put("digital_audience")
+        await api.call("delete", "501")
         with pytest.raises(NotThere):
-            await api.delete("501")
+            await api.call("delete", "501")
         done = Counter(u["import"] for u in await here.uploads() if u["status"] == "SUCCEEDED")
         assert max(done.values()) == 1
 

@@ -15,6 +15,7 @@ from relay.segments.model import SegmentCommand
 from relay.segments.parts import write_parts
 from relay.segments.text_file import LINE_BYTES_MAX
 from tests.segments.test_model import commands, texts
+from tests.support.synced import watch_syncs
 
 LINE = {
     "operation": "UPDATE",
@@ -203,3 +204,13 @@ def test_csv_lists_are_json_so_that_any_csv_reader_keeps_them_whole():
     )
     row = next(csv.reader([encoder(FileFormat.CSV).line(command).decode()]))
     assert json.loads(row[COLUMNS.index("segment_ids")]) == ["a,b", "c"]
+
+
+def test_a_part_is_on_the_disk_before_it_is_named(tmp_path, monkeypatch):
+    """The ledger remembers its size and its hash: after a power cut the file must have them."""
+    syncs = watch_syncs(monkeypatch)
+    parts = write_parts([b"x\n"] * 3, tmp_path, "ndjson", bytes_max=4)
+    for number, part in enumerate(parts, start=1):
+        assert len(syncs) == number
+        assert syncs[-1].name == part.path.name
+        assert syncs[-1].content == part.path.read_bytes()

@@ -12,6 +12,7 @@ from relay.errors import ExitStatus, SettingsError
 from relay.settings import Settings, load
 from relay.settings.secrets import secret_values
 from relay.settings.section import Section
+from relay.settings.yaml_file import read_file
 
 SECRET = "tok-5ecret-9000"
 MISSING = (
@@ -283,6 +284,41 @@ def test_yaml_that_cannot_be_used_is_one_line_with_its_line_number(text, line):
     assert first.startswith(f"my.yaml:{line}: ")
 
 
+def bomb(levels: int, width: int = 9) -> str:
+    """Aliases of aliases: `width` to the power of `levels` values in a few lines."""
+    return "a0: &a0 [x]\n" + "".join(
+        f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * width)}]\n"
+        for level in range(1, levels + 1)
+    )
+
+
+def test_aliases_that_multiply_are_refused_with_the_line_where_they_do():
+    assert complaints("tokens: {}\n" + bomb(levels=60))[0] == (
+        "my.yaml:6: its aliases repeat more than 10000 values; write the values out"
+    )
+
+
+def test_aliases_that_people_use_are_read():
+    text = "sample: &one {name: a}\nother: [*one, *one]"
+    Path("my.yaml").write_text(text)
+    read = read_file(Path("my.yaml"))
+    assert (read.data["other"], read.problems) == ([{"name": "a"}, {"name": "a"}], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("sample:\n  n: " + "9" * 5_000, "my.yaml:2: a number of more than 100 digits"),
+        ("sample:\n  n: -" + "9" * 5_000, "my.yaml:2: a number of more than 100 digits"),
+        ("sample:\n- " + "[" * 60 + "]" * 60, "my.yaml:2: is nested too deeply"),
+        ("sample: " + "[" * 5_000, "my.yaml: is nested too deeply"),
+        ("#" * 1_000_001, "my.yaml: has more than 1000000 characters: not settings?"),
+    ],
+)
+def test_what_is_out_of_all_proportion_is_one_line_and_no_defect(text, complaint):
+    assert complaint in complaints(text)
+
+
 def test_a_directory_is_no_settings_file():
     with pytest.raises(SettingsError, match=r"^\.: cannot be read: Is a directory$"):
         load(Path(), {}, needs=[])
@@ -384,11 +420,3 @@ def test_the_environment_of_the_process_is_read_by_default(monkeypatch):
     settings = load(None, needs=["sample"])
     assert isinstance(settings, Whole)
     assert settings.sample.datamart_id == "9"
-
-
-def test_a_number_with_too_many_digits_is_a_problem_and_no_crash(tmp_path):
-    path = tmp_path / "relay.yaml"
-    path.write_text("log:\n  level: " + "9" * 5000)
-    with pytest.raises(SettingsError) as caught:
-        load(path, {}, needs=["log"])
-    assert f"{path}:2: is a number with too many digits" in str(caught.value)

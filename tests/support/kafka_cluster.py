@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from confluent_kafka import ElectionType, KafkaError, KafkaException
+
 from tests.support import kafka_jars
 from tests.support.kafka_admin import Kafka, NoKafka, wait_for
 from tests.support.kafka_security import SecuredListeners
@@ -266,6 +268,34 @@ class KafkaCluster(Kafka):
 
         wait_for(lambda: partition in found(), 30, f"nobody knows of {topic}-{partition}")
         return int(found()[partition].leader)
+
+    def leads_nothing(self, index: int, topic: str) -> bool:
+        """Whether, as the other brokers see it, they lead all partitions of the topic."""
+        for other in self._running.keys() - {index}:
+            # A client of its own each time: once it knows all brokers, it asks any.
+            asked = Kafka(f"localhost:{self._ports[other, 'PLAINTEXT']}").admin
+            with contextlib.suppress(KafkaException):
+                known = asked.list_topics(topic, timeout=5).topics[topic].partitions.values()
+                if all(partition.leader not in {index, -1} for partition in known):
+                    continue
+            return False
+        return True
+
+    def lead_evenly(self) -> None:
+        """Let every partition be led by the broker meant for it; one that was away leads nothing.
+
+        Clients then open connections to brokers that came back.
+        """
+
+        def elected() -> bool:
+            with contextlib.suppress(KafkaException):  # the controller is only coming back
+                # No option: this version of the client fails at any.
+                outcomes = self.admin.elect_leaders(ElectionType.PREFERRED).result(timeout=60)
+                refusals = [one for one in outcomes.values() if one is not None]
+                return all(one.code() == KafkaError.ELECTION_NOT_NEEDED for one in refusals)
+            return False
+
+        wait_for(elected, 60, "brokers do not lead what they should")
 
     def _await_registered(self, count: int) -> None:
         for index, member in self._members().items():

@@ -2,7 +2,8 @@
 
 - `kafka`: some cluster, plain. First that works: the address in RELAY_TEST_KAFKA, Docker, Apache
   Kafka from Maven Central on this machine's Java.
-- `kafka_cluster`: three brokers of our own, to be stopped, killed and frozen.
+- `kafka_cluster`: three brokers of our own, to be stopped, killed and frozen, with the listeners of
+  `kafka_security` beside the plain one.
 - `secured_kafka`: one broker of our own with the listeners of `kafka_security`.
 - `schema_registry`: a registry of our own, to be stopped and started.
 - `topic`: a fresh topic with one partition on `kafka`.
@@ -43,7 +44,7 @@ def kafka() -> Iterator[Kafka]:
 
 @pytest.fixture(scope="session")
 def kafka_cluster() -> Iterator[KafkaCluster]:
-    yield from _own(KafkaCluster(brokers=3))
+    yield from _own(KafkaCluster(brokers=3, secured=True))
 
 
 @pytest.fixture(scope="session")

@@ -88,6 +88,14 @@ class SecuredListeners:
             for result in admin.alter_user_scram_credentials(upsertions).values():
                 result.result(timeout=30)
 
+    def set_password(self, admin: AdminClient, user: str, password: str) -> None:
+        """Make or change a user's SCRAM-SHA-512 password. Open connections stay logged in."""
+        upsertion = UserScramCredentialUpsertion(
+            user, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096), password.encode()
+        )
+        for result in admin.alter_user_scram_credentials([upsertion]).values():
+            result.result(timeout=30)
+
     def deny(self, admin: AdminClient, user: str, topic: str, operation: AclOperation) -> None:
         """Forbid one user one operation on one topic; everybody else keeps it."""
         _forbid(admin, ResourceType.TOPIC, topic, user, operation)

@@ -15,7 +15,7 @@ import orjson
 from relay.membership.engine import MembershipEngine
 from relay.membership.mapping import ELSEWHERE, Change
 from relay.membership.policy import GatherPolicy, MembershipPolicy, TroublePolicy
-from relay.membership.verdict import Landed
+from relay.membership.verdict import Settled
 from relay.model import Moment, Partition, Record, Unmappable, Unwanted
 
 P0, P1 = Partition("events", 0), Partition("events", 1)
@@ -72,13 +72,19 @@ class Bench:
         self.engine.admit(record, Moment(self.now, WALL_MS))
         return record
 
+    def commit(self):
+        custody = self.engine.custody
+        custody.committed(custody.commits(self.now))
+
     def fly(self, *, later=0.0):
         self.now += later
+        self.commit()
         return self.engine.next_batch(Moment(self.now, WALL_MS + int(self.now * 1000)))
 
     def due(self):
         """The next file, as soon as there may be one; None when there is nothing to wait for."""
         self.bury()
+        self.commit()
         while (at := self.engine.wakes_at()) is not None:
             self.now = max(self.now, at)
             batch = self.fly()
@@ -90,7 +96,7 @@ class Bench:
         self.engine.ended(batch, verdict, self.now)
 
     def take_all(self, batch):
-        self.end(batch, Landed((None,) * len(batch.lines)))
+        self.end(batch, Settled((None,) * len(batch.lines)))
 
     def bury(self):
         letters = self.engine.custody.next_letters(1000)

@@ -1,7 +1,7 @@
 """Relay and sandbox as processes of their own, fed and judged from outside.
 
-The judge reads what the producer sent, the API's own log and the dead-letter topic. It never asks
-Relay how it went.
+The judge (`tests.support.judge`) reads what the producer sent, the API's own log and the
+dead-letter topic. It never asks Relay how it went.
 """
 
 import contextlib
@@ -12,9 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +20,7 @@ import httpx
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from tests.support.judge import Event, Letter, Produced
 from tests.support.kafka_admin import Kafka, wait_for
 
 TOKEN = "s3cret-token-of-the-test"
@@ -30,15 +29,23 @@ _RELAY = [sys.executable, "-m", "relay"]
 
 
 class Process:
-    """A relay command in a process of its own; its output is kept in a file."""
+    """A relay command in a process of its own; its output is kept in a file.
 
-    def __init__(self, arguments: list[str], environ: Mapping[str, str] | None = None) -> None:
+    With `stdout`, a descriptor, standard output goes there and only standard error is kept.
+    """
+
+    def __init__(
+        self,
+        arguments: list[str],
+        environ: Mapping[str, str] | None = None,
+        stdout: int | None = None,
+    ) -> None:
         with tempfile.NamedTemporaryFile(prefix="relay-test-", suffix=".log", delete=False) as out:
             self.log = Path(out.name)
             self._process = subprocess.Popen(
                 [*_RELAY, *arguments],
-                stdout=out,
-                stderr=subprocess.STDOUT,
+                stdout=out if stdout is None else stdout,
+                stderr=out,
                 stdin=subprocess.DEVNULL,
                 env={**bare_environ(), **(environ or {})},
             )
@@ -72,6 +79,9 @@ class Process:
 
         wait_for(seen, seconds, f"no {fact}")
         return self.said(fact)[0]
+
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
 
     def terminate(self, seconds: float = 60) -> int:
         """SIGTERM, and the exit status."""
@@ -148,22 +158,19 @@ def relay_run(environ: Mapping[str, str]) -> Process:
     return Process(["run"], environ)
 
 
-@dataclass
-class Produced:
-    """What was sent to the topic: per user how many good events, and the bad records."""
-
-    good: dict[str, int] = field(default_factory=Counter)
-    bad: int = 0
-
-    @property
-    def total(self) -> int:
-        return sum(self.good.values()) + self.bad
-
-
 class Feeder:
     """Sends events of many users, some more active than others, keyed by user."""
 
-    def __init__(self, kafka: Kafka, topic: str, seed: int, users: int, zipf: float = 1.0) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        topic: str,
+        seed: int,
+        users: int,
+        *,
+        zipf: float = 1.0,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
         self._topic = topic
         self._rng = random.Random(seed)
         self._users = [f"user-{number:05}" for number in range(users)]
@@ -174,6 +181,7 @@ class Feeder:
                 "enable.idempotence": True,
                 "linger.ms": 5,
                 "log_level": 2,
+                **(options or {}),
             }
         )
         self._now_ms = 1_767_225_600_000
@@ -189,9 +197,12 @@ class Feeder:
                 seq = self.produced.good.get(user, 0)
                 self.produced.good[user] = seq + 1
                 value = self.event(user, seq)
-            self._producer.produce(self._topic, value, key=user.encode())
-            self._producer.poll(0)
+            self._produce(user, value)
         assert self._producer.flush(60) == 0, "the broker did not confirm everything"
+
+    def _produce(self, user: str, value: bytes) -> None:
+        self._producer.produce(self._topic, value, key=user.encode())
+        self._producer.poll(0)
 
     def event(self, user: str, seq: int) -> bytes:
         """One event; `seq` grows with each of the user's."""
@@ -206,53 +217,6 @@ class Feeder:
                 "properties": {"seq": seq},
             }
         )
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What an independent look at the two ends says."""
-
-    delivered: int
-    dead_lettered: int
-    lost: int
-    order_breaks: int
-    duplicates: int
-    foreign_duplicates: int
-    lost_answers: int
-
-
-def judge(produced: Produced, requests: list[dict[str, Any]], dead: int) -> Judgement:
-    """Compare what was produced with the API's log and the number of dead letters.
-
-    A repeat of an event is a duplicate; if it came under another `$unique_key`, a foreign one.
-    """
-    keys: dict[tuple[str, int], str] = {}
-    highest: dict[str, int] = {}
-    duplicates = foreign = breaks = lost_answers = 0
-    for request in sorted(
-        (r for r in requests if r["stored"] != "no"), key=lambda r: r["stored_n"] or r["n"]
-    ):
-        lost_answers += request["answer_lost"]
-        user = _account(request["identifiers"])
-        for event in request["events"]:
-            identity = (user, event["seq"])
-            if identity in keys:
-                duplicates += 1
-                foreign += keys[identity] != request["unique_key"]
-                continue
-            keys[identity] = request["unique_key"]
-            breaks += event["seq"] < highest.get(user, -1)
-            highest[user] = max(highest.get(user, -1), event["seq"])
-    expected = {(user, seq) for user, count in produced.good.items() for seq in range(count)}
-    return Judgement(
-        delivered=len(keys),
-        dead_lettered=dead,
-        lost=len(expected - keys.keys()) + max(0, produced.bad - dead),
-        order_breaks=breaks,
-        duplicates=duplicates,
-        foreign_duplicates=foreign,
-        lost_answers=lost_answers,
-    )
 
 
 def read_topic(kafka: Kafka, topic: str) -> list[Any]:
@@ -283,6 +247,27 @@ def read_topic(kafka: Kafka, topic: str) -> list[Any]:
         return found
 
 
+def dead_letters(kafka: Kafka, topic: str) -> list[Letter]:
+    """What lies on a dead-letter topic, as the judge wants it."""
+    return [_letter(message) for message in read_topic(kafka, topic)]
+
+
+def _letter(message: Any) -> Letter:
+    # Of a record that died several times the last death is told by the headers behind the others.
+    told = {name: (value or b"").decode() for name, value in message.headers()}
+    event = None
+    if told["relay-dlq-class"] != "undecodable":
+        user, _, number = json.loads(message.value())["id"].rpartition("-")
+        event = Event(user, int(number))
+    topic, partition, offset = (told[f"relay-dlq-{n}"] for n in ("topic", "partition", "offset"))
+    return Letter(
+        origin=(topic, partition, offset),
+        place=f"{message.topic()}-{message.partition()}-{message.offset()}",
+        code=told["relay-dlq-code"],
+        event=event,
+    )
+
+
 def committed(kafka: Kafka, group: str, topic: str) -> dict[int, int]:
     """The group's committed offsets, by partition."""
     consumer = Consumer(
@@ -292,11 +277,6 @@ def committed(kafka: Kafka, group: str, topic: str) -> dict[int, int]:
         numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
         found = consumer.committed([TopicPartition(topic, n) for n in numbers], timeout=10)
         return {tp.partition: tp.offset for tp in found}
-
-
-def _account(identifiers: list[str]) -> str:
-    (account,) = [one.rsplit(":", 1)[-1] for one in identifiers if "user-" in one]
-    return account
 
 
 def bare_environ() -> dict[str, str]:

@@ -51,6 +51,7 @@ class Alone:
         **settings: str,
     ) -> None:
         self.port = unused_ports(2)
+        self._workers: list[int] = []
         environ = {
             "RELAY_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1",
             "RELAY_KAFKA__START_TIMEOUT_S": "600",
@@ -102,9 +103,17 @@ class Alone:
     def __enter__(self) -> Self:
         return self
 
+    def workers(self) -> list[int]:
+        """Its processes; those that outlive it are killed at the end."""
+        self._workers = children(self.pid)
+        return self._workers
+
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait(30)
+        for pid in self._workers:
+            if not is_gone(pid):
+                os.kill(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager

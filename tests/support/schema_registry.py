@@ -82,7 +82,7 @@ class SchemaRegistry:
                     "-Dquarkus.http.host=127.0.0.1",
                     f"-Dquarkus.http.port={self._port}",
                     "-Dregistry.ccompat.legacy-id-mode.enabled=true",
-                    f"-Dregistry.datasource.url=jdbc:h2:file:{self._home}/schemas",
+                    f"-Dquarkus.datasource.jdbc.url=jdbc:h2:file:{self._home}/schemas",
                     *("-jar", str(_unpacked() / _JAR)),
                 ],
                 stdin=subprocess.DEVNULL,

@@ -16,7 +16,8 @@ import pytest_asyncio
 
 from relay.apis.caller import Caller, Patience
 from relay.apis.clients import TokenAuth, open_client
-from relay.apis.digital_audience import Credentials, DigitalAudience, PathForm
+from relay.apis.digital_audience import HINTS as AUDIENCE_HINTS
+from relay.apis.digital_audience import PATHS, Credentials, DigitalAudience
 from relay.apis.mediarithmics_document_imports import DocumentImports, UploadForm, error_words
 from relay.apis.mparticle_segments import HINTS, MparticleSegments
 from relay.sandbox.app import create_app
@@ -112,11 +113,11 @@ class World:
         return MparticleSegments(self._caller("mParticle", client, hints=HINTS, faults_final=True))
 
     async def audience(
-        self, paths: PathForm = PathForm.AUTO, password: str = "pw"
+        self, password: str = "pw", cookie: str | None = None, **paths: str
     ) -> DigitalAudience:
         client = await self._client(open_client(self.url, verify=False))
-        caller = self._caller("Digital Audience", client)
-        return DigitalAudience(caller, Credentials("user", password), paths)
+        caller = self._caller("Digital Audience", client, hints=AUDIENCE_HINTS)
+        return DigitalAudience(caller, Credentials("user", password, cookie), PATHS | paths)
 
     async def _client(self, client: httpx.AsyncClient) -> httpx.AsyncClient:
         return await self._stack.enter_async_context(client)

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from relay.model import DeadLetterClass, Position
+from relay.telemetry import log
 from relay.telemetry.facts import (
     DrainEnded,
     Level,
@@ -175,6 +176,51 @@ def test_secrets_of_the_settings_are_masked_wherever_they_turn_up(sink):
     configure(json=True, stream=sink, secrets=["s3cr3t", "", "log"])
     logging.getLogger("library").warning("login with s3cr3t failed")
     assert sink.lines()[0]["text"] == "login with *** failed"
+
+
+@pytest.mark.parametrize(
+    ("said", "masked"),
+    [
+        (("s3cr3t", "topic"), ["***", "topic"]),
+        ([["as s3cr3t"]], [["as ***"]]),
+        ({"s3cr3t": {"user": ("s3cr3t", 1)}}, {"***": {"user": ["***", 1]}}),
+    ],
+)
+@pytest.mark.parametrize("json", [True, False])
+def test_secrets_are_masked_in_lists_and_mappings_too(sink, said, masked, json):
+    fact = PartitionsAssigned(road="stream", partitions=said, epoch=1)
+    configure(json=json, stream=sink, secrets=["s3cr3t"]).write(fact)
+    assert b"s3cr3t" not in sink.getvalue()
+    if json:
+        assert sink.lines()[0]["partitions"] == masked
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise ValueError("ann@example.com")
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "error"),
+    [
+        ("%d of %s", ("many",), None),
+        ("%s", (Unspeakable(),), None),
+        ("failed", (), Unspeakable()),
+        (Unspeakable(), (), None),
+    ],
+)
+def test_a_message_that_cannot_be_written_raises_nothing_into_the_library(
+    sink, text, arguments, error
+):
+    configure(json=True, stream=sink)
+    (ours,) = [one for one in logging.getLogger().handlers if type(one).__module__ == log.__name__]
+    exc_info = (type(error), error, None) if error else None
+    record = logging.LogRecord("library", logging.ERROR, __file__, 1, text, arguments, exc_info)
+    ours.handle(record)  # pytest has a handler of its own, which raises
+    (line,) = sink.lines()
+    assert line["logger"] == "library"
+    assert line["text"].startswith("a message that cannot be written (")
+    assert "of test_log:" in line["text"]
 
 
 def test_a_stream_that_fails_costs_the_line_and_not_the_record(sink):

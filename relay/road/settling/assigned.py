@@ -20,6 +20,8 @@ class Assigned:
     map_fill: float = 0.0
     crowded: set[Hashable] = field(default_factory=set)
     last_commit: Commit | None = None
+    past_is_open: bool = False
+    """Something of its earlier owner may still be under way."""
     settled_since_commit: int = 0
     settled_in_commit: int = 0
     pinned_at: int | None = None

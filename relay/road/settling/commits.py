@@ -5,13 +5,22 @@ from relay.road.settling.assigned import Assigned
 from relay.road.settling.offset_map import OffsetMap, decode, encode
 from relay.telemetry.facts import Emit, MetadataIgnored
 
+_CLOSED = "closed"
+"""Before the map, in a last commit: nothing of the partition was under way any more."""
+
+
+def is_closed(commit: Commit | None) -> bool:
+    """Whether nothing of the partition was under way; nothing ever was, where there is none."""
+    return commit is None or commit.metadata.partition(" ")[0] == _CLOSED
+
 
 def start_of(partition: Partition, commit: Commit | None, emit: Emit) -> OffsetMap:
     """Where a partition goes on. Metadata that is not ours, or damaged, is told and ignored."""
     if commit is None:
         return OffsetMap(0, 0)
-    if commit.metadata:
-        start = decode(commit.offset, commit.metadata)
+    metadata = commit.metadata.removeprefix(_CLOSED).lstrip()
+    if metadata:
+        start = decode(commit.offset, metadata)
         if start is not None:
             return start
         emit(
@@ -22,14 +31,17 @@ def start_of(partition: Partition, commit: Commit | None, emit: Emit) -> OffsetM
     return OffsetMap(commit.offset, commit.offset)
 
 
-def commit_of(home: Assigned, bytes_max: int, *, with_map: bool = True) -> tuple[Commit, bool]:
+def commit_of(
+    home: Assigned, bytes_max: int, *, with_map: bool = True, closed: bool = False
+) -> tuple[Commit, bool]:
     """What to commit for a partition now, and whether its map had to be cut. Sets `map_fill`."""
     snapshot = home.frontier.snapshot()
+    mark = _CLOSED if closed else ""
     if not with_map:
-        return Commit(snapshot.offset), False
-    encoded = encode(snapshot, bytes_max)
+        return Commit(snapshot.offset, mark), False
+    encoded = encode(snapshot, bytes_max - len(mark) - 1)
     home.map_fill = 1.0 if encoded.truncated else len(encoded.metadata) / bytes_max
-    return Commit(snapshot.offset, encoded.metadata), encoded.truncated
+    return Commit(snapshot.offset, f"{mark} {encoded.metadata}".strip()), encoded.truncated
 
 
 def is_news(home: Assigned, commit: Commit) -> bool:

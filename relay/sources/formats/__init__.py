@@ -68,9 +68,9 @@ def build_format(  # noqa: PLR0911 - a return for each format
         case FormatName.SNOWPLOW_TSV:
             return snowplow_tsv_format(policy)
         case FormatName.CLOUDEVENTS:
-            return cloudevents_format(policy, _framed_or_not(schemas or NoRegistry()))
+            return cloudevents_format(policy, _framed_or_not(schemas))
         case FormatName.DEBEZIUM:
-            return debezium_format(policy, _framed_or_not(schemas or NoRegistry()))
+            return debezium_format(policy, _framed_or_not(schemas))
         case FormatName.AVRO | FormatName.PROTOBUF | FormatName.SCHEMA_REGISTRY:
             if schemas is None:
                 raise SettingsError(
@@ -94,7 +94,10 @@ def require_extra(kind: SchemaKind) -> None:
         )
 
 
-def _framed_or_not(schemas: SchemaLookup) -> ReadFramed:
+def _framed_or_not(given: SchemaLookup | None) -> ReadFramed:
+    # An empty cache is false, and not the same as none.
+    schemas = NoRegistry() if given is None else given
+
     def read_framed(record: Record, value: bytes) -> object:
         if not is_framed(record, value):
             return None

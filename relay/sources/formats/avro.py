@@ -20,7 +20,7 @@ from fastavro.read import LOGICAL_READERS
 
 from relay.model import Undecodable
 from relay.sources.formats import values
-from relay.sources.formats.avro_depth import depth_guard
+from relay.sources.formats.avro_depth import Guard, depth_guard
 from relay.sources.formats.outcome import FormatCode
 from relay.sources.formats.schemas import SCHEMA_NAME, Read, SchemaUnusable
 from relay.stream.decoding.reasons import UndecodableCode
@@ -95,26 +95,28 @@ def compile_avro(text: str, references: Sequence[str] = ()) -> Read:
         named: dict[str, Any] = {}
         for reference in references:
             fastavro.parse_schema(plain(_json(reference)), named_schemas=named)
-        # In a record of one field, which takes no bytes: so a union may stand at the top, too.
-        top = plain(_json(text))
-        root = {
-            "type": "record",
-            "name": "relay_root",
-            "fields": [{"name": "value", "type": top}],
-        }
-        parsed = fastavro.parse_schema(root, named_schemas=named)
+        schema = plain(_json(text))
+        bare = not isinstance(schema, dict) or schema["type"] != "record"
+        if bare:
+            # In a record of one field, which takes no bytes: fastavro keeps what it parsed, and
+            # the types of the references, with a schema that is an object only.
+            schema = {
+                "type": "record",
+                "name": "relay_root",
+                "fields": [{"name": "value", "type": schema}],
+            }
+        parsed: Any = fastavro.parse_schema(schema, named_schemas=named)
     except fastavro.schema.UnknownType as error:
         raise SchemaUnusable(f"uses the type {error.name}, which no schema defines") from None
     except fastavro.schema.SchemaParseException as error:
         raise SchemaUnusable(f"is not a valid Avro schema ({type(error).__name__})") from None
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise SchemaUnusable(f"is not an Avro schema ({type(error).__name__})") from None
-    top = parsed["fields"][0]["type"]  # type: ignore[index, call-overload]
-    too_deep = depth_guard(top, named)
-    return _reader(parsed, _names(top), too_deep)
+    top = parsed["fields"][0]["type"] if bare else parsed
+    return _reader(parsed, bare, _names(top), depth_guard(top, named))
 
 
-def _reader(parsed: Any, names: Sequence[str | None], too_deep: Any) -> Read:
+def _reader(parsed: Any, bare: bool, names: Sequence[str | None], too_deep: Guard | None) -> Read:
     read_one = fastavro.schemaless_reader
     only = names[0] if len(names) == 1 else None
 
@@ -123,7 +125,7 @@ def _reader(parsed: Any, names: Sequence[str | None], too_deep: Any) -> Read:
             return Undecodable(UndecodableCode.TOO_DEEP, "nested too deeply")
         stream = BytesIO(body)
         try:
-            value = read_one(stream, parsed, None)["value"]  # type: ignore[call-overload, index]
+            value: Any = read_one(stream, parsed, None)
         except UnicodeDecodeError:
             return Undecodable(UndecodableCode.NOT_UTF8, "holds text that is not UTF-8")
         except _FAULTS as error:
@@ -138,6 +140,8 @@ def _reader(parsed: Any, names: Sequence[str | None], too_deep: Any) -> Read:
                 FormatCode.TRAILING_BYTES,
                 f"the Avro value ends {left} bytes before the record does",
             )
+        if bare:
+            value = value["value"]
         if type(value) is dict:
             name = only if only is not None else _branch(body, names)
             if name is not None:

@@ -88,13 +88,16 @@ def _structured(value: bytes, kind: str, policy: FormatPolicy) -> Decoded:
     found = parse(value)
     if isinstance(found, Undecodable):
         return found
-    parts = as_documents(found, policy)
-    if isinstance(parts, Undecodable):
-        return parts
+    if isinstance(found, dict):
+        event = _complete(found)
+        return event if isinstance(event, Undecodable) else (event,)
     if isinstance(found, list) and not kind.startswith(_BATCH):
         return Undecodable(
             UndecodableCode.NOT_AN_OBJECT, "a batch, and the header content-type does not say so"
         )
+    parts = as_documents(found, policy)
+    if isinstance(parts, Undecodable):
+        return parts
     return tuple(part if isinstance(part, Undecodable) else _complete(part) for part in parts)
 
 

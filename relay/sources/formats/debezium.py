@@ -91,7 +91,7 @@ def envelope(found: Document) -> Document | Undecodable:
 
 
 def _checked(event: Document) -> Document | Undecodable:
-    if event["op"] not in OPERATIONS:
+    if not isinstance(event["op"], str) or event["op"] not in OPERATIONS:
         return Undecodable(FormatCode.INVALID_ENVELOPE, "op: must be one of c, u, d, r, t, m")
     for side in ("before", "after"):
         if not isinstance(event.get(side), dict | None):

@@ -71,8 +71,7 @@ def lines(value: bytes, policy: FormatPolicy) -> Documents | Undecodable:
         if len(parts) == policy.events_per_record_max:
             return Undecodable(
                 FormatCode.TOO_MANY_EVENTS,
-                f"the record has more than {policy.events_per_record_max} lines "
-                "(decoding.events_per_record_max)",
+                f"the record has more than {policy.events_per_record_max} lines",
             )
         parts.append(_line(line, number))
     return tuple(parts)

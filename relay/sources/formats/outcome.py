@@ -104,8 +104,7 @@ def as_documents(value: Any, policy: FormatPolicy) -> Documents | Undecodable:
         if len(value) > policy.events_per_record_max:
             return Undecodable(
                 FormatCode.TOO_MANY_EVENTS,
-                f"the record holds more than {policy.events_per_record_max} events "
-                "(decoding.events_per_record_max)",
+                f"the record holds more than {policy.events_per_record_max} events",
             )
         return tuple(part if type(part) is dict else NOT_AN_OBJECT for part in value)
     return NOT_AN_OBJECT

@@ -79,7 +79,7 @@ _CODES = {
     "reserved": UndecodableCode.RESERVED_NAME,
 }
 # Raised by our own validators: their messages are ours, and quote nothing.
-_OWN = frozenset({"timestamp", "number", "reserved", "missing"})
+_OWN = frozenset({"timestamp", "number", "reserved", "missing", "id"})
 
 
 def why_not_json(value: bytes, error: ValueError) -> Undecodable:

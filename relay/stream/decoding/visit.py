@@ -1,8 +1,9 @@
 """What an event may say about the activity that it belongs to: type, start, origin, location."""
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from relay.stream.decoding.fields import Identifier, Properties, Timestamp, all_finite
@@ -22,10 +23,45 @@ CustomKeys = Annotated[
     Field(json_schema_extra={"propertyNames": {"pattern": r"^(?!\$)"}}),
 ]
 
-ActivityType = Literal["SITE_VISIT", "APP_VISIT", "DISPLAY_AD", "EMAIL", "TOUCH"]
+# USER_SCENARIO_… and the like exist too, but only the platform itself makes those.
+ActivityType = Literal["SITE_VISIT", "APP_VISIT", "DISPLAY_AD", "EMAIL", "RECOMMENDER", "TOUCH"]
 
 # SESSION_SNAPSHOT exists too, but only the platform itself makes those.
 SessionStatus = Literal["NO_SESSION", "IN_SESSION", "CLOSED_SESSION"]
+
+
+_ID_MAX = 2**63 - 1
+
+
+def _origin_id(value: Any) -> str | int:
+    """An id of the platform's: digits or a name as text, or the number that its own SDK sends."""
+    if type(value) is int and 0 <= value <= _ID_MAX:
+        return value
+    if isinstance(value, str) and _IDENTIFIER_MATCH(value):
+        return value
+    raise PydanticCustomError("id", "must be text, or a whole number of at most 63 bits")
+
+
+_IDENTIFIER_MATCH = re.compile(
+    r"(?=[\s\S]{1,512}\Z)[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*\Z"
+).match
+OriginId = Annotated[
+    str | int,
+    PlainValidator(_origin_id),
+    WithJsonSchema(
+        {
+            "oneOf": [
+                {"type": "integer", "minimum": 0, "maximum": _ID_MAX},
+                {
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 512,
+                    "pattern": r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$",
+                },
+            ]
+        }
+    ),
+]
 
 
 class Origin(InputModel):
@@ -34,15 +70,15 @@ class Origin(InputModel):
     ts: Timestamp | None = None
     source: Identifier | None = None
     channel: Identifier | None = None
-    campaign_id: Identifier | None = None
+    campaign_id: OriginId | None = None
     campaign_name: Identifier | None = None
     campaign_technical_name: Identifier | None = None
-    sub_campaign_id: Identifier | None = None
+    sub_campaign_id: OriginId | None = None
     sub_campaign_technical_name: Identifier | None = None
-    message_id: Identifier | None = None
+    message_id: OriginId | None = None
     message_technical_name: Identifier | None = None
     keywords: Identifier | None = None
-    creative_id: Identifier | None = None
+    creative_id: OriginId | None = None
     creative_name: Identifier | None = None
     creative_technical_name: Identifier | None = None
     engagement_content_id: Identifier | None = None
@@ -89,6 +125,11 @@ class Visit(InputModel):
     )
     session_duration_s: int | None = Field(
         default=None, ge=0, description="Length of a finished session."
+    )
+    source: Identifier | None = Field(
+        default=None,
+        description="Who made the activity, as `API` for the platform's email router. With it an "
+        "EMAIL or RECOMMENDER has no session status unless the event names one.",
     )
     topics: Properties | None = Field(default=None, description="Topic → label → weight.")
     origin: Origin | None = Field(default=None, description="Where the traffic came from.")

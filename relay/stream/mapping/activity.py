@@ -23,6 +23,8 @@ from relay.stream.mapping.unique_key import unique_key
 from relay.stream.mapping.user_point import goes_by_put, user_point_update
 
 _NO_VISIT = Visit()
+# As the platform's own email router and recommender send them.
+_WITHOUT_SESSION = ("EMAIL", "RECOMMENDER")
 # A tuple that exists already: `A | B` would be a new object for each event.
 _REFUSALS = (Unmappable, Unwanted)
 
@@ -71,7 +73,7 @@ def _activity(
         user=identity.lane,
         # The platform gathers these into a session itself. A start of the session that the
         # producer named belongs to this activity alone.
-        mergeable=envelope["$session_status"] == "IN_SESSION" and visit.ts is None,
+        mergeable=envelope.get("$session_status") == "IN_SESSION" and visit.ts is None,
         notes=notes,
     )
 
@@ -130,11 +132,12 @@ def _envelope(
         return Unmappable(
             MappingCode.CHANNEL_MISSING, f"activity.type: {kind} needs an app_id or a site_id"
         )
-    envelope: dict[str, Any] = {
-        "$type": kind,
-        "$session_status": event.session_status or policy.session_status,
-        **identity.envelope,
-    }
+    envelope: dict[str, Any] = {"$type": kind}
+    if event.session_status is not None:
+        envelope["$session_status"] = event.session_status
+    elif visit.source is None or kind not in _WITHOUT_SESSION:
+        envelope["$session_status"] = policy.session_status
+    envelope |= identity.envelope
     if app_id is not None:
         envelope["$app_id"] = app_id
     if site_id is not None:
@@ -145,6 +148,8 @@ def _envelope(
 
 
 def _add_visit(envelope: dict[str, Any], visit: Visit) -> None:
+    if visit.source is not None:
+        envelope["$source"] = visit.source
     if visit.ttl_minutes is not None:
         envelope["$ttl"] = visit.ttl_minutes
     if visit.session_duration_s is not None:

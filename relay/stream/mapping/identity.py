@@ -6,6 +6,7 @@ one person has is not sent.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -22,25 +23,32 @@ from relay.stream.decoding.user import (
     User,
     VectorDevice,
 )
+from relay.stream.mapping.addresses import clean_address, why_nobodys
+from relay.stream.mapping.nothing import OPT_OUTS, why_unusable
 from relay.stream.mapping.policy import (
     EmailHashing,
     EmailPolicy,
+    GuardPolicy,
     IdentityForm,
     IdentityPolicy,
     MappingCode,
     MissingCompartment,
 )
 
-# What broken software writes where an identifier is unknown.
-PLACEHOLDERS = frozenset(
-    {"0", "-1", "null", "nil", "none", "undefined", "nan", "n/a", "unknown", "anonymous", "guest"}
-)
 _OS = {"ios": "ios", "android": "and"}
 _HEX = frozenset("0123456789abcdef")
 _HASH_DIGITS = {name: hashlib.new(name).digest_size * 2 for name in EmailHashing}
+_NOBODY = (
+    MappingCode.SHARED_ACCOUNT,
+    MappingCode.HASH_OF_NOTHING,
+    MappingCode.TEMPLATE_LEFT_OVER,
+)
 _PRECEDENCE = {"USER_ACCOUNT": 0, "USER_EMAIL": 1, "USER_AGENT": 2}
-# All-f is a placeholder only where it is as long as a UUID: `ff` may be anybody's id.
-_UUID_DIGITS = 32
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z").match
+# What stands in front of a device's own id, in the platform's forms.
+_DEVICE_PREFIX = re.compile(
+    r"(?:mob:(ios|and):raw|mob:[a-z]+:[a-z0-9]+|net:[0-9]+|web:[^:]*|tech:[a-z]+|[a-z]{2,8}):"
+).match
 
 Entry = dict[str, Any]
 """One of `$user_identifiers`."""
@@ -78,6 +86,17 @@ class KnownAccount(NamedTuple):
         return f"KnownAccount(compartment={self.compartment})"
 
 
+class KnownEmail(NamedTuple):
+    """An email by the datamart's digest, in clear where it came so."""
+
+    digest: str
+    address: str | None
+    repaired: bool
+
+    def __repr__(self) -> str:
+        return "KnownEmail(…)"
+
+
 def identify(user: User, policy: IdentityPolicy) -> Identity | Unmappable:
     """What the envelope of an activity says of `user`."""
     found = identifiers(user, policy)
@@ -97,7 +116,7 @@ def identifiers(user: User, policy: IdentityPolicy) -> Identified | Unmappable:
     accounts_given, guard = user.accounts, policy.guard
     if len(accounts_given) == 1 <= guard.accounts_max and not (user.devices or user.emails):
         account = accounts_given[0]
-        if not is_shared(account.id, guard.shared_accounts):
+        if account_fault(account.id, guard) is None:
             known = locate(account, policy, "user.accounts[0]")
             if isinstance(known, Unmappable):
                 return known
@@ -149,44 +168,71 @@ def locate(account: Account, policy: IdentityPolicy, path: str) -> KnownAccount 
     return KnownAccount(account.id, compartment)
 
 
-def is_shared(account_id: str, shared: frozenset[str]) -> bool:
-    """Whether many people use this account id, or nobody does."""
-    folded = account_id.strip().casefold()
-    return folded in shared or _is_placeholder(folded)
+def account_fault(account_id: str, guard: GuardPolicy) -> MappingCode | None:
+    """Why an account names nobody in particular, or None."""
+    if guard.shared_accounts and account_id.strip().casefold() in guard.shared_accounts:
+        return MappingCode.SHARED_ACCOUNT
+    return why_unusable(account_id, guard, MappingCode.SHARED_ACCOUNT)
 
 
-def is_placeholder(value: str) -> bool:
-    """Whether the value stands for "none": a usual word, or only zeros, or only fs and dashes."""
-    return _is_placeholder(value.strip().casefold())
+def is_nobody(value: str, guard: GuardPolicy) -> bool:
+    """Whether a value of any kind stands for "none": a word, a digest of one, a left-over."""
+    return why_unusable(value, guard, MappingCode.SHARED_ACCOUNT) in _NOBODY
 
 
-def _is_placeholder(folded: str) -> bool:
-    return (
-        folded in PLACEHOLDERS
-        or not folded.strip("0-")
-        or (len(folded) >= _UUID_DIGITS and not folded.strip("f-"))
-    )
+def user_agent_id(device: Device, *, normalise: bool = True) -> str:
+    """The platform's form of a device id, as it is sent; `normalise` the case of raw ones."""
+    prefix, own, os = _own_id(device)
+    return prefix + (usual_case(os, own) if normalise and os else own)
 
 
-def user_agent_id(device: Device) -> str:
-    """The platform's form of a device id."""
+def own_id(device: Device) -> str:
+    """A device's own id, without what the platform puts in front of it."""
+    return _own_id(device)[1]
+
+
+def usual_case(os: str, advertising_id: str) -> str:
+    """A raw advertising id in the case that its system writes it in: iOS large, Android small.
+
+    Producers lower what they have at times, and the platform would know the device twice.
+    """
+    if _UUID(advertising_id) is None:
+        return advertising_id
+    return advertising_id.upper() if os == "ios" else advertising_id.lower()
+
+
+def device_fault(own: str, guard: GuardPolicy) -> MappingCode | None:
+    """Why a device's own id, without the platform's prefix, names no device, or None."""
+    fault = why_unusable(own, guard, MappingCode.PLACEHOLDER_DEVICE)
+    if fault is None and own.strip().casefold() in OPT_OUTS:
+        return MappingCode.OPTED_OUT_DEVICE
+    return fault
+
+
+def _own_id(device: Device) -> tuple[str, str, str]:
+    """The platform's prefix, the device's own id behind it, and the system of an advertising id."""
     match device:
-        case DeviceById():
-            return device.id
         case MobileDevice():
-            return f"mob:{_OS[device.os]}:raw:{device.advertising_id}"
+            os = _OS[device.os]
+            return f"mob:{os}:raw:", device.advertising_id, os
+        case DeviceById():
+            found = _DEVICE_PREFIX(device.id)
+            if found is None:
+                return "", device.id, ""
+            prefix = found[0]
+            return prefix, device.id[len(prefix) :], found[1] or ""
         case NetworkDevice():
-            return f"net:{device.registry}:{device.network_id}"
+            return f"net:{device.registry}:", device.network_id, ""
         case VectorDevice():
-            return f"vec:{device.vector_id}"
+            return "vec:", device.vector_id, ""
         case DevicePoint():
-            return f"udp:{device.device_point_id}"
+            return "udp:", device.device_point_id, ""
 
 
 def hash_email(address: str, policy: EmailPolicy) -> str:
     """The hash by which the datamart knows an address."""
     if policy.normalise:
-        address = address.strip().lower()
+        address = clean_address(address).lower()
     # Not for secrecy: the datamart's one function decides, and some datamarts use MD5 or SHA-1.
     return hashlib.new(policy.hashing, address.encode(), usedforsecurity=False).hexdigest()
 
@@ -195,8 +241,9 @@ def _accounts(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCod
     if len(user.accounts) > policy.guard.accounts_max:
         yield _too_many("accounts", len(user.accounts), policy.guard.accounts_max)
     for index, account in enumerate(user.accounts):
-        if is_shared(account.id, policy.guard.shared_accounts):
-            yield MappingCode.SHARED_ACCOUNT
+        fault = account_fault(account.id, policy.guard)
+        if fault is not None:
+            yield fault
             continue
         known = locate(account, policy, f"user.accounts[{index}]")
         if isinstance(known, Unmappable):
@@ -219,26 +266,39 @@ def _emails(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCode 
     if len(user.emails) > policy.guard.emails_max:
         yield _too_many("emails", len(user.emails), policy.guard.emails_max)
     for index, email in enumerate(user.emails):
-        digest = _email_hash(email, policy.email, f"user.emails[{index}]")
-        if isinstance(digest, Unmappable):
-            yield digest
-        elif _is_shared_email(email, digest, policy.guard.shared_emails):
-            yield MappingCode.SHARED_EMAIL
-        elif email.address is not None and policy.email.send_clear:
-            yield {"$type": "USER_EMAIL", "$hash": digest, "$email": email.address.strip()}
+        if email.address is not None and not policy.email.accept_clear:
+            yield Unmappable(
+                MappingCode.CLEAR_EMAIL,
+                f"user.emails[{index}].address: in clear, and identity.email.accept_clear is false",
+            )
+            continue
+        found = _known_email(email, policy, f"user.emails[{index}]")
+        if not isinstance(found, KnownEmail):
+            yield found
+            continue
+        if found.repaired:
+            yield MappingCode.EMAIL_REPAIRED
+        if found.address is not None and policy.email.send_clear:
+            yield {"$type": "USER_EMAIL", "$hash": found.digest, "$email": found.address}
         else:
-            yield {"$type": "USER_EMAIL", "$hash": digest}
+            yield {"$type": "USER_EMAIL", "$hash": found.digest}
 
 
 def _devices(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCode | Unmappable]:
     if len(user.devices) > policy.guard.devices_max:
         yield _too_many("devices", len(user.devices), policy.guard.devices_max)
     for device in user.devices:
-        agent = user_agent_id(device)
-        if is_placeholder(agent.rpartition(":")[2]):
-            yield MappingCode.PLACEHOLDER_DEVICE
-        else:
-            yield {"$type": "USER_AGENT", "$user_agent_id": agent}
+        prefix, own, os = _own_id(device)
+        fault = device_fault(own, policy.guard)
+        if fault is not None:
+            yield fault
+            continue
+        if os and policy.guard.normalise_advertising_ids:
+            usual = usual_case(os, own)
+            if usual != own:
+                yield MappingCode.ADVERTISING_ID_CASE
+                own = usual
+        yield {"$type": "USER_AGENT", "$user_agent_id": prefix + own}
 
 
 def _too_many(what: str, count: int, limit: int) -> Unmappable:
@@ -248,33 +308,64 @@ def _too_many(what: str, count: int, limit: int) -> Unmappable:
     )
 
 
-def _email_hash(email: Email, policy: EmailPolicy, path: str) -> str | Unmappable:
-    if email.address is not None and not policy.accept_clear:
-        return Unmappable(
-            MappingCode.CLEAR_EMAIL,
-            f"{path}.address: in clear, and identity.email.accept_clear is false",
-        )
+def _known_email(
+    email: Email, policy: IdentityPolicy, path: str
+) -> KnownEmail | MappingCode | Unmappable:
+    """The digest of an email, or why it is left out (a code) or refuses the event."""
+    guard = policy.guard
+    address = None
+    if email.address is not None:
+        given = _address(email.address, policy, f"{path}.address")
+        # A hash beside it counts more; yet an address that is nobody's tells about its hash.
+        if isinstance(given, MappingCode):
+            return given
+        if isinstance(given, str):
+            address = given
+        elif email.hash is None:
+            return given
+        else:
+            address = email.address.strip()
+    repaired = address is not None and address != (email.address or "").strip()
     if email.hash is None:
-        address = (email.address or "").strip()
-        name, at, domain = address.rpartition("@")
-        if not (name and at and domain) or len(address.split()) != 1:
-            return Unmappable(MappingCode.EMAIL_MALFORMED, f"{path}.address: not an email address")
-        return hash_email(email.address or "", policy)
+        digest = hash_email(address or "", policy.email)
+    else:
+        fault = why_unusable(email.hash, guard, MappingCode.PLACEHOLDER_EMAIL)
+        if fault is not None:
+            return fault
+        checked = _checked_hash(email.hash, policy.email, f"{path}.hash")
+        if isinstance(checked, Unmappable):
+            return checked
+        digest = checked
+    if digest in guard.shared_emails:
+        return MappingCode.SHARED_EMAIL
+    return KnownEmail(digest, address, repaired and email.hash is None)
+
+
+def _address(given: str, policy: IdentityPolicy, path: str) -> str | MappingCode | Unmappable:
+    """The address to hash, repaired where that is allowed; or why none."""
+    address = clean_address(given) if policy.email.normalise else given.strip()
+    fault = why_unusable(address, policy.guard, MappingCode.PLACEHOLDER_EMAIL)
+    if fault is not None:
+        return fault
+    if address.count("@") > 1:
+        return MappingCode.NOT_ONE_IDENTIFIER
+    name, at, domain = address.rpartition("@")
+    if not (name and at and domain) or len(address.split()) != 1:
+        return Unmappable(MappingCode.EMAIL_MALFORMED, f"{path}: not an email address")
+    nobodys = why_nobodys(address.casefold(), policy.guard)
+    return address if nobodys is None else nobodys
+
+
+def _checked_hash(given: str, policy: EmailPolicy, path: str) -> str | Unmappable:
     if not policy.check_hash:
-        return email.hash
-    digest = email.hash.lower()
+        return given
+    digest = given.lower()
     if len(digest) != _HASH_DIGITS[policy.hashing] or not _HEX.issuperset(digest):
         return Unmappable(
             MappingCode.EMAIL_HASH_MALFORMED,
-            f"{path}.hash: not a {policy.hashing} in hexadecimal (identity.email)",
+            f"{path}: not a {policy.hashing} in hexadecimal (identity.email)",
         )
     return digest
-
-
-def _is_shared_email(email: Email, digest: str, shared: frozenset[str]) -> bool:
-    return digest in shared or (
-        email.address is not None and email.address.strip().casefold() in shared
-    )
 
 
 def _envelope(entries: tuple[Entry, ...], form: IdentityForm) -> dict[str, Any] | Unmappable:

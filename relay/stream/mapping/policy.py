@@ -5,7 +5,7 @@ from enum import StrEnum
 
 # Stands in dead letters: which rules the record met. Raised whenever the same event and settings
 # give another activity.
-MAPPING_VERSION = "1"
+MAPPING_VERSION = "2"
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -37,8 +37,17 @@ class MappingCode(StrEnum):
     SEGMENT_NOT_ROUTED = "segment_not_routed"
     # Sent, and said in the activity's notes.
     PLACEHOLDER_DEVICE = "placeholder_device"
+    OPTED_OUT_DEVICE = "opted_out_device"
     SHARED_ACCOUNT = "shared_account"
     SHARED_EMAIL = "shared_email"
+    PLACEHOLDER_EMAIL = "placeholder_email"
+    ROLE_EMAIL = "role_email"
+    HASH_OF_NOTHING = "hash_of_nothing"
+    TEMPLATE_LEFT_OVER = "template_left_over"
+    NOT_ONE_IDENTIFIER = "not_one_identifier"
+    UNCLEAN_IDENTIFIER = "unclean_identifier"
+    EMAIL_REPAIRED = "email_repaired"
+    ADVERTISING_ID_CASE = "advertising_id_case"
     EVENT_RENAMED = "event_renamed"
 
 
@@ -131,6 +140,11 @@ class GuardPolicy:
 
     shared_accounts: frozenset[str] = field(default=frozenset(), repr=False)
     shared_emails: frozenset[str] = field(default=frozenset(), repr=False)
+    placeholders: frozenset[str] = frozenset()
+    placeholder_digests: frozenset[str] = frozenset()
+    leave_out_role_addresses: bool = True
+    role_names: frozenset[str] = frozenset()
+    normalise_advertising_ids: bool = True
     accounts_max: int = 4
     emails_max: int = 4
     devices_max: int = 10

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from relay.model import Unmappable
 from relay.stream.decoding.app_event import Profile
-from relay.stream.mapping.identity import is_shared, locate
+from relay.stream.mapping.identity import account_fault, locate
 from relay.stream.mapping.policy import IdentityPolicy, MappingCode
 from relay.stream.mapping.rules import RESERVED_PROFILE_PROPERTIES, check_properties
 
@@ -21,12 +21,12 @@ def profile_key(event: Profile, policy: IdentityPolicy) -> ProfileKey | Unmappab
     wrong = check_properties(event.properties, RESERVED_PROFILE_PROPERTIES)
     if wrong is not None:
         return wrong
-    shared = policy.guard.shared_accounts
+    guard = policy.guard
     path, account = "account", event.account
     if account is None:
         path = "user.accounts"
-        account = next((a for a in event.user.accounts if not is_shared(a.id, shared)), None)
-    if account is None or is_shared(account.id, shared):
+        account = next((a for a in event.user.accounts if account_fault(a.id, guard) is None), None)
+    if account is None or account_fault(account.id, guard) is not None:
         return Unmappable(
             MappingCode.PROFILE_WITHOUT_ACCOUNT,
             f"{path}: a profile belongs to an account, and no usable one is given",

@@ -15,6 +15,8 @@ from pydantic_core import core_schema
 Text = Annotated[str, Field(min_length=1)]
 CompartmentId = Text | int
 EpochMs = int
+VendorId = Text | int
+"""Of the platform's own; its SDK sends numbers."""
 Natural = Annotated[int, Field(ge=0)]
 
 
@@ -111,15 +113,15 @@ class Origin(_Vendor):
     ts: EpochMs | None = None
     source: Text | None = None
     channel: Text | None = None
-    campaign_id: Text | None = None
+    campaign_id: VendorId | None = None
     campaign_name: Text | None = None
     campaign_technical_name: Text | None = None
-    sub_campaign_id: Text | None = None
+    sub_campaign_id: VendorId | None = None
     sub_campaign_technical_name: Text | None = None
-    message_id: Text | None = None
+    message_id: VendorId | None = None
     message_technical_name: Text | None = None
     keywords: Text | None = None
-    creative_id: Text | None = None
+    creative_id: VendorId | None = None
     creative_name: Text | None = None
     creative_technical_name: Text | None = None
     engagement_content_id: Text | None = None
@@ -144,12 +146,21 @@ class Location(_Vendor):
     latlon: tuple[float, float] | None = None
 
 
+# What the platform's own email router and recommender send has a source and no session status.
+_SOURCED: dict[str, Any] = {
+    "required": ["$source"],
+    "properties": {"$type": {"enum": ["EMAIL", "RECOMMENDER"]}},
+}
+
+
 class UserActivity(_Vendor):
     """The body of `POST /v1/datamarts/{datamartId}/user_activities`."""
 
     model_config = ConfigDict(
         json_schema_extra={
             **_CUSTOM,
+            "if": {"not": _SOURCED},
+            "then": {"required": ["$session_status"]},
             "anyOf": [
                 {"required": [name]}
                 for name in (
@@ -163,8 +174,11 @@ class UserActivity(_Vendor):
     )
 
     ts: EpochMs
-    type: Literal["SITE_VISIT", "APP_VISIT", "DISPLAY_AD", "EMAIL", "TOUCH"]
-    session_status: Literal["NO_SESSION", "IN_SESSION", "CLOSED_SESSION"]
+    type: Literal["SITE_VISIT", "APP_VISIT", "DISPLAY_AD", "EMAIL", "RECOMMENDER", "TOUCH"]
+    session_status: Literal["NO_SESSION", "IN_SESSION", "CLOSED_SESSION"] | None = Field(
+        None, description="Absent only from an EMAIL or RECOMMENDER that names its $source."
+    )
+    source: Text | None = Field(None, description="Who made the activity. Inferred.")
     events: list[UserEvent] = Field(min_length=1)
     user_identifiers: Annotated[list[UserIdentifier], Field(min_length=1)] | None = None
     user_account_id: Text | None = Field(None, description="Legacy form.")

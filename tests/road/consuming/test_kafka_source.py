@@ -400,6 +400,28 @@ async def test_a_member_that_was_thrown_out_cannot_commit(kafka, topic):
             await source.commit({here: Commit(1, "")})
 
 
+async def test_a_commit_under_way_ends_when_its_partitions_have_been_handed_over(kafka, topic):
+    """Aiokafka would repeat it in the next generation, over what the next owner committed."""
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        await polled_until(source, lambda: source._assigned)
+        under_way = asyncio.Event()
+
+        async def unanswered(_offsets):
+            under_way.set()
+            await asyncio.Event().wait()
+
+        source._consumer.commit = unanswered
+
+        async def refused():
+            with pytest.raises(CommitRefused):
+                await source.commit({Partition(topic, 0): Commit(0, "")})
+
+        async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
+            tasks.create_task(refused())
+            await under_way.wait()
+            await source.revoked()
+
+
 async def test_polling_ends_in_time_while_the_group_rebalances(kafka, topic):
     listener = Listener()
     released = asyncio.Event()

@@ -156,7 +156,7 @@ def test_bytes_that_are_no_json_object_are_told_apart(value, code, reason):
             "invalid_field",
             (
                 "activity.type: must be one of "
-                "'SITE_VISIT', 'APP_VISIT', 'DISPLAY_AD', 'EMAIL' or 'TOUCH'"
+                "'SITE_VISIT', 'APP_VISIT', 'DISPLAY_AD', 'EMAIL', 'RECOMMENDER' or 'TOUCH'"
             ),
         ),
         (

@@ -382,3 +382,31 @@ def test_the_same_event_is_the_same_bytes_whenever_it_is_mapped(path, later):
 
     wide = replace(POLICY, past_max_ms=10 * 365 * DAY_MS, future_max_ms=10 * 365 * DAY_MS)
     assert mapped(NOW) == mapped(NOW + later)
+
+
+@pytest.mark.parametrize("kind", ["EMAIL", "RECOMMENDER"])
+def test_what_the_platforms_own_senders_send_has_a_source_and_no_session_status(kind):
+    visit = {"type": kind, "source": "API", "origin": {"campaign_id": 17, "message_id": "m-1"}}
+    sent = body(event(activity=visit))
+    assert (sent["$type"], sent["$source"], sent["$origin"]) == (
+        kind,
+        "API",
+        {"$campaign_id": 17, "$message_id": "m-1"},
+    )
+    assert "$session_status" not in sent
+    named = body(event(activity=visit, session_status="NO_SESSION"))
+    assert named["$session_status"] == "NO_SESSION"
+    without = body(event(activity={"type": kind}))
+    assert without["$session_status"] == "NO_SESSION"
+
+
+@pytest.mark.parametrize("wrong", [True, -1, 1.0, 2**63, "", " ", "a\n", "x" * 513, [7]])
+def test_an_id_of_the_origin_is_text_or_a_number(wrong):
+    document = {"type": "track", "id": "1", "ts": NOW, "event": "e",
+                "user": {"accounts": [{"id": "a"}]},
+                "activity": {"origin": {"creative_id": wrong}}}  # fmt: skip
+    found = decode(json.dumps(document).encode(), DecodingPolicy())
+    assert (found.code, found.reason) == (
+        "invalid_field",
+        "activity.origin.creative_id: must be text, or a whole number of at most 63 bits",
+    )

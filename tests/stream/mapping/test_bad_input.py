@@ -40,7 +40,7 @@ def test_a_control_character_in_an_id_is_no_event_and_is_not_repeated(place, cha
     assert character not in found.reason
 
 
-@pytest.mark.parametrize("text", ["é", "日本", "a\u0301", "👩‍👧", "\u202e", "\u00a0x", "%41"])
+@pytest.mark.parametrize("text", ["é", "日本", "a\u0301", "👩‍👧", "क\u200dष", "%41"])
 def test_letters_of_any_script_stay_as_they_are_neither_composed_nor_decoded(text):
     user = {"accounts": [{"id": text}]}
     activity = outcome({**CHOICE, "user": user, "properties": {text: text}})

@@ -28,6 +28,8 @@ from relay.membership.policy import (
 )
 from relay.membership.status import MembershipReporter
 from relay.road.loop import Road, RoadPolicy
+from relay.segments.driver import Platform
+from relay.segments.policy import UploadPolicy
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
 from tests.support.simulation.api import SimDeadLetters
@@ -112,7 +114,7 @@ class SimPlatform:
             raise AnswerLost("the answer was lost")
         return running.execution
 
-    async def executions_of(self, import_id):
+    async def executions_of(self, import_id, until=None):
         await self._answering()
         return [r.execution for r in self.executions[import_id] if r.shows_at <= self.now()]
 
@@ -269,11 +271,12 @@ class MembershipWorld:
         source = SimSource(self.cluster)
         clock = VirtualClock(asyncio.get_running_loop())
         importer = Importer(
-            SimImports(self.platform),
-            ImporterPolicy("relay-membership-sim", poll_s=1, poll_s_max=5, adoption_s=30),
-            clock=clock,
-            rng=rng,
-            emit=_nobody_hears,
+            Platform(SimImports(self.platform), clock),
+            ImporterPolicy(
+                "relay-membership-sim",
+                upload=UploadPolicy(attempts_max=1, poll_s=1, poll_s_max=5, adoption_s=30),
+            ),
+            rng,
         )
         loop = membership_road(
             engine,

@@ -1,0 +1,81 @@
+"""Email addresses: what is repaired before hashing, and which are nobody's or everybody's.
+
+    repaired    mailto:, "Jane Doe <…>", dots and commas at the end, characters nobody sees
+    left out    a word, a template's left-over, several in one field, role and placeholder addresses
+    refused     anything else that is no address
+
+Repairs are made with `identity.email.normalise` only: without it a datamart hashes what it gets.
+"""
+
+import re
+
+from relay.stream.mapping.nothing import without_invisible
+from relay.stream.mapping.policy import GuardPolicy, MappingCode
+
+# Read by whoever is on duty: people behind one differ, and the platform would merge them.
+ROLES = frozenset(
+    {
+        *("abuse", "accounting", "accounts", "admin", "administrator", "billing", "booking"),
+        *("bookings", "careers", "compliance", "contact", "contactus", "customercare"),
+        *("customerservice", "customersupport", "dpo", "enquiries", "enquiry", "feedback"),
+        *("finance", "help", "helpdesk", "hostmaster", "hr", "info", "information", "inquiries"),
+        *("invoices", "jobs", "legal", "mailer-daemon", "marketing", "media", "newsletter", "noc"),
+        *("office", "orders", "postmaster", "press", "privacy", "reception", "recruitment"),
+        *("reservations", "root", "sales", "security", "service", "services", "shop", "support"),
+        *("team", "webmaster"),
+    }
+)
+
+# Typed, or written by software, where somebody had no address to give.
+_PLACEHOLDER_NAMES = frozenset(
+    {
+        *("anonymous", "anonym", "asdf", "donotreply", "do-not-reply", "do_not_reply", "dummy"),
+        *("email", "e-mail", "fake", "guest", "invalid", "myemail", "nan", "nil", "noemail"),
+        *("no-email", "no_email", "no.email", "nomail", "no-mail", "nobody", "none", "noone"),
+        *("noreply", "no-reply", "no_reply", "no.reply", "notprovided", "not-provided", "null"),
+        *("qwerty", "test", "tester", "testing", "test.test", "undefined", "unknown", "user"),
+        *("username", "xxx", "youremail", "your.email", "your-email", "your_email", "yourname"),
+    }
+)
+_PLACEHOLDER_DOMAINS = frozenset(
+    {
+        *("domain.com", "fake.com", "invalid.com", "localhost", "mydomain.com", "no.email"),
+        *("noemail.com", "no-email.com", "nomail.com", "none.com", "none.none", "noreply.com"),
+        *("null.com", "null.null", "test.com", "test.test", "undefined.com", "yourdomain.com"),
+    }
+)
+_RESERVED_ENDS = (".invalid", ".localhost", ".test")  # RFC 2606: no such host, ever
+
+_NAMED = re.compile(r"\A[^<>@]*<([^<>@\s]+@[^<>@\s]+)>\Z").match
+
+
+def clean_address(address: str) -> str:
+    """An address without what surrounds it at times. Letter case stays."""
+    text = address.strip() if address.isascii() else without_invisible(address).strip()
+    if text[:1].isalnum() and text[-1:].isalpha() and ":" not in text:
+        return text
+    if text[:7].lower() == "mailto:":
+        text = text[7:].partition("?")[0].strip()
+    named = _NAMED(text) if text[-1:] == ">" else None
+    if named is not None:
+        text = named[1]
+    # An end such as of a sentence, and quotes as of a cell.
+    return text.strip("\"'").rstrip(".,;").strip()
+
+
+def why_nobodys(address: str, guard: GuardPolicy) -> MappingCode | None:
+    """Why a well-formed address is no person's, or None. The address is in lower case."""
+    name, _, domain = address.rpartition("@")
+    if address in guard.shared_emails or f"@{domain}" in guard.shared_emails:
+        return MappingCode.SHARED_EMAIL
+    name = name.partition("+")[0]
+    if (
+        name in _PLACEHOLDER_NAMES
+        or name in guard.placeholders
+        or domain in _PLACEHOLDER_DOMAINS
+        or domain.endswith(_RESERVED_ENDS)
+    ):
+        return MappingCode.PLACEHOLDER_EMAIL
+    if guard.leave_out_role_addresses and (name in ROLES or name in guard.role_names):
+        return MappingCode.ROLE_EMAIL
+    return None

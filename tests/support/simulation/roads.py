@@ -1,0 +1,200 @@
+"""Any road on a bench, in virtual time: a simulated broker, and an end that takes its time.
+
+A record is the shorthand "alice" for something good of alice, "! alice" for something that cannot
+be mapped, and "odd" for something that meets a defect.
+"""
+
+import asyncio
+import contextlib
+import random
+
+from relay.errors import KafkaRefused
+from relay.membership.engine import MembershipEngine
+from relay.membership.importer import Importer
+from relay.membership.loop import membership_road
+from relay.membership.policy import (
+    GatherPolicy,
+    ImporterPolicy,
+    MembershipPolicy,
+    TroublePolicy,
+)
+from relay.membership.status import MembershipReporter
+from relay.model import Commit, Moment, Partition, Record
+from relay.road.custody import CustodyPolicy
+from relay.road.loop import RoadPolicy
+from relay.road.status import ReportPolicy
+from relay.segments.driver import Platform
+from relay.segments.policy import UploadPolicy
+from relay.stream.engine import Engine, EnginePolicy
+from relay.stream.pipeline import stream_road
+from relay.stream.status import Reporter
+from tests.support.engine_kit import OK, interpret
+from tests.support.membership_bench import changes
+from tests.support.simulation.cluster import SimCluster, SimSource
+from tests.support.simulation.loop import VirtualClock, VirtualLoop
+from tests.support.simulation.membership import SimImports, SimPlatform
+from tests.support.simulation.sabotage import Sabotage
+
+FOR_EVER_S = 1e7
+ROADS = ("stream", "segments")
+P0 = Partition("events", 0)
+
+
+class Odd(Exception):
+    """A defect. Its text holds what nobody may see."""
+
+
+class Sink:
+    """A dead-letter topic that may refuse."""
+
+    def __init__(self):
+        self.written = []
+        self.refuses = False
+
+    async def start(self):
+        pass
+
+    async def stop(self):
+        pass
+
+    async def write(self, letters):
+        await asyncio.sleep(0.01)
+        if self.refuses:
+            raise KafkaRefused("not authorised to write")
+        self.written += letters
+
+
+class _Wire:
+    def __init__(self, bench):
+        self._bench = bench
+
+    async def send(self, _request):
+        await asyncio.sleep(self._bench.takes_s)
+        return OK
+
+    async def close(self):
+        pass
+
+
+class _Steady(random.Random):
+    """Chance, except for how long an execution takes."""
+
+    def __init__(self, bench):
+        super().__init__(3)
+        self._bench = bench
+
+    def uniform(self, low, high):
+        return self._bench.takes_s if high > 1 else super().uniform(low, high)
+
+
+class RoadBench:
+    """One road of either kind, and everything it touches."""
+
+    def __init__(self, kind, *, custody=None, takes_s=0.05, **times):
+        self.kind = kind
+        self.takes_s = takes_s
+        self.facts = []
+        self.cluster = SimCluster(2, random.Random(1), sabotage=Sabotage())
+        self.source, self.sink = SimSource(self.cluster), Sink()
+        loop = asyncio.get_running_loop()
+        clock = VirtualClock(loop)
+        policy = RoadPolicy(**{"commit_every_s": 0.5, **times})
+        rng = random.Random(2)
+        shared = {"emit": self.facts.append, "clock": clock, "policy": policy}
+        if kind == "stream":
+            self.engine = Engine(
+                EnginePolicy(custody=custody or CustodyPolicy()), self._interpret, rng
+            )
+            reporter = Reporter(self.engine, self.facts.append, ReportPolicy())
+            self.road = stream_road(
+                self.engine, self.source, _Wire(self), self.sink, reporter=reporter, **shared
+            )
+            return
+        policy = MembershipPolicy(
+            gather=GatherPolicy(commands_max=100, wait_s=0.1),
+            trouble=TroublePolicy(wait_s=1, wait_s_max=5),
+            **({} if custody is None else {"custody": custody}),
+        )
+        self.engine = MembershipEngine(policy, self._changing, rng)
+        self.platform = SimPlatform(_Steady(self), failing=0.0, away=(), tells=True)
+        upload = UploadPolicy(attempts_max=1, poll_s=0.1, poll_s_max=0.1, adoption_s=1)
+        importer = Importer(
+            Platform(SimImports(self.platform), clock), ImporterPolicy("sim", upload=upload), rng
+        )
+        reporter = MembershipReporter(self.engine, self.facts.append)
+        self.road = membership_road(
+            self.engine, self.source, importer, self.sink, reporter=reporter, **shared
+        )
+
+    @staticmethod
+    def _interpret(record, now_ms):
+        if record.value == b"odd":
+            raise Odd("somebody@example.com")
+        return interpret(record._replace(value=record.value + b" 1"), now_ms)
+
+    @staticmethod
+    def _changing(record, now_ms):
+        if record.value == b"odd":
+            raise Odd("somebody@example.com")
+        return changes(record._replace(value=record.value + b" 88 in"), now_ms)
+
+    @property
+    def custody(self):
+        return self.engine.custody
+
+    def produce(self, *values, partition=0):
+        for value in values:
+            self.cluster.produce(partition, 0, None, value.encode())
+
+    @staticmethod
+    def cluster_commit(offset, metadata):
+        return Commit(offset, metadata)
+
+    def record(self, *, offset):
+        return Record(*P0, offset, 0, None, b"alice", epoch=self.custody.assigned[P0].epoch)
+
+    def moment(self):
+        loop = asyncio.get_running_loop()
+        return Moment(loop.time(), VirtualClock(loop).now_ms())
+
+    def committed(self, partition=P0):
+        commit = self.cluster.commits.get(partition)
+        return 0 if commit is None else commit.offset
+
+    def end(self, partition=P0):
+        return self.cluster.logs[partition].next
+
+    def told(self, kind):
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    async def until(self, condition, within_s=600.0):
+        async with asyncio.timeout(within_s):
+            while not condition():  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        async with asyncio.TaskGroup() as tasks:
+            coordinator = tasks.create_task(self.cluster.coordinate())
+            self.run = tasks.create_task(self._ended())
+            yield self
+            self.road.stop("the test is over")
+            await self.run
+            coordinator.cancel()
+
+    async def _ended(self):
+        try:
+            await self.road.run()
+        except Exception as error:  # noqa: BLE001 - what it is, is what is asked
+            return error
+
+
+def virtually(test):
+    """Run a test on a loop whose clock jumps."""
+
+    def run(*args, **kwargs):
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            runner.run(test(*args, **kwargs))
+
+    run.__name__ = test.__name__
+    return run
