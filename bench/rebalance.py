@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tests.support.judge import judge
 from tests.support.kafka_admin import wait_for
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.road import (
@@ -25,7 +26,6 @@ from tests.support.road import (
     Process,
     Sandbox,
     everything_stops,
-    judge,
     relay_environ,
     relay_run,
 )
@@ -51,9 +51,9 @@ class Gaps:
 
     def watch(self) -> None:
         """Until `stop`."""
-        count, since = -1, time.monotonic()
+        count, since = -1, time.perf_counter()
         while not self._stop.wait(0.05):
-            now, found = time.monotonic(), int(self.sandbox.summary()["events"])
+            now, found = time.perf_counter(), int(self.sandbox.summary()["events"])
             if self.phase:
                 self.longest[self.phase] = max(self.longest.get(self.phase, 0.0), now - since)
             if found != count:
@@ -84,7 +84,7 @@ def beside(*threads: threading.Thread) -> Iterator[None]:
 
 def calm(seconds: float = CALM_S) -> None:
     """Let things go on for a while."""
-    time.sleep(seconds)
+    threading.Event().wait(seconds)
 
 
 def measured() -> dict[str, float]:
@@ -108,9 +108,9 @@ def measured() -> dict[str, float]:
             total = feeder.produced.total
             wait_for(lambda: sandbox.summary()["events"] >= total, 120, "not all has come")
             statuses = [member.terminate() for member in members]
-        found = judge(feeder.produced, sandbox.requests(), 0)
+        found = judge(feeder.produced, sandbox.requests(), ())
         print(f"  {total} events, {found.lost} lost, {found.order_breaks} order breaks, ", end="")
-        print(f"{found.duplicates} repeated, {found.foreign_duplicates} of them under another key;")
+        print(f"{found.duplicates} repeated, {found.repeats} repeated under another key;")
         print(f"  exit statuses at the end {statuses}")
         return gaps.longest
 

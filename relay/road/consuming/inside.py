@@ -15,6 +15,7 @@ from aiokafka import errors as theirs
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.structs import OffsetAndMetadata
 
 from relay.kafka_client.errors import translated
 from relay.model import Partition
@@ -118,6 +119,36 @@ class Inside:
             asked[topic].append((number, _EARLIEST if first else _LATEST))
         found = await self._consumer._fetcher._proc_offset_request(leader, asked)
         return {Partition(*tp): offset for tp, (offset, _) in found.items()}
+
+    @property
+    def generation(self) -> int:
+        """The number of the last deal that the group told us; -1 when it does not know us."""
+        return int(self._consumer._coordinator.generation)
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the group knows us, as far as we have heard."""
+        return bool(self._consumer._coordinator.member_id)
+
+    def go_on_meanwhile(self) -> None:
+        """While the group deals, hand out records as before: aiokafka would wait for the result."""
+        subscription = self._consumer._subscription.subscription
+        if subscription is not None:
+            subscription._reassignment_in_progress = False
+
+    def start_heartbeats(self) -> None:
+        """Aiokafka starts them when partitions have been handed over, which may take a while."""
+        self._consumer._coordinator._start_heartbeat_task()
+
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        """Store offsets, also of partitions that we have to give back.
+
+        Raises:
+            aiokafka.errors.KafkaError: The group does not take them.
+        """
+        subscription = self._consumer._subscription.subscription
+        stored = {tp: OffsetAndMetadata(*offset) for tp, offset in offsets.items()}
+        await self._consumer._coordinator.commit_offsets(subscription.assignment, stored)
 
     def refresh_metadata(self) -> None:
         """Ask who leads the partitions now, without waiting for the answer."""

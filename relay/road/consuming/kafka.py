@@ -12,7 +12,6 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import (
-    IllegalStateError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
 )
@@ -24,6 +23,7 @@ from relay.kafka_client.fresh import fresh
 from relay.kafka_client.header_names import accept_any_names
 from relay.model import Commit, Partition, Record
 from relay.road.consuming.access import AccessWatch
+from relay.road.consuming.assignor import CooperativeAssignor
 from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.connecting import connect_apart
 from relay.road.consuming.inside import Inside
@@ -38,6 +38,8 @@ from relay.road.consuming.troubles import Troubles
 from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
 
 _POLL_GRACE_S = 0.1
+_DEAL_S = 10.0
+"""How long a commit waits while the group deals partitions, which is as fast as its slowest."""
 
 
 class KafkaSource:
@@ -51,12 +53,23 @@ class KafkaSource:
         self._positions: FirstPositions
         self._listener: AssignmentListener | None = None
         self._epoch = 0
+        self._epochs: dict[Partition, int] = {}
+        self._generation = -1
         self._assigned: frozenset[Partition] = frozenset()
+        """What is ours, until we have finished with it: nobody else is given it before."""
+        self._told: frozenset[Partition] = frozenset()
+        """Of these, what the listener knows of and need not give up."""
         self._paused: set[Partition] = set()
         self._wanted: tuple[TopicPartition, ...] = ()
-        self._told = False
         self._changed = asyncio.Event()
-        self._commits: set[asyncio.Timeout] = set()
+        self._dealing = asyncio.Lock()
+        """Held by each commit, and while the group deals: a commit that arrives in the middle of
+        it has the wrong generation, and the group would not know us any more."""
+        self._is_dealing = False
+        self._handing = asyncio.Lock()
+        self._lost = False
+        """Whether the group forgot us: what was ours may be another member's by now."""
+        self._stopping = False
         self._taken = Taken()
         self._failure: BaseException | None = None
         self._troubles = Troubles()
@@ -72,7 +85,7 @@ class KafkaSource:
         accept_any_names()
         cluster = await await_topics(self._policy, self._emit)
         self._listener = listener
-        options = consumer_options(self._policy)
+        options = consumer_options(self._policy, CooperativeAssignor(self._claim))
         # An address that answers: aiokafka tries them one after the other.
         options["bootstrap_servers"] = cluster.entrance
         # From here on `stop` closes it: a start that is cancelled must not wait for brokers.
@@ -107,6 +120,9 @@ class KafkaSource:
         if self._failure is not None:
             raise self._failure
         self._inside.check_alive()
+        if self._lost:
+            async with self._handing:
+                await self._give_up_lost()
         self._positions.check()
         self._watch.check()
         now = asyncio.get_running_loop().time()
@@ -151,25 +167,28 @@ class KafkaSource:
         }
         for partition, commit in commits.items():
             self._taken.committed(partition, commit.offset)
-        epoch, assigned = self._epoch, self._assigned
         try:
+            async with asyncio.timeout(_DEAL_S):
+                await self._dealing.acquire()
+        except TimeoutError:
+            raise KafkaUnreachable("committing offsets: the group deals partitions") from None
+        try:
+            self._require(commits)
+            # aiokafka repeats it until it succeeds, with whatever generation it is in by then.
             with translated("committing offsets"):
-                # aiokafka repeats a commit until it succeeds, with whatever generation it is in by
-                # then: one that began before a rebalance could overwrite the next owner's.
-                # So every commit under way is ended when its partitions have been handed over.
-                async with asyncio.timeout(self._policy.client.request_timeout_s) as limit:
-                    self._commits.add(limit)
-                    try:
-                        await self._consumer.commit(offsets)
-                    finally:
-                        self._commits.discard(limit)
-        except IllegalStateError as error:  # not assigned, says aiokafka
-            raise CommitRefused(str(error)) from error
+                async with asyncio.timeout(self._policy.client.request_timeout_s):
+                    await self._inside.commit(offsets)
         except KafkaUnreachable as error:
-            moved_on = epoch != self._epoch or assigned is not self._assigned
-            if moved_on or isinstance(error.__cause__, MOVED_ON):
+            if isinstance(error.__cause__, MOVED_ON):
                 raise CommitRefused(error.problem) from error
+            self._require(commits)
             raise
+        finally:
+            self._dealing.release()
+
+    def _require(self, commits: Mapping[Partition, Commit]) -> None:
+        if self._lost or not commits.keys() <= self._assigned:
+            raise CommitRefused("the partitions are not ours any more")
 
     async def committed(
         self, partitions: Collection[Partition]
@@ -226,49 +245,107 @@ class KafkaSource:
             return
         left = False
         try:
+            self._stopping = True
             await self._watch.stop()
-            await self.revoked()  # aiokafka does not call the listener when it stops
+            async with self._handing:
+                await self._give_up(self._assigned)
+            await self._positions.end()
             await self._consumer.stop()
             left = True
         finally:
             if not left:  # in the middle of a join, or no broker answers
                 await self._inside.close_connections()
 
+    # -- the group deals partitions (called by aiokafka's coordinator) --------------------------
+
+    async def joining(self) -> None:
+        """We are about to join the group: what is ours stays ours until it has dealt.
+
+        aiokafka takes it all for revoked. Records are handed out and sent meanwhile, and commits
+        wait.
+        """
+        if not self._inside.is_member:
+            self._lost = bool(self._assigned)
+            async with self._handing:
+                await self._give_up_lost()
+        self._inside.go_on_meanwhile()
+        await self._positions.look_before_join(self._consumer.subscription())
+        if not self._is_dealing:
+            await self._dealing.acquire()
+            self._is_dealing = True
+
+    def _claim(self) -> tuple[frozenset[Partition], int]:
+        """What we hold, and since which deal; asked for at every attempt to join."""
+        if not self._inside.is_member:  # forgotten while we tried
+            self._lost = bool(self._assigned)
+            self._changed.set()
+        return (frozenset(), -1) if self._lost else (self._assigned, self._generation)
+
     async def assigned(self, partitions: Collection[Partition]) -> None:
-        """The group gave us these; called by aiokafka's coordinator."""
+        """The group has dealt, and these are ours from now on."""
+        ours = frozenset(partitions)
+        if not self._lost:  # at once: aiokafka would begin at the commits
+            for partition in self._assigned & ours:
+                position = self._taken.position(partition)
+                if position is not None:
+                    self._consumer.seek(TopicPartition(*partition), position)
+        self._generation = self._inside.generation
+        self._inside.start_heartbeats()
+        if self._is_dealing:
+            self._is_dealing = False
+            self._dealing.release()
+        async with self._handing:
+            await self._give_up_lost()
+            leaving = self._assigned - ours
+            self._told -= leaving
+            self._update()
+            await self._take_over(ours - self._assigned)
+            if leaving and not self._inside.closing():
+                await self._give_up(leaving)
+                self._inside.rejoin()  # now they are free
+
+    async def _take_over(self, partitions: frozenset[Partition]) -> None:
+        if not partitions and self._epoch:
+            return
         self._epoch += 1
-        self._assigned = frozenset(partitions)
-        self._paused.clear()
-        self._taken.clear()
+        self._assigned |= partitions
+        self._taken.forget(partitions)
+        self._epochs.update(dict.fromkeys(partitions, self._epoch))
         self._watch.assigned(self._assigned)
         if self._listener is not None:
-            await self._listener.on_assigned(self._assigned, self._epoch)
+            await self._listener.on_assigned(partitions, self._epoch)
         # Not earlier: aiokafka would hand out records while the listener is still being told.
         if self._inside.closing():
-            return  # stopped meanwhile: nobody would call `revoked` again
-        self._told = True
+            return  # stopped meanwhile: nobody would call `_give_up` again
+        self._told |= partitions
         self._positions.begin()
         self._update()
 
-    async def revoked(self) -> None:
-        """The group takes all partitions back (aiokafka knows no other way)."""
-        leaving = self._assigned
-        self._told = False
-        await self._positions.end()
+    async def _give_up(self, leaving: frozenset[Partition]) -> None:
+        """Let the listener finish with these; only then are they somebody else's."""
+        if not leaving:
+            return
+        self._told -= leaving
+        await self._positions.keep(self._told)
         self._update()
         try:
-            if leaving and self._listener is not None:
+            if self._listener is not None:
                 await self._listener.on_revoked(leaving)
         finally:
             self._topics.revoked(self._taken.uncommitted(leaving))
-            self._assigned = frozenset()
-            self._watch.assigned(())
-            for limit in self._commits:
-                limit.reschedule(asyncio.get_running_loop().time())
+            self._assigned -= leaving
+            self._paused -= leaving
+            self._taken.forget(leaving)
+            for partition in leaving:
+                self._epochs.pop(partition, None)
+            self._watch.assigned(self._assigned)
 
-    async def joining(self) -> None:
-        """We are about to join the group, with nothing assigned."""
-        await self._positions.look_before_join(self._consumer.subscription())
+    async def _give_up_lost(self) -> None:
+        if self._lost:
+            try:
+                await self._give_up(self._assigned)
+            finally:
+                self._lost = False
 
     def failed(self, error: BaseException) -> None:
         """The listener failed; aiokafka would log that and go on, so `poll` raises it."""
@@ -301,9 +378,10 @@ class KafkaSource:
                     key=message.key,
                     value=message.value,
                     headers=message.headers,
-                    epoch=self._epoch,
+                    epoch=epoch,
                 )
                 for tp, messages in batches.items()
+                for epoch in (self._epochs.get(Partition(*tp), 0),)
                 for message in messages
             ]
             for tp, messages in batches.items():
@@ -332,12 +410,12 @@ class KafkaSource:
                 async with asyncio.timeout(patience_s):
                     return await self._inside.committed(wanted)
         except KafkaUnreachable as problem:
-            if self._inside.closing():
+            if self._stopping:
                 raise
             self._tell(problem, AGAIN_S)
             self._inside.look_for_coordinator()
         except KafkaRefused as problem:
-            if self._inside.closing() or not self._held(problem):
+            if self._stopping or not self._held(problem):
                 raise
         await asyncio.sleep(AGAIN_S)
         return None
@@ -352,7 +430,7 @@ class KafkaSource:
         """Begin at these offsets."""
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(*partition), offset)
-            self._taken.begins(partition, offset)
+            self._taken.moved(partition, offset)
         for partition, was in lost.items():
             self._emit(
                 PositionLost(
@@ -390,9 +468,9 @@ class KafkaSource:
 
     def _update(self) -> None:
         """Make aiokafka fetch for what is wanted, and for nothing else."""
-        ready = self._assigned - self._paused - self._positions.pending
+        ready = self._told - self._paused - self._positions.pending
         wanted = {TopicPartition(*partition) for partition in ready}
-        self._wanted = tuple(wanted) if self._told else ()
+        self._wanted = tuple(wanted)
         for tp in self._consumer.assignment():
             # Left out, what was fetched ahead is kept; paused, nothing more is fetched.
             if tp in wanted:
@@ -416,7 +494,6 @@ class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka i
 
     async def on_partitions_revoked(self, _revoked: Collection[TopicPartition]) -> None:
         try:
-            await self._source.revoked()
             await self._source.joining()
         except Exception as error:  # noqa: BLE001 - raised by the next poll
             self._source.failed(error)
