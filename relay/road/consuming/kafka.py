@@ -268,6 +268,9 @@ class KafkaSource:
             self._lost = bool(self._assigned)
             async with self._handing:
                 await self._give_up_lost()
+        if not self._policy.keeps_partitions:
+            async with self._handing:
+                await self._give_up(self._assigned)
         self._inside.go_on_meanwhile()
         await self._positions.look_before_join(self._consumer.subscription())
         if not self._is_dealing:

@@ -48,9 +48,13 @@ class SimCluster:
     SESSION_TIMEOUT_S = 10.0
     REBALANCE_TIMEOUT_S = 60.0
 
-    def __init__(self, partitions, rng: random.Random, topic="events", sabotage=None):
+    def __init__(
+        self, partitions, rng: random.Random, topic="events", sabotage=None, *, keeps=True
+    ):
         self.topic = topic
         self.sabotage = sabotage or Sabotage()
+        self.keeps = keeps
+        """Whether members keep their partitions while the group deals."""
         self.logs = {Partition(topic, n): Log() for n in range(partitions)}
         self.commits: dict[Partition, Commit] = {}
         self.members: list[SimSource] = []
@@ -85,6 +89,11 @@ class SimCluster:
         for member in self.members:
             if member not in alive:
                 member.owned = {}
+        if not self.keeps:
+            async with asyncio.TaskGroup() as giving_up:
+                for member in alive:
+                    giving_up.create_task(self._give_up(member, set(member.owned)))
+            alive = [m for m in alive if not m.dead and not m.left]
         topics = frozenset({self.topic})
         claims = {
             f"{number:03}": Member(topics, frozenset(member.owned), member.generation)
@@ -101,16 +110,20 @@ class SimCluster:
     async def _hand_over(self, member, given):
         leaving = member.owned.keys() - given
         await member.take_over(given - member.owned.keys())
+        if leaving:
+            await self._give_up(member, set(leaving))
+            self._changed.set()  # now they are free
+
+    async def _give_up(self, member, leaving):
         if not leaving or member.dead or member.left:
             return
         try:
             async with asyncio.timeout(self.REBALANCE_TIMEOUT_S):
-                await member.listener.on_revoked(set(leaving))
+                await member.listener.on_revoked(leaving)
         except TimeoutError:
             pass
         for partition in leaving:
             member.owned.pop(partition, None)
-        self._changed.set()  # now they are free
 
     async def arrival(self, timeout_s):
         """Wait for something new, at most so long."""
