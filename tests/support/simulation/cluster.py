@@ -119,7 +119,7 @@ class SimCluster:
             return
         try:
             async with asyncio.timeout(self.REBALANCE_TIMEOUT_S):
-                await member.listener.on_revoked(leaving)
+                await member.listener.on_revoked(sorted(leaving))
         except TimeoutError:
             pass
         for partition in leaving:
@@ -161,14 +161,15 @@ class SimSource:
         if not gained and self.epoch:
             return
         self.epoch += 1
-        self.paused -= gained
+        self.paused.difference_update(gained)
+        gained = sorted(gained)  # whatever the hashes of this process are
         self.owned.update(dict.fromkeys(gained))  # no position yet: nothing is handed out
         self.epochs.update(dict.fromkeys(gained, self.epoch))
         try:
-            await self.listener.on_assigned(set(gained), self.epoch)
+            await self.listener.on_assigned(gained, self.epoch)
         except KafkaError as error:  # the next poll raises it, as with the Kafka edge
             self.failure = error
-        for partition in gained & self.owned.keys():
+        for partition in filter(self.owned.__contains__, gained):
             commit = self.cluster.commits.get(partition)
             self.owned[partition] = commit.offset if commit else 0
 
