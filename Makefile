@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+PROCESSES ?= 3
 
 .PHONY: help demo check format test storm bench constraints schemas docs clean
 .DEFAULT_GOAL := help
@@ -25,9 +26,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@$(BIN)/relay demo
 
+# In several processes: most of the time they wait for brokers. PROCESSES=0 runs them in one.
 test: $(STAMP)
-	@echo "==> running the tests"
-	@$(BIN)/python -m pytest -m "not storm"
+	@echo "==> running the tests in $(PROCESSES) processes"
+	@$(BIN)/python -m pytest -m "not storm" -n $(PROCESSES) --dist loadgroup
 
 storm: $(STAMP)
 	@echo "==> running the storms"

@@ -40,8 +40,10 @@ from relay.road.settling.letter_writer import DeadLetterSink
 from relay.segments.driver import Platform
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
+from relay.settings.topics import sources_of
+from relay.sources.interpret import source_interpreter
 from relay.stream.engine import Engine
-from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
+from relay.stream.interpret import InterpretPolicy, OrderBy
 from relay.stream.pipeline import stream_road
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
@@ -55,7 +57,7 @@ from relay.vendors import open_document_imports
 
 STREAM_SECTIONS = (
     "kafka", "dead_letter", "tracking", "delivery", "identity", "mapping", "decoding", "admin",
-    "log", "segments",
+    "log", "segments", "sources", "mappings",
 )  # fmt: skip
 """The sections of the settings that the stream cannot do without."""
 
@@ -195,9 +197,12 @@ class _Stream:
         self._rng = rng
         self._edges = edges
         mapping = settings.mapping.policy(settings.identity, settings.tracking.datamart_id)
+        imported = settings.segments.membership.enabled
+        mapping = replace(mapping, segments_are_imported=imported)
         order_by = settings.delivery.order_by
-        self._interpret = interpreter(
-            InterpretPolicy(settings.decoding.policy(), mapping, order_by)
+        self._interpret = source_interpreter(
+            sources_of(settings.sources, settings.mappings, settings.decoding),
+            InterpretPolicy(settings.decoding.policy(), mapping, order_by),
         )
         self.engine: Engine
         """That of the road made last."""

@@ -289,7 +289,7 @@ class DeadLetterClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that ends in the dead-letter topic, with its history. Times in epoch ms."""
+    """A record, or events of one, that ends in the dead-letter topic. Times in epoch ms."""
 
     record: Record
     cls: DeadLetterClass
@@ -300,3 +300,7 @@ class DeadLetter:
     attempts: int = 0
     first_attempt_ms: int | None = None
     last_attempt_ms: int | None = None
+    events: tuple[int, ...] = ()
+    """Of a record that holds several events: which of them this letter is about, from 0."""
+    events_total: int = 0
+    """How many events such a record holds; 0: the letter is about the record as a whole."""

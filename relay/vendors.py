@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 
 import httpx
 
+from relay.apis import digital_audience as audience_api
+from relay.apis import mparticle_segments as mparticle_api
 from relay.apis.caller import Caller, Patience
 from relay.apis.clients import TokenAuth, open_client
 from relay.apis.mediarithmics_document_imports import DocumentImports, error_words
@@ -79,3 +81,41 @@ def _registry_auth(settings: SchemaRegistrySettings) -> httpx.Auth | None:
     else:
         return None
     return TokenAuth(lambda: token.header(asyncio.get_running_loop().time()))
+
+
+@asynccontextmanager
+async def open_mparticle(
+    settings: Settings, rng: random.Random, patience: Patience | None = None
+) -> AsyncIterator[mparticle_api.MparticleSegments]:
+    """MParticle's API."""
+    segments = settings.segments
+    auth = httpx.BasicAuth(*segments.mparticle_credentials())
+    proxy = segments.file_access().proxy
+    async with open_client(segments.mparticle.base_url, auth=auth, proxy=proxy) as client:
+        caller = Caller(
+            "mParticle",
+            client,
+            rng,
+            patience=patience or Patience(),
+            hints=mparticle_api.HINTS,
+            faults_final=True,
+        )
+        yield mparticle_api.MparticleSegments(caller)
+
+
+@asynccontextmanager
+async def open_digital_audience(
+    settings: Settings, rng: random.Random, patience: Patience | None = None
+) -> AsyncIterator[audience_api.DigitalAudience]:
+    """Digital Audience's API."""
+    segments = settings.segments
+    base_url, credentials = segments.digital_audience_login()
+    async with open_client(base_url, proxy=segments.file_access().proxy) as client:
+        caller = Caller(
+            "Digital Audience",
+            client,
+            rng,
+            patience=patience or Patience(),
+            hints=audience_api.HINTS,
+        )
+        yield audience_api.DigitalAudience(caller, credentials, segments.digital_audience.paths)

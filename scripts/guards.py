@@ -182,7 +182,7 @@ GUARDS = (
     Guard(
         "A commit never overwrites that of the next owner.",
         "commits under way end when their partitions have been handed over",
-        "relay/road/consuming/kafka.py",
+        "relay/road/consuming/group_commits.py",
         "limit.reschedule(asyncio.get_running_loop().time())",
         "pass",
         "tests/road/consuming/test_kafka_source.py::"

@@ -49,10 +49,9 @@ def settings_page() -> str:
         "",
     ]
     for name, field in Settings.model_fields.items():
-        model = _section(field)
-        text += [f"## {name}", "", _first_paragraph(model), ""]
+        text += [f"## {name}", "", _about(field), ""]
         text += ["| setting and variable | type | default | what it does |", "|---|---|---|---|"]
-        text += [_row(option) for option in documented(model, (name,))]
+        text += [_row(option) for option in _documented_section(name, field)]
         text.append("")
     return "\n".join(text)
 
@@ -65,7 +64,7 @@ def env_file() -> str:
     ]
     for name, field in Settings.model_fields.items():
         text += ["", f"# ---- {name} ----"]
-        for option in options(_section(field), (name,)):
+        for option in _options_below(name, field):
             text += ["", *_comment(_description(option))]
             lead = "" if must_be_given(option) else "# "
             text.append(f"{lead}{option.variable}={_env_value(example(option))}")
@@ -79,8 +78,11 @@ def yaml_file() -> str:
         "# What is not commented out has no default and must be given.",
     ]
     for name, field in Settings.model_fields.items():
-        text += ["", *_comment(_first_paragraph(_section(field)))]
-        text += _yaml_group((name,), list(options(_section(field), (name,))))
+        text += ["", *_comment(_about(field))]
+        if not models_in(field.annotation):
+            text.append(f"{name}: {_flow(_default(field))}")
+            continue
+        text += _yaml_group((name,), list(_options_below(name, field)))
     return "\n".join(text) + "\n"
 
 
@@ -253,9 +255,28 @@ def _comment(text: str, pad: str = "") -> list[str]:
     )
 
 
-def _section(field: FieldInfo) -> type[BaseModel]:
-    (model,) = models_in(field.annotation)
-    return model
+def _options_below(name: str, field: FieldInfo) -> Iterator[Option]:
+    """What can be set in a section; one that is a list or a free mapping is set as a whole."""
+    models = models_in(field.annotation)
+    if not models:
+        yield Option((name,), field)
+    for model in models:
+        yield from options(model, (name,))
+
+
+def _documented_section(name: str, field: FieldInfo) -> Iterator[Option]:
+    models = models_in(field.annotation)
+    if not models:
+        yield Option((name,), field)
+        for model in _element_models(field.annotation):
+            yield from documented(model, (f"{name}[]",))
+    for model in models:
+        yield from documented(model, (name,))
+
+
+def _about(field: FieldInfo) -> str:
+    models = models_in(field.annotation)
+    return _first_paragraph(models[0]) if models else field.description or ""
 
 
 def _element_models(annotation: Any) -> list[type[BaseModel]]:

@@ -64,7 +64,7 @@ class DigitalAudience:
             AnswerLost: An audience may have been made, or a segment deleted: look before repeating.
         """
         if self._cookie is None:
-            self._cookie = await self._log_in()
+            await self.log_in()
         method, path = _METHODS.get(name, "GET"), self._paths[name].format(id=id_ and number(id_))
         what = f"{self._caller.vendor}: {method} {path}"
         repeatable = name not in ("create", "delete")
@@ -82,7 +82,8 @@ class DigitalAudience:
             problem = f"{error.problem}: it may have been carried out"
             raise AnswerLost(problem, hint=_CHECK_PATHS) from None
 
-    async def _log_in(self) -> str:
+    async def log_in(self) -> None:
+        """Begin the session. LoginRefused: not with these credentials."""
         path = self._paths["login"]
         what = f"{self._caller.vendor}: POST {path}"
         body = {"userName": self._credentials.user_name, "password": self._credentials.password}
@@ -93,7 +94,8 @@ class DigitalAudience:
             except CookieError:
                 continue
             if morsel is not None and morsel.value:
-                return morsel.value
+                self._cookie = morsel.value
+                return
         problem = f"{what}: the login is not accepted: no cookie named {COOKIE} came"
         raise LoginRefused(problem, hint=HINTS[401])
 

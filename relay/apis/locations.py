@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from relay.apis.errors import AnswerUnusable
+
 KEPT = "files are kept for 48 hours at most; ask for a new export"
 
 
@@ -22,3 +24,16 @@ class FileAccess:
 
     s3: S3Access = field(default_factory=S3Access)
     proxy: str | None = field(default=None, repr=False)
+    bytes_max: int = 20_000_000_000
+    """Largest file that is downloaded."""
+    allow_private: bool = False
+    """Whether an address may lead into a private network, or to this machine."""
+
+
+def check_size(what: str, size: int, bytes_max: int) -> None:
+    """Refuse a file that is larger than allowed, as soon as that is known."""
+    if size > bytes_max:
+        raise AnswerUnusable(
+            f"{what}: the file is larger than {bytes_max} bytes",
+            hint="if that is meant, raise segments.exports.file_bytes_max",
+        )

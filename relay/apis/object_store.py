@@ -5,22 +5,26 @@ whoever has a signed address may read it. The file appears under its name only w
 the disk.
 """
 
+import asyncio
+import contextlib
 import os
+import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit
 
 import httpx
 
 from relay.apis.clients import open_client
-from relay.apis.errors import AccessRefused, AnswerUnusable, ExportExpired, Unreachable
-from relay.apis.locations import KEPT, FileAccess
+from relay.apis.errors import AnswerUnusable, ExportExpired, Unreachable
+from relay.apis.locations import KEPT, FileAccess, check_size
 from relay.disk import disk_errors
 from relay.errors import SettingsError
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_HOPS_MAX = 5
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _NOT_ALLOWED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
@@ -51,44 +55,116 @@ async def _read(location: str, access: FileAccess, file: BinaryIO, on_bytes: OnB
                 hint="pip install 'mics-relay[s3]'",
             ) from None
         return await s3.read_object(bucket, key, access, file, on_bytes)
-    parts = urlsplit(location)
-    # Without encryption only within this machine: a signed address is a secret.
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        return await _read_https(location, access.proxy, file, on_bytes)
-    raise AnswerUnusable(
-        f"the export names a file by {parts.scheme or 'no scheme'}: only s3:// and https:// "
-        "are understood"
-    )
+    return await _read_https(location, access, file, on_bytes)
 
 
-async def _read_https(location: str, proxy: str | None, file: BinaryIO, on_bytes: OnBytes) -> int:
-    what = f"download from {urlsplit(location).hostname}"  # the rest may be a signature
+async def _read_https(location: str, access: FileAccess, file: BinaryIO, on_bytes: OnBytes) -> int:
+    """Every hop is held to the same rules as the first: see `_target`."""
+    hops = 0
+    while True:
+        target = await _target(location, access)
+        what = f"download from {target.host}"  # the rest may be a signature
+        try:
+            # A client of its own: nobody's credentials may travel to the host of the file.
+            async with (
+                open_client(proxy=access.proxy) as client,
+                client.stream(
+                    "GET", target.url, headers=target.headers, extensions=target.extensions
+                ) as answer,
+            ):
+                if not answer.has_redirect_location:
+                    return await _body(what, answer, access.bytes_max, file, on_bytes)
+                location = str(httpx.URL(location).join(answer.headers["location"]))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            # This is also how a body that is shorter than announced ends.
+            raise Unreachable(f"{what}: broke off ({type(error).__name__})") from None
+        hops += 1
+        if hops > _HOPS_MAX:
+            raise AnswerUnusable(f"{what}: more than {_HOPS_MAX} redirects")
+
+
+async def _body(
+    what: str, answer: httpx.Response, bytes_max: int, file: BinaryIO, on_bytes: OnBytes
+) -> int:
+    _check_status(what, answer.status_code)
+    total = int(answer.headers.get("content-length") or 0) or None
+    size = 0
+    async for chunk in answer.aiter_raw():
+        size += len(chunk)
+        check_size(what, max(size, total or 0), bytes_max)
+        file.write(chunk)
+        on_bytes(size, total)
+    return size
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """An address that may be called, by the numeric address that was looked at."""
+
+    host: str
+    url: httpx.URL
+    headers: dict[str, str]
+    extensions: dict[str, str]
+
+
+async def _target(location: str, access: FileAccess) -> _Target:
+    """Check where an address leads.
+
+    Encrypted, and not into a private network: an address that somebody else chose must not reach
+    what only we can reach. With `allow_private` it may; and within this machine without encryption.
+    The name is looked up once, and what was checked is what is called.
+    """
+    url = httpx.URL(location)
+    plain = url.scheme == "http" and access.allow_private and _is_this_machine(url.host)
+    if not url.host or not (url.scheme == "https" or plain):
+        raise AnswerUnusable(
+            f"the export names a file by {url.scheme or 'no scheme'}: only s3:// and https:// "
+            "are understood"
+        )
     # As it is stored, so that the announced length can be checked.
     headers = {"Accept-Encoding": "identity"}
-    size = 0
+    addresses = await _addresses(url, looked_up=access.proxy is None)
+    private = [address for address in addresses if not address.is_global]
+    if private and not access.allow_private:
+        raise AnswerUnusable(
+            f"the export lies at {url.host}, in a private network",
+            hint="if that is meant, set segments.exports.allow_private_hosts",
+        )
+    if not addresses or url.host == str(addresses[0]):
+        return _Target(url.host, url, headers, {})
+    headers["Host"] = url.netloc.decode("ascii")
+    numeric = url.copy_with(host=str(addresses[0]))
+    return _Target(url.host, numeric, headers, {"sni_hostname": url.host})
+
+
+def _is_this_machine(host: str) -> bool:
     try:
-        # A client of its own: nobody's credentials may travel to the host of the file.
-        async with (
-            open_client(proxy=proxy, follow_redirects=True) as client,
-            client.stream("GET", location, headers=headers) as answer,
-        ):
-            _check_status(what, answer.status_code)
-            total = int(answer.headers.get("content-length") or 0) or None
-            async for chunk in answer.aiter_raw():
-                file.write(chunk)
-                size += len(chunk)
-                on_bytes(size, total)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        # This is also how a body that is shorter than announced ends.
-        raise Unreachable(f"{what}: broke off ({type(error).__name__})") from None
-    return size
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def _addresses(url: httpx.URL, *, looked_up: bool) -> list[IPv4Address | IPv6Address]:
+    """The addresses of a host; behind a proxy, which looks names up itself, only numeric ones."""
+    with contextlib.suppress(ValueError):
+        return [ip_address(url.host)]
+    if not looked_up:
+        return []
+    port = url.port or {"https": 443, "http": 80}[url.scheme]
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            url.host, port, type=socket.SOCK_STREAM
+        )
+    except OSError:
+        raise Unreachable(f"download from {url.host}: no such host") from None
+    return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
 
 
 def _check_status(what: str, status: int) -> None:
     if status in _GONE:
         raise ExportExpired(f"{what}: {status}: the file is not there", hint=KEPT)
     if status in _NOT_ALLOWED:
-        hint = "a signed address ends with its signature; ask for a new export"
-        raise AccessRefused(f"{what}: {status}: not allowed", hint=hint, status=status)
+        # A signed address ends with its signature: only a new export has a new one.
+        raise ExportExpired(f"{what}: {status}: the address is not valid any more", hint=KEPT)
     if status != HTTPStatus.OK:
         raise Unreachable(f"{what}: {status}, where a file was due", status=status)

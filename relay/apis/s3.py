@@ -9,7 +9,7 @@ from obstore import exceptions as known
 from obstore.store import S3Store
 
 from relay.apis.errors import AccessRefused, ApiError, ExportError, ExportExpired, Unreachable
-from relay.apis.locations import KEPT, FileAccess, S3Access
+from relay.apis.locations import KEPT, FileAccess, S3Access, check_size
 
 _PIECE_BYTES = 8 << 20
 
@@ -27,6 +27,7 @@ async def read_object(
         store = _store(bucket, access.s3, access.proxy)
         meta = await obstore.head_async(store, key)
         total, tag = meta["size"], meta["e_tag"]
+        check_size(what, total, access.bytes_max)
         for start in range(0, total, _PIECE_BYTES):
             end = min(start + _PIECE_BYTES, total)
             # All pieces of one and the same object, even if somebody replaces it meanwhile.

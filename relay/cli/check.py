@@ -54,6 +54,8 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     from relay.checks.imports import check_imports
     from relay.checks.kafka import check_kafka
     from relay.checks.mapping import check_mapping
+    from relay.checks.segments import check_segments
+    from relay.checks.sources import check_sources
     from relay.checks.tracking import check_tracking
     from relay.settings import load
 
@@ -66,12 +68,16 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     yield ok("settings", "complete, and nothing contradicts")
     for finding in check_mapping(settings.mapping):
         yield finding
+    for finding in check_sources(settings):
+        yield finding
     async for finding in check_kafka(settings.kafka, settings.dead_letter):
         yield finding
     yield await check_tracking(settings.tracking)
     if settings.segments.membership.enabled:
         yield check_disk()
         yield await check_imports(settings)
+    async for finding in check_segments(settings):
+        yield finding
 
 
 def _show(finding: Finding) -> None:

@@ -18,7 +18,7 @@ from relay.errors import InputError
 from relay.kafka_client.header_names import printable
 from relay.kafka_client.producer import Producer
 from relay.model import DeadLetterClass
-from relay.road.settling.dead_letter import Cut, Envelope
+from relay.road.settling.dead_letter import Cut, Envelope, spans
 from relay.settings import Settings
 
 _MASK = "***"
@@ -164,7 +164,7 @@ def as_row(one: Letter) -> str:
     last = one.last
     again = f" (death {len(one.deaths)})" if len(one.deaths) > 1 else ""
     return (
-        f"{one.buried.position}  {_time(one.buried.died_ms)}  {last.position}  "
+        f"{one.buried.position}  {_time(one.buried.died_ms)}  {last.position}{_which(last)}  "
         f"{last.cls.value}/{last.code}{again}: {last.reason}{_of_what(one.cut)}"
     )
 
@@ -222,10 +222,17 @@ def _death(death: Envelope) -> dict[str, Any]:
         "first_attempt": _time(death.first_attempt_ms),
         "last_attempt": _time(death.last_attempt_ms),
         "mapping_version": death.mapping_version,
+        "events": spans(death.events) if death.events_total else None,
+        "events_total": death.events_total or None,
         "truncated": None if death.cut is None else _of_what(death.cut).strip(" []"),
         "value_bytes": None if death.cut is None else death.cut.value_bytes,
         "value_sha256": None if death.cut is None else death.cut.value_sha256,
     }
+
+
+def _which(death: Envelope) -> str:
+    """Of a record that holds several events those that died: `#1,4-6`."""
+    return f"#{spans(death.events)}" if death.events_total else ""
 
 
 def _of_what(cut: Cut | None) -> str:

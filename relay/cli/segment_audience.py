@@ -125,7 +125,7 @@ def _call(config: Path | None, name: str, id_: str = "", /, **body: Any) -> Any:
     settings = tools.settings_for(config, "segments")
 
     async def run() -> Any:
-        async with tools.open_digital_audience(settings) as api:
+        async with tools.open_digital_audience(settings, tools.chance()) as api:
             return await api.call(name, id_, **body)
 
     return asyncio.run(run())

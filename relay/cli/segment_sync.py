@@ -1,10 +1,11 @@
 """`relay segments sync` and `status`: settings, a ledger and clients → a report."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
 from relay.cli import segment_tools as tools
+from relay.errors import RelayError
 from relay.segments.policy import SyncPolicy
 from relay.segments.progress import Progress
 from relay.segments.report import Report, report
@@ -13,9 +14,13 @@ from relay.settings import Settings
 
 
 async def run_sync(
-    config: Path | None, name: str | None, wish: Wish, progress: Progress
+    config: Path | None,
+    name: str | None,
+    wish: Wish,
+    progress: Progress,
+    on_failure: Callable[[Report], None],
 ) -> tuple[SyncPolicy, Report]:
-    """Run one sync to its end."""
+    """Run one sync to its end; `on_failure` hears what it did before it raised an error."""
     settings = tools.settings_for(config, "segments", "tracking", "identity")
     policy = settings.segments.sync_policy(name, settings.identity)
     directory = tools.sync_directory(settings, policy.name)
@@ -26,16 +31,26 @@ async def run_sync(
             # With a file nothing is asked of mParticle, and its credentials are not needed.
             async with nullcontext() if wish.file else exporter as opened:
                 sync = Sync(policy, ledger, directory, opened, platform, tools.chance(), progress)
-                return policy, await sync.run(wish)
+                try:
+                    return policy, await sync.run(wish)
+                except RelayError:
+                    run = ledger.last_run()
+                    if run is not None:
+                        on_failure(report(ledger, run))
+                    raise
 
 
 def statuses(settings: Settings, name: str | None) -> Iterator[tuple[str, Report | None]]:
-    """The last run of each sync, or of one; None where there was none."""
+    """The last run of each sync and of each import, or of one sync; None where there was none."""
     if name is None:
-        names = [sync.name for sync in settings.segments.syncs]
+        places = {sync.name: tools.sync_directory(settings, sync.name)
+                  for sync in settings.segments.syncs}  # fmt: skip
+        imports = sorted((settings.segments.state_dir / "imports").glob("*"))
+        places |= {f"import {place.name}": place for place in imports if place.is_dir()}
     else:
-        names = [settings.segments.sync_policy(name, settings.identity).name]
-    for known in names:
-        with tools.read_ledger(tools.sync_directory(settings, known)) as ledger:
+        known = settings.segments.sync_policy(name, settings.identity).name
+        places = {known: tools.sync_directory(settings, known)}
+    for called, place in places.items():
+        with tools.read_ledger(place) as ledger:
             run = None if ledger is None else ledger.last_run()
-            yield known, None if ledger is None or run is None else report(ledger, run)
+            yield called, None if ledger is None or run is None else report(ledger, run)

@@ -5,14 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-import httpx
-
-from relay.apis import digital_audience as audience_api
-from relay.apis import mparticle_segments as mparticle_api
-from relay.apis.caller import Caller
-from relay.apis.clients import open_client
-from relay.apis.digital_audience import DigitalAudience
-from relay.apis.mparticle_segments import MparticleSegments
 from relay.clock import SystemClock
 from relay.segments.database import locked
 from relay.segments.driver import Platform
@@ -20,8 +12,9 @@ from relay.segments.exporting import Exporter
 from relay.segments.ledger import Ledger
 from relay.segments.progress import Progress
 from relay.settings import Settings, load
-from relay.vendors import open_document_imports
+from relay.vendors import open_digital_audience, open_document_imports, open_mparticle
 
+__all__ = ["open_digital_audience", "open_mparticle"]
 _LEDGER = "ledger.sqlite"
 
 
@@ -36,22 +29,10 @@ def settings_for(config: Path | None, *sections: str) -> Settings:
 
 
 @asynccontextmanager
-async def open_mparticle(settings: Settings) -> AsyncIterator[MparticleSegments]:
-    """MParticle's API."""
-    segments = settings.segments
-    key, token = segments.mparticle_credentials()
-    proxy = segments.file_access().proxy
-    auth = httpx.BasicAuth(key, token)
-    async with open_client(segments.mparticle.base_url, auth=auth, proxy=proxy) as client:
-        caller = Caller("mParticle", client, chance(), hints=mparticle_api.HINTS, faults_final=True)
-        yield MparticleSegments(caller)
-
-
-@asynccontextmanager
 async def open_exporter(settings: Settings, progress: Progress) -> AsyncIterator[Exporter]:
     """MParticle's exports, to files."""
     segments = settings.segments
-    async with open_mparticle(settings) as api:
+    async with open_mparticle(settings, chance()) as api:
         yield Exporter(
             api,
             segments.file_access(),
@@ -66,16 +47,6 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
     """Mediarithmics' bulk imports."""
     async with open_document_imports(settings, chance()) as imports:
         yield Platform(imports, SystemClock())
-
-
-@asynccontextmanager
-async def open_digital_audience(settings: Settings) -> AsyncIterator[DigitalAudience]:
-    """Digital Audience's API."""
-    segments = settings.segments
-    base_url, credentials = segments.digital_audience_login()
-    async with open_client(base_url, proxy=segments.file_access().proxy) as client:
-        caller = Caller("Digital Audience", client, chance(), hints=audience_api.HINTS)
-        yield DigitalAudience(caller, credentials, segments.digital_audience.paths)
 
 
 @contextmanager

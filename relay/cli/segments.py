@@ -8,7 +8,7 @@ import typer
 from relay.cli import segment_audience
 from relay.cli.options import ConfigOption, JsonOption
 from relay.cli.segment_output import DryRun, plain, print_json, print_lines, result
-from relay.errors import ExitStatus, InputError
+from relay.errors import ExitStatus, InputError, RelayError
 
 group = typer.Typer(
     name="segments",
@@ -53,9 +53,9 @@ def list_segments(
 
     async def look() -> Any:
         if of_audience is None and not accounts:
-            async with tools.open_mparticle(settings) as api:
+            async with tools.open_mparticle(settings, tools.chance()) as api:
                 return list(await api.segments())
-        async with tools.open_digital_audience(settings) as api:
+        async with tools.open_digital_audience(settings, tools.chance()) as api:
             name, id_ = ("accounts", "") if accounts else ("segments", of_audience or "")
             return await api.call(name, id_)
 
@@ -151,6 +151,8 @@ def import_file(  # noqa: PLR0917 - options of a command are given by name
     from relay.cli.segment_progress import segment_progress
     from relay.cli.segment_text import report_lines
     from relay.segments.importing import FileImport, check_file
+    from relay.segments.report import Report
+    from relay.segments.report import report as report_of
 
     chosen = _format(file, form)
     settings = tools.settings_for(config, "segments", "tracking")
@@ -168,7 +170,7 @@ def import_file(  # noqa: PLR0917 - options of a command are given by name
         about = {"datamart": settings.tracking.datamart_id, "file": checked.sha256}
         with tools.open_ledger(directory, about, f"the import of {file}") as ledger:
 
-            async def run() -> Any:
+            async def run() -> Report:
                 imports = settings.segments.imports
                 async with tools.open_platform(settings) as platform:
                     importing = FileImport(
@@ -184,7 +186,13 @@ def import_file(  # noqa: PLR0917 - options of a command are given by name
                     )
                     return await importing.run(checked, again=again)
 
-            report = asyncio.run(run())
+            try:
+                report = asyncio.run(run())
+            except RelayError:
+                began = ledger.last_run()
+                if as_json and began is not None:
+                    print_json(report_of(ledger, began).document())
+                raise
     result(report.document(), report_lines(str(file), report), as_json=as_json)
     if report.rejected:
         raise typer.Exit(ExitStatus.FINDINGS)
@@ -215,6 +223,9 @@ def sync(  # noqa: PLR0917 - options of a command are given by name
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Take an export that names nobody for meant.")
     ] = False,
+    allow_growth: Annotated[
+        bool, typer.Option("--allow-growth", help="Do not stop however many enter.")
+    ] = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -232,11 +243,16 @@ def sync(  # noqa: PLR0917 - options of a command are given by name
     from relay.cli.segment_progress import segment_progress
     from relay.cli.segment_sync import run_sync
     from relay.cli.segment_text import plan_lines, report_lines
+    from relay.segments.report import Report
     from relay.segments.sync import Wish
 
-    wish = Wish(plan, file, fresh, allow_removals, allow_empty)
+    def stopped(report: Report) -> None:
+        if as_json:
+            print_json(report.document())
+
+    wish = Wish(plan, file, fresh, allow_removals, allow_empty, allow_growth)
     with segment_progress() as progress:
-        policy, report = asyncio.run(run_sync(config, name, wish, progress))
+        policy, report = asyncio.run(run_sync(config, name, wish, progress, stopped))
     lines = [] if plan else report_lines(policy.name, report)
     if report.plan is not None:
         share_max = policy.safety.removal_share_max
@@ -258,7 +274,7 @@ def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what the last run of each sync did, or one segment at Digital Audience.
+    """Show what the last run of each sync and import did, or one segment at Digital Audience.
 
     Works while a sync runs. Asks no vendor, but for --segment.
 
@@ -274,7 +290,7 @@ def status(
     if segment is not None:
 
         async def look() -> Any:
-            async with tools.open_digital_audience(settings) as api:
+            async with tools.open_digital_audience(settings, tools.chance()) as api:
                 return await api.call("segment", segment)
 
         print_json(asyncio.run(look()))  # as it came: the vendor's page shows no answer

@@ -7,7 +7,7 @@ In reading order:
 - `batches`: changes wait by member, are gathered into files, and taken apart when a file fails
 - `verdict`: what an execution says → what became of each line
 - `engine`: joins these decisions and owns all state of the road; does no I/O
-- `importer`: a file → an execution, seen through to its end
+- `importer`: under which names files are imported, and after whose files
 - `loop`: records in, files out, dead letters and commits; the only place with tasks
 - `status`: the engine's state → health, metrics, /status, the line of each interval
 

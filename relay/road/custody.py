@@ -16,7 +16,7 @@ from typing import Protocol
 from relay.errors import trace
 from relay.model import Commit, Fate, Partition, Record, Unmappable
 from relay.road.consuming.intake import IntakePolicy, full, partition_allowance, room
-from relay.road.settling.assigned import Assigned, PendingLetter
+from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
 from relay.road.settling.commits import commit_of, is_closed, is_news, start_of
 from relay.road.settling.frontier import Frontier
 from relay.road.settling.ledger import Ledger
@@ -70,6 +70,10 @@ class Custody:
         self._holder = holder
         self.facts: list[Fact] = []
         self.ledger = Ledger()
+        self.joined = Ledger()
+        """The records of `ledger` that hold several events."""
+        self.parts = Ledger()
+        """Their events."""
         self.assigned: dict[Partition, Assigned] = {}
         self.letters: deque[PendingLetter] = deque()
         self.letters_blocked: str | None = None
@@ -122,7 +126,11 @@ class Custody:
         kept: deque[PendingLetter] = deque()
         for letter in self.letters:
             if letter.home in homes:
-                self.ledger.gave_back(letter.size_bytes)
+                if letter.join is None:
+                    self.ledger.gave_back(letter.size_bytes)
+                else:
+                    for _ in letter.letter.events:
+                        self.part_gave_back(letter.join)
                 self._holder.let_go(letter)
             else:
                 kept.append(letter)
@@ -192,6 +200,27 @@ class Custody:
         self._moved[home] = None
         self.ledger.settled(fate, code, size_bytes)
 
+    def took_joined(self, home: Assigned, record: Record, size_bytes: int, total: int) -> Join:
+        """A record came that holds several events; `size_bytes` is the weight of all together."""
+        self.ledger.took(size_bytes)
+        self.joined.took(size_bytes)
+        for _ in range(total):
+            self.parts.took(0)
+        return Join(home, record.offset, size_bytes, total, total)
+
+    def settle_part(self, part: Part, fate: Fate, code: str) -> None:
+        """One event of a record met its fate; with the last, the record does."""
+        self.parts.settled(fate, code, 0)
+        join = part.join
+        join.settled(part.index, fate, code)
+        self._end_joined(join)
+
+    def part_gave_back(self, join: Join) -> None:
+        """A partition leaves before one event of a record met a fate."""
+        self.parts.gave_back(0)
+        join.gave_back()
+        self._end_joined(join)
+
     def dead_letter(self, pending: PendingLetter) -> None:
         """A record ends as a dead letter: settled when the broker has confirmed it."""
         self.letters.append(pending)
@@ -226,13 +255,14 @@ class Custody:
                 self.ledger.fenced += 1
                 continue
             self._holder.let_go(pending)
-            self.settle(
-                pending.home,
-                letter.record.offset,
-                pending.size_bytes,
-                Fate.DEAD_LETTERED,
-                str(letter.cls),
-            )
+            cls, join = str(letter.cls), pending.join
+            if join is None:
+                self.settle(
+                    pending.home, letter.record.offset, pending.size_bytes, Fate.DEAD_LETTERED, cls
+                )
+            else:
+                for index in letter.events:
+                    self.settle_part(Part(join, index), Fate.DEAD_LETTERED, cls)
             self.facts.append(
                 RecordDeadLettered(
                     position=letter.record.position,
@@ -284,11 +314,27 @@ class Custody:
                 home.settled_in_commit = 0
 
     @property
+    def by_event(self) -> Ledger:
+        """The ledger of records, counted by event: most records are one."""
+        return self.ledger.by_event(self.joined, self.parts)
+
+    @property
     def uncommitted(self) -> int:
         """Records that were settled and that no confirmed commit covers."""
         return sum(home.settled_since_commit for home in self.assigned.values())
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _end_joined(self, join: Join) -> None:
+        """Once, with the last event: the record is settled, or given back with what was not."""
+        if join.open:
+            return
+        if join.returned:
+            self.ledger.gave_back(join.size_bytes)
+            self.joined.gave_back(join.size_bytes)
+        else:
+            self.settle(join.home, join.offset, join.size_bytes, join.fate, join.code)
+            self.joined.settled(join.fate, join.code, join.size_bytes)
 
     def _homes(self, partitions: Collection[Partition]) -> set[Assigned]:
         return {self.assigned[p] for p in partitions if p in self.assigned}

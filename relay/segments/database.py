@@ -34,7 +34,9 @@ CREATE TABLE runs (
   export_id TEXT,
   exported_ms INTEGER,
   expiration_minutes INTEGER,
-  plan TEXT
+  plan TEXT,
+  -- Whether somebody allowed removals: what was before it is no measure any more.
+  allowed INTEGER NOT NULL DEFAULT 0
 );
 
 -- The files of a run. Written in the order of users, so that a file's users are a range.
@@ -106,6 +108,7 @@ CREATE TABLE rejections (
 
 # From the version before, statement by statement.
 _FROM_1 = (
+    "ALTER TABLE runs ADD COLUMN allowed INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE parts ADD COLUMN parent INTEGER",
     "ALTER TABLE parts ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE changes ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0",

@@ -136,7 +136,8 @@ def _read_ndjson(path: Path) -> Iterator[tuple[int, SegmentCommand]]:
 
 
 def _read_csv(path: Path) -> Iterator[tuple[int, SegmentCommand]]:
-    table = rows(path)
+    open_ends: list[int] = []
+    table = rows(path, None, open_ends.append)
     number, header = next(table, (1, []))
     names = [cell.strip().lower() for cell in header]
     for column, name in enumerate(names, start=1):
@@ -148,6 +149,11 @@ def _read_csv(path: Path) -> Iterator[tuple[int, SegmentCommand]]:
         if name in names[: column - 1]:
             raise InputError(f"{path}:{number}: column {column}: {name.upper()} stands twice")
     for number, cells in table:
+        if open_ends:
+            raise InputError(
+                f"{path}:{number}: the last line has no line end: it may be cut off",
+                hint="if it is whole, add a line end",
+            )
         yield number, _validated(path, number, _to_json(path, number, names, cells))
 
 
@@ -174,6 +180,12 @@ def _validated(path: Path, number: int, document: bytes) -> SegmentCommand:
         return SegmentCommand.model_validate_json(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        if first["type"] == "json_invalid" or document.lstrip()[:1] != b"{":
+            raise InputError(
+                f"{path}:{number}: the line is not one whole command",
+                hint="one JSON object a line: not spread over several lines, no list around them, "
+                "no commas between them",
+            ) from None
         field = ".".join(str(part) for part in first["loc"])
         where = f"{path}:{number}: {field}" if field else f"{path}:{number}"
         raise InputError(f"{where}: {first['msg']}") from None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from relay.disk import disk_errors
 from relay.errors import InputError
+from relay.segments.contradictions import Contradictions
 from relay.segments.driver import Platform
 from relay.segments.formats import FileFormat, encoder, read_commands
 from relay.segments.ledger import Ledger, Outcome, Run, Stage, Written
@@ -47,11 +48,14 @@ def check_file(path: Path, form: FileFormat, progress: Progress) -> Checked:
     progress.begin("checking the file", None, "lines")
     used: set[str] = set()
     counts = dict.fromkeys(Operation, 0)
-    for count, (_, command) in enumerate(read_commands(path, form), start=1):
-        counts[command.operation] += 1
-        used |= command.model_fields_set
-        if count % 10_000 == 0:
-            progress.at(count)
+    with Contradictions() as asked:
+        for count, (number, command) in enumerate(read_commands(path, form), start=1):
+            counts[command.operation] += 1
+            used |= command.model_fields_set
+            asked.add(number, command)
+            if count % 10_000 == 0:
+                progress.at(count)
+        asked.check(path)
     if not any(counts.values()):
         raise InputError(f"{path}: holds no command")
     columns = tuple(name for name in SegmentCommand.model_fields if name in used)

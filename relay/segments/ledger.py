@@ -70,6 +70,7 @@ class Run:
     exported_ms: int | None
     expiration_minutes: int | None
     plan: dict[str, Any] | None
+    allowed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,21 @@ class Ledger:
         """Take an open run to a stage; inside a transaction of the caller's if there is one."""
         self._update("runs", {"stage": stage, **columns}, {"id": run.id})
         return self._must("outcome IS NULL")
+
+    def sizes(self, since_ms: int) -> tuple[int, int]:
+        """The largest size since then, or since removals were allowed; and that of the last run."""
+        size = "json_extract(plan, '$.users')"
+        with sqlite_errors(self.path):
+            (peak,) = self.db.execute(
+                f"SELECT max({size}) FROM runs WHERE outcome = 'done'"  # noqa: S608 - a literal
+                " AND ended_ms >= ? AND id >= (SELECT coalesce(max(id), 0) FROM runs"
+                "  WHERE outcome = 'done' AND allowed = 1)",
+                (since_ms,),
+            ).fetchone()
+            last = self.db.execute(
+                f"SELECT {size} FROM runs WHERE outcome = 'done' ORDER BY id DESC LIMIT 1"  # noqa: S608 - a literal
+            ).fetchone()
+        return int(peak or 0), int(0 if last is None else last[0] or 0)
 
     def end(self, run: Run, outcome: Outcome, now_ms: int, problem: str | None = None) -> Run:
         """End a run. What is known about it stays; the list of its changes goes."""

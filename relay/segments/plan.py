@@ -59,19 +59,45 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class SafetyPolicy:
-    """How much may leave a segment at once."""
+    """How much a segment may change without somebody who means it."""
 
     removal_share_max: float = 0.3
+    """Of the members, in one run."""
     removals_free: int = 100
-    """So many may always leave: the share of a small segment says little."""
+    """So many may always leave, or enter: the share of a small segment says little."""
+    shrink_share_max: float = 0.5
+    """Of the largest size that it had in the last `look_back_ms`, over all runs together."""
+    look_back_ms: int = 28 * 86_400_000
+    growth_factor_max: float = 3.0
+    """How many times as many users there may be as after the last run."""
 
 
-def check_safety(plan: Plan, policy: SafetyPolicy) -> None:
-    """Raise SegmentStopped if too many would leave."""
-    if plan.leaving > policy.removals_free and plan.removal_share > policy.removal_share_max:
+def check_safety(plan: Plan, policy: SafetyPolicy, peak: int = 0, last: int = 0) -> None:
+    """Raise SegmentStopped if the segment would change by too much.
+
+    `peak` is the largest size that it had lately: a share of each run alone would let a segment
+    vanish in a few runs, each of them within bounds. `last` is its size after the last run that
+    was done; the members of one that broke off are no measure of growth.
+    """
+    free, share = policy.removals_free, plan.removal_share
+    if plan.leaving > free and share > policy.removal_share_max:
         raise SegmentStopped(
             f"{plan.leaving} of {plan.members} members would leave "
-            f"({plan.removal_share:.1%}, at most {policy.removal_share_max:.1%} may): "
-            "nothing was uploaded",
+            f"({share:.1%}, at most {policy.removal_share_max:.1%} may): nothing was uploaded",
             hint="if that is meant, run it once with --allow-removals",
+        )
+    shrinks = plan.leaving and peak - plan.users > free
+    if shrinks and plan.users < peak * (1 - policy.shrink_share_max):
+        raise SegmentStopped(
+            f"{plan.users} users would be left of {peak} that there were within the last "
+            f"{policy.look_back_ms // 86_400_000} days (at most {policy.shrink_share_max:.1%} may "
+            "leave in that time): nothing was uploaded",
+            hint="if that is meant, run it once with --allow-removals",
+        )
+    grows = last and plan.users - last > free
+    if grows and plan.users > last * policy.growth_factor_max:
+        raise SegmentStopped(
+            f"there would be {plan.users} users, after {last} the last time (at most "
+            f"{policy.growth_factor_max:g} times as many may): nothing was uploaded",
+            hint="if that is meant, run it once with --allow-growth",
         )

@@ -1,10 +1,9 @@
-"""The error file of an execution → which lines were rejected, and why.
+"""The error file of an execution → which users were rejected, and why, as far as it tells.
 
-Its format is documented nowhere. So every form that we can think of is understood: JSON objects
-that hold the rejected line or its number, the rejected lines themselves, a CSV with the identifier.
-The caller checks the result against the count of rejected lines, and trusts nothing that disagrees.
-A line's number says nothing for certain either (counted from 0, from 1, with or without the line of
-names?): it is passed on for people to read, and nothing is concluded from it.
+Its format is documented nowhere. It is only an optimisation: what it names is believed where it
+agrees with the counts, and what it does not tell is found out by taking the file apart
+(`relay.segments.isolator`). Understood are JSON objects that hold the rejected line, as fields or
+as text, the rejected lines themselves, and a CSV with the names of the identifiers.
 """
 
 import csv
@@ -20,16 +19,14 @@ from relay.errors import InputError
 from relay.segments.model import IDENTIFIERS, SEGMENT_FORMS
 from relay.segments.text_file import lines
 
-_NUMBERS = ("linenumber", "line", "lineno", "row", "rownumber")
 _REASONS = ("error", "errormessage", "message", "reason", "cause")
 _DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A rejected line: its number, user and segment, as far as the file tells, and the reason."""
+    """A rejected line: user, reason and segment, as far as the file tells."""
 
-    line: int | None
     user: str | None = field(repr=False)
     reason: str
     segment: str | None = None
@@ -40,64 +37,47 @@ def read_rejections(path: Path) -> Iterator[Rejection]:
     names: list[str] = []
     try:
         for number, raw in lines(path):
-            text = raw.strip()
-            if not text:
-                continue
             try:
-                document = orjson.loads(text)
+                document = orjson.loads(raw)
             except orjson.JSONDecodeError:
-                cells = _cells(text)
+                cells = _cells(raw)
                 if number == 1:
-                    names = [_plain(cell) for cell in cells]
+                    names = cells
                     continue
-                document = dict(zip(names, cells, strict=False)) if names else None
-            found = _rejection(document)
-            if found is not None:
-                yield found
+                document = dict(zip(names, cells, strict=False))
+            facts: dict[str, str] = {}
+            _collect(document, facts, _DEPTH)
+            user, reason = _first(facts, IDENTIFIERS), _first(facts, _REASONS)
+            if user or reason:
+                yield Rejection(user, vendor_words(reason or ""), _first(facts, SEGMENT_FORMS))
     except InputError:  # lines that are too long, compressed and cut off, …: not understood
         return
 
 
-def _rejection(document: Any) -> Rejection | None:
-    if not isinstance(document, dict):
-        return None
-    facts: dict[str, Any] = {}
-    _collect(document, facts, _DEPTH)
-    user = next((facts[_plain(name)] for name in IDENTIFIERS if facts.get(_plain(name))), None)
-    number = next((facts[name] for name in _NUMBERS if name in facts), None)
-    line = int(number) if isinstance(number, int | str) and str(number).isdigit() else None
-    if user is None and line is None:
-        return None
-    reason = next((facts[name] for name in _REASONS if facts.get(name)), "")
-    segment = next((facts[_plain(name)] for name in SEGMENT_FORMS if facts.get(_plain(name))), None)
-    return Rejection(line, _text(user), vendor_words(str(reason)), _text(segment))
-
-
-def _collect(document: dict[Any, Any], facts: dict[str, Any], depth: int) -> None:
+def _collect(value: Any, facts: dict[str, str], depth: int, name: str = "") -> None:
     """Every plain value by its key, wherever it stands; JSON that is written as text is read."""
-    for key, value in document.items():
-        inner = value
-        if isinstance(value, str) and value.lstrip().startswith("{"):
-            try:
-                inner = orjson.loads(value)
-            except orjson.JSONDecodeError:
-                inner = value
-        if isinstance(inner, dict) and depth > 0:
-            _collect(inner, facts, depth - 1)
-        elif not isinstance(inner, dict | list):
-            facts.setdefault(_plain(str(key)), inner)
+    if isinstance(value, str) and value.lstrip().startswith("{") and depth:
+        try:
+            value = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            return
+    if isinstance(value, dict) and depth:
+        for key, inner in value.items():
+            _collect(inner, facts, depth - 1, _plain(str(key)))
+    elif name and isinstance(value, str | int) and str(value):
+        facts.setdefault(name, str(value))
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+def _first(facts: dict[str, str], names: tuple[str, ...]) -> str | None:
+    return next((facts[_plain(name)] for name in names if _plain(name) in facts), None)
 
 
 def _plain(name: str) -> str:
     return name.strip().lower().replace("_", "")
 
 
-def _cells(text: bytes) -> list[str]:
+def _cells(raw: bytes) -> list[str]:
     try:
-        return next(csv.reader([text.decode("utf-8", "replace")]), [])
+        return next(csv.reader([raw.decode("utf-8", "replace").strip()]), [])
     except csv.Error:
         return []

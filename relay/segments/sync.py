@@ -6,6 +6,7 @@ comparison, writing files); what cannot is looked up first (`relay.segments.uplo
 """
 
 import json
+import math
 import random
 import shutil
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ class Wish:
     """Begin anew even if a run can be gone on with; what is under way is seen through first."""
     allow_removals: bool = False
     allow_empty: bool = False
+    allow_growth: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,7 @@ class Sync:
                     run = self._end(run, Outcome.PLANNED)
                 return report(self.ledger, run, resumed=resumed)
             if run.stage is Stage.COMPARED:
-                if not wish.allow_removals:
-                    check_safety(_plan(run), self.policy.safety)
+                run = self._check_safety(run, wish)
                 run = self._write(run)
             await self._upload(run, self.policy.upload)
             run = self._finish(run)
@@ -174,6 +175,16 @@ class Sync:
         with self.ledger.writing() as db:
             plan = compare(db, loaded, self.policy.expiry, self._now())
             return self.ledger.move(run, Stage.COMPARED, plan=json.dumps(asdict(plan)))
+
+    def _check_safety(self, run: Run, wish: Wish) -> Run:
+        safety = self.policy.safety
+        if wish.allow_removals:
+            safety = replace(safety, removal_share_max=1.0, shrink_share_max=1.0)
+        if wish.allow_growth:
+            safety = replace(safety, growth_factor_max=math.inf)
+        sizes = self.ledger.sizes(self._now() - safety.look_back_ms)
+        check_safety(_plan(run), safety, *sizes)
+        return self.ledger.move(run, run.stage, allowed=int(wish.allow_removals))
 
     def _write(self, run: Run) -> Run:
         if _plan(run).commands:

@@ -6,8 +6,9 @@ file holds is ever part of an error: it may be personal data.
 
 import csv
 import gzip
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -18,6 +19,9 @@ LINE_BYTES_MAX = 1 << 20
 _MARK = b"\xef\xbb\xbf"
 _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _GZIP = b"\x1f\x8b"
+_PAGE = re.compile(r"\s*<(!doctype|html|head|body|\?xml|error|!--)", re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def lines(path: Path, called: Path | None = None) -> Iterator[tuple[int, bytes]]:
@@ -46,11 +50,17 @@ def lines(path: Path, called: Path | None = None) -> Iterator[tuple[int, bytes]]
         raise InputError(f"{name}: cannot be read: {error.strerror}") from None
 
 
-def rows(path: Path, called: Path | None = None) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV, each with the line on which it starts; all as wide as the first."""
+def rows(
+    path: Path, called: Path | None = None, on_open_end: Callable[[int], None] = lambda _: None
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV, each with the line on which it starts; all as wide as the first.
+
+    `on_open_end` hears, before the last row comes, the number of a last line without a line end:
+    it may be cut off.
+    """
     name = called or path
     csv.field_size_limit(LINE_BYTES_MAX)
-    reader = csv.reader(_text(path, name), strict=True)
+    reader = csv.reader(_is_csv(name, _text(path, name), on_open_end), strict=True)
     width = 0
     while True:
         start = reader.line_num + 1
@@ -70,6 +80,40 @@ def rows(path: Path, called: Path | None = None) -> Iterator[tuple[int, list[str
                 f"{name}:{start}: has {len(cells)} columns where the first line has {width}"
             )
         yield start, cells
+
+
+def _is_csv(name: Path, text: Iterator[str], on_open_end: Callable[[int], None]) -> Iterator[str]:
+    """The same lines, unless the first ones show that this is no CSV with commas."""
+    one_column = True
+    for number, line in enumerate(text, start=1):
+        if number == 1:
+            _refuse_other_kinds(name, line)
+        if number <= _LOOKED_AT and one_column:
+            bare = _QUOTED.sub("", line)
+            one_column = "," not in bare
+            found = next((word for sign, word in _SEPARATORS.items() if sign in bare), None)
+            if one_column and found is not None:
+                raise InputError(
+                    f"{name}:{number}: has one column by commas, and {found} in it",
+                    hint="save it with commas; where it is part of an id, put the id in quotes",
+                )
+        if not line.endswith(("\n", "\r", '"')):  # after a closing quote the cell is whole
+            on_open_end(number)
+        yield line
+
+
+_LOOKED_AT = 100
+
+
+def _refuse_other_kinds(name: Path, first: str) -> None:
+    if _PAGE.match(first):
+        raise InputError(f"{name}: is a page (HTML or XML), not a CSV", hint="look into the file")
+    if first.lstrip().startswith(("{", "[")):
+        raise InputError(f"{name}: is JSON, not a CSV", hint="look into the file")
+    if first.lower().startswith("sep="):
+        raise InputError(
+            f"{name}:1: tells a spreadsheet its separator", hint="take the first line out"
+        )
 
 
 def _text(path: Path, name: Path) -> Iterator[str]:

@@ -223,8 +223,8 @@ class Uploads:
         with self.ledger.writing() as db:
             db.execute("DELETE FROM rejections WHERE part = ?", (part.number,))
             db.executemany(
-                "INSERT INTO rejections (part, line, user, reason) VALUES (?, ?, ?, ?)",
-                ((part.number, r.line, r.user, r.reason) for r in read_rejections(path)),
+                "INSERT INTO rejections (part, user, reason) VALUES (?, ?, ?)",
+                ((part.number, r.user, r.reason) for r in read_rejections(path)),
             )
             named, why = db.execute(
                 "SELECT count(DISTINCT user) FILTER (WHERE :first IS NULL OR"

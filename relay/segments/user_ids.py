@@ -20,7 +20,9 @@ _INT64_MAX = 1 << 63
 _GUARD = GuardPolicy()
 _MPID = re.compile(r"-?[1-9][0-9]{0,18}")
 _ROUNDED = re.compile(r"-?[0-9.,]+[eE]\+?[0-9]+")
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+_EMAIL = re.compile(r"[^\s@;,|<>\"]+@[^\s@;,|<>\"]+")
+# Nothing that an id of anybody's holds, and what no two systems treat alike.
+_CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 _HEX = re.compile(r"[0-9a-fA-F]+")
 
 
@@ -56,6 +58,8 @@ class IdPolicy:
     header: bool = True
     """Whether the first line names the columns."""
     email: EmailPolicy = field(default_factory=EmailPolicy)
+    last_line_end: bool = True
+    """Whether the last line must end with a line end, where the ids stand in the last column."""
 
 
 def read_users(path: Path, policy: IdPolicy, *, called: Path | None = None) -> Iterator[str | None]:
@@ -63,12 +67,15 @@ def read_users(path: Path, policy: IdPolicy, *, called: Path | None = None) -> I
 
     `called` is what errors call the file, where that is not where it lies.
     """
-    table = rows(path, called)
+    open_ends: list[int] = []
+    table = rows(path, called, open_ends.append)
     name = called or path
     place = _place(name, table, policy)
     for number, cells in table:
         if place >= len(cells):
             raise InputError(f"{name}:{number}: has {len(cells)} columns, none at {place}")
+        if open_ends and policy.last_line_end and place == len(cells) - 1:
+            raise cut_off(name, number)
         cell = cells[place]
         if not cell.strip() or is_nobody(cell, _GUARD):
             yield None
@@ -79,6 +86,14 @@ def read_users(path: Path, policy: IdPolicy, *, called: Path | None = None) -> I
                 f"{name}:{number}: column {place + 1} holds no {policy.id_type}", hint=_hint(cell)
             )
         yield user
+
+
+def cut_off(name: Path, number: int) -> InputError:
+    """The file may end in the middle of a cell."""
+    return InputError(
+        f"{name}:{number}: the last line has no line end: it may be cut off",
+        hint="if it is whole, add a line end, or set last_line_end to false",
+    )
 
 
 def _place(file: Path, table: Iterator[tuple[int, list[str]]], policy: IdPolicy) -> int:
@@ -136,7 +151,9 @@ def _user(cell: str, policy: IdPolicy) -> str | None:
                 return None
             return digest.lower() if policy.email.check_hash else digest
         case IdType.CUSTOMER_ID | IdType.USER_AGENT_ID | IdType.OTHER:
-            return cell
+            # With blanks around it is not the id that everybody else sends: refused, not trimmed,
+            # since only its owner knows which of the two was meant.
+            return None if cell != cell.strip() or _CONTROL.search(cell) else cell
 
 
 def _hint(cell: str) -> str | None:
@@ -144,4 +161,6 @@ def _hint(cell: str) -> str | None:
         return "a spreadsheet has rounded it: use the file as it was exported"
     if cell != cell.strip():
         return "there is white space around it"
+    if _CONTROL.search(cell):
+        return "there is a control character in it, as NUL or a line break"
     return None

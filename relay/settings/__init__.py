@@ -9,9 +9,16 @@ frozen policies of the algorithms. This package is the only reader of the enviro
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from relay.errors import SettingsError
 from relay.settings.admin import AdminSettings
@@ -33,8 +40,10 @@ from relay.settings.sources import (
     process_environ,
     read_environ,
 )
+from relay.settings.topics import SourceSettings, source_problems
 from relay.settings.tracking import TrackingSettings
 from relay.settings.yaml_file import read_file
+from relay.yaml_text import Located
 
 DEFAULT_FILE = Path("relay.yaml")
 _COMMIT_S = 5.0
@@ -49,6 +58,15 @@ class Settings(BaseModel):
     dead_letter: DeadLetterSettings = Field(description="Where undeliverable records go.")
     tracking: TrackingSettings = Field(description="Where activities go.")
     delivery: DeliverySettings = Field(description="How they get there.")
+    sources: list[SourceSettings] = Field(
+        default_factory=list,
+        description="What stands on which topic. The first that fits a topic is the one for it; a "
+        "topic that none fits is in Relay's own format.",
+    )
+    mappings: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Mappings by name, for `sources` (docs/MAPPING.md).",
+    )
     decoding: DecodingSettings = Field(description="Reading records.")
     identity: IdentitySettings = Field(description="Whose an activity is.")
     mapping: MappingSettings = Field(description="Events to activities.")
@@ -64,6 +82,11 @@ class Settings(BaseModel):
                 f"kafka.rebalance_timeout_s ({timeout:g}) must be longer than "
                 f"delivery.revoke_budget_s ({budget:g}) by {_COMMIT_S:g} s: partitions are drained "
                 "and committed before the group gives them away"
+            )
+        if self.sources and self.segments.membership.enabled:
+            raise ValueError(
+                "sources and segments.membership cannot be used together yet: membership events "
+                "are read in Relay's own format only"
             )
         return self
 
@@ -89,25 +112,29 @@ def load(
     resolve_secrets(given, Settings, low, high)
     problems = [*given.problems, *variable_problems(given, Settings)]
     sections = _sections(given, needs, problems)
+    if "sources" in sections and "mappings" in sections:
+        located = Located(given.data, given.origins)
+        problems.extend(source_problems(sections["sources"], sections["mappings"], located))
     settings = None if problems else _whole(sections, problems)
     if settings is None:
         raise SettingsError("\n".join(dict.fromkeys(problems)))
     return settings
 
 
-def _sections(
-    given: Given, needs: Collection[str] | None, problems: list[str]
-) -> dict[str, BaseModel]:
+def _sections(given: Given, needs: Collection[str] | None, problems: list[str]) -> dict[str, Any]:
     problems.extend(
         unknown((name,), given, Settings)
         for name in given.data
         if name not in Settings.model_fields
     )
-    sections: dict[str, BaseModel] = {}
+    sections: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
-        (model,) = models_in(field.annotation)
+        empty = field.get_default(call_default_factory=True, validated_data={})
+        data = given.data.get(name)
+        if data is None:  # not there, or a header whose lines are all commented out
+            data = {} if models_in(field.annotation) else empty
         try:
-            sections[name] = model.model_validate(given.data.get(name, {}))
+            sections[name] = TypeAdapter[Any](field.annotation or Any).validate_python(data)
         except ValidationError as error:
             found = list(model_problems(error, given, Settings, (name,)))
             if needs is None or name in needs or not all(missing for missing, _ in found):
@@ -115,9 +142,9 @@ def _sections(
     return sections
 
 
-def _whole(sections: dict[str, BaseModel], problems: list[str]) -> Settings | None:
+def _whole(sections: dict[str, Any], problems: list[str]) -> Settings | None:
     if len(sections) < len(Settings.model_fields):
-        return Settings.model_construct(None, **sections)  # type: ignore[arg-type]
+        return Settings.model_construct(None, **sections)
     try:
         return Settings.model_validate(sections)
     except ValidationError as error:  # what sections say about one another

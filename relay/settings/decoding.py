@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from relay.settings.section import Section
+from relay.sources.formats import FormatPolicy
 from relay.stream.decoding import DecodingPolicy
 
 
@@ -23,11 +24,26 @@ class DecodingSettings(Section):
         ge=1,
         description="Records with a larger value are dead-lettered without being read.",
     )
+    events_per_record_max: int = Field(
+        1_000,
+        ge=1,
+        le=10_000,
+        description="Records of `sources` that hold more events are dead-lettered as "
+        "`too_many_events`.",
+    )
     null_value: NullValue = Field(
         NullValue.SKIP,
         description="A record without a value (on compacted topics: a deletion) is counted and "
         "passed over with `skip`, or dead-lettered with `dead_letter`.",
     )
+
+    def formats(self) -> FormatPolicy:
+        """What the formats of `sources` go by."""
+        return FormatPolicy(
+            record_bytes_max=self.record_bytes_max,
+            events_per_record_max=self.events_per_record_max,
+            skip_null_value=self.null_value is NullValue.SKIP,
+        )
 
     def policy(self) -> DecodingPolicy:
         """What `decode` goes by."""

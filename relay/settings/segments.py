@@ -67,6 +67,19 @@ class S3Settings(Section):
         return self
 
 
+class ExportSettings(Section):
+    """Files that exports name. Their addresses are chosen by somebody else."""
+
+    file_bytes_max: int = Field(
+        20_000_000_000, ge=1, description="Largest file that is downloaded, in bytes."
+    )
+    allow_private_hosts: bool = Field(
+        False,
+        description="Whether an https address may lead into a private network, or to this machine "
+        "(there without encryption, too). Not for S3, whose address is `s3.endpoint`.",
+    )
+
+
 class DigitalAudienceSettings(Section):
     """Digital Audience, where the life of a segment can be steered."""
 
@@ -128,6 +141,13 @@ class ImportSettings(Section):
     patience_hours: float = Field(
         6.0, gt=0, le=168, description="How long to wait for an execution in one go."
     )
+    isolations_max: int = Field(
+        5000,
+        ge=0,
+        le=1_000_000,
+        description="Executions that one run spends on finding out which lines were rejected, "
+        "where the error file does not tell; what is left is found by the next runs.",
+    )
     verify_counts: bool = Field(
         True,
         description="Whether an import counts as unsure, and is sent again, when the platform "
@@ -144,6 +164,7 @@ class ImportSettings(Section):
             patience_s=self.patience_hours * 3600,
             in_flight_max=self.in_flight_max,
             verify_counts=self.verify_counts,
+            isolations_max=self.isolations_max,
         )
 
 
@@ -192,6 +213,24 @@ class SyncSettings(Section):
     )
     removals_free: int = Field(
         100, ge=0, description="So many may leave whatever share of the members they are."
+    )
+    shrink_share_max: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Largest share of the members that may leave within `look_back_days`, over "
+        "all runs together.",
+    )
+    look_back_days: float = Field(
+        28.0, gt=0, le=365, description="How far back the size of the segment is looked at."
+    )
+    growth_factor_max: float = Field(
+        3.0, ge=1, description="How many times as many users as members there may be."
+    )
+    last_line_end: bool = Field(
+        True,
+        description="Whether the last line of an export must end with a line end where it could "
+        "be cut off within an id: where the ids stand in the last column.",
     )
     stale_after_hours: float = Field(
         24.0,
@@ -316,6 +355,9 @@ class SegmentsSettings(Section):
         default_factory=MparticleSettings, description="Where segments come from."
     )
     s3: S3Settings = Field(default_factory=S3Settings, description="Where exports lie.")
+    exports: ExportSettings = Field(
+        default_factory=ExportSettings, description="What may be downloaded."
+    )
     imports: ImportSettings = Field(
         default_factory=ImportSettings, description="How they get into mediarithmics."
     )
@@ -349,9 +391,21 @@ class SegmentsSettings(Section):
             name=sync.name,
             source_segment_id=sync.mparticle_segment_id,
             target=sync.target(identity.default_compartment_id),
-            ids=IdPolicy(sync.id_type, sync.id_column, sync.header, identity.email.policy()),
+            ids=IdPolicy(
+                sync.id_type,
+                sync.id_column,
+                sync.header,
+                identity.email.policy(),
+                sync.last_line_end,
+            ),
             expiry=sync.expiry(),
-            safety=SafetyPolicy(sync.removal_share_max, sync.removals_free),
+            safety=SafetyPolicy(
+                sync.removal_share_max,
+                sync.removals_free,
+                sync.shrink_share_max,
+                int(sync.look_back_days * 86_400_000),
+                sync.growth_factor_max,
+            ),
             upload=self.imports.policy(),
             form=self.imports.format,
             part_bytes_max=self.imports.part_bytes_max,
@@ -436,6 +490,8 @@ class SegmentsSettings(Section):
                 _plain(s3.session_token),
             ),
             _plain(self.proxy),
+            self.exports.file_bytes_max,
+            self.exports.allow_private_hosts,
         )
 
     def mparticle_credentials(self) -> tuple[str, str]:

@@ -1,5 +1,8 @@
 """Flights and verdicts: what becomes of a record of the stream. No I/O, no clock, no async.
 
+A record that holds several events meets its fate with the last of them (`Join`); each has a lane,
+attempts and a letter of its own.
+
 The custody beside it (`relay.road.custody`) holds partitions, commits and dead letters. The loop
 calls a method for each thing that happens (a record came, an answer came) and asks what may leave
 next (`next_flight`). Every method runs to its end, so there is nothing to lock, and the whole can
@@ -11,6 +14,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias, TypedDict
 
 from relay.model import (
     Activity,
@@ -31,8 +35,8 @@ from relay.model import (
     VerdictKind,
 )
 from relay.road.custody import Custody, CustodyPolicy
-from relay.road.settling.assigned import Assigned, PendingLetter
-from relay.stream.interpret import Interpret, Interpretation
+from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
+from relay.stream.interpret import Events, Interpret, Interpretation, Outcome
 from relay.stream.mapping.requests import activity_request
 from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
 from relay.stream.sending.destination import Destination, DestinationPolicy
@@ -64,6 +68,15 @@ class EnginePolicy:
     duplicates_window: int = 0
     activities_path: str = "/v1/datamarts/0/user_activities"
     redact: Callable[[str], str] = str
+
+
+Place: TypeAlias = Position | tuple[Position, int]
+"""A record's position; of a record that holds several events also which of them, from 0."""
+
+
+class _Events(TypedDict, total=False):
+    events: tuple[int, ...]
+    events_total: int
 
 
 @dataclass(slots=True, eq=False)
@@ -98,19 +111,19 @@ class Engine:
         self._groups = 0
         self._load: Load | None = None
         self._parked: OrderedDict[Hashable, float] = OrderedDict()
-        self._seen: OrderedDict[str, Position] = OrderedDict()
+        self._seen: OrderedDict[str, Place] = OrderedDict()
 
     # -- for the custody ----------------------------------------------------------------------
 
     def give_back(self, homes: Collection[Assigned]) -> None:
         """`Holder.give_back`: what flies may land, and is fenced if its partition is gone."""
         for waiting in self.lanes.drop(lambda w: w.home in homes):
-            self._forget_key(waiting.parcel)
-            self.custody.ledger.gave_back(waiting.size_bytes)
+            self._forget_key(waiting.parcel, waiting.part)
+            self._gave_back(waiting)
         if self._seen:
             for waiting in self.lanes.flying():
                 if waiting.home.gone:
-                    self._forget_key(waiting.parcel)
+                    self._forget_key(waiting.parcel, waiting.part)
 
     def let_go(self, letter: PendingLetter) -> None:
         """`Holder.let_go`."""
@@ -155,6 +168,9 @@ class Engine:
         if isinstance(outcome, Parcel):
             self._admit_parcel(outcome, home, now.steady)
             return
+        if isinstance(outcome, Events):
+            self._admit_events(record, outcome.outcomes, home, now.steady)
+            return
         size = record.size_bytes
         self.custody.ledger.took(size)
         match outcome:
@@ -181,7 +197,7 @@ class Engine:
         if members is None:
             return None
         self._groups += 1
-        delivered = self.custody.ledger.delivered
+        delivered = self._delivered_so_far
         for waiting in members:
             waiting.attempts += 1
             waiting.group = self._groups
@@ -264,44 +280,95 @@ class Engine:
     def _may_fly(self) -> bool:
         return not self.custody.stopped and self.custody.letters_blocked is None
 
-    def _admit_parcel(self, parcel: Parcel, home: Assigned, now: float) -> None:
-        record, lane, size = parcel.record, parcel.lane, parcel.size_bytes
-        self.custody.ledger.took(size)
+    @property
+    def _delivered_so_far(self) -> int:
+        """Grows with whatever is delivered: records, and events of records that are still open."""
+        return self.custody.ledger.delivered + self.custody.parts.delivered
+
+    def _admit_events(
+        self, record: Record, outcomes: Sequence[Outcome], home: Assigned, now: float
+    ) -> None:
+        """A record of several events: all of them enter in their order, or have met their fate.
+
+        Those that cannot be read or mapped share one letter, since all are known now.
+        """
+        size = own = record.size_bytes
+        for outcome in outcomes:
+            size += outcome.size_bytes - own if isinstance(outcome, Parcel) else 0
+        join = self.custody.took_joined(home, record, size, len(outcomes))
+        dead: list[int] = []
+        why: Undecodable | Unmappable | None = None
+        for index, outcome in enumerate(outcomes):
+            part = Part(join, index)
+            if isinstance(outcome, Parcel):
+                self._admit_parcel(outcome, home, now, part)
+            elif isinstance(outcome, Unwanted):
+                self.custody.settle_part(part, Fate.SKIPPED, outcome.code)
+            else:
+                dead.append(index)
+                why = why or outcome
+        if why is None:
+            return
+        letter = DeadLetter(
+            record,
+            _class_of(why),
+            why.code,
+            why.reason,
+            events=tuple(dead),
+            events_total=join.total,
+        )
+        self._dead_letter(home, 0, letter, join=join)
+
+    def _admit_parcel(
+        self, parcel: Parcel, home: Assigned, now: float, part: Part | None = None
+    ) -> None:
+        record, lane, size = parcel.record, parcel.lane, 0
+        if part is None:
+            size = parcel.size_bytes
+            self.custody.ledger.took(size)
         if parcel.payload.notes:
             self.notes.update(parcel.payload.notes)
-        if self._is_duplicate(parcel):
-            self.custody.settle(home, record.offset, size, Fate.SKIPPED, "duplicate")
+        if self._is_duplicate(parcel, part):
+            if part is None:
+                self.custody.settle(home, record.offset, size, Fate.SKIPPED, "duplicate")
+            else:
+                self.custody.settle_part(part, Fate.SKIPPED, "duplicate")
             return
         if lane is None:
-            lane = record.position
+            lane = _place(parcel, part)
         elif self._is_parked(lane, now):
-            self._forget_key(parcel)
+            self._forget_key(parcel, part)
             self._dead_letter(
-                home, size, _letter(record, DeadLetterClass.FOLLOWED, _FOLLOWED), lane
+                home,
+                size,
+                _letter(record, DeadLetterClass.FOLLOWED, _FOLLOWED, part),
+                lane,
+                join=None if part is None else part.join,
             )
             return
-        length = self.lanes.add(Waiting(parcel, lane, home, size))
+        length = self.lanes.add(Waiting(parcel, lane, home, size, part=part))
         if length >= self.policy.custody.intake.lane_records_max:
             home.crowded.add(lane)
 
-    def _is_duplicate(self, parcel: Parcel) -> bool:
-        """Whether another record with the same key was taken lately."""
+    def _is_duplicate(self, parcel: Parcel, part: Part | None) -> bool:
+        """Whether another record, or another event of one, with the same key was taken lately."""
         window, key = self.policy.duplicates_window, parcel.payload.unique_key
         if not window or key is None:
             return False
-        # The same position again is not a duplicate but the same record, read again.
-        first = self._seen.setdefault(key, parcel.record.position)
+        # The same place again is not a duplicate but the same record, read again.
+        place = _place(parcel, part)
+        first = self._seen.setdefault(key, place)
         if len(self._seen) > window:
             self._seen.popitem(last=False)
-        return first != parcel.record.position
+        return first != place
 
-    def _forget_key(self, parcel: Parcel) -> None:
+    def _forget_key(self, parcel: Parcel, part: Part | None) -> None:
         """What was not delivered may come again and is no duplicate then.
 
         It comes from the dead letters, or from a partition that was given back.
         """
         key = parcel.payload.unique_key
-        if key is not None and self._seen.get(key) == parcel.record.position:
+        if key is not None and self._seen.get(key) == _place(parcel, part):
             del self._seen[key]
 
     def _joins(self, members: list[Waiting], candidate: Waiting) -> bool:
@@ -340,7 +407,13 @@ class Engine:
     def _fence(self, waiting: Waiting) -> None:
         """An answer came for a partition that is no longer ours, or is ours anew."""
         self.custody.ledger.fenced += 1
-        self.custody.ledger.gave_back(waiting.size_bytes)
+        self._gave_back(waiting)
+
+    def _gave_back(self, waiting: Waiting) -> None:
+        if waiting.part is None:
+            self.custody.ledger.gave_back(waiting.size_bytes)
+        else:
+            self.custody.part_gave_back(waiting.part.join)
 
     def _delivered(self, flight: Flight, lane: Hashable, now: Moment) -> None:
         self.lanes.done(lane)
@@ -351,6 +424,9 @@ class Engine:
             record = waiting.parcel.record
             if record.timestamp_ms >= 0:  # -1 is Kafka's word for none
                 self.lateness.add((now.wall_ms - record.timestamp_ms) / 1000)
+            if waiting.part is not None:
+                self.custody.settle_part(waiting.part, Fate.DELIVERED, "")
+                continue
             self.custody.settle(waiting.home, record.offset, waiting.size_bytes, Fate.DELIVERED, "")
 
     def _refused(
@@ -372,10 +448,11 @@ class Engine:
         first = flight.members[0]
         rest_until = None
         if verdict.kind is not VerdictKind.THROTTLED:
-            others = self.custody.ledger.delivered > first.others_delivered
+            delivered = self._delivered_so_far
+            others = delivered > first.others_delivered
             for waiting in flight.members:
                 waiting.failures += others
-                waiting.others_delivered = self.custody.ledger.delivered
+                waiting.others_delivered = delivered
             retry = self.policy.destination.retry
             if exhausted(retry, first.failures, now.steady - first.tried_since):
                 if len(flight.members) > 1:
@@ -426,13 +503,21 @@ class Engine:
             attempts=waiting.attempts,
             first_attempt_ms=waiting.first_attempt_ms,
             last_attempt_ms=waiting.last_attempt_ms,
+            **_events(waiting.part),
         )
-        self._forget_key(waiting.parcel)
-        self._dead_letter(waiting.home, waiting.size_bytes, letter, lane, holds=True)
+        self._bury(waiting, letter, lane, holds=True)
         for follower in followers:
-            self._forget_key(follower.parcel)
-            followed = _letter(follower.parcel.record, DeadLetterClass.FOLLOWED, _FOLLOWED)
-            self._dead_letter(follower.home, follower.size_bytes, followed, lane)
+            followed = _letter(
+                follower.parcel.record, DeadLetterClass.FOLLOWED, _FOLLOWED, follower.part
+            )
+            self._bury(follower, followed, lane)
+
+    def _bury(
+        self, waiting: Waiting, letter: DeadLetter, lane: Hashable, *, holds: bool = False
+    ) -> None:
+        self._forget_key(waiting.parcel, waiting.part)
+        join = None if waiting.part is None else waiting.part.join
+        self._dead_letter(waiting.home, waiting.size_bytes, letter, lane, holds=holds, join=join)
 
     def _park(self, lane: Hashable, now: float) -> None:
         self._parked[lane] = now + self.policy.park_s
@@ -459,16 +544,41 @@ class Engine:
         lane: Hashable | None = None,
         *,
         holds: bool = False,
+        join: Join | None = None,
     ) -> None:
-        self.custody.dead_letter(PendingLetter(letter, home, size_bytes, lane, holds))
+        self.custody.dead_letter(PendingLetter(letter, home, size_bytes, lane, holds, join))
 
 
 def _activities(members: Sequence[Waiting]) -> list[Activity]:
     return [m.parcel.payload for m in members if isinstance(m.parcel.payload, Activity)]
 
 
-def _letter(record: Record, cls: DeadLetterClass, why: Undecodable | Unmappable) -> DeadLetter:
-    return DeadLetter(record, cls, why.code, why.reason)
+def _letter(
+    record: Record,
+    cls: DeadLetterClass,
+    why: Undecodable | Unmappable,
+    part: Part | None = None,
+) -> DeadLetter:
+    return DeadLetter(record, cls, why.code, why.reason, **_events(part))
+
+
+def _events(part: Part | None) -> _Events:
+    """Which event a letter is about: nothing to say when the record is one event."""
+    if part is None:
+        return {}
+    return {"events": (part.index,), "events_total": part.join.total}
+
+
+def _class_of(why: Undecodable | Unmappable) -> DeadLetterClass:
+    if isinstance(why, Undecodable):
+        return DeadLetterClass.UNDECODABLE
+    return DeadLetterClass.UNMAPPABLE
+
+
+def _place(parcel: Parcel, part: Part | None) -> Place:
+    """Where an event stands, so that it is known again when its record is read again."""
+    position = parcel.record.position
+    return position if part is None else (position, part.index)
 
 
 _DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)

@@ -6,7 +6,7 @@ Called by the engine for each record that it takes.
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from relay.model import (
     Activity,
@@ -20,7 +20,16 @@ from relay.model import (
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
 
-Interpretation: TypeAlias = Parcel | Undecodable | Unmappable | Unwanted
+Outcome: TypeAlias = Parcel | Undecodable | Unmappable | Unwanted
+
+
+class Events(NamedTuple):
+    """The outcome of each event of a record that holds several, in the order of the record."""
+
+    outcomes: tuple[Outcome, ...]
+
+
+Interpretation: TypeAlias = Outcome | Events
 Interpret: TypeAlias = Callable[[Record, int], Interpretation]
 
 # Tuples that exist already: `A | B` would be a new object for each event.
@@ -49,19 +58,24 @@ class InterpretPolicy:
 def interpreter(policy: InterpretPolicy) -> Interpret:
     """A function of (record, wall clock in ms) that says what becomes of the record."""
 
-    def interpret(record: Record, now_ms: int) -> Interpretation:
+    def interpret(record: Record, now_ms: int) -> Outcome:
         event = decode(record.value, policy.decoding)
         if isinstance(event, _NOT_DECODED):
             return event
         mapped = map_event(event, policy.mapping, now_ms)
         if isinstance(mapped, _NOT_MAPPED):
             return mapped
-        # One lane for both: what a user did, is and chose arrives in the order of the events.
-        lane = lane_of(policy.order_by, record, mapped)
-        payload = mapped.request if isinstance(mapped, UserPointUpdate) else mapped
-        return Parcel(record, lane, payload)
+        return parcel_of(record, mapped, policy.order_by)
 
     return interpret
+
+
+def parcel_of(record: Record, mapped: Activity | UserPointUpdate, order_by: OrderBy) -> Parcel:
+    """What is sent for an event, in the lane of its user or its record."""
+    # One lane for both: what a user did, is and chose arrives in the order of the events.
+    lane = lane_of(order_by, record, mapped)
+    payload = mapped.request if isinstance(mapped, UserPointUpdate) else mapped
+    return Parcel(record, lane, payload)
 
 
 def lane_of(

@@ -14,11 +14,12 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 
-from relay.model import Partition
+from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
 from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.engine import Engine
+from relay.stream.mapping.policy import MappingCode
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.facts import Emit, Lifecycle, OffsetsCommitted, RecordsSkipped
@@ -49,7 +50,8 @@ class Reporter(RoadReporter):
             for partition, behind in self._lag.items()
             if behind > 0
         }
-        settled = self._custody.ledger.taken - self._custody.ledger.open
+        by_event = self._custody.by_event
+        settled = by_event.taken - by_event.open
         if settled != self._settled:
             self._settled, self._settled_at = settled, now
 
@@ -61,7 +63,7 @@ class Reporter(RoadReporter):
         self._before = counts
         for code, count in counts.skipped_by_code.items():
             more = count - before.skipped_by_code.get(code, 0)
-            if more:
+            if more and code != MappingCode.SEGMENT_IMPORTED:
                 self._emit(RecordsSkipped(code=code, count=more))
         trips, late = engine.round_trips, engine.lateness
         self._emit(
@@ -111,7 +113,8 @@ class Reporter(RoadReporter):
         """For how long a partition has stood still without an excuse.
 
         A record that is tried again and again is an excuse. So is a turn that has not come yet:
-        lanes take turns, so after twice as many requests as there were lanes it must have come.
+        lanes take turns, so after twice as many requests as there were lanes it must have come,
+        and as often again for each further event of the same record.
         """
         if not home.frontier.open_count:
             since = self._lagging_since.get(home.partition, self._now)
@@ -120,14 +123,24 @@ class Reporter(RoadReporter):
         if pin is not None and pin.last_code:
             return 0.0
         turns = self._engine.requests - home.requests_when_pinned
-        if pin is not None and turns <= 2 * home.lanes_when_pinned:
+        events = 1 if pin is None or pin.part is None else pin.part.join.total
+        if pin is not None and turns <= 2 * home.lanes_when_pinned * events:
             return self._now - max(home.pinned_since, self._settled_at)
         return self._now - home.pinned_since
 
     def _destination_status(self) -> Mapping[str, Any]:
-        engine = self._engine
+        engine, events = self._engine, self._custody.by_event
         gate, limit = engine.destination.gate, engine.destination.limit
         return {
+            "events": {
+                "taken": events.taken,
+                "delivered": events.delivered,
+                "dead_lettered": dict(events.dead_lettered),
+                "skipped": dict(events.skipped),
+                "returned": events.returned,
+                "open": events.open,
+                "balanced": events.balanced,
+            },
             "destination": {
                 "state": str(gate.state),
                 "reason": gate.reason,
@@ -137,7 +150,7 @@ class Reporter(RoadReporter):
                 "in_flight": engine.lanes.in_flight,
                 "waiting": engine.lanes.waiting,
                 "resting_lanes": engine.lanes.resting,
-            }
+            },
         }
 
     def _pin_status(self, home: Assigned) -> Mapping[str, Any]:
@@ -160,6 +173,7 @@ class Reporter(RoadReporter):
 
     def _destination_metrics(self) -> Iterator[Metric]:
         engine = self._engine
+        yield from self._event_metrics()
         notes = CounterMetricFamily(
             "relay_mapping_notes", "Events sent with less or other than they said.", labels=["code"]
         )
@@ -196,6 +210,32 @@ class Reporter(RoadReporter):
         yield _histogram(
             "relay_lateness_seconds", "Record's time in Kafka to delivery.", engine.lateness
         )
+
+    def _event_metrics(self) -> Iterator[Metric]:
+        """The ledger by event: a record counted as dead-lettered may have delivered events."""
+        events = self._custody.by_event
+        taken = CounterMetricFamily(
+            "relay_events_taken", "Events of the records read; most records are one."
+        )
+        taken.add_metric([], events.taken)
+        yield taken
+        settled = CounterMetricFamily(
+            "relay_events_settled", "Events that met their fate.", labels=["fate", "code"]
+        )
+        settled.add_metric([Fate.DELIVERED, ""], events.delivered)
+        for fate, counts in (
+            (Fate.DEAD_LETTERED, events.dead_lettered),
+            (Fate.SKIPPED, events.skipped),
+        ):
+            for code, count in counts.items():
+                settled.add_metric([fate, code], count)
+        yield settled
+        returned = CounterMetricFamily(
+            "relay_events_returned", "Events given back unsettled when their partition left."
+        )
+        returned.add_metric([], events.returned)
+        yield returned
+        yield GaugeMetricFamily("relay_events_open", "Events without a fate.", events.open)
 
 
 @dataclass(frozen=True, slots=True)

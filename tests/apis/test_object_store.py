@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import os
 import sys
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -21,6 +22,7 @@ from tests.support.synced import watch_syncs
 
 SEGMENT = "seg"
 BIG = os.urandom(20 << 20)
+HERE = FileAccess(allow_private=True)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +92,7 @@ async def test_without_the_extra_it_is_said_what_to_install(tmp_path, monkeypatc
     monkeypatch.setitem(sys.modules, "relay.apis.s3", None)
     monkeypatch.delattr(importlib.import_module("relay.apis"), "s3", raising=False)
     with pytest.raises(SettingsError, match=r"pip install 'mics-relay\[s3\]'"):
-        await fetch("s3://b/k", tmp_path / "x", FileAccess(), nothing)
+        await fetch("s3://b/k", tmp_path / "x", HERE, nothing)
 
 
 async def location(world, content):
@@ -103,14 +105,14 @@ async def location(world, content):
 
 async def test_a_signed_address_is_read_without_our_credentials(world, tmp_path):
     where = await location(world, BIG)
-    assert await fetch(where, tmp_path / "x", FileAccess(), nothing) == len(BIG)
+    assert await fetch(where, tmp_path / "x", HERE, nothing) == len(BIG)
     assert (tmp_path / "x").read_bytes() == BIG
 
 
 async def test_a_download_is_on_the_disk_before_it_has_its_name(world, tmp_path, monkeypatch):
     where = await location(world, b"a,b\n1,2\n")
     syncs = watch_syncs(monkeypatch)
-    await fetch(where, tmp_path / "x", FileAccess(), nothing)
+    await fetch(where, tmp_path / "x", HERE, nothing)
     (sync,) = syncs
     assert sync.content == b"a,b\n1,2\n"
     assert sync.beside == {sync.name} != {"x"}
@@ -120,20 +122,20 @@ async def test_a_download_that_breaks_off_leaves_no_file(world, tmp_path):
     await world.put("mparticle", cut_downloads=1)
     where = await location(world, BIG)
     with pytest.raises(Unreachable, match="broke off") as caught:
-        await fetch(where, tmp_path / "x", FileAccess(), nothing)
+        await fetch(where, tmp_path / "x", HERE, nothing)
     assert "Signature" not in str(caught.value)
     assert not (tmp_path / "x").exists()
-    assert await fetch(where, tmp_path / "x", FileAccess(), nothing) == len(BIG)
+    assert await fetch(where, tmp_path / "x", HERE, nothing) == len(BIG)
 
 
-async def test_a_wrong_signature_and_a_dead_file_are_told_apart(world, tmp_path):
+async def test_a_signature_that_is_over_and_a_file_that_is_gone_need_a_new_export(world, tmp_path):
     await world.put("mparticle", gone="dead_file")
     where = await location(world, b"x")
-    with pytest.raises(AccessRefused, match="signature"):
-        await fetch(where + "0", tmp_path / "x", FileAccess(), nothing)
+    with pytest.raises(ExportExpired, match="403: the address is not valid any more"):
+        await fetch(where + "0", tmp_path / "x", HERE, nothing)
     await world.clock.sleep(50 * 3600)
     with pytest.raises(ExportExpired):
-        await fetch(where, tmp_path / "x", FileAccess(), nothing)
+        await fetch(where, tmp_path / "x", HERE, nothing)
 
 
 @pytest.mark.parametrize(
@@ -141,12 +143,83 @@ async def test_a_wrong_signature_and_a_dead_file_are_told_apart(world, tmp_path)
 )
 async def test_no_other_kind_of_address_is_followed(where, tmp_path):
     with pytest.raises(AnswerUnusable, match="only s3:// and https://"):
-        await fetch(where, tmp_path / "x", FileAccess(), nothing)
+        await fetch(where, tmp_path / "x", HERE, nothing)
 
 
 async def test_a_full_disk_is_our_problem_and_leaves_no_file(world, tmp_path):
     where = await location(world, BIG)
     (tmp_path / "x.part").symlink_to("/dev/full")
     with pytest.raises(LocalStateError, match="No space left"):
-        await fetch(where, tmp_path / "x", FileAccess(), nothing)
+        await fetch(where, tmp_path / "x", HERE, nothing)
     assert not (tmp_path / "x").exists()
+
+
+@asynccontextmanager
+async def redirecting(*hops):
+    """A server that answers each request by the next hop; the last is a body."""
+    left = list(hops)
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        hop = left.pop(0)
+        if isinstance(hop, bytes):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(hop), hop))
+        else:
+            head = f"HTTP/1.1 302 Found\r\nLocation: {hop}\r\nContent-Length: 0\r\n\r\n"
+            writer.write(head.encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/export.csv"
+
+
+async def test_a_redirect_is_followed_within_the_same_rules(tmp_path):
+    async with redirecting("/elsewhere.csv", b"id\n1\n") as where:
+        assert await fetch(where, tmp_path / "x", HERE, nothing) == 5
+    assert (tmp_path / "x").read_bytes() == b"id\n1\n"
+
+
+@pytest.mark.parametrize(
+    "to", ["http://example.com/x", "file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x/"]
+)
+async def test_a_redirect_leads_nowhere_that_is_refused_directly(tmp_path, to):
+    async with redirecting(to, b"secret") as where:
+        with pytest.raises(AnswerUnusable, match="only s3:// and https://"):
+            await fetch(where, tmp_path / "x", HERE, nothing)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "https://127.0.0.2/x",
+        "https://10.1.2.3/x",
+        "https://192.168.0.1/x",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::1]/x",
+        "https://localhost/x",
+    ],
+)
+async def test_a_private_network_is_not_reached_unless_the_settings_say_so(tmp_path, where):
+    with pytest.raises(AnswerUnusable, match="in a private network") as caught:
+        await fetch(where, tmp_path / "x", FileAccess(), nothing)
+    assert "allow_private_hosts" in caught.value.hint
+
+
+async def test_redirects_have_an_end(tmp_path):
+    async with redirecting(*["/again"] * 10) as where:
+        with pytest.raises(AnswerUnusable, match="more than 5 redirects"):
+            await fetch(where, tmp_path / "x", HERE, nothing)
+
+
+async def test_a_file_beyond_the_ceiling_is_not_read(s3, tmp_path):
+    async with redirecting(b"x" * 2000) as where:
+        access = FileAccess(bytes_max=1000, allow_private=True)
+        with pytest.raises(AnswerUnusable, match="larger than 1000 bytes"):
+            await fetch(where, tmp_path / "x", access, nothing)
+    await put(s3.endpoint, s3.region, "upload-bucket", "large.csv", b"x" * 2000)
+    access = FileAccess(s3, bytes_max=1000)
+    with pytest.raises(AnswerUnusable, match="larger than 1000 bytes"):
+        await fetch("s3://upload-bucket/large.csv", tmp_path / "x", access, nothing)

@@ -1,5 +1,6 @@
 """`relay segments`: every command, against the sandbox, as somebody would type it."""
 
+import gzip
 import json
 
 import httpx
@@ -49,6 +50,7 @@ def config(tmp_path, vendors):
                 "segments": {
                     "state_dir": str(tmp_path / "state"),
                     "mparticle": {"base_url": url, "api_key": "k", "access_token": "s", **quick},
+                    "exports": {"allow_private_hosts": True},
                     "imports": {"adoption_s": 0.2, **quick},
                     "digital_audience": {
                         "base_url": url, "user_name": "u", "password": PASSWORD,
@@ -388,3 +390,50 @@ def test_no_secret_and_no_user_is_ever_said(relay, vendors):
     said += "".join(relay("sync")[1:]) + "".join(relay("list")[1:])
     for secret in (TOKEN, PASSWORD, '"11"', " 11 "):
         assert secret not in said
+
+
+def test_a_machine_reads_why_a_sync_stopped(relay, vendors):
+    def export_is(users):
+        content = "mpid\n" + "".join(f"{user}\n" for user in users)
+        vendors.put(f"/_sandbox/mparticle/segments/{SOURCE}", content=content.encode())
+
+    export_is(range(1000, 1200))
+    assert relay("sync", "--json")[0] == 0
+    export_is(range(1000, 1100))
+    status, out, err = relay("sync", "--json")
+    report = json.loads(out)
+    assert (status, report["outcome"]) == (ExitStatus.SEGMENT_STOPPED, "stopped")
+    assert report["plan"]["leaving"] == 100
+    assert report["problem"] in err
+
+
+def test_status_knows_imports_too(relay, tmp_path):
+    command = {"operation": "UPDATE", "user_account_id": "a", "segment_id": "7"}
+    path = tmp_path / "vip.ndjson.gz"
+    path.write_bytes(gzip.compress(json.dumps(command | {"expiration_duration": 0}).encode()))
+    assert relay("import", str(path))[0] == 0
+    documents = json.loads(relay("status", "--json")[1])
+    (imported,) = [value for name, value in documents.items() if name.startswith("import ")]
+    assert (imported["outcome"], imported["commands"]) == ("done", 1)
+
+
+@pytest.mark.parametrize("form", ["ndjson", "csv"])
+def test_a_user_who_enters_and_leaves_in_one_file_is_refused(relay, vendors, tmp_path, form):
+    path = tmp_path / f"both.{form}"
+    command = {"operation": "UPDATE", "user_account_id": "a", "expiration_duration": 0}
+    if form == "ndjson":
+        lines = [
+            command | {"segment_ids": ["7", "8"]},
+            command | {"segment_id": "7", "user_account_id": "b"},
+            command | {"segment_id": "8", "operation": "DELETE"},
+        ]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    else:
+        path.write_text(
+            "OPERATION,USER_ACCOUNT_ID,SEGMENT_ID,EXPIRATION_DURATION\n"
+            "UPDATE,a,8,0\nUPDATE,b,8,0\nDELETE,a,8,0\n"
+        )
+    status, _, err = relay("import", str(path))
+    assert status == ExitStatus.INPUT
+    assert "once to enter the segment and once to leave it" in err
+    assert vendors.get("/_sandbox/imports/executions").json() == []

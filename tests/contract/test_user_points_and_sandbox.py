@@ -26,7 +26,7 @@ POLICY = MappingPolicy(
     profile_route=ProfileRoute.USER_PROFILES,
     choice_route=ChoiceRoute.USER_CHOICES,
 )
-ODD = ["a/b,c=d", "é 日本 %41", "a?b#c&d+e", "..", "%2F", '"quoted"', "user_point_id=7"]
+ODD = ["a/b,c=d", "é 日本 %41", "a?b#c&d+e", "../x", "%2F", '"quoted"', "user_point_id=7"]
 
 
 @pytest.fixture

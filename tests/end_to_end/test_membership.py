@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -238,6 +239,25 @@ def test_members_end_where_the_last_event_put_them_though_it_is_killed(topic, ki
             wanted = {user for (user, where), is_in in inside.items() if is_in and where == segment}
             assert imports.members(segment) == wanted
         assert topic.letters_or_none() == []
+
+
+def test_a_token_file_that_is_mended_resumes_the_segments(topic, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("not-the-token")
+    with Sandbox() as sandbox:
+        imports = Imports(sandbox)
+        imports.behave()
+        topic.produce([("jane", membership("jane", "88", enters=True))])
+        given = {"TRACKING__API_TOKEN": "", "TRACKING__API_TOKEN_FILE": str(token)}
+        with topic.run(sandbox.url, **given) as relay:
+            relay.until("membership_held")
+            ready = httpx.get(f"{relay.said('relay_started')[0]['admin']}/readyz")
+            assert (ready.status_code, "401" in ready.text) == (503, True)
+            token.write_text(TOKEN)
+            relay.until("membership_resumed")
+            wait_for(lambda: topic.settled(f"{topic.group}-segments"), 60, "not settled")
+            assert relay.terminate() == 0, relay.text()
+        assert imports.members("88") == {"jane"}
 
 
 def test_a_wrong_token_holds_the_segments_and_loses_nothing(topic):

@@ -17,8 +17,8 @@ THREE = (ALICE, BOB, CAROL)
 WHY = "rejected by the import: user unknown"
 
 
-def named(user=None, line=None, segment=None, reason="user unknown"):
-    return Rejection(line, user, reason, segment)
+def named(user=None, segment=None, reason="user unknown"):
+    return Rejection(user, reason, segment)
 
 
 def verdict(taken, rejected, *rejections, members=THREE, verify_counts=True):
@@ -60,7 +60,7 @@ def test_a_file_that_disagrees_with_the_counts_is_not_believed(rejections):
 
 def test_those_whom_the_file_may_mean_are_named():
     assert verdict(1, 2, named("bob")) == Apart(2, frozenset({1}))
-    assert verdict(2, 1, named(line=3)) == Apart(1, frozenset())  # from 0, from 1: nobody knows
+    assert verdict(2, 1, named()) == Apart(1, frozenset())  # from 0, from 1: nobody knows
 
 
 def test_of_a_user_in_two_segments_the_line_is_told_by_the_segment():

@@ -1,5 +1,6 @@
 """The ledger's file: opened, refused, locked."""
 
+import errno
 import os
 import sqlite3
 import stat
@@ -13,7 +14,7 @@ from relay.disk import LocalStateError
 from relay.errors import ExitStatus
 from relay.segments.database import VERSION, locked, open_database, sqlite_errors, transaction
 from relay.segments.errors import SegmentBusy
-from relay.segments.ledger import Ledger, Outcome
+from relay.segments.ledger import Ledger, Outcome, PartState
 
 ABOUT = {"datamart": "1", "segment": "segment_id 7"}
 
@@ -138,3 +139,50 @@ def test_a_run_ends_once_and_its_list_of_changes_with_it(tmp_path):
     assert ledger.last_run() == ended
     assert ledger.db.execute("SELECT count(*) FROM changes").fetchone()[0] == 0
     ledger.close()
+
+
+def test_a_disk_that_is_full_at_the_very_start_is_said_as_such(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(LocalStateError, match="No space left"), locked(tmp_path / "d", "it"):
+        raise AssertionError("it was not locked")
+
+
+def test_a_ledger_of_the_version_before_is_taken_along(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    db = sqlite3.connect(path)
+    db.executescript(V1)
+    db.close()
+    ledger = Ledger(path, {})
+    (part,) = ledger.parts(ledger.last_run())
+    assert (part.state, part.parent, part.doubtful) == (PartState.DONE, None, False)
+    assert ledger.sizes(0) == (5, 5)
+    ledger.close()
+
+
+V1 = """
+CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE runs (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, stage TEXT NOT NULL,
+  outcome TEXT, problem TEXT, began_ms INTEGER NOT NULL, ended_ms INTEGER, source TEXT NOT NULL,
+  export_id TEXT, exported_ms INTEGER, expiration_minutes INTEGER, plan TEXT);
+CREATE TABLE parts (run INTEGER NOT NULL, number INTEGER NOT NULL, file TEXT NOT NULL,
+  format TEXT NOT NULL, size_bytes INTEGER NOT NULL, lines INTEGER NOT NULL, sha256 TEXT NOT NULL,
+  first_user TEXT, last_user TEXT, import_asked INTEGER NOT NULL DEFAULT 0, import_id TEXT,
+  state TEXT NOT NULL DEFAULT 'written', succeeded INTEGER, rejected INTEGER, problem TEXT,
+  PRIMARY KEY (run, number));
+CREATE TABLE executions (run INTEGER NOT NULL, part INTEGER NOT NULL, attempt INTEGER NOT NULL,
+  asked_ms INTEGER NOT NULL, execution_id TEXT, adopted INTEGER NOT NULL DEFAULT 0,
+  vanished INTEGER NOT NULL DEFAULT 0, status TEXT, PRIMARY KEY (run, part, attempt));
+CREATE TABLE members (user TEXT PRIMARY KEY, expires_ms INTEGER NOT NULL, gone_ms INTEGER NOT NULL,
+  sure INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE changes (user TEXT PRIMARY KEY, operation TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE rejections (part INTEGER NOT NULL, line INTEGER, user TEXT, reason TEXT NOT NULL);
+INSERT INTO about VALUES ('segment', 'x');
+INSERT INTO runs VALUES (1, 'r', 'written', 'done', NULL, 1, 2, 's', NULL, NULL, 5, '{"users": 5}');
+INSERT INTO parts (run, number, file, format, size_bytes, lines, sha256, state)
+  VALUES (1, 1, 'part-0001.ndjson', 'ndjson', 1, 1, '', 'done');
+PRAGMA application_id = 0x526C7953;
+PRAGMA user_version = 1;
+"""

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -103,7 +104,7 @@ def test_a_large_id_keeps_every_digit(tmp_path):
     ("form", "content", "says"),
     [
         ("ndjson", text_of(LINE, LINE | {"operation": "X"}), "in.file:2: operation: "),
-        ("ndjson", text_of(LINE)[:-10], "in.file:1: Invalid JSON"),
+        ("ndjson", text_of(LINE)[:-10], "in.file:1: the line is not one whole command"),
         ("ndjson", b"[\n" + text_of(LINE) + b"]\n", "in.file:1: "),
         ("ndjson", text_of(LINE) + b'{"operation":"\xe9"}\n', "in.file:2: "),
         ("ndjson", b" " * (LINE_BYTES_MAX + 1), "in.file:1: the line is longer"),
@@ -214,3 +215,32 @@ def test_a_part_is_on_the_disk_before_it_is_named(tmp_path, monkeypatch):
         assert len(syncs) == number
         assert syncs[-1].name == part.path.name
         assert syncs[-1].content == part.path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        # The vendor's own sample of an execution.
+        """{
+        "operation": "UPDATE",
+        "expiration_duration": 0,
+        "compartment_id": "1",
+        "user_account_id": "a",
+        "segment_id": "7"
+      }
+""",
+        '[{"operation": "UPDATE"}]\n',
+        '{"operation": "DELETE", "email_hash": "a", "segment_id": "7"},\n',
+    ],
+)
+def test_commands_that_are_not_one_a_line_are_told_so(tmp_path, content):
+    path = tmp_path / "commands.ndjson"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"commands.ndjson:1: .* one whole command") as caught:
+        list(read_commands(path, FileFormat.NDJSON))
+    assert caught.value.hint.startswith("one JSON object a line")
+
+
+def test_a_compressed_file_tells_its_format_by_its_name_too():
+    assert FileFormat.of_file(Path("x.ndjson.gz")) is FileFormat.NDJSON
+    assert FileFormat.of_file(Path("X.CSV.GZ")) is FileFormat.CSV

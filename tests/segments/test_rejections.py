@@ -19,19 +19,19 @@ def read(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (json.dumps(COMMAND), Rejection(None, "crm-881", "", "7")),
+        (json.dumps(COMMAND), Rejection("crm-881", "", "7")),
         (
             json.dumps({"line_number": 3, "error": "unknown", "document": COMMAND}),
-            Rejection(3, "crm-881", "unknown", "7"),
+            Rejection("crm-881", "unknown", "7"),
         ),
         (
             json.dumps({"input": json.dumps(COMMAND), "message": "unknown"}),
-            Rejection(None, "crm-881", "unknown", "7"),
+            Rejection("crm-881", "unknown", "7"),
         ),
-        (json.dumps({"line": "12", "reason": "unknown"}), Rejection(12, None, "unknown")),
-        (json.dumps({"EMAIL_HASH": "ab", "cause": "x"}), Rejection(None, "ab", "x")),
-        ("USER_AGENT_ID,ERROR\nvec:12,unknown\n", Rejection(None, "vec:12", "unknown")),
-        ('userAccountId,error\n"a, b",unknown\n', Rejection(None, "a, b", "unknown")),
+        (json.dumps({"line": "12", "reason": "unknown"}), Rejection(None, "unknown")),
+        (json.dumps({"EMAIL_HASH": "ab", "cause": "x"}), Rejection("ab", "x")),
+        ("USER_AGENT_ID,ERROR\nvec:12,unknown\n", Rejection("vec:12", "unknown")),
+        ('userAccountId,error\n"a, b",unknown\n', Rejection("a, b", "unknown")),
     ],
 )
 def test_a_rejected_line_is_recognised(tmp_path, content, expected):

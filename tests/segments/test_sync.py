@@ -163,6 +163,29 @@ async def test_too_many_removals_stop_it_before_anything_is_uploaded(syncs, worl
     await syncs.sees(PEOPLE[50:])
 
 
+async def test_a_segment_does_not_vanish_in_a_few_runs_each_of_them_within_bounds(syncs, world):
+    users = list(PEOPLE)
+    await syncs.run(users)
+    for _ in range(2):
+        users = users[: int(len(users) * 0.71) + 1]
+        await syncs.run(users)
+    with pytest.raises(SegmentStopped, match="of 100 that there were within the last 28 days"):
+        await syncs.run(users[: int(len(users) * 0.71) + 1])
+    users = users[: int(len(users) * 0.71) + 1]
+    await syncs.run(users, allow_removals=True)
+    await syncs.run(users[:-2])  # what was allowed is the measure from then on
+    await world.clock.sleep(6 * DAY_S)
+
+
+async def test_growth_by_a_factor_stops_it_until_somebody_means_it(syncs, world):
+    await syncs.run(PEOPLE[:20])
+    with pytest.raises(SegmentStopped, match="100 users, after 20 the last time"):
+        await syncs.run(PEOPLE)
+    await syncs.sees(PEOPLE[:20])
+    await syncs.run(PEOPLE, allow_growth=True)
+    await syncs.sees(PEOPLE)
+
+
 async def test_an_export_of_nobody_is_an_error_unless_it_is_meant(syncs, world):
     await syncs.run(PEOPLE[:5])
     with pytest.raises(InputError, match="names no user in 0 rows"):
@@ -235,6 +258,25 @@ async def test_an_export_that_expired_before_it_was_fetched_is_asked_for_anew(sy
     await syncs.run()
     assert len(await world.exports()) == 2
     await syncs.sees(PEOPLE)
+
+
+async def test_a_signed_address_that_is_over_costs_a_new_export_and_not_a_day(syncs, world):
+    await world.faults({"kind": "status", "status": 403, "path": "/upload-bucket/*", "times": 1})
+    await syncs.run(PEOPLE)
+    assert len(await world.exports()) == 2
+    await syncs.sees(PEOPLE)
+    await world.faults({"kind": "status", "status": 403, "path": "/upload-bucket/*"})
+    with pytest.raises(ExportExpired, match="403"):
+        await syncs.run(PEOPLE)
+    assert len(await world.exports()) == 4  # and the run is over: the next one asks anew
+
+
+async def test_a_500_to_the_request_is_one_ticket_and_not_two(syncs, world):
+    await world.faults({"kind": "status", "status": 500, "path": "*/export/", "method": "POST"})
+    with pytest.raises(ServerFault):
+        await syncs.run(PEOPLE)
+    posts = [path for method, path, _ in await world.requests() if method == "POST"]
+    assert sum(path.endswith("/export/") for path in posts) == 1
 
 
 async def test_an_export_that_always_expires_is_not_asked_for_for_ever(syncs, world):

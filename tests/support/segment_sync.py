@@ -85,8 +85,8 @@ class Syncs:
         world, made = self.world, policy(**self.changes)
         rng = random.Random(self._count)
         exporter = Exporter(
-            await world.mparticle(), FileAccess(), ExportPolicy(), rng, self.notes,
-            world.clock.sleep, world.clock.steady,
+            await world.mparticle(), FileAccess(allow_private=True), ExportPolicy(), rng,
+            self.notes, world.clock.sleep, world.clock.steady,
         )  # fmt: skip
         platform = Platform(
             await world.imports(), world.clock, world.clock.sleep, world.clock.steady

@@ -6,12 +6,14 @@ when a new version is arranged differently.
 
 # ruff: noqa: SLF001 - reaching inside is what this file is for
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka import errors as theirs
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
@@ -150,6 +152,39 @@ class Inside:
         stored = {tp: OffsetAndMetadata(*offset) for tp, offset in offsets.items()}
         await self._consumer._coordinator.commit_offsets(subscription.assignment, stored)
 
+    async def commit_meanwhile(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        """The same while we wait for the group's answer to our request to join.
+
+        By the connection of the fetches, for on that of the group it would wait for that answer.
+
+        Raises:
+            aiokafka.errors.KafkaError: The group does not take them.
+        """
+        coordinator = self._consumer._coordinator
+        stored: dict[str, list[tuple[int, int, str]]] = {}
+        for tp, (offset, metadata) in offsets.items():
+            stored.setdefault(tp.topic, []).append((tp.partition, offset, metadata))
+        request = OffsetCommitRequest(
+            coordinator.group_id,
+            coordinator.generation,
+            coordinator.member_id,
+            OffsetCommitRequest.DEFAULT_RETENTION_TIME,
+            list(stored.items()),
+        )
+        answer = await self._consumer._client.send(coordinator.coordinator_id, request)
+        for _topic, partitions in answer.topics:
+            for _number, error_code in partitions:
+                error = theirs.for_code(error_code)
+                if error is not theirs.NoError:
+                    raise error
+
+    async def metadata_of(self, topics: Collection[str]) -> None:
+        """Wait until the metadata has these topics, or an answer in which they are missing."""
+        client = self._consumer._client
+        await client._maybe_wait_metadata()
+        if any(client.cluster.partitions_for_topic(topic) is None for topic in topics):
+            await client.force_metadata_update()
+
     def refresh_metadata(self) -> None:
         """Ask who leads the partitions now, without waiting for the answer."""
         self._consumer._client.force_metadata_update()
@@ -219,6 +254,20 @@ class Inside:
         """
         client = self._consumer._client
         await client.send(client.get_random_node(), MetadataRequest([]))
+
+    async def stop(self) -> None:
+        """Leave the group and close everything.
+
+        aiokafka cancels a fetch that rests before its next attempt, and lets that out of its
+        `stop` as if we had been cancelled. Only the connections are open by then.
+        """
+        try:
+            await self._consumer.stop()
+        except asyncio.CancelledError:
+            ours = asyncio.current_task()
+            if ours is None or ours.cancelling():
+                raise
+            await self.close_connections()
 
     async def close_connections(self) -> None:
         """The end of `stop`, for when its beginning takes too long."""

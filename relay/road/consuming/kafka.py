@@ -10,15 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import (
-    NoOffsetForPartitionError,
-    OffsetOutOfRangeError,
-)
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable
 from relay.kafka_client.build import require_codecs
-from relay.kafka_client.errors import MOVED_ON, code, denies_access, denies_group, translated
+from relay.kafka_client.errors import code, denies_access, denies_group, translated
 from relay.kafka_client.fresh import fresh
 from relay.kafka_client.header_names import accept_any_names
 from relay.model import Commit, Partition, Record
@@ -26,11 +22,13 @@ from relay.road.consuming.access import AccessWatch
 from relay.road.consuming.assignor import CooperativeAssignor
 from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.connecting import connect_apart
+from relay.road.consuming.group_commits import GroupCommits
 from relay.road.consuming.inside import Inside
 from relay.road.consuming.options import consumer_options, join_s
 from relay.road.consuming.policy import ConsumerPolicy
-from relay.road.consuming.positions import AGAIN_S, LOOK_UP_S, FirstPositions
-from relay.road.consuming.source import AssignmentListener, CommitRefused, SourceState
+from relay.road.consuming.positions import FirstPositions
+from relay.road.consuming.rebalances import Rebalances
+from relay.road.consuming.source import AssignmentListener, SourceState
 from relay.road.consuming.taken import Taken
 from relay.road.consuming.topic_watch import TopicWatch
 from relay.road.consuming.topics import await_topics, reading_pattern
@@ -38,8 +36,6 @@ from relay.road.consuming.troubles import Troubles
 from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
 
 _POLL_GRACE_S = 0.1
-_DEAL_S = 10.0
-"""How long a commit waits while the group deals partitions, which is as fast as its slowest."""
 
 
 class KafkaSource:
@@ -51,6 +47,7 @@ class KafkaSource:
         self._consumer: Any = None  # aiokafka is untyped
         self._inside: Inside
         self._positions: FirstPositions
+        self._commits: GroupCommits
         self._listener: AssignmentListener | None = None
         self._epoch = 0
         self._epochs: dict[Partition, int] = {}
@@ -59,17 +56,14 @@ class KafkaSource:
         """What is ours, until we have finished with it: nobody else is given it before."""
         self._told: frozenset[Partition] = frozenset()
         """Of these, what the listener knows of and need not give up."""
+        self._coming: frozenset[Partition] = frozenset()
+        """Of these, what the listener is being told of."""
         self._paused: set[Partition] = set()
         self._wanted: tuple[TopicPartition, ...] = ()
         self._changed = asyncio.Event()
-        self._dealing = asyncio.Lock()
-        """Held by each commit, and while the group deals: a commit that arrives in the middle of
-        it has the wrong generation, and the group would not know us any more."""
-        self._is_dealing = False
         self._handing = asyncio.Lock()
         self._lost = False
         """Whether the group forgot us: what was ours may be another member's by now."""
-        self._stopping = False
         self._taken = Taken()
         self._failure: BaseException | None = None
         self._troubles = Troubles()
@@ -93,6 +87,13 @@ class KafkaSource:
         connect_apart(consumer, self._policy.client.request_timeout_s, join_s(self._policy))
         self._consumer = consumer
         self._inside = Inside(consumer)
+        self._commits = GroupCommits(
+            self._inside,
+            self._policy.client.request_timeout_s,
+            ours=lambda partitions: not self._lost and self._assigned.issuperset(partitions),
+            told=self._tell,
+            held=self._held,
+        )
         self._positions = FirstPositions(
             self._policy,
             self._emit,
@@ -112,7 +113,7 @@ class KafkaSource:
         consumer.subscribe(
             topics=self._policy.topics,
             pattern=reading_pattern(self._policy),
-            listener=_Rebalances(self),
+            listener=Rebalances(self),
         )
 
     async def poll(self, records_max: int, timeout_s: float) -> list[Record]:
@@ -161,51 +162,22 @@ class KafkaSource:
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """Store offsets with metadata; `RecordSource.commit`."""
-        offsets = {
-            TopicPartition(*partition): (commit.offset, commit.metadata)
-            for partition, commit in commits.items()
-        }
         for partition, commit in commits.items():
             self._taken.committed(partition, commit.offset)
-        try:
-            async with asyncio.timeout(_DEAL_S):
-                await self._dealing.acquire()
-        except TimeoutError:
-            raise KafkaUnreachable("committing offsets: the group deals partitions") from None
-        try:
-            self._require(commits)
-            # aiokafka repeats it until it succeeds, with whatever generation it is in by then.
-            with translated("committing offsets"):
-                async with asyncio.timeout(self._policy.client.request_timeout_s):
-                    await self._inside.commit(offsets)
-        except KafkaUnreachable as error:
-            if isinstance(error.__cause__, MOVED_ON):
-                raise CommitRefused(error.problem) from error
-            self._require(commits)
-            raise
-        finally:
-            self._dealing.release()
-
-    def _require(self, commits: Mapping[Partition, Commit]) -> None:
-        if self._lost or not commits.keys() <= self._assigned:
-            raise CommitRefused("the partitions are not ours any more")
+        await self._commits.write(commits)
 
     async def committed(
         self, partitions: Collection[Partition]
     ) -> Mapping[Partition, Commit | None]:
         """What was committed last; `RecordSource.committed`."""
-        wanted = [TopicPartition(*partition) for partition in partitions]
-        patience_s = LOOK_UP_S
-        while (found := await self._commits_of_group(wanted, patience_s)) is None:
-            patience_s = min(2 * patience_s, self._policy.client.request_timeout_s)
-        for tp in found:
-            self._taken.begins(Partition(*tp), found[tp].offset)
-        return {
-            Partition(*tp): Commit(found[tp].offset, found[tp].metadata or "")
-            if tp in found
-            else None
-            for tp in wanted
-        }
+        found = await self._commits.read(partitions)
+        for partition, commit in found.items():
+            if commit is not None:
+                self._taken.begins(partition, commit.offset)
+            elif partition in self._coming:
+                # All at once, while they are handed over: later they turn up one by one.
+                self._positions.needed(partition)
+        return found
 
     def ends(self) -> Mapping[Partition, int]:
         """One past the last record of each; `RecordSource.ends`."""
@@ -245,12 +217,12 @@ class KafkaSource:
             return
         left = False
         try:
-            self._stopping = True
+            self._commits.stopping = True
             await self._watch.stop()
             async with self._handing:
                 await self._give_up(self._assigned)
             await self._positions.end()
-            await self._consumer.stop()
+            await self._inside.stop()
             left = True
         finally:
             if not left:  # in the middle of a join, or no broker answers
@@ -273,9 +245,7 @@ class KafkaSource:
                 await self._give_up(self._assigned)
         self._inside.go_on_meanwhile()
         await self._positions.look_before_join(self._consumer.subscription())
-        if not self._is_dealing:
-            await self._dealing.acquire()
-            self._is_dealing = True
+        await self._commits.wait()
 
     def _claim(self) -> tuple[frozenset[Partition], int]:
         """What we hold, and since which deal; asked for at every attempt to join."""
@@ -294,9 +264,7 @@ class KafkaSource:
                     self._consumer.seek(TopicPartition(*partition), position)
         self._generation = self._inside.generation
         self._inside.start_heartbeats()
-        if self._is_dealing:
-            self._is_dealing = False
-            self._dealing.release()
+        self._commits.go_on()
         async with self._handing:
             await self._give_up_lost()
             leaving = self._assigned - ours
@@ -315,8 +283,10 @@ class KafkaSource:
         self._taken.forget(partitions)
         self._epochs.update(dict.fromkeys(partitions, self._epoch))
         self._watch.assigned(self._assigned)
+        self._coming = partitions
         if self._listener is not None:
             await self._listener.on_assigned(partitions, self._epoch)
+        self._coming = frozenset()
         # Not earlier: aiokafka would hand out records while the listener is still being told.
         if self._inside.closing():
             return  # stopped meanwhile: nobody would call `_give_up` again
@@ -401,28 +371,6 @@ class KafkaSource:
             pass
         return []
 
-    async def _commits_of_group(
-        self, wanted: Collection[TopicPartition], patience_s: float
-    ) -> Mapping[TopicPartition, Any] | None:
-        """None when the broker that knows did not answer: it may be another by now.
-
-        Called while partitions are handed over, where an error would end the process.
-        """
-        try:
-            with translated("reading committed offsets"):
-                async with asyncio.timeout(patience_s):
-                    return await self._inside.committed(wanted)
-        except KafkaUnreachable as problem:
-            if self._stopping:
-                raise
-            self._tell(problem, AGAIN_S)
-            self._inside.look_for_coordinator()
-        except KafkaRefused as problem:
-            if self._stopping or not self._held(problem):
-                raise
-        await asyncio.sleep(AGAIN_S)
-        return None
-
     def _begin(self, tp: TopicPartition, *, lost: int | None = None) -> None:
         """A partition has no usable offset: nothing is taken from it until it has."""
         self._inside.repair_idle_clock()
@@ -481,22 +429,3 @@ class KafkaSource:
             else:
                 self._consumer.pause(tp)
         self._changed.set()
-
-
-class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is untyped
-    """Leads aiokafka's callbacks to the source, with the exceptions it would swallow."""
-
-    def __init__(self, source: KafkaSource) -> None:
-        self._source = source
-
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        try:
-            await self._source.assigned([Partition(*tp) for tp in assigned])
-        except Exception as error:  # noqa: BLE001 - raised by the next poll
-            self._source.failed(error)
-
-    async def on_partitions_revoked(self, _revoked: Collection[TopicPartition]) -> None:
-        try:
-            await self._source.joining()
-        except Exception as error:  # noqa: BLE001 - raised by the next poll
-            self._source.failed(error)

@@ -75,9 +75,11 @@ class FirstPositions:
 
     async def look_before_join(self, topics: Collection[str]) -> None:
         """Look up which of these topics the group has begun to read."""
-        unknown = self._inside.partitions(self._begun.unknown(topics))
-        if unknown:
-            commits = await self._committed(unknown)
+        unknown = self._begun.unknown(topics)
+        await self._inside.metadata_of(unknown)  # after `subscribe` it is not there yet
+        partitions = self._inside.partitions(unknown)
+        if partitions:
+            commits = await self._committed(partitions)
             self._begun.found([tp for tp, commit in commits.items() if commit is not None])
 
     def needed(self, partition: Partition, lost: int | None = None) -> None:

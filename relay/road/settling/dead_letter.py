@@ -13,6 +13,8 @@ next envelope goes behind the last, so the headers hold the whole history in ord
 | status, excerpt | HTTP status and beginning of the last answer, where there was one |
 | attempts, first-attempt, last-attempt | how often and when it was sent |
 | mapping | version of the mapping that was in use |
+| events | of a record that holds several events: those that died, from 0, as `1,4-6` |
+| events-total | how many events it holds; without the two, the letter is the whole record |
 | cut | `value`: only its beginning is there; `record`: headers and a long key are gone too |
 | value-bytes, value-sha256 | size and hash of the whole value, when it was cut |
 """
@@ -20,6 +22,7 @@ next envelope goes behind the last, so the headers hold the whole history in ord
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypedDict
 
 from relay.model import DeadLetter, DeadLetterClass, Header, Position
 
@@ -32,6 +35,15 @@ TEXT_BYTES_MAX = 1024
 _CUT_VALUE, _CUT_RECORD = "value", "record"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+
+
+_EVENTS_MAX = 1_000_000
+"""A header that claims more events than any record holds is not one of ours."""
+
+
+class _Events(TypedDict, total=False):
+    events: tuple[int, ...]
+    events_total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,9 @@ class Envelope:
     first_attempt_ms: int | None = None
     last_attempt_ms: int | None = None
     cut: Cut | None = None
+    events: tuple[int, ...] = ()
+    """Which events of the record died, ascending from 0; none: the record as a whole."""
+    events_total: int = 0
 
 
 def envelope(
@@ -80,6 +95,8 @@ def envelope(
         first_attempt_ms=letter.first_attempt_ms,
         last_attempt_ms=letter.last_attempt_ms,
         cut=cut,
+        events=letter.events,
+        events_total=letter.events_total,
     )
     kept = [*history, death]
     if cut is not None and not cut.value_only:
@@ -113,6 +130,26 @@ def opened(headers: Iterable[Header]) -> tuple[tuple[Header, ...], tuple[Envelop
     return tuple(original), tuple(envelopes)
 
 
+def newest(headers: Iterable[Header]) -> Envelope | None:
+    """The last death of a record that was replayed; None for one that never died."""
+    headers = tuple(headers)
+    if not any(name == f"{PREFIX}version" for name, _ in headers):
+        return None
+    deaths = opened(headers)[1]
+    return deaths[-1] if deaths else None
+
+
+def spans(events: Iterable[int]) -> str:
+    """Ascending numbers as text: `1,4-6`."""
+    runs: list[list[int]] = []
+    for event in events:
+        if runs and runs[-1][1] == event - 1:
+            runs[-1][1] = event
+        else:
+            runs.append([event, event])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
 def sealed(death: Envelope) -> tuple[Header, ...]:
     """The headers of one envelope; what there is nothing to say about is left out."""
     said: tuple[tuple[str, str | None], ...] = (
@@ -132,7 +169,15 @@ def sealed(death: Envelope) -> tuple[Header, ...]:
         ("mapping", death.mapping_version),
         *_cut_said(death.cut),
     )
-    return tuple((PREFIX + name, _short(text)) for name, text in said if text is not None)
+    headers = tuple((PREFIX + name, _short(text)) for name, text in said if text is not None)
+    if not death.events_total:
+        return headers
+    return (
+        *headers,
+        # Never shortened: a replay would take the rest for delivered.
+        (f"{PREFIX}events", spans(death.events).encode()),
+        (f"{PREFIX}events-total", str(death.events_total).encode()),
+    )
 
 
 def _parsed(group: Sequence[Header]) -> Envelope | None:
@@ -153,6 +198,7 @@ def _parsed(group: Sequence[Header]) -> Envelope | None:
             first_attempt_ms=_read(said.get("first-attempt")),
             last_attempt_ms=_read(said.get("last-attempt")),
             cut=_cut_read(said),
+            **_events_read(said),
         )
     except (KeyError, ValueError, OverflowError):
         return None
@@ -183,6 +229,21 @@ def _cut_read(said: Mapping[str, str]) -> Cut | None:
         return None
     value_only = said["cut"] == _CUT_VALUE
     return Cut(int(said["value-bytes"]), said["value-sha256"], value_only=value_only)
+
+
+def _events_read(said: Mapping[str, str]) -> _Events:
+    """Raises ValueError for what `sealed` does not write: then it is no envelope of ours."""
+    if "events" not in said and "events-total" not in said:
+        return {}
+    total = int(said["events-total"])
+    events: list[int] = []
+    for span in said["events"].split(","):
+        first, dash, last = span.partition("-")
+        begin, end = int(first), int(last if dash else first)
+        if not (events[-1] if events else -1) < begin <= end < total <= _EVENTS_MAX:
+            raise ValueError(span)
+        events.extend(range(begin, end + 1))
+    return {"events": tuple(events), "events_total": total}
 
 
 def _short(text: str) -> bytes:

@@ -37,9 +37,24 @@ FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "value-bytes": ("Size of the whole value; absent when it is there.", {"pattern": _NUMBER}),
     "value-sha256": ("Its SHA-256; absent when it is there.", {"pattern": "^[0-9a-f]{64}$"}),
+    "events": (
+        "Which events of a record of several died, from 0; any length. Absent: all of it.",
+        {"pattern": r"^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$"},
+    ),
+    "events-total": ("How many events the record holds.", {"pattern": r"^[1-9][0-9]*$"}),
 }
 OPTIONAL = frozenset(
-    {"status", "excerpt", "first-attempt", "last-attempt", "cut", "value-bytes", "value-sha256"}
+    {
+        "status",
+        "excerpt",
+        "first-attempt",
+        "last-attempt",
+        "cut",
+        "value-bytes",
+        "value-sha256",
+        "events",
+        "events-total",
+    }
 )
 
 

@@ -35,8 +35,8 @@ _STOP_S = 5.0
 _REPLICAS = 3
 """Replicas of a topic that we create, where there are so many brokers."""
 _TOO_LARGE = (theirs.MessageSizeTooLargeError, theirs.RecordListTooLargeError)
-_Key = tuple[Position, int]
-"""A letter by its record's position and the assignment that it was read in."""
+_Key = tuple[Position, int, tuple[int, ...]]
+"""A letter by its record's position, the assignment that it was read in, and its events."""
 _RECORD_BYTES_MAX = 104_857_600
 """The broker's limits decide; aiokafka's own, 1 MB, would refuse what the source topic held."""
 
@@ -84,7 +84,10 @@ class DeadLetterTopic:
             KafkaError: It did not. Asking again with the same letters is safe: those that were
                 confirmed meanwhile, or still may be, are not written twice.
         """
-        wanted = {(letter.record.position, letter.record.epoch): letter for letter in letters}
+        wanted = {
+            (letter.record.position, letter.record.epoch, letter.events): letter
+            for letter in letters
+        }
         try:
             async with asyncio.timeout(self._policy.write_timeout_s):
                 while not await self._written(wanted):

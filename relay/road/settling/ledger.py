@@ -54,6 +54,23 @@ class Ledger:
         settled = self.delivered + self.dead_lettered.total() + self.skipped.total()
         return self.taken == settled + self.returned + self.open
 
+    def by_event(self, joined: "Ledger", parts: "Ledger") -> "Ledger":
+        """The same books, counted by event.
+
+        A record is one event, save those of `joined`, which stand in these books, too; `parts`
+        are the books of their events.
+        """
+        return Ledger(
+            taken=self.taken - joined.taken + parts.taken,
+            delivered=self.delivered - joined.delivered + parts.delivered,
+            dead_lettered=self.dead_lettered - joined.dead_lettered + parts.dead_lettered,
+            skipped=self.skipped - joined.skipped + parts.skipped,
+            returned=self.returned - joined.returned + parts.returned,
+            open=self.open - joined.open + parts.open,
+            open_bytes=self.open_bytes,
+            fenced=self.fenced,
+        )
+
     def _release(self, size_bytes: int) -> None:
         self.open -= 1
         self.open_bytes -= size_bytes

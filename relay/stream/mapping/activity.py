@@ -34,6 +34,8 @@ def map_event(
 ) -> Activity | UserPointUpdate | Unmappable | Unwanted:
     """What says to the platform what the event says."""
     if isinstance(event, Segment):
+        if policy.segments_are_imported:
+            return Unwanted(MappingCode.SEGMENT_IMPORTED, "segments.membership imports it")
         return Unwanted(
             MappingCode.SEGMENT_NOT_ROUTED,
             "type: segment events are no activities (segments.membership imports them)",

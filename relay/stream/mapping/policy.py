@@ -35,6 +35,8 @@ class MappingCode(StrEnum):
     CONSENT_REFUSED = "consent_refused"
     CONSENT_UNKNOWN = "consent_unknown"
     SEGMENT_NOT_ROUTED = "segment_not_routed"
+    SEGMENT_IMPORTED = "segment_imported"
+    """Not skipped at all: the road of membership events has it."""
     # Sent, and said in the activity's notes.
     PLACEHOLDER_DEVICE = "placeholder_device"
     OPTED_OUT_DEVICE = "opted_out_device"
@@ -168,6 +170,8 @@ class MappingPolicy:
     """How an app event becomes a user activity."""
 
     identity: IdentityPolicy = field(default_factory=IdentityPolicy)
+    segments_are_imported: bool = False
+    """Whether the road of membership events takes segment events."""
     session_status: str = "NO_SESSION"
     unique_key: bool = True
     source: str = ""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
 from relay.model import Parcel
-from relay.road.settling.assigned import Assigned
+from relay.road.settling.assigned import Assigned, Part
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +40,8 @@ class Waiting:
     last_code: str = ""
     others_delivered: int = 0
     group: int = 0
+    part: Part | None = None
+    """Which event it is of a record that holds several."""
 
 
 class Lanes:

@@ -16,6 +16,7 @@ from relay.road.consuming.source import CommitRefused
 from relay.settings.kafka import KafkaSettings
 from relay.telemetry.facts import PositionLost, TopicsAwaited
 from tests.support.kafka_security import USERS
+from tests.support.road import committed
 
 pytestmark = pytest.mark.broker
 
@@ -83,6 +84,13 @@ async def polled_until(source, condition, seconds=20.0):
         while not condition():
             records += await source.poll(500, 0.05)
     return records
+
+
+async def begun(source, *partitions):
+    """Poll until reading of these has begun, which is committed."""
+    async with asyncio.timeout(20):
+        while None in (await source.committed(partitions)).values():
+            assert await source.poll(10, 0.05) == []
 
 
 async def produce(kafka, topic, values, partition=0, **options):
@@ -157,7 +165,7 @@ async def test_a_commit_with_4_kb_of_metadata_is_read_back(kafka, topic):
 async def test_metadata_above_the_brokers_limit_is_refused_and_the_offset_stays(kafka, topic):
     here = Partition(topic, 0)
     async with member(kafka, topics=[topic], group_id=topic) as source:
-        await polled_until(source, lambda: source._inside.position(here) is not None)
+        await begun(source, here)
         await source.commit({here: Commit(0, "small")})
 
         with pytest.raises(KafkaRefused, match="metadata"):
@@ -476,10 +484,13 @@ async def test_what_is_ours_goes_on_while_the_group_waits_for_a_member_that_is_d
         try:
             (kept,) = owned(first)
             async with member(kafka, Listener(), **group):
-                await until(lambda: one._is_dealing)
+                await until(lambda: one._commits.waits)
                 await produce(kafka, topic, numbers(3), partition=kept.number)
                 await until(lambda: len(ours) == 3)
-                assert one._is_dealing, "the group still waits"
+                await one.commit({kept: Commit(2, "")})
+                assert one._commits.waits, "the group still waits"
+                found = await asyncio.to_thread(committed, kafka, topic, topic)
+                assert found[kept.number] == 2
         finally:
             await killed._watch.stop()
             await killed._positions.end()
@@ -523,7 +534,7 @@ async def test_a_member_that_was_thrown_out_cannot_commit(kafka, topic):
             await source.commit({here: Commit(1, "")})
 
 
-async def test_no_commit_is_under_way_while_the_group_deals(kafka, topic):
+async def test_no_commit_of_aiokafkas_is_under_way_while_the_group_deals(kafka, topic):
     """It would come with the number of another deal, and the group would forget us for it."""
     here = Partition(topic, 0)
     async with member(kafka, topics=[topic], group_id=topic) as source:
@@ -545,9 +556,7 @@ async def test_no_commit_is_under_way_while_the_group_deals(kafka, topic):
             assert not joining.done()
             answered.set()
             await joining
-            second = tasks.create_task(source.commit({here: Commit(0, "second")}))
-            await asyncio.sleep(0.1)
-            assert not second.done()
+            await source.commit({here: Commit(0, "second")})  # another way
             await source.assigned([here])
         assert await source.committed([here]) == {here: Commit(0, "second")}
 
@@ -724,7 +733,7 @@ async def test_an_offset_that_was_deleted_is_reported_with_the_number_gone(
     await produce(kafka, topic, numbers(10))
     given = {"topics": [topic], "group_id": topic, "auto_offset_reset": reset}
     async with member(kafka, **given) as source:
-        await polled_until(source, source.ends)
+        await polled_until(source, lambda: source._inside.position(here) is not None)
         await source.commit({here: Commit(2, "")})
     for result in kafka.admin.delete_records([TopicPartition(topic, 0, 6)]).values():
         result.result(timeout=20)

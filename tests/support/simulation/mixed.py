@@ -5,6 +5,7 @@ retries, activities or the sandbox's code.
 """
 
 import asyncio
+import hashlib
 import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -115,7 +116,7 @@ def _event(rng, mix, user, number, seqs):
     account = {"accounts": [{"id": account_of(user)}]}
     all_of_them = {
         **account,
-        "emails": [{"hash": f"{user:064x}"}],
+        "emails": [{"hash": hashlib.sha256(b"user %d" % user).hexdigest()}],
         "devices": [{"id": f"vec:7000{user:05}"}],
     }
     document = {
