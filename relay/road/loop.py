@@ -218,6 +218,7 @@ class Road:
         unsettled = custody.open_in(partitions)
         custody.drop(partitions)
         self._carrier.revoked()
+        self._carrier.assigned(self._source.share())
         self._paused -= set(partitions)
         self._react()
         self._emit(

@@ -188,7 +188,8 @@ class DeliverySettings(Section):
         20.0,
         ge=0,
         le=3600,
-        description="How long a rebalance may wait for answers. Below kafka.rebalance_timeout_s.",
+        description="How long a partition that moves to another member may wait for answers; all "
+        "others go on. Below kafka.rebalance_timeout_s.",
     )
     stuck_after_s: float = Field(
         300.0,

@@ -227,10 +227,11 @@ class KafkaSettings(Section):
         30.0, ge=1, le=300, description="How long a broker may take to answer a request."
     )
     session_timeout_s: float = Field(
-        45.0,
+        15.0,
         ge=1,
         le=1800,
-        description="After how long without a sign of life the group gives our partitions away.",
+        description="After how long without a sign of life the group gives our partitions away. "
+        "Those of a member that died wait as long, and no others.",
     )
     rebalance_timeout_s: float = Field(
         45.0,
@@ -316,6 +317,7 @@ class KafkaSettings(Section):
             isolation_level=self.isolation_level,
             start_timeout_s=self.start_timeout_s,
             session_timeout_s=self.session_timeout_s,
+            keeps_partitions=True,
             rebalance_timeout_s=self.rebalance_timeout_s,
             poll_interval_max_s=self.poll_interval_max_s,
             new_partition_wait_s=self.new_partition_wait_s,

@@ -13,9 +13,11 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka import errors as theirs
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
+from aiokafka.structs import OffsetAndMetadata
 
 from relay.kafka_client.errors import translated
 from relay.model import Partition
@@ -119,6 +121,62 @@ class Inside:
             asked[topic].append((number, _EARLIEST if first else _LATEST))
         found = await self._consumer._fetcher._proc_offset_request(leader, asked)
         return {Partition(*tp): offset for tp, (offset, _) in found.items()}
+
+    @property
+    def generation(self) -> int:
+        """The number of the last deal that the group told us; -1 when it does not know us."""
+        return int(self._consumer._coordinator.generation)
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the group knows us, as far as we have heard."""
+        return bool(self._consumer._coordinator.member_id)
+
+    def go_on_meanwhile(self) -> None:
+        """While the group deals, hand out records as before: aiokafka would wait for the result."""
+        subscription = self._consumer._subscription.subscription
+        if subscription is not None:
+            subscription._reassignment_in_progress = False
+
+    def start_heartbeats(self) -> None:
+        """Aiokafka starts them when partitions have been handed over, which may take a while."""
+        self._consumer._coordinator._start_heartbeat_task()
+
+    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        """Store offsets, also of partitions that we have to give back.
+
+        Raises:
+            aiokafka.errors.KafkaError: The group does not take them.
+        """
+        subscription = self._consumer._subscription.subscription
+        stored = {tp: OffsetAndMetadata(*offset) for tp, offset in offsets.items()}
+        await self._consumer._coordinator.commit_offsets(subscription.assignment, stored)
+
+    async def commit_meanwhile(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
+        """The same while we wait for the group's answer to our request to join.
+
+        By the connection of the fetches, for on that of the group it would wait for that answer.
+
+        Raises:
+            aiokafka.errors.KafkaError: The group does not take them.
+        """
+        coordinator = self._consumer._coordinator
+        stored: dict[str, list[tuple[int, int, str]]] = {}
+        for tp, (offset, metadata) in offsets.items():
+            stored.setdefault(tp.topic, []).append((tp.partition, offset, metadata))
+        request = OffsetCommitRequest(
+            coordinator.group_id,
+            coordinator.generation,
+            coordinator.member_id,
+            OffsetCommitRequest.DEFAULT_RETENTION_TIME,
+            list(stored.items()),
+        )
+        answer = await self._consumer._client.send(coordinator.coordinator_id, request)
+        for _topic, partitions in answer.topics:
+            for _number, error_code in partitions:
+                error = theirs.for_code(error_code)
+                if error is not theirs.NoError:
+                    raise error
 
     async def metadata_of(self, topics: Collection[str]) -> None:
         """Wait until the metadata has these topics, or an answer in which they are missing."""

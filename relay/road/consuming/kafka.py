@@ -19,6 +19,7 @@ from relay.kafka_client.fresh import fresh
 from relay.kafka_client.header_names import accept_any_names
 from relay.model import Commit, Partition, Record
 from relay.road.consuming.access import AccessWatch
+from relay.road.consuming.assignor import CooperativeAssignor
 from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.connecting import connect_apart
 from relay.road.consuming.group_commits import GroupCommits
@@ -49,11 +50,20 @@ class KafkaSource:
         self._commits: GroupCommits
         self._listener: AssignmentListener | None = None
         self._epoch = 0
+        self._epochs: dict[Partition, int] = {}
+        self._generation = -1
         self._assigned: frozenset[Partition] = frozenset()
+        """What is ours, until we have finished with it: nobody else is given it before."""
+        self._told: frozenset[Partition] = frozenset()
+        """Of these, what the listener knows of and need not give up."""
+        self._coming: frozenset[Partition] = frozenset()
+        """Of these, what the listener is being told of."""
         self._paused: set[Partition] = set()
         self._wanted: tuple[TopicPartition, ...] = ()
-        self._told = False
         self._changed = asyncio.Event()
+        self._handing = asyncio.Lock()
+        self._lost = False
+        """Whether the group forgot us: what was ours may be another member's by now."""
         self._taken = Taken()
         self._failure: BaseException | None = None
         self._troubles = Troubles()
@@ -69,7 +79,7 @@ class KafkaSource:
         accept_any_names()
         cluster = await await_topics(self._policy, self._emit)
         self._listener = listener
-        options = consumer_options(self._policy)
+        options = consumer_options(self._policy, CooperativeAssignor(self._claim))
         # An address that answers: aiokafka tries them one after the other.
         options["bootstrap_servers"] = cluster.entrance
         # From here on `stop` closes it: a start that is cancelled must not wait for brokers.
@@ -78,9 +88,9 @@ class KafkaSource:
         self._consumer = consumer
         self._inside = Inside(consumer)
         self._commits = GroupCommits(
-            consumer,
             self._inside,
             self._policy.client.request_timeout_s,
+            ours=lambda partitions: not self._lost and self._assigned.issuperset(partitions),
             told=self._tell,
             held=self._held,
         )
@@ -111,6 +121,9 @@ class KafkaSource:
         if self._failure is not None:
             raise self._failure
         self._inside.check_alive()
+        if self._lost:
+            async with self._handing:
+                await self._give_up_lost()
         self._positions.check()
         self._watch.check()
         now = asyncio.get_running_loop().time()
@@ -161,7 +174,7 @@ class KafkaSource:
         for partition, commit in found.items():
             if commit is not None:
                 self._taken.begins(partition, commit.offset)
-            elif not self._told and partition in self._assigned:
+            elif partition in self._coming:
                 # All at once, while they are handed over: later they turn up one by one.
                 self._positions.needed(partition)
         return found
@@ -204,49 +217,108 @@ class KafkaSource:
             return
         left = False
         try:
+            self._commits.stopping = True
             await self._watch.stop()
-            await self.revoked()  # aiokafka does not call the listener when it stops
+            async with self._handing:
+                await self._give_up(self._assigned)
+            await self._positions.end()
             await self._inside.stop()
             left = True
         finally:
             if not left:  # in the middle of a join, or no broker answers
                 await self._inside.close_connections()
 
+    # -- the group deals partitions (called by aiokafka's coordinator) --------------------------
+
+    async def joining(self) -> None:
+        """We are about to join the group: what is ours stays ours until it has dealt.
+
+        aiokafka takes it all for revoked. Records are handed out and sent meanwhile, and commits
+        wait.
+        """
+        if not self._inside.is_member:
+            self._lost = bool(self._assigned)
+            async with self._handing:
+                await self._give_up_lost()
+        if not self._policy.keeps_partitions:
+            async with self._handing:
+                await self._give_up(self._assigned)
+        self._inside.go_on_meanwhile()
+        await self._positions.look_before_join(self._consumer.subscription())
+        await self._commits.wait()
+
+    def _claim(self) -> tuple[frozenset[Partition], int]:
+        """What we hold, and since which deal; asked for at every attempt to join."""
+        if not self._inside.is_member:  # forgotten while we tried
+            self._lost = bool(self._assigned)
+            self._changed.set()
+        return (frozenset(), -1) if self._lost else (self._assigned, self._generation)
+
     async def assigned(self, partitions: Collection[Partition]) -> None:
-        """The group gave us these; called by aiokafka's coordinator."""
+        """The group has dealt, and these are ours from now on."""
+        ours = frozenset(partitions)
+        if not self._lost:  # at once: aiokafka would begin at the commits
+            for partition in self._assigned & ours:
+                position = self._taken.position(partition)
+                if position is not None:
+                    self._consumer.seek(TopicPartition(*partition), position)
+        self._generation = self._inside.generation
+        self._inside.start_heartbeats()
+        self._commits.go_on()
+        async with self._handing:
+            await self._give_up_lost()
+            leaving = self._assigned - ours
+            self._told -= leaving
+            self._update()
+            await self._take_over(ours - self._assigned)
+            if leaving and not self._inside.closing():
+                await self._give_up(leaving)
+                self._inside.rejoin()  # now they are free
+
+    async def _take_over(self, partitions: frozenset[Partition]) -> None:
+        if not partitions and self._epoch:
+            return
         self._epoch += 1
-        self._commits.assignment_changed()
-        self._assigned = frozenset(partitions)
-        self._paused.clear()
-        self._taken.clear()
+        self._assigned |= partitions
+        self._taken.forget(partitions)
+        self._epochs.update(dict.fromkeys(partitions, self._epoch))
         self._watch.assigned(self._assigned)
+        self._coming = partitions
         if self._listener is not None:
-            await self._listener.on_assigned(self._assigned, self._epoch)
+            await self._listener.on_assigned(partitions, self._epoch)
+        self._coming = frozenset()
         # Not earlier: aiokafka would hand out records while the listener is still being told.
         if self._inside.closing():
-            return  # stopped meanwhile: nobody would call `revoked` again
-        self._told = True
+            return  # stopped meanwhile: nobody would call `_give_up` again
+        self._told |= partitions
         self._positions.begin()
         self._update()
 
-    async def revoked(self) -> None:
-        """The group takes all partitions back (aiokafka knows no other way)."""
-        leaving = self._assigned
-        self._told = False
-        await self._positions.end()
+    async def _give_up(self, leaving: frozenset[Partition]) -> None:
+        """Let the listener finish with these; only then are they somebody else's."""
+        if not leaving:
+            return
+        self._told -= leaving
+        await self._positions.keep(self._told)
         self._update()
         try:
-            if leaving and self._listener is not None:
+            if self._listener is not None:
                 await self._listener.on_revoked(leaving)
         finally:
             self._topics.revoked(self._taken.uncommitted(leaving))
-            self._assigned = frozenset()
-            self._watch.assigned(())
-            self._commits.end()
+            self._assigned -= leaving
+            self._paused -= leaving
+            self._taken.forget(leaving)
+            for partition in leaving:
+                self._epochs.pop(partition, None)
+            self._watch.assigned(self._assigned)
 
-    async def joining(self) -> None:
-        """We are about to join the group, with nothing assigned."""
-        await self._positions.look_before_join(self._consumer.subscription())
+    async def _give_up_lost(self) -> None:
+        if self._lost:
+            try:
+                await self._give_up(self._assigned)
+            finally:
+                self._lost = False
 
     def failed(self, error: BaseException) -> None:
         """The listener failed; aiokafka would log that and go on, so `poll` raises it."""
@@ -279,9 +351,10 @@ class KafkaSource:
                     key=message.key,
                     value=message.value,
                     headers=message.headers,
-                    epoch=self._epoch,
+                    epoch=epoch,
                 )
                 for tp, messages in batches.items()
+                for epoch in (self._epochs.get(Partition(*tp), 0),)
                 for message in messages
             ]
             for tp, messages in batches.items():
@@ -308,7 +381,7 @@ class KafkaSource:
         """Begin at these offsets."""
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(*partition), offset)
-            self._taken.begins(partition, offset)
+            self._taken.moved(partition, offset)
         for partition, was in lost.items():
             self._emit(
                 PositionLost(
@@ -346,9 +419,9 @@ class KafkaSource:
 
     def _update(self) -> None:
         """Make aiokafka fetch for what is wanted, and for nothing else."""
-        ready = self._assigned - self._paused - self._positions.pending
+        ready = self._told - self._paused - self._positions.pending
         wanted = {TopicPartition(*partition) for partition in ready}
-        self._wanted = tuple(wanted) if self._told else ()
+        self._wanted = tuple(wanted)
         for tp in self._consumer.assignment():
             # Left out, what was fetched ahead is kept; paused, nothing more is fetched.
             if tp in wanted:
