@@ -180,13 +180,21 @@ GUARDS = (
         "tests/membership/test_batches.py::test_no_new_file_flies_while_partitions_leave",
     ),
     Guard(
-        "A commit never overwrites that of the next owner.",
-        "commits under way end when their partitions have been handed over",
-        "relay/road/consuming/group_commits.py",
-        "limit.reschedule(asyncio.get_running_loop().time())",
-        "pass",
+        "A partition has one owner at a time.",
+        "what a member holds is given to nobody else before it lets go",
+        "relay/road/consuming/dealing.py",
+        "if p not in disputed and holders.get(p, name) == name",
+        "if p not in disputed",
+        "tests/road/consuming/test_dealing.py",
+    ),
+    Guard(
+        "No member loses its partitions by a commit that comes too late.",
+        "no commit of aiokafka's is under way while the group deals",
+        "relay/road/consuming/kafka.py",
+        "        await self._commits.wait()\n",
+        "",
         "tests/road/consuming/test_kafka_source.py::"
-        "test_a_commit_under_way_ends_when_its_partitions_have_been_handed_over",
+        "test_no_commit_of_aiokafkas_is_under_way_while_the_group_deals",
         broker=True,
     ),
     Guard(

@@ -80,6 +80,7 @@ class Custody:
         self.letters_blocked_since = 0.0
         self.metadata_ignored = 0
         self.maps_truncated = 0
+        self.commits_confirmed = 0
         self.stopped = False
         self.closes = False
         """Whether the last commit of a partition says that nothing of it is under way."""
@@ -305,7 +306,8 @@ class Custody:
         return changed
 
     def committed(self, commits: Mapping[Partition, Commit]) -> None:
-        """The broker confirmed these."""
+        """The broker confirmed these, which were sent together."""
+        self.commits_confirmed += 1
         for partition, commit in commits.items():
             home = self.assigned.get(partition)
             if home is not None:

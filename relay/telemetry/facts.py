@@ -539,9 +539,6 @@ class OffsetsCommitted(Fact):
     """The line to read: what happened since the one before it, and where things stand."""
 
     stage: ClassVar[Stage] = Stage.SETTLING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_commits_total", "Commits that Kafka confirmed."
-    )
     closes_interval: ClassVar[bool] = True
 
     seconds: Annotated[float, "Since the last line of this kind."]
@@ -556,7 +553,7 @@ class OffsetsCommitted(Fact):
     in_flight: Annotated[int, "Requests under way."]
     waiting: Annotated[int, "Records in memory that wait for their turn."]
     limit: Annotated[int, "Most requests under way that Relay allows itself now."]
-    lag: Annotated[int, "Records in Kafka behind the committed offsets."]
+    lag: Annotated[int, "Records that are not settled: not read yet, or without a fate."]
     oldest_s: Annotated[float, "Age in memory of the oldest record without a fate."]
     round_trip_p50_ms: Annotated[float, "Half of the requests were answered faster."]
     round_trip_p99_ms: Annotated[float, "All but a hundredth of the requests were answered faster."]

@@ -58,6 +58,29 @@ async def test_what_is_settled_is_committed_and_a_clean_stop_leaves_nothing(kind
 
 
 @on_any_road
+async def test_commits_are_counted_as_often_as_the_broker_took_one(kind):
+    bench = RoadBench(kind)
+    taken = []
+    commit = bench.source.commit
+
+    async def refusing_the_first(commits):
+        if not taken:
+            taken.append(None)
+            raise KafkaUnreachable("no answer")
+        await commit(commits)
+        taken.append(commits)
+
+    bench.source.commit = refusing_the_first
+    async with bench.running():
+        for user in ("alice", "bob", "carol"):
+            bench.produce(user)
+            await bench.until(lambda: bench.committed() == bench.end())
+    prefix = bench.road.reporter.prefix
+    (counted,) = [m for m in bench.road.reporter.metrics() if m.name == f"{prefix}_commits"]
+    assert counted.samples[0].value == len(taken) - 1 >= 3
+
+
+@on_any_road
 async def test_no_commit_passes_a_dead_letter_that_is_not_confirmed(kind):
     bench = RoadBench(kind)
     bench.sink.refuses = True
