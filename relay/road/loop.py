@@ -10,7 +10,7 @@ committed and the group is left, and when the deadline comes, whatever still wai
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from relay.road.consuming.source import CommitRefused, RecordSource
 from relay.road.custody import Custody
 from relay.road.settling.letter_writer import DeadLetterSink, LetterWriter
 from relay.road.status import RoadReporter
+from relay.road.steps import each
 from relay.telemetry.facts import (
     CommitFailed,
     DrainEnded,
@@ -158,8 +159,10 @@ class Road:
             raise sole(group) from None
         finally:
             self._custody.stop()
-            await self._close()
+            failed = await self._close()
             self._become(Lifecycle.STOPPED)
+        if failed is not None:  # and nothing before
+            raise failed
 
     async def _start(self) -> bool:
         """Connect and join the group; False when `stop` came first."""
@@ -378,16 +381,19 @@ class Road:
                 while await self._commit():  # noqa: ASYNC110 - only Kafka can change that
                     await asyncio.sleep(_COMMIT_AGAIN_S)
 
-    async def _close(self) -> None:
-        """Leave the group and close the connections, by the deadline."""
+    async def _close(self) -> Exception | None:
+        """Leave the group and close the connections, by the deadline; what failed first."""
         deadline = self._deadline
         if deadline is None:
             deadline = self._loop.time() + self._policy.stop_deadline_s
-        for close in (self._source.stop, self._sink.stop):
+
+        async def in_time(close: Callable[[], Awaitable[None]]) -> None:
             # A moment for each even when the time is over: to close the connections.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(max(deadline, self._loop.time() + _CLOSE_S)):
                     await close()
+
+        return await each(lambda: in_time(self._source.stop), lambda: in_time(self._sink.stop))
 
     def _before_deadline(self, shares: int) -> float:
         """When the stop must go on so that there is time for what comes after."""

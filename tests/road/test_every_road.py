@@ -175,6 +175,37 @@ async def test_a_stop_before_it_has_joined_is_an_orderly_end(kind):
 
 
 @on_any_road
+async def test_the_error_that_ends_a_road_is_not_hidden_by_those_of_closing_it(kind):
+    bench = RoadBench(kind)
+    closed = []
+
+    async def failing():
+        closed.append(None)
+        raise ZeroDivisionError
+
+    bench.source.stop = bench.sink.stop = failing
+    async with bench.running():
+        await bench.until(lambda: bench.custody.assigned)
+        bench.source.failure = KafkaUnreachable("gone")
+        await bench.until(bench.run.done)
+    assert isinstance(bench.run.result(), KafkaUnreachable)
+    assert len(closed) == 2
+
+
+@on_any_road
+async def test_an_error_of_closing_alone_is_raised(kind):
+    bench = RoadBench(kind)
+
+    async def failing():
+        raise ZeroDivisionError
+
+    bench.sink.stop = failing
+    async with bench.running():
+        await bench.until(lambda: bench.custody.assigned)
+    assert isinstance(bench.run.result(), ZeroDivisionError)
+
+
+@on_any_road
 async def test_an_error_of_the_source_ends_it_and_closes_everything(kind):
     bench = RoadBench(kind)
     async with bench.running():

@@ -13,11 +13,9 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka import errors as theirs
-from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
-from aiokafka.structs import OffsetAndMetadata
 
 from relay.kafka_client.errors import translated
 from relay.model import Partition
@@ -59,14 +57,6 @@ class Inside:
                 with translated("Kafka's client broke down"):
                     raise task.exception()
 
-    async def committed(
-        self, partitions: Collection[TopicPartition]
-    ) -> Mapping[TopicPartition, Any]:
-        """Committed offsets with their metadata, which the public method drops."""
-        found: Mapping[TopicPartition, Any]
-        found = await self._consumer._coordinator.fetch_committed_offsets(partitions)
-        return found
-
     def refuse_to_replace_a_namesake(self) -> None:
         """For a member with a name: `relay.road.consuming.fencing`."""
         refuse_to_replace_a_namesake(self._consumer._coordinator)
@@ -74,10 +64,6 @@ class Inside:
     def closing(self) -> bool:
         """Whether the consumer has been told to stop."""
         return bool(self._consumer._coordinator._closing.done())
-
-    def look_for_coordinator(self) -> None:
-        """The broker that the group asks has not answered: find out who it is now."""
-        self._consumer._coordinator.coordinator_dead()
 
     def rejoin(self) -> None:
         """Join the group anew; a heartbeat that was refused is never sent again otherwise."""
@@ -141,42 +127,6 @@ class Inside:
     def start_heartbeats(self) -> None:
         """Aiokafka starts them when partitions have been handed over, which may take a while."""
         self._consumer._coordinator._start_heartbeat_task()
-
-    async def commit(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
-        """Store offsets, also of partitions that we have to give back.
-
-        Raises:
-            aiokafka.errors.KafkaError: The group does not take them.
-        """
-        subscription = self._consumer._subscription.subscription
-        stored = {tp: OffsetAndMetadata(*offset) for tp, offset in offsets.items()}
-        await self._consumer._coordinator.commit_offsets(subscription.assignment, stored)
-
-    async def commit_meanwhile(self, offsets: Mapping[TopicPartition, tuple[int, str]]) -> None:
-        """The same while we wait for the group's answer to our request to join.
-
-        By the connection of the fetches, for on that of the group it would wait for that answer.
-
-        Raises:
-            aiokafka.errors.KafkaError: The group does not take them.
-        """
-        coordinator = self._consumer._coordinator
-        stored: dict[str, list[tuple[int, int, str]]] = {}
-        for tp, (offset, metadata) in offsets.items():
-            stored.setdefault(tp.topic, []).append((tp.partition, offset, metadata))
-        request = OffsetCommitRequest(
-            coordinator.group_id,
-            coordinator.generation,
-            coordinator.member_id,
-            OffsetCommitRequest.DEFAULT_RETENTION_TIME,
-            list(stored.items()),
-        )
-        answer = await self._consumer._client.send(coordinator.coordinator_id, request)
-        for _topic, partitions in answer.topics:
-            for _number, error_code in partitions:
-                error = theirs.for_code(error_code)
-                if error is not theirs.NoError:
-                    raise error
 
     async def metadata_of(self, topics: Collection[str]) -> None:
         """Wait until the metadata has these topics, or an answer in which they are missing."""
@@ -259,7 +209,11 @@ class Inside:
         """Leave the group and close everything.
 
         aiokafka cancels a fetch that rests before its next attempt, and lets that out of its
-        `stop` as if we had been cancelled. Only the connections are open by then.
+        `stop` as if we had been cancelled. Only the connections are open by then, as when one of
+        its tasks had ended with an error, which is raised again.
+
+        Raises:
+            KafkaError: One of its tasks had ended with an error.
         """
         try:
             await self._consumer.stop()
@@ -268,10 +222,17 @@ class Inside:
             if ours is None or ours.cancelling():
                 raise
             await self.close_connections()
+        except Exception as error:
+            await self.close_connections()
+            with translated("Kafka's client broke down"):
+                raise error from None
 
     async def close_connections(self) -> None:
         """The end of `stop`, for when its beginning takes too long."""
-        await self._consumer._client.close()
+        client = self._consumer._client
+        if client._sync_task is not None and client._sync_task.done():
+            client._sync_task = None  # its error would keep the connections open
+        await client.close()
 
     def _state(self, tp: TopicPartition) -> Any:
         subscription = self._consumer._subscription.subscription

@@ -23,6 +23,7 @@ from relay.road.consuming.assignor import CooperativeAssignor
 from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.connecting import connect_apart
 from relay.road.consuming.group_commits import GroupCommits
+from relay.road.consuming.group_offsets import GroupOffsets
 from relay.road.consuming.inside import Inside
 from relay.road.consuming.options import consumer_options, join_s
 from relay.road.consuming.policy import ConsumerPolicy
@@ -33,6 +34,7 @@ from relay.road.consuming.taken import Taken
 from relay.road.consuming.topic_watch import TopicWatch
 from relay.road.consuming.topics import await_topics, reading_pattern
 from relay.road.consuming.troubles import Troubles
+from relay.road.steps import each
 from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
 
 _POLL_GRACE_S = 0.1
@@ -88,9 +90,9 @@ class KafkaSource:
         self._consumer = consumer
         self._inside = Inside(consumer)
         self._commits = GroupCommits(
-            self._inside,
+            GroupOffsets(consumer),
             self._policy.client.request_timeout_s,
-            ours=lambda partitions: not self._lost and self._assigned.issuperset(partitions),
+            ours=self._ours,
             told=self._tell,
             held=self._held,
         )
@@ -215,37 +217,34 @@ class KafkaSource:
         """Leave the group; `RecordSource.stop`."""
         if self._consumer is None:
             return
+        self._commits.stopping = True
         left = False
         try:
-            self._commits.stopping = True
-            await self._watch.stop()
-            async with self._handing:
-                await self._give_up(self._assigned)
-            await self._positions.end()
-            await self._inside.stop()
+            failed = await each(
+                self._watch.stop, self._give_up_all, self._positions.end, self._inside.stop
+            )
             left = True
         finally:
             if not left:  # in the middle of a join, or no broker answers
                 await self._inside.close_connections()
+        if failed is not None:
+            raise failed
 
     # -- the group deals partitions (called by aiokafka's coordinator) --------------------------
 
     async def joining(self) -> None:
         """We are about to join the group: what is ours stays ours until it has dealt.
 
-        aiokafka takes it all for revoked. Records are handed out and sent meanwhile, and commits
-        wait.
+        aiokafka takes it all for revoked. Records are handed out, sent and committed meanwhile.
         """
         if not self._inside.is_member:
             self._lost = bool(self._assigned)
             async with self._handing:
                 await self._give_up_lost()
         if not self._policy.keeps_partitions:
-            async with self._handing:
-                await self._give_up(self._assigned)
+            await self._give_up_all()
         self._inside.go_on_meanwhile()
         await self._positions.look_before_join(self._consumer.subscription())
-        await self._commits.wait()
 
     def _claim(self) -> tuple[frozenset[Partition], int]:
         """What we hold, and since which deal; asked for at every attempt to join."""
@@ -253,6 +252,12 @@ class KafkaSource:
             self._lost = bool(self._assigned)
             self._changed.set()
         return (frozenset(), -1) if self._lost else (self._assigned, self._generation)
+
+    def _ours(self, partitions: Collection[Partition]) -> Mapping[Partition, int] | None:
+        """By which assignment each of these is ours; None when one is not."""
+        if self._lost or not self._assigned.issuperset(partitions):
+            return None
+        return {partition: self._epochs[partition] for partition in partitions}
 
     async def assigned(self, partitions: Collection[Partition]) -> None:
         """The group has dealt, and these are ours from now on."""
@@ -262,18 +267,22 @@ class KafkaSource:
                 position = self._taken.position(partition)
                 if position is not None:
                     self._consumer.seek(TopicPartition(*partition), position)
-        self._generation = self._inside.generation
+        is_first, self._generation = self._generation < 0, self._inside.generation
         self._inside.start_heartbeats()
-        self._commits.go_on()
         async with self._handing:
             await self._give_up_lost()
             leaving = self._assigned - ours
             self._told -= leaving
             self._update()
             await self._take_over(ours - self._assigned)
-            if leaving and not self._inside.closing():
-                await self._give_up(leaving)
-                self._inside.rejoin()  # now they are free
+            if self._inside.closing():
+                return
+            await self._give_up(leaving)
+            # Now they are free. And a member with a name is given what its predecessor had: what
+            # that was about to give up is nobody's until the group deals anew.
+            inherits = is_first and self._policy.group_instance_id is not None
+            if leaving or (inherits and self._policy.keeps_partitions):
+                self._inside.rejoin()
 
     async def _take_over(self, partitions: frozenset[Partition]) -> None:
         if not partitions and self._epoch:
@@ -312,6 +321,10 @@ class KafkaSource:
             for partition in leaving:
                 self._epochs.pop(partition, None)
             self._watch.assigned(self._assigned)
+
+    async def _give_up_all(self) -> None:
+        async with self._handing:
+            await self._give_up(self._assigned)
 
     async def _give_up_lost(self) -> None:
         if self._lost:

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import sys
 from dataclasses import dataclass, field
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka import errors as theirs
+from aiokafka.protocol.commit import OffsetCommitRequest
 
-from relay.errors import KafkaRefused, TopicMissing
+from relay.errors import KafkaRefused, KafkaUnreachable, TopicMissing
 from relay.model import Commit, Partition
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.source import CommitRefused
@@ -389,6 +392,11 @@ async def until(condition, seconds=30.0):
             await asyncio.sleep(0.02)
 
 
+def waits_for_the_group(source):
+    """Whether it has asked to join, and no answer has come."""
+    return source._consumer._coordinator._heartbeat_task is None
+
+
 async def test_a_second_member_takes_over_half_and_commits_of_the_drain_count(kafka):
     topic = kafka.create_topic(partitions=4)
     everything = {Partition(topic, n) for n in range(4)}
@@ -469,34 +477,18 @@ async def test_what_is_ours_goes_on_while_the_group_waits_for_a_member_that_is_d
     group = {"topics": [topic], "group_id": topic, "session_timeout_s": 20}
     first, dead, ours, theirs = Listener(), Listener(), [], []
     async with member(kafka, first, **group) as one, polling(one, ours):
-        killed = KafkaSource(
-            KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, **group).consumer(
-                "{topic}.dlq"
-            ),
-            lambda _: None,
-        )
-        await killed.start(dead)
-        async with polling(killed, theirs):
+        async with that_dies(kafka, dead, **group) as killed, polling(killed, theirs):
             await until(lambda: len(owned(dead)) == 1)
-        coordinator = killed._consumer._coordinator
-        await coordinator._stop_heartbeat_task()
-        coordinator._coordination_task.cancel()
-        try:
-            (kept,) = owned(first)
-            async with member(kafka, Listener(), **group):
-                await until(lambda: one._commits.waits)
-                await produce(kafka, topic, numbers(3), partition=kept.number)
-                await until(lambda: len(ours) == 3)
-                await one.commit({kept: Commit(2, "")})
-                assert one._commits.waits, "the group still waits"
-                found = await asyncio.to_thread(committed, kafka, topic, topic)
-                assert found[kept.number] == 2
-        finally:
-            await killed._watch.stop()
-            await killed._positions.end()
-            await killed._consumer._client.close()
-            killed._consumer._closed = True
-            killed._consumer._fetcher._fetch_task.cancel()
+        (kept,) = owned(first)
+        async with member(kafka, Listener(), **group):
+            await until(lambda: waits_for_the_group(one))
+            await produce(kafka, topic, numbers(3), partition=kept.number)
+            await until(lambda: len(ours) == 3)
+            await one.commit({kept: Commit(2, "")})
+            assert await one.committed([kept]) == {kept: Commit(2, "")}
+            assert waits_for_the_group(one)
+            found = await asyncio.to_thread(committed, kafka, topic, topic)
+            assert found[kept.number] == 2
 
 
 async def test_a_session_that_was_lost_gives_everything_up_and_claims_nothing(kafka, topic):
@@ -534,31 +526,118 @@ async def test_a_member_that_was_thrown_out_cannot_commit(kafka, topic):
             await source.commit({here: Commit(1, "")})
 
 
-async def test_no_commit_of_aiokafkas_is_under_way_while_the_group_deals(kafka, topic):
-    """It would come with the number of another deal, and the group would forget us for it."""
+async def test_a_commit_ends_when_its_partition_is_not_ours_by_the_same_assignment(kafka, topic):
+    """Tried again, it would come after what the next owner has committed, and pass for newer."""
+    here = Partition(topic, 0)
+    listener = Listener()
+    async with member(kafka, listener, topics=[topic], group_id=topic) as source:
+        await polled_until(source, source.ends)
+        await source.commit({here: Commit(5, "ours")})
+        tried = asyncio.Event()
+        write = source._commits._offsets.write
+
+        async def too_late(commits):
+            source._commits._offsets.write = write
+            source._consumer._coordinator.reset_generation()
+            await polled_until(source, lambda: listener.count("assigned") == 2)
+            await source.commit({here: Commit(7, "of the next owner")})
+            tried.set()
+            raise theirs.RebalanceInProgressError
+
+        source._commits._offsets.write = too_late
+        with pytest.raises(CommitRefused):
+            await source.commit({here: Commit(6, "late")})
+        assert tried.is_set()
+        assert await source.committed([here]) == {here: Commit(7, "of the next owner")}
+
+
+async def test_a_commit_that_meets_a_deal_is_stored_after_it(kafka, topic):
+    """Between the answers to joining and to what was dealt, Kafka takes no commit."""
     here = Partition(topic, 0)
     async with member(kafka, topics=[topic], group_id=topic) as source:
-        await polled_until(source, lambda: source._inside.position(here) is not None)
-        under_way, answered = asyncio.Event(), asyncio.Event()
-        commit = source._inside.commit
+        await polled_until(source, source.ends)
+        write, answers = source._commits._offsets.write, []
 
-        async def slow(offsets):
-            under_way.set()
-            await answered.wait()
-            await commit(offsets)
+        async def refused_at_first(commits):
+            if len(answers) < 2:
+                answers.append(None)
+                raise (theirs.RebalanceInProgressError, theirs.IllegalGenerationError)[
+                    len(answers) - 1
+                ]
+            await write(commits)
 
-        source._inside.commit = slow
-        async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-            tasks.create_task(source.commit({here: Commit(0, "first")}))
-            await under_way.wait()
-            joining = tasks.create_task(source.joining())
-            await asyncio.sleep(0.1)
-            assert not joining.done()
-            answered.set()
-            await joining
-            await source.commit({here: Commit(0, "second")})  # another way
-            await source.assigned([here])
-        assert await source.committed([here]) == {here: Commit(0, "second")}
+        source._commits._offsets.write = refused_at_first
+        await source.commit({here: Commit(5, "kept")})
+        assert await source.committed([here]) == {here: Commit(5, "kept")}
+
+
+async def test_a_member_that_the_group_does_not_know_commits_nothing(kafka, topic):
+    """Kafka takes a commit without a member from anybody while the group has no members."""
+    here = Partition(topic, 0)
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        await polled_until(source, source.ends)
+        coordinator = source._consumer._coordinator
+        known = coordinator.generation, coordinator.member_id
+        coordinator.generation, coordinator.member_id = -1, ""
+        try:
+            with pytest.raises(CommitRefused):
+                await source.commit({here: Commit(5, "")})
+        finally:
+            coordinator.generation, coordinator.member_id = known
+
+
+async def test_a_commit_whose_time_is_over_leaves_nothing_behind(kafka, topic):
+    """Aiokafka's own would leave a task whose error nobody asks for."""
+    here, said = Partition(topic, 0), []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, what: said.append(what))
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        await polled_until(source, source.ends)
+        source._commits._request_s = 0.05
+        send = source._consumer._client.send
+        asked, over = asyncio.Event(), asyncio.Event()
+
+        async def silent(node, request, **options):
+            if not isinstance(request, OffsetCommitRequest):
+                return await send(node, request, **options)
+            asked.set()
+            await over.wait()
+            raise theirs.RequestTimedOutError
+
+        source._consumer._client.send = silent
+        with pytest.raises(KafkaUnreachable):
+            await source.commit({here: Commit(1, "")})
+        assert asked.is_set()
+        over.set()
+        source._consumer._client.send = send
+        await source.commit({here: Commit(2, "")})
+    gc.collect()
+    assert said == []
+
+
+async def test_what_ended_a_task_of_the_client_closes_it_all_the_same(kafka, topic):
+    listener = Listener()
+    async with contextlib.AsyncExitStack() as stack:
+        source = await stack.enter_async_context(
+            member(kafka, listener, topics=[topic], group_id=topic)
+        )
+        await polled_until(source, source.ends)
+        client = source._consumer._client
+
+        def broken():
+            ended = asyncio.get_running_loop().create_future()
+            ended.set_exception(ZeroDivisionError())
+            return ended
+
+        source._consumer._fetcher._fetch_task.cancel()
+        source._consumer._fetcher._fetch_task = broken()
+        client._sync_task.cancel()
+        client._sync_task = broken()
+        with pytest.raises(ZeroDivisionError):
+            await polled_until(source, lambda: False)
+        with pytest.raises(ZeroDivisionError):
+            await stack.aclose()
+    assert listener.told[-1] == ("revoked", {Partition(topic, 0)})
+    assert not any(connection.connected() for connection in client._conns.values())
 
 
 async def test_polling_ends_in_time_while_partitions_are_handed_over(kafka):
@@ -617,6 +696,59 @@ async def test_a_listener_that_fails_ends_the_next_poll(kafka, topic, call):
         with pytest.raises(ZeroDivisionError):
             await polled_until(source, lambda: False)
         listener.on.clear()
+
+
+@contextlib.asynccontextmanager
+async def that_dies(kafka, listener, **given):
+    """A member that is gone at the end, without a word to the group."""
+    given = {"bootstrap_servers": kafka.bootstrap_servers, "metadata_age_max_s": 1, **given}
+    source = KafkaSource(KafkaSettings(**given).consumer("{topic}.dlq"), lambda _: None)
+    await source.start(listener)
+    try:
+        yield source
+    finally:
+        coordinator = source._consumer._coordinator
+        await coordinator._stop_heartbeat_task()
+        coordinator._coordination_task.cancel()
+        await source._watch.stop()
+        await source._positions.end()
+        await source._consumer._client.close()
+        source._consumer._closed = True
+        source._consumer._fetcher._fetch_task.cancel()
+
+
+async def test_what_a_member_with_a_name_was_giving_up_when_it_died_is_dealt_after_its_restart(
+    kafka,
+):
+    """Kafka gives its successor what it had been dealt, and tells nobody else of it."""
+    topic = kafka.create_topic(partitions=2)
+    given = {"topics": [topic], "group_id": topic, "session_timeout_s": 60}
+    first, other, again = Listener(), Listener(), Listener()
+    others = []
+
+    async def for_ever(_):
+        await asyncio.Event().wait()
+
+    first.on["revoked"] = for_ever
+    async with contextlib.AsyncExitStack() as stack:
+        async with that_dies(kafka, first, group_instance_id="a", **given) as dying:
+            async with polling(dying, []):
+                await until(lambda: len(owned(first)) == 2)
+                two = await stack.enter_async_context(
+                    member(kafka, other, group_instance_id="b", **given)
+                )
+                await stack.enter_async_context(polling(two, others))
+                await until(lambda: first.count("revoked"))
+            assert owned(other) == frozenset()
+        records = []
+        async with (
+            member(kafka, again, group_instance_id="a", **given) as one,
+            polling(one, records),
+        ):
+            await until(lambda: len(owned(other) | owned(again)) == 2)
+            for number in range(2):
+                await produce(kafka, topic, [b"x"], partition=number)
+            await until(lambda: len(records) + len(others) == 2)
 
 
 async def test_members_with_a_name_keep_their_partitions_over_a_restart(kafka):
@@ -766,6 +898,8 @@ async def test_without_a_commit_reading_begins_where_the_settings_say(kafka, top
 LATIN_1_PRODUCER = """
 import asyncio, sys
 from aiokafka import AIOKafkaProducer
+from aiokafka import errors as theirs
+from aiokafka.protocol.commit import OffsetCommitRequest
 class Name(str):
     def encode(self, *_): return b"caf\\xe9"
 async def main(address, topic, codec):
