@@ -9,6 +9,7 @@ The map, in reading order. What every road from Kafka has in common:
     road/loop.py          the loop around custody and engine: the only place with tasks
     road/status.py        their state → health, metrics, /status, the line of each interval
     road/source_status.py what is wrong between a road and its Kafka
+    road/steps.py         steps of closing: each is taken, and the first error is the one that counts
     road/keep.py          a road that fails is started again, and its neighbour goes on
 
 The road of one event:
@@ -35,6 +36,7 @@ Beside the roads:
 
     errors.py             what can stop a command, and the exit status of each cause
     clock.py, disk.py     the wall clock; files that survive a crash
+    section.py            a group of limits: written once, in the room that uses it
     secret_file.py        a file that holds one secret → the secret
     yaml_text.py          YAML text → plain values, each with its line
     kafka_client/         addresses, logins, certificates, and what Kafka's errors mean

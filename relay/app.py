@@ -220,8 +220,8 @@ class _Stream:
             edges.sink,
             emit=self._emit,
             clock=SystemClock(),
-            policy=delivery.road(),
-            reporter=Reporter(self.engine, self._emit, delivery.report()),
+            policy=delivery,
+            reporter=Reporter(self.engine, self._emit, delivery),
         )
 
 
@@ -258,8 +258,8 @@ class _Membership:
             edges.sink,
             emit=self._emit,
             clock=clock,
-            policy=delivery.road(),
-            reporter=MembershipReporter(engine, self._emit, delivery.report()),
+            policy=delivery,
+            reporter=MembershipReporter(engine, self._emit, delivery),
         )
 
 

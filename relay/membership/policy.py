@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from relay.road.consuming.intake import IntakePolicy
 from relay.road.custody import CustodyPolicy
 from relay.segments.formats import FileFormat
 from relay.segments.policy import UploadPolicy
@@ -66,9 +65,7 @@ class MembershipPolicy:
     gather: GatherPolicy = field(default_factory=GatherPolicy)
     trouble: TroublePolicy = field(default_factory=TroublePolicy)
     custody: CustodyPolicy = field(
-        default_factory=lambda: CustodyPolicy(
-            IntakePolicy(records_max=20_000, lane_records_max=20_000)
-        )
+        default_factory=lambda: CustodyPolicy(memory_records_max=20_000, user_records_max=20_000)
     )
 
 

@@ -10,8 +10,9 @@ road's loop calls a method for each thing that happens, and every method runs to
 
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+from pydantic import Field
 
 from relay.errors import trace
 from relay.model import Commit, Fate, Partition, Record, Unmappable
@@ -24,13 +25,15 @@ from relay.road.settling.offset_map import METADATA_BYTES_MAX, OffsetMap
 from relay.telemetry.facts import Fact, PartitionRewound, RecordDeadLettered, RecordDefective
 
 
-@dataclass(frozen=True, slots=True)
-class CustodyPolicy:
+class CustodyPolicy(IntakePolicy):
     """The memory budget, and what a commit says beyond its offset."""
 
-    intake: IntakePolicy = field(default_factory=IntakePolicy)
-    offset_map: bool = True
-    map_bytes_max: int = METADATA_BYTES_MAX
+    offset_map: bool = Field(
+        True,
+        description="Store in each commit what is finished beyond it, so that a restart does not "
+        "repeat it.",
+    )
+    map_bytes_max: ClassVar[int] = METADATA_BYTES_MAX
 
 
 class Holder(Protocol):
@@ -228,11 +231,11 @@ class Custody:
 
     def room(self) -> int:
         """How many records to ask for at once."""
-        return room(self.policy.intake, self.ledger.open)
+        return room(self.policy, self.ledger.open)
 
     def paused(self) -> set[Partition]:
         """The partitions from which nothing may be taken now."""
-        policy, ledger = self.policy.intake, self.ledger
+        policy, ledger = self.policy, self.ledger
         self.is_full = full(policy, ledger.open, ledger.open_bytes, was_full=self.is_full)
         if self.is_full or self.stopped:
             return set(self.assigned)
@@ -370,5 +373,5 @@ class Custody:
             self._holder.pinned(home)
 
     def _holds_too_much(self, home: Assigned) -> bool:
-        allowance = partition_allowance(self.policy.intake, home.map_fill)
+        allowance = partition_allowance(self.policy, home.map_fill)
         return self._holder.is_crowded(home) or home.frontier.open_count >= allowance

@@ -11,8 +11,9 @@ committed and the group is left, and when the deadline comes, whatever still wai
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
+
+from pydantic import Field
 
 from relay.clock import Clock
 from relay.errors import CommitIncomplete, DrainIncomplete, KafkaError, sole
@@ -22,6 +23,7 @@ from relay.road.custody import Custody
 from relay.road.settling.letter_writer import DeadLetterSink, LetterWriter
 from relay.road.status import RoadReporter
 from relay.road.steps import each
+from relay.section import Section
 from relay.telemetry.facts import (
     CommitFailed,
     DrainEnded,
@@ -34,16 +36,31 @@ from relay.telemetry.facts import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RoadPolicy:
+class RoadPolicy(Section):
     """The times that the loop keeps, in seconds."""
 
-    commit_every_s: float = 1.0
-    poll_timeout_s: float = 0.2
-    revoke_budget_s: float = 20.0
-    stop_deadline_s: float = 25.0
-    """From `stop` to the end of `run`: landing, committing and leaving the group."""
-    slice_s: float = 0.005
+    commit_every_s: float = Field(
+        0.5,
+        gt=0,
+        le=60,
+        description="How often to commit. What was delivered since then is repeated after a crash.",
+    )
+    stop_deadline_s: float = Field(
+        25.0,
+        ge=0,
+        le=3600,
+        description="How long a stop may take in all: landing, committing, leaving the group. Keep "
+        "it 5 s below the platform's grace period (Kubernetes: 30 s).",
+    )
+    revoke_budget_s: float = Field(
+        20.0,
+        ge=0,
+        le=3600,
+        description="How long a partition that moves to another member may wait for answers; all "
+        "others go on. Below kafka.rebalance_timeout_s.",
+    )
+    poll_timeout_s: ClassVar[float] = 0.2
+    slice_s: ClassVar[float] = 0.005
     """Work between two looks at the other tasks: heartbeats run on the same loop."""
 
 

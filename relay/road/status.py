@@ -11,23 +11,28 @@ from typing import Any, ClassVar
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from pydantic import Field
 
 from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
 from relay.road.custody import Custody
 from relay.road.settling.assigned import Assigned, lags
 from relay.road.source_status import SourceReport
+from relay.section import Section
 from relay.telemetry.facts import Emit, Lifecycle, StillHeld
 from relay.telemetry.health import Liveness, Readiness
 
 
-@dataclass(frozen=True, slots=True)
-class ReportPolicy:
+class ReportPolicy(Section):
     """How often to say what, and how long a standstill may last. Seconds."""
 
-    line_every_s: float = 10.0
-    reminder_every_s: float = 60.0
-    stuck_after_s: float = 300.0
+    stuck_after_s: float = Field(
+        300.0,
+        gt=0,
+        description="After how long without progress, and without a reason, /livez fails.",
+    )
+    line_every_s: ClassVar[float] = 10.0
+    reminder_every_s: ClassVar[float] = 60.0
 
 
 @dataclass(frozen=True, slots=True)

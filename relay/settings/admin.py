@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from relay.settings.section import Section
+from relay.section import Section
 
 
 class AdminSettings(Section):

@@ -4,8 +4,8 @@ from pydantic import Field, field_validator
 
 from relay.errors import SettingsError
 from relay.road.settling.dead_letter_policy import DeadLetterPolicy, TooLarge
+from relay.section import Section
 from relay.settings.kafka import KafkaSettings
-from relay.settings.section import Section
 from relay.stream.mapping.policy import MAPPING_VERSION
 
 _PLACEHOLDER = "{topic}"

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from relay.settings.section import Section
+from relay.section import Section
 from relay.sources.formats import FormatPolicy
 from relay.stream.decoding import DecodingPolicy
 

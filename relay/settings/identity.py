@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from relay.settings.section import Section
+from relay.section import Section
 from relay.stream.mapping.identity import hash_email
 from relay.stream.mapping.nothing import digests_of
 from relay.stream.mapping.policy import (

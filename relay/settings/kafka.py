@@ -18,8 +18,8 @@ from relay.kafka_client.policy import (
     TokenFile,
 )
 from relay.road.consuming.policy import ConsumerPolicy, MissingTopics, OffsetReset
+from relay.section import Section
 from relay.settings.options import FILE_SUFFIX
-from relay.settings.section import Section
 
 TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
 

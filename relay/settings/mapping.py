@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
+from relay.section import Section
 from relay.settings.identity import IdentitySettings
-from relay.settings.section import Section
 from relay.stream.decoding.visit import SessionStatus
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import (

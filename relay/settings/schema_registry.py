@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from relay.settings.section import Section
+from relay.section import Section
 from relay.settings.tracking import BaseUrl
 from relay.sources.registry.policy import RegistryPolicy
 

@@ -20,8 +20,8 @@ from relay.membership.policy import (
     MembershipPolicy,
     TroublePolicy,
 )
-from relay.road.consuming.intake import IntakePolicy
 from relay.road.custody import CustodyPolicy
+from relay.section import Section
 from relay.segments.formats import FileFormat
 from relay.segments.lines import Target
 from relay.segments.members import ExpiryPolicy
@@ -29,7 +29,6 @@ from relay.segments.plan import SafetyPolicy
 from relay.segments.policy import ExportPolicy, SyncPolicy, UploadPolicy
 from relay.segments.user_ids import IdPolicy, IdType
 from relay.settings.identity import IdentitySettings
-from relay.settings.section import Section
 from relay.settings.tracking import BaseUrl
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping import MappingPolicy
@@ -450,11 +449,9 @@ class SegmentsSettings(Section):
                 wait_s_max=max(imports.poll_s, TroublePolicy().wait_s_max),
             ),
             custody=CustodyPolicy(
-                IntakePolicy(
-                    records_max=own.records_max,
-                    bytes_max=own.bytes_max,
-                    lane_records_max=own.records_max,
-                )
+                memory_records_max=own.records_max,
+                memory_bytes_max=own.bytes_max,
+                user_records_max=own.records_max,
             ),
         )
 

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from relay.errors import SettingsError
+from relay.section import Section
 from relay.settings.decoding import DecodingSettings
-from relay.settings.section import Section
 from relay.sources.formats import FormatName, build_format
 from relay.sources.interpret import Source
 from relay.sources.mapping import CompiledMapping, judge_mapping

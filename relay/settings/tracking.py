@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
 
 from relay.errors import SettingsError
-from relay.settings.section import Section
+from relay.section import Section
 from relay.stream.sending.token import Authorization, TokenFile, static_token
 from relay.stream.sending.wire import WireKind, WirePolicy
 

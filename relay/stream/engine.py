@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias, TypedDict
 
+from pydantic import Field
+
 from relay.model import (
     Activity,
     Answer,
@@ -36,6 +38,7 @@ from relay.model import (
 )
 from relay.road.custody import Custody, CustodyPolicy
 from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
+from relay.section import Section
 from relay.stream.interpret import Events, Interpret, Interpretation, Outcome
 from relay.stream.mapping.requests import activity_request
 from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
@@ -55,17 +58,32 @@ class OnDeadLetter(StrEnum):
     PARK_USER = "park_user"
 
 
+class UserPolicy(Section):
+    """What becomes of a user's records after one was dead-lettered, and of what came twice."""
+
+    on_dead_letter: OnDeadLetter = Field(
+        OnDeadLetter.CONTINUE,
+        description="What becomes of a user's later records when one was dead-lettered: "
+        "`continue` to deliver them, or `park_user` to let them follow it.",
+    )
+    park_s: float = Field(3600.0, gt=0, le=604_800, description="For how long a user stays parked.")
+    duplicates_window: int = Field(
+        0,
+        ge=0,
+        le=10_000_000,
+        description="How many event ids to remember, to skip what a producer sent twice; 0: none.",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class EnginePolicy:
-    """The policies of the parts, and the few that are the engine's own."""
+    """The policies of the parts, and where requests go."""
 
     destination: DestinationPolicy = field(default_factory=DestinationPolicy)
     custody: CustodyPolicy = field(default_factory=CustodyPolicy)
     coalescing: CoalescingPolicy = field(default_factory=lambda: CoalescingPolicy(events_max=1))
+    users: UserPolicy = field(default_factory=UserPolicy)
     rules: tuple[Rule, ...] = DEFAULT_RULES
-    on_dead_letter: OnDeadLetter = OnDeadLetter.CONTINUE
-    park_s: float = 3600.0
-    duplicates_window: int = 0
     activities_path: str = "/v1/datamarts/0/user_activities"
     redact: Callable[[str], str] = str
 
@@ -134,8 +152,8 @@ class Engine:
         """`Holder.is_crowded`: too much waits for one user."""
         if not home.crowded:
             return False
-        policy = self.policy.custody.intake
-        enough = policy.lane_records_max * policy.resume_below
+        policy = self.policy.custody
+        enough = policy.user_records_max * policy.resume_below
         home.crowded = {lane for lane in home.crowded if self.lanes.length(lane) > enough}
         return bool(home.crowded)
 
@@ -347,12 +365,12 @@ class Engine:
             )
             return
         length = self.lanes.add(Waiting(parcel, lane, home, size, part=part))
-        if length >= self.policy.custody.intake.lane_records_max:
+        if length >= self.policy.custody.user_records_max:
             home.crowded.add(lane)
 
     def _is_duplicate(self, parcel: Parcel, part: Part | None) -> bool:
         """Whether another record, or another event of one, with the same key was taken lately."""
-        window, key = self.policy.duplicates_window, parcel.payload.unique_key
+        window, key = self.policy.users.duplicates_window, parcel.payload.unique_key
         if not window or key is None:
             return False
         # The same place again is not a duplicate but the same record, read again.
@@ -489,7 +507,10 @@ class Engine:
         (waiting,) = flight.members
         lane = waiting.lane
         followers: list[Waiting] = []
-        if self.policy.on_dead_letter is OnDeadLetter.PARK_USER and waiting.parcel.lane is not None:
+        if (
+            self.policy.users.on_dead_letter is OnDeadLetter.PARK_USER
+            and waiting.parcel.lane is not None
+        ):
             self._park(lane, now.steady)
             followers = self.lanes.followers(lane)
         self.lanes.hold(lane)
@@ -520,7 +541,7 @@ class Engine:
         self._dead_letter(waiting.home, waiting.size_bytes, letter, lane, holds=holds, join=join)
 
     def _park(self, lane: Hashable, now: float) -> None:
-        self._parked[lane] = now + self.policy.park_s
+        self._parked[lane] = now + self.policy.users.park_s
         if len(self._parked) > _PARKED_MAX:
             self._parked.popitem(last=False)
 

@@ -275,7 +275,7 @@ def test_what_could_not_be_sent_at_all_is_sent_again_and_nothing_is_counted_agai
 
 def test_while_memory_is_full_nobody_waits_for_more():
     bench = Bench(wait_s=3600)
-    most = bench.engine.policy.custody.intake.records_max
+    most = bench.engine.policy.custody.memory_records_max
     for number in range(most):
         bench.take(f"user{number} 88 in")
     assert bench.engine.custody.paused() == {P0, P1}

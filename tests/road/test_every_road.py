@@ -7,7 +7,6 @@ import pytest
 
 from relay.errors import CommitIncomplete, DrainIncomplete, KafkaUnreachable
 from relay.model import DeadLetterClass
-from relay.road.consuming.intake import IntakePolicy
 from relay.road.consuming.source import SourceState, SourceTrouble
 from relay.road.custody import CustodyPolicy
 from relay.telemetry.facts import (
@@ -267,8 +266,8 @@ async def test_a_log_that_was_cut_and_grew_again_is_read_anew(kind):
 
 @on_any_road
 async def test_the_budget_pauses_reading_and_goes_on_when_there_is_room(kind):
-    intake = IntakePolicy(records_max=5, lane_records_max=5)
-    bench = RoadBench(kind, custody=CustodyPolicy(intake), takes_s=20.0)
+    custody = CustodyPolicy(memory_records_max=5, user_records_max=5)
+    bench = RoadBench(kind, custody=custody, takes_s=20.0)
     async with bench.running():
         bench.produce(*(f"user{number}" for number in range(40)))
         await bench.until(lambda: bench.custody.is_full)

@@ -9,9 +9,9 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from relay import settings as package
 from relay.errors import ExitStatus, SettingsError
+from relay.section import Section
 from relay.settings import Settings, load
 from relay.settings.secrets import secret_values
-from relay.settings.section import Section
 from relay.settings.yaml_file import read_file
 
 SECRET = "tok-5ecret-9000"

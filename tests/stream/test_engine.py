@@ -13,8 +13,9 @@ from relay.stream.sending.retries import RetryPolicy
 from relay.stream.sending.verdicts import DEFAULT_RULES, Rule, statuses
 from relay.telemetry.facts import RecordDeadLettered
 from tests.support.engine_kit import BAD, BUSY, OK, OOPS, TIMEOUT, UNAUTHORISED, Bench, names
+from tests.support.policies import tuned
 
-PATIENT = GatePolicy(down_after_failures=10_000)
+PATIENT = tuned(GatePolicy, down_after_failures=10_000)
 """A gate that does not take failures for an outage."""
 
 
@@ -248,7 +249,7 @@ def test_a_closed_destination_is_probed_by_one_request_and_all_fly_when_it_is_ba
 
 
 def test_rested_lanes_fly_at_once_when_the_destination_is_back():
-    bench = Bench(retry=RetryPolicy(base_s=600.0, cap_s=600.0))
+    bench = Bench(retry=tuned(RetryPolicy, base_s=600.0, cap_s=600.0))
     bench.feed("a 1", "b 1", *(f"c{n} 1" for n in range(8)))
     for flight in bench.fly_all():
         bench.answer(flight, OOPS)
@@ -261,7 +262,8 @@ def test_rested_lanes_fly_at_once_when_the_destination_is_back():
 
 def test_retries_give_way_to_fresh_records_when_the_budget_is_spent():
     bench = Bench(
-        gate=PATIENT, retry=RetryPolicy(budget_max=2.0, base_s=0.001, budget_per_second=0.001)
+        gate=PATIENT,
+        retry=tuned(RetryPolicy, budget_max=2.0, base_s=0.001, budget_per_second=0.001),
     )
     bench.feed(*(f"bad{n} 1" for n in range(6)))
     for flight in bench.fly_all():
@@ -275,7 +277,8 @@ def test_retries_give_way_to_fresh_records_when_the_budget_is_spent():
 
 def test_retries_do_not_wait_for_budget_when_there_is_nothing_else_to_do():
     bench = Bench(
-        gate=PATIENT, retry=RetryPolicy(budget_max=2.0, base_s=0.001, budget_per_second=0.001)
+        gate=PATIENT,
+        retry=tuned(RetryPolicy, budget_max=2.0, base_s=0.001, budget_per_second=0.001),
     )
     bench.feed(*(f"bad{n} 1" for n in range(50)))
     for _ in range(5):
@@ -494,7 +497,7 @@ def test_after_stop_nothing_leaves_and_what_is_out_may_land():
 
 
 def test_the_limit_counts_what_is_under_way():
-    bench = Bench(limit=LimitPolicy(fixed=True, maximum=3))
+    bench = Bench(limit=LimitPolicy(fixed_limit=True, max_in_flight=3))
     bench.feed(*(f"user{n} 1" for n in range(9)))
     flights = bench.fly_all()
     assert len(flights) == 3

@@ -4,9 +4,10 @@ import random
 
 import pytest
 
-from relay.road.consuming.intake import IntakePolicy
+from relay.road.custody import CustodyPolicy
 from relay.stream.sending.limit import LimitPolicy
 from tests.support.engine_kit import OK, P0, P1, Bench
+from tests.support.policies import tuned
 
 
 def users(first, last):
@@ -14,7 +15,7 @@ def users(first, last):
 
 
 def test_taking_stops_at_the_budget_and_starts_again_well_below_it():
-    bench = Bench(intake=IntakePolicy(records_max=10, resume_below=0.5))
+    bench = Bench(custody=tuned(CustodyPolicy, memory_records_max=10, resume_below=0.5))
     bench.feed(*users(0, 9))
     assert bench.engine.custody.paused() == set()
     bench.feed(*users(9, 10))
@@ -28,7 +29,7 @@ def test_taking_stops_at_the_budget_and_starts_again_well_below_it():
 
 
 def test_the_budget_in_bytes_counts_as_well():
-    bench = Bench(intake=IntakePolicy(bytes_max=50_000))
+    bench = Bench(custody=tuned(CustodyPolicy, memory_bytes_max=50_000))
     bench.feed("a " + "x" * 10_000)
     assert bench.engine.custody.paused() == set()
     bench.feed("b " + "x" * 20_000)
@@ -39,7 +40,7 @@ def test_the_budget_in_bytes_counts_as_well():
 
 
 def test_a_record_larger_than_the_whole_budget_goes_through():
-    bench = Bench(intake=IntakePolicy(bytes_max=1_000))
+    bench = Bench(custody=tuned(CustodyPolicy, memory_bytes_max=1_000))
     bench.feed("a " + "x" * 10_000, "b 1")
     assert bench.engine.custody.paused() == {P0}
     assert len(bench.deliver_all()) == 2
@@ -47,7 +48,7 @@ def test_a_record_larger_than_the_whole_budget_goes_through():
 
 
 def test_dead_letters_that_are_not_confirmed_use_the_budget():
-    bench = Bench(intake=IntakePolicy(records_max=3))
+    bench = Bench(custody=CustodyPolicy(memory_records_max=3))
     bench.feed("? 1", "? 2", "! 3")
     assert bench.engine.custody.paused() == {P0}
     bench.confirm_letters()
@@ -55,7 +56,7 @@ def test_dead_letters_that_are_not_confirmed_use_the_budget():
 
 
 def test_it_asks_for_what_there_is_room_for():
-    bench = Bench(intake=IntakePolicy(records_max=10, poll_records_max=8))
+    bench = Bench(custody=tuned(CustodyPolicy, memory_records_max=10, poll_records_max=8))
     assert bench.engine.custody.room() == 8
     bench.feed(*users(0, 7))
     assert bench.engine.custody.room() == 3
@@ -66,8 +67,8 @@ def test_it_asks_for_what_there_is_room_for():
 def test_one_user_may_fill_only_so_much_of_the_budget_and_its_partition_pauses():
     bench = Bench(
         partitions=(P0, P1),
-        intake=IntakePolicy(lane_records_max=10, resume_below=0.5),
-        limit=LimitPolicy(fixed=True, maximum=1),
+        custody=tuned(CustodyPolicy, user_records_max=10, resume_below=0.5),
+        limit=LimitPolicy(fixed_limit=True, max_in_flight=1),
     )
     bench.feed(*(f"hot {n}" for n in range(10)))
     assert bench.engine.custody.paused() == {P0}
@@ -78,7 +79,7 @@ def test_one_user_may_fill_only_so_much_of_the_budget_and_its_partition_pauses()
 
 
 def test_a_crowded_lane_that_leaves_pauses_nobody_afterwards():
-    bench = Bench(intake=IntakePolicy(lane_records_max=3))
+    bench = Bench(custody=CustodyPolicy(user_records_max=3))
     bench.feed("hot 1", "hot 2", "hot 3")
     assert bench.engine.custody.paused() == {P0}
     bench.reassign(P0)
@@ -89,9 +90,8 @@ def test_a_crowded_lane_that_leaves_pauses_nobody_afterwards():
 def test_a_filling_map_narrows_its_own_partition_only():
     bench = Bench(
         partitions=(P0, P1),
-        map_bytes_max=60,
-        intake=IntakePolicy(records_max=1000),
-        limit=LimitPolicy(fixed=True, maximum=1000),
+        custody=tuned(CustodyPolicy, memory_records_max=1000, map_bytes_max=60),
+        limit=LimitPolicy(fixed_limit=True, max_in_flight=1000),
     )
     bench.feed(*users(0, 300), partition=P0)
     bench.feed("calm 1", partition=P1)
@@ -111,8 +111,12 @@ def test_a_filling_map_narrows_its_own_partition_only():
 @pytest.mark.parametrize("lane_records_max", [1, 3])
 def test_no_budget_however_small_stands_still(map_bytes_max, records_max, lane_records_max):
     bench = Bench(
-        map_bytes_max=map_bytes_max,
-        intake=IntakePolicy(records_max=records_max, lane_records_max=lane_records_max),
+        custody=tuned(
+            CustodyPolicy,
+            memory_records_max=records_max,
+            user_records_max=lane_records_max,
+            map_bytes_max=map_bytes_max,
+        ),
     )
     log = [f"user{n % 7} {n}" for n in range(60)]
     for _ in range(2000):

@@ -10,7 +10,6 @@ import random
 import pytest
 
 from relay.model import Answer
-from relay.road.consuming.intake import IntakePolicy
 from relay.road.custody import CustodyPolicy
 from relay.road.settling.offset_map import OffsetMap, decode
 from relay.stream.engine import Engine, OnDeadLetter
@@ -29,6 +28,7 @@ from tests.support.engine_kit import (
     Bench,
     interpret,
 )
+from tests.support.policies import tuned
 
 FAILURES = (OOPS, BUSY, TIMEOUT, UNAUTHORISED, Answer(429, {"retry-after": "3"}))
 USERS = ("a", "a", "a", "b", "b", "bad", "*", "?", "-")
@@ -44,11 +44,13 @@ class Walk:
             coalescing=CoalescingPolicy(events_max=rng.choice([1, 3])),
             on_dead_letter=rng.choice(list(OnDeadLetter)),
             park_s=30.0,
-            custody=CustodyPolicy(
-                IntakePolicy(lane_records_max=rng.choice([2, 1000]), records_max=30),
+            custody=tuned(
+                CustodyPolicy,
+                user_records_max=rng.choice([2, 1000]),
+                memory_records_max=30,
                 map_bytes_max=rng.choice([25, 60, 4096]),
             ),
-            limit=LimitPolicy(maximum=rng.choice([1, 4]), initial=1),
+            limit=tuned(LimitPolicy, max_in_flight=rng.choice([1, 4]), initial=1),
             retry=RetryPolicy(attempts_max=2, age_max_s=5.0),
             gate=GatePolicy(down_after_failures=rng.choice([2, 10])),
         )

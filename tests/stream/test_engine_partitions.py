@@ -3,10 +3,12 @@
 import pytest
 
 from relay.model import Commit
+from relay.road.custody import CustodyPolicy
 from relay.road.settling.offset_map import OffsetMap, encode
 from relay.stream.sending.limit import LimitPolicy
 from relay.telemetry.facts import MetadataIgnored, PartitionRewound
 from tests.support.engine_kit import BAD, OOPS, P0, P1, Bench, names
+from tests.support.policies import tuned
 
 # -- fencing ----------------------------------------------------------------------------------
 
@@ -149,7 +151,7 @@ def test_what_finished_beyond_a_stuck_record_is_not_sent_again_after_a_restart()
 
 
 def test_without_the_map_everything_behind_a_stuck_record_is_sent_again():
-    bench = Bench(offset_map=False)
+    bench = Bench(custody=CustodyPolicy(offset_map=False))
     bench.feed("stuck 1", *(f"user{n} 1" for n in range(50)))
     stuck = bench.fly()
     bench.deliver_all()
@@ -209,7 +211,10 @@ def test_gaps_hold_nothing_up():
 
 
 def test_a_map_that_does_not_fit_costs_repeats_and_loses_nothing():
-    bench = Bench(map_bytes_max=30, limit=LimitPolicy(fixed=True, maximum=1000))
+    bench = Bench(
+        custody=tuned(CustodyPolicy, map_bytes_max=30),
+        limit=LimitPolicy(fixed_limit=True, max_in_flight=1000),
+    )
     users = [f"user{n} 1" for n in range(400)]
     bench.feed(*users)
     sent = set()

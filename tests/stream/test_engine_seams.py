@@ -7,17 +7,18 @@ from relay.stream.sending.limit import LimitPolicy
 from relay.stream.sending.retries import RetryPolicy
 from relay.telemetry.facts import DestinationResumed, RecordDefective
 from tests.support.engine_kit import BAD, OK, OOPS, P0, WALL_MS, Bench, interpret, names
+from tests.support.policies import tuned
 
 WAIT_A_SECOND = Answer(429, {"retry-after": "1"})
 
 
 def test_an_outage_that_ends_with_a_pause_begins_slowly_and_is_told_to_be_over():
-    limit = LimitPolicy(maximum=256, initial=16)
+    limit = tuned(LimitPolicy, max_in_flight=256, initial=16)
     bench = Bench(limit=limit, gate=GatePolicy(down_after_failures=3))
     bench.feed(*(f"user{n} 1" for n in range(400)))
     bench.engine.destination.limit._move(256.0, "it took so many", bench.now)
     flights = bench.fly_all()
-    assert len(flights) == limit.maximum
+    assert len(flights) == limit.max_in_flight
     bench.later(0.1)
     for flight in flights:
         bench.answer(flight, OOPS)

@@ -94,7 +94,7 @@ class Bench:
         self.facts = []
         destination = DestinationPolicy(
             gate=gate or GatePolicy(),
-            limit=limit or LimitPolicy(fixed=True, maximum=8),
+            limit=limit or LimitPolicy(fixed_limit=True, max_in_flight=8),
             retry=RetryPolicy(base_s=0.1),
         )
         self.engine = Engine(EnginePolicy(destination=destination), interpret, random.Random(2))
@@ -178,7 +178,7 @@ async def test_stopping_twice_is_stopping_once():
 
 @virtually
 async def test_a_stop_lets_land_what_flies_and_starts_nothing():
-    bench = Bench(limit=LimitPolicy(fixed=True, maximum=2))
+    bench = Bench(limit=LimitPolicy(fixed_limit=True, max_in_flight=2))
     bench.wire.latency_s = 3.0
     async with bench.running():
         bench.produce("a 1", "b 1", "c 1", "d 1")
@@ -294,7 +294,7 @@ def test_a_wire_that_breaks_its_word_costs_an_attempt_and_nothing_more(failure):
 
 @virtually
 async def test_no_more_workers_than_the_limit_and_they_are_used_again():
-    bench = Bench(limit=LimitPolicy(fixed=True, maximum=4))
+    bench = Bench(limit=LimitPolicy(fixed_limit=True, max_in_flight=4))
     async with bench.running():
         bench.produce(*(f"user{n} 1" for n in range(200)))
         await asyncio.sleep(5)
@@ -462,8 +462,8 @@ def test_work_is_cut_in_slices_so_that_heartbeats_live():
 
     async def test():
         nonlocal longest
-        bench = Bench(policy=RoadPolicy(slice_s=0.005))
-        engine_policy = bench.engine.policy.custody.intake
+        bench = Bench()
+        engine_policy = bench.engine.policy.custody
         assert engine_policy.poll_records_max >= 500
         bench.produce(*(f"user{n} 1" for n in range(2_000)))
         beats = []

@@ -12,6 +12,7 @@ from relay.stream.sending.limit import LimitPolicy
 from relay.stream.status import Reporter
 from relay.telemetry.facts import Lifecycle, OffsetsCommitted, RecordsSkipped, StillHeld
 from tests.support.engine_kit import BAD, BUSY, OK, OOPS, P0, UNAUTHORISED, Bench
+from tests.support.policies import tuned
 
 
 class Watched(Bench):
@@ -161,7 +162,7 @@ def test_a_hold_is_no_standstill():
 
 
 def test_a_record_that_is_tried_again_and_again_is_no_standstill():
-    watched = Watched(gate=GatePolicy(down_after_failures=10**6))
+    watched = Watched(gate=tuned(GatePolicy, down_after_failures=10**6))
     watched.feed("bad 1")
     for _ in range(1000):
         if flight := watched.fly():
@@ -172,7 +173,7 @@ def test_a_record_that_is_tried_again_and_again_is_no_standstill():
 
 def test_a_record_that_waits_for_its_turn_at_a_slow_destination_is_no_standstill():
     """Ten a second and 5,000 users before it: its turn comes after more than eight minutes."""
-    watched = Watched(limit=LimitPolicy(fixed=True, maximum=1))
+    watched = Watched(limit=LimitPolicy(fixed_limit=True, max_in_flight=1))
     watched.feed(*(f"user{n} 1" for n in range(5_000)))
     last = watched.engine.lanes._queues.pop("user0")
     watched.engine.lanes._queues["user0"] = last
@@ -202,7 +203,7 @@ def test_a_record_whose_turn_never_comes_is_a_standstill_however_much_others_mov
 
 
 def test_status_names_what_pins_the_frontier_and_why():
-    watched = Watched(gate=GatePolicy(down_after_failures=10**6))
+    watched = Watched(gate=tuned(GatePolicy, down_after_failures=10**6))
     watched.feed("stuck 1", "a 1")
     stuck = watched.fly()
     watched.answer(watched.fly(), OK)
@@ -231,7 +232,7 @@ def test_status_names_nobody():
 
 
 def test_status_says_why_the_limit_is_what_it_is():
-    watched = Watched(limit=LimitPolicy(initial=10))
+    watched = Watched(limit=tuned(LimitPolicy, initial=10))
     watched.feed("a 1")
     watched.answer(watched.fly(), BUSY)
     destination = watched.reporter.status()["destination"]

@@ -22,10 +22,7 @@ from relay.model import (
     Unmappable,
     Unwanted,
 )
-from relay.road.consuming.intake import IntakePolicy
-from relay.road.custody import CustodyPolicy
-from relay.road.settling.offset_map import METADATA_BYTES_MAX
-from relay.stream.engine import Engine, EnginePolicy
+from relay.stream.engine import Engine, EnginePolicy, UserPolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
@@ -69,18 +66,15 @@ class Bench:
     def __init__(self, *, epoch=1, partitions=(P0,), seed=1, **policy):
         parts = {
             "gate": policy.pop("gate", GatePolicy()),
-            "limit": policy.pop("limit", LimitPolicy(fixed=True, maximum=64)),
+            "limit": policy.pop("limit", LimitPolicy(fixed_limit=True, max_in_flight=64)),
             "retry": policy.pop("retry", RetryPolicy()),
         }
         if "rate" in policy:
             parts["rate"] = policy.pop("rate")
-        custody = CustodyPolicy(
-            policy.pop("intake", IntakePolicy()),
-            offset_map=policy.pop("offset_map", True),
-            map_bytes_max=policy.pop("map_bytes_max", METADATA_BYTES_MAX),
+        users = {name: policy.pop(name) for name in UserPolicy.model_fields if name in policy}
+        self.policy = EnginePolicy(
+            destination=DestinationPolicy(**parts), users=UserPolicy(**users), **policy
         )
-        policy["custody"] = custody
-        self.policy = EnginePolicy(destination=DestinationPolicy(**parts), **policy)
         self.engine = Engine(self.policy, interpret, random.Random(seed))
         self.now = 1000.0
         self.epoch = epoch

@@ -4,30 +4,45 @@ The limit is end to end: a record counts from when it is taken until its fate is
 it waits, flies, rests between attempts or is on its way to the dead-letter topic.
 """
 
-from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field
+
+from relay.section import Section
 
 
-@dataclass(frozen=True, slots=True)
-class IntakePolicy:
+class IntakePolicy(Section):
     """The memory budget, in records and in bytes, and how much of it may wait for one user."""
 
-    records_max: int = 10_000
-    bytes_max: int = 64 * 1024 * 1024
-    lane_records_max: int = 1_000
-    poll_records_max: int = 500
-    resume_below: float = 0.7
+    memory_records_max: int = Field(
+        10_000, ge=1, le=1_000_000, description="Most records in memory without a fate."
+    )
+    memory_bytes_max: int = Field(
+        67_108_864, ge=1_048_576, description="Most bytes of such records, about."
+    )
+    user_records_max: int = Field(
+        1_000,
+        ge=1,
+        le=1_000_000,
+        description="Most records of one user in memory; beyond, their partition is paused.",
+    )
+    poll_records_max: ClassVar[int] = 500
+    resume_below: ClassVar[float] = 0.7
     """Taking starts again when the budget is this full: pausing has a price, so do not flap."""
 
 
 def full(policy: IntakePolicy, open_records: int, open_bytes: int, *, was_full: bool) -> bool:
     """Whether to stop taking from everywhere."""
     share = policy.resume_below if was_full else 1.0
-    return open_records >= policy.records_max * share or open_bytes >= policy.bytes_max * share
+    return (
+        open_records >= policy.memory_records_max * share
+        or open_bytes >= policy.memory_bytes_max * share
+    )
 
 
 def room(policy: IntakePolicy, open_records: int) -> int:
     """How many records to ask for at once."""
-    return max(1, min(policy.poll_records_max, policy.records_max - open_records))
+    return max(1, min(policy.poll_records_max, policy.memory_records_max - open_records))
 
 
 def partition_allowance(policy: IntakePolicy, map_fill: float) -> int:
@@ -37,4 +52,4 @@ def partition_allowance(policy: IntakePolicy, map_fill: float) -> int:
     records make fewer holes. One record may always be open, so the partition never stands still.
     """
     spare = max(0.0, 1.0 - max(0.0, map_fill - 0.25) / 0.75)
-    return max(1, int(policy.records_max * spare * spare))
+    return max(1, int(policy.memory_records_max * spare * spare))

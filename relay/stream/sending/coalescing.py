@@ -6,18 +6,28 @@ byte for byte join, and only where mapping says that the platform puts them toge
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from pydantic import Field
 
 from relay.model import Activity
+from relay.section import Section
 
 
-@dataclass(frozen=True, slots=True)
-class CoalescingPolicy:
-    """How much may travel together. `events_max` of 1 turns it off."""
+class CoalescingPolicy(Section):
+    """Waiting events of one user travelling as one activity, where the platform joins them anyway.
 
-    events_max: int = 50
-    span_ms: int = 60_000
-    bytes_max: int = 256 * 1024
+    That is the session status `IN_SESSION`; others never travel together.
+    """
+
+    events_max: int = Field(
+        50, ge=1, le=1000, description="Most events in one activity; 1 turns coalescing off."
+    )
+    span_s: float = Field(
+        60.0, ge=0, le=1800, description="Longest time between the first and the last of them."
+    )
+    bytes_max: int = Field(
+        262_144, ge=1024, le=10_485_760, description="Most bytes of events in one activity."
+    )
 
 
 class Load:
@@ -40,7 +50,7 @@ class Load:
             and events <= policy.events_max
             and size <= policy.bytes_max
             and first.envelope == candidate.envelope
-            and abs(candidate.ts_ms - first.ts_ms) <= policy.span_ms
+            and abs(candidate.ts_ms - first.ts_ms) <= policy.span_s * 1000
         ):
             self._events, self._bytes = events, size
             return True

@@ -13,10 +13,13 @@ a failure says nothing about the record that met it, so no attempt is counted ag
 
 import random
 from collections.abc import Hashable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
 
 from relay.model import Verdict, VerdictKind
+from relay.section import Section
 
 
 class GateState(StrEnum):
@@ -28,20 +31,29 @@ class GateState(StrEnum):
     HELD = "held"
 
 
-@dataclass(frozen=True, slots=True)
-class GatePolicy:
+class GatePolicy(Section):
     """When the gate closes and how it probes. Seconds."""
 
-    down_after_failures: int = 5
-    down_after_alone_s: float = 15.0
-    probe_first_s: float = 0.5
-    probe_max_s: float = 15.0
-    pause_after_throttled: int = 3
+    down_after_failures: int = Field(
+        5,
+        ge=1,
+        le=1000,
+        description="Failures in a row, without a success, after which the API counts as down: "
+        "then one probe at a time is sent and no attempt is counted.",
+    )
+    probe_every_max_s: float = Field(
+        15.0, gt=0, le=600, description="Longest wait between two probes of an API that is down."
+    )
+    pause_max_s: float = Field(
+        300.0, gt=0, le=86_400, description="Longest pause that a `Retry-After` can ask for."
+    )
+    down_after_alone_s: ClassVar[float] = 15.0
+    probe_first_s: ClassVar[float] = 0.5
+    pause_after_throttled: ClassVar[int] = 3
     """So many in a row, with nothing delivered between, when no time to wait is named."""
-    pause_first_s: float = 0.02
-    pause_unasked_max_s: float = 30.0
-    pause_max_s: float = 300.0
-    resume_spread: float = 0.1
+    pause_first_s: ClassVar[float] = 0.02
+    pause_unasked_max_s: ClassVar[float] = 30.0
+    resume_spread: ClassVar[float] = 0.1
     """A pause is lengthened by up to this share of itself, so that many senders do not return
     at once."""
 
@@ -177,7 +189,7 @@ class Gate:
         if self.state is not state:
             self._probes_failed = 0
         delay = min(
-            self._policy.probe_max_s,
+            self._policy.probe_every_max_s,
             self._policy.probe_first_s * 2.0 ** min(self._probes_failed, 30),
         )
         self._probes_failed += 1

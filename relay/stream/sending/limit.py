@@ -13,24 +13,32 @@ Additive increase, multiplicative decrease, with a slow start. What is watched:
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field
+
+from relay.section import Section
 
 
-@dataclass(frozen=True, slots=True)
-class LimitPolicy:
-    """How the limit may move. `fixed` turns the adaptation off."""
+class LimitPolicy(Section):
+    """How the limit may move."""
 
-    initial: int = 16
-    maximum: int = 256
-    fixed: bool = False
-    cut_out_of_slow_start: float = 0.6
-    cut_most: float = 0.5
-    hold_above: float = 0.02
-    cut_above: float = 0.1
-    cut_on_slow: float = 0.85
-    cut_on_pause: float = 0.8
-    slow_tolerance: float = 2.5
-    slow_floor_s: float = 0.02
+    max_in_flight: int = Field(
+        256, ge=1, le=4096, description="Most requests under way at a time, whatever the API takes."
+    )
+    fixed_limit: bool = Field(
+        False,
+        description="Keep exactly `max_in_flight` instead of finding out what the API takes.",
+    )
+    initial: ClassVar[int] = 16
+    cut_out_of_slow_start: ClassVar[float] = 0.6
+    cut_most: ClassVar[float] = 0.5
+    hold_above: ClassVar[float] = 0.02
+    cut_above: ClassVar[float] = 0.1
+    cut_on_slow: ClassVar[float] = 0.85
+    cut_on_pause: ClassVar[float] = 0.8
+    slow_tolerance: ClassVar[float] = 2.5
+    slow_floor_s: ClassVar[float] = 0.02
     """Round trips below this are never called slow: it is this machine that wavers there."""
 
 
@@ -48,7 +56,11 @@ class AdaptiveLimit:
     ) -> None:
         self._policy = policy
         self._changed = changed
-        self._limit = float(policy.maximum if policy.fixed else min(policy.initial, policy.maximum))
+        self._limit = float(
+            policy.max_in_flight
+            if policy.fixed_limit
+            else min(policy.initial, policy.max_in_flight)
+        )
         self.value = int(self._limit)
         """The limit as a whole number, at least 1."""
         self._slow_start = True
@@ -64,7 +76,7 @@ class AdaptiveLimit:
 
     def sample(self, round_trip_s: float, in_flight: int, now: float) -> None:
         """A request came back with an answer. `in_flight` counts it."""
-        if self._policy.fixed or self._left_before_the_cut(round_trip_s, now):
+        if self._policy.fixed_limit or self._left_before_the_cut(round_trip_s, now):
             return
         self._sum_s += round_trip_s
         self._samples += 1
@@ -74,7 +86,7 @@ class AdaptiveLimit:
 
     def backpressure(self, round_trip_s: float, now: float, why: str) -> None:
         """The destination throttled a request, or let it time out."""
-        if self._policy.fixed or self._left_before_the_cut(round_trip_s, now):
+        if self._policy.fixed_limit or self._left_before_the_cut(round_trip_s, now):
             return
         if self._slow_start:
             # Doubling has overshot: go back at once, and grow carefully from there.
@@ -91,7 +103,7 @@ class AdaptiveLimit:
         Each such pause costs as long a standstill, so the next growth waits several times as long:
         otherwise most of the time would be spent pausing.
         """
-        if self._policy.fixed:
+        if self._policy.fixed_limit:
             return
         self._slow_start = False
         self._move(self._limit * self._policy.cut_on_pause, "asked to pause", now)
@@ -100,7 +112,7 @@ class AdaptiveLimit:
 
     def restart(self, now: float, why: str) -> None:
         """The destination is back: begin small, so that nothing stampedes, and find out anew."""
-        if self._policy.fixed:
+        if self._policy.fixed_limit:
             return
         self._slow_start = True
         self._move(min(self._limit, float(self._policy.initial)), why, now)
@@ -167,7 +179,7 @@ class AdaptiveLimit:
 
     def _move(self, wanted: float, why: str, now: float) -> None:
         old = self.value
-        self._limit = min(max(wanted, float(self.FLOOR)), float(self._policy.maximum))
+        self._limit = min(max(wanted, float(self.FLOOR)), float(self._policy.max_in_flight))
         self.value = int(self._limit)
         if self.value < old:
             self._cut_at = now

@@ -11,9 +11,11 @@ seconds), and the structured `RateLimit: "name";r=0;t=30` of the IETF draft, whi
 import email.utils
 import math
 import re
-from dataclasses import dataclass
+
+from pydantic import Field
 
 from relay.model import Answer
+from relay.section import Section
 
 _EPOCH_SECONDS_MIN = 1_000_000_000
 _POLICY_ITEM = re.compile(r";\s*(r|t)=([0-9]+)")
@@ -100,16 +102,17 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) and number >= 0 else None
 
 
-@dataclass(frozen=True, slots=True)
-class RatePolicy:
-    """At most this many requests a second; None for no limit of our own.
+class RatePolicy(Section):
+    """At most this many requests a second; None for no limit of our own."""
 
-    `shared` says that the rate is the whole group's: this process takes the share of it that its
-    share of the partitions is.
-    """
-
-    per_second: float | None = None
-    shared: bool = False
+    rate_per_second: float | None = Field(
+        None, gt=0, description="Most requests a second; without it the API sets the pace."
+    )
+    rate_shared: bool = Field(
+        False,
+        description="Whether `rate_per_second` is for the whole consumer group: each member then "
+        "takes the share that its share of the partitions is.",
+    )
 
 
 class RateLimiter:
@@ -125,10 +128,10 @@ class RateLimiter:
 
     def share(self, fraction: float) -> None:
         """Take this fraction (0 to 1) of a rate that is the whole group's."""
-        rate = self._policy.per_second
+        rate = self._policy.rate_per_second
         if rate is None:
             return
-        if self._policy.shared:
+        if self._policy.rate_shared:
             rate *= fraction
         self._interval_s = 1.0 / rate if rate > 0 else math.inf
 

@@ -5,20 +5,32 @@ budget keeps retries a small part of the traffic: a success earns a tenth of a r
 """
 
 import random
-from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import Field
+
+from relay.section import Section
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """A record is given up after both `attempts_max` counted failures and `age_max_s` of trying."""
+class RetryPolicy(Section):
+    """Trying again. A record is given up after both limits, and only while others succeed."""
 
-    base_s: float = 0.2
-    cap_s: float = 30.0
-    attempts_max: int = 8
-    age_max_s: float = 600.0
-    budget_max: float = 100.0
-    budget_per_success: float = 0.1
-    budget_per_second: float = 1.0
+    base_s: float = Field(
+        0.2, gt=0, le=60, description="Longest wait before the first retry; it doubles from there."
+    )
+    cap_s: float = Field(30.0, gt=0, le=3600, description="Longest wait before any retry.")
+    attempts_max: int = Field(
+        8, ge=1, le=1000, description="Counted failures after which a record may be given up."
+    )
+    age_max_s: float = Field(
+        600.0,
+        ge=0,
+        le=604_800,
+        description="Time since its first attempt after which a record may be given up.",
+    )
+    budget_max: ClassVar[float] = 100.0
+    budget_per_success: ClassVar[float] = 0.1
+    budget_per_second: ClassVar[float] = 1.0
 
 
 def backoff_s(policy: RetryPolicy, failures: int, rng: random.Random) -> float:

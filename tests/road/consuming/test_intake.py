@@ -7,8 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.road.consuming.intake import IntakePolicy, full, partition_allowance, room
+from tests.support.policies import tuned
 
-POLICY = IntakePolicy(records_max=100, bytes_max=1000, poll_records_max=50, resume_below=0.7)
+POLICY = tuned(
+    IntakePolicy,
+    memory_records_max=100,
+    memory_bytes_max=1000,
+    poll_records_max=50,
+    resume_below=0.7,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +39,7 @@ def test_it_stops_when_the_budget_is_used_up_and_starts_when_there_is_room_again
 
 @given(st.integers(0, 1000), st.integers(1, 1000), st.integers(1, 1000))
 def test_it_asks_for_at_least_one_and_never_for_more_than_fits(open_records, records_max, poll):
-    policy = IntakePolicy(records_max=records_max, poll_records_max=poll)
+    policy = tuned(IntakePolicy, memory_records_max=records_max, poll_records_max=poll)
     asked = room(policy, open_records)
     assert 1 <= asked <= poll
     assert asked == 1 or open_records + asked <= records_max
@@ -40,7 +47,7 @@ def test_it_asks_for_at_least_one_and_never_for_more_than_fits(open_records, rec
 
 @given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 100_000))
 def test_a_fuller_map_never_allows_more_and_always_one(fill, more, records_max):
-    policy = IntakePolicy(records_max=records_max)
+    policy = IntakePolicy(memory_records_max=records_max)
     low, high = sorted((fill, more))
     assert 1 <= partition_allowance(policy, high) <= partition_allowance(policy, low)
     assert partition_allowance(policy, low) <= records_max
@@ -51,11 +58,11 @@ def test_a_fuller_map_never_allows_more_and_always_one(fill, more, records_max):
     [(0.0, 10_000), (0.25, 10_000), (0.5, 4_444), (0.75, 1_111), (0.9, 177), (1.0, 1)],
 )
 def test_the_allowance_shrinks_smoothly_as_the_map_fills(fill, allowed):
-    assert partition_allowance(IntakePolicy(records_max=10_000), fill) == allowed
+    assert partition_allowance(IntakePolicy(memory_records_max=10_000), fill) == allowed
 
 
 def test_there_is_no_cliff():
-    policy = IntakePolicy(records_max=10_000)
+    policy = IntakePolicy(memory_records_max=10_000)
     allowances = [partition_allowance(policy, step / 100) for step in range(101)]
     steps = [before - after for before, after in itertools.pairwise(allowances)]
     assert max(steps) < 300

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from relay.model import Activity
 from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
+from tests.support.policies import tuned
 
 KEY = "1d4a3c00-e7a2-11f0-8000-0123456789ab"
 
@@ -42,7 +43,7 @@ def activity(number=0, **changes):
     ],
 )
 def test_only_equal_envelopes_within_the_limits_join(changes, together):
-    policy = CoalescingPolicy(events_max=10, span_ms=60_000, bytes_max=100)
+    policy = tuned(CoalescingPolicy, events_max=10, span_s=60, bytes_max=100)
     assert Load(policy, activity(0)).takes(activity(**{"ts_ms": 1_000, **changes})) is together
 
 
@@ -51,7 +52,7 @@ def test_a_first_that_must_travel_alone_is_joined_by_nobody():
 
 
 def test_limits_are_about_the_sum():
-    load = Load(CoalescingPolicy(events_max=3, bytes_max=100), activity(0))
+    load = Load(tuned(CoalescingPolicy, events_max=3, bytes_max=100), activity(0))
     assert load.takes(activity(1))
     assert not load.takes(activity(2, events=(b"x" * 90,)))  # and leaves room for another
     assert load.takes(activity(2))

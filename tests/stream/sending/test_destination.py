@@ -16,6 +16,7 @@ from relay.telemetry.facts import (
     DestinationResumed,
     DestinationThrottled,
 )
+from tests.support.policies import tuned
 
 DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
 REFUSED = Verdict(VerdictKind.REFUSED, "http_400", "400 refused", 400)
@@ -35,7 +36,7 @@ def overload(code):
 class Bench:
     def __init__(self, **policies):
         self.told = []
-        policies.setdefault("limit", LimitPolicy(initial=100, maximum=100))
+        policies.setdefault("limit", tuned(LimitPolicy, initial=100, max_in_flight=100))
         self.destination = Destination(
             DestinationPolicy(**policies), random.Random(1), self.told.append
         )
@@ -52,13 +53,13 @@ class Bench:
 
 
 def test_it_opens_below_the_limit_and_waits_at_it():
-    destination = Bench(limit=LimitPolicy(initial=3, maximum=3)).destination
+    destination = Bench(limit=tuned(LimitPolicy, initial=3, max_in_flight=3)).destination
     assert destination.opens_at(2, 5.0) == 5.0
     assert destination.opens_at(3, 5.0) is None
 
 
 def test_the_rate_counts_from_when_the_gate_opens():
-    bench = Bench(rate=RatePolicy(per_second=10.0))
+    bench = Bench(rate=RatePolicy(rate_per_second=10.0))
     for _ in range(5):
         bench.destination.left(0.0)
     bench.answer(throttled(20.0), 0.0)
@@ -89,7 +90,8 @@ def test_only_what_says_too_much_cuts_the_limit(verdict, moves):
 @pytest.mark.parametrize("verdict", [FAILED, REFUSED, NO_CONNECTION])
 def test_only_deliveries_are_round_trips(verdict):
     bench = Bench(
-        limit=LimitPolicy(initial=50, maximum=100), gate=GatePolicy(down_after_failures=10**6)
+        limit=tuned(LimitPolicy, initial=50, max_in_flight=100),
+        gate=tuned(GatePolicy, down_after_failures=10**6),
     )
     for second in range(40):
         bench.answer(verdict, float(second), times=5, round_trip_s=0.0001, in_flight=50)
@@ -99,7 +101,7 @@ def test_only_deliveries_are_round_trips(verdict):
 
 
 def test_deliveries_earn_retries():
-    bench = Bench(retry=RetryPolicy(budget_max=1.0, budget_per_second=1e-9))
+    bench = Bench(retry=tuned(RetryPolicy, budget_max=1.0, budget_per_second=1e-9))
     bench.destination.budget.take(0.0)
     bench.answer(DELIVERED, 1.0, times=11)
     assert bench.destination.budget.available_at(1.0) == 1.0
@@ -141,7 +143,7 @@ def test_short_pauses_are_not_told_and_long_ones_are():
 
 
 def test_after_an_outage_it_begins_small():
-    bench = Bench(limit=LimitPolicy(initial=16, maximum=256))
+    bench = Bench(limit=tuned(LimitPolicy, initial=16, max_in_flight=256))
     bench.answer(DELIVERED, 0.0, times=200, in_flight=256)
     for second in range(5):
         bench.answer(DELIVERED, 1.0 + second, times=40, in_flight=256)
@@ -154,7 +156,7 @@ def test_after_an_outage_it_begins_small():
 
 @pytest.mark.parametrize("looks_at", [3.0, 3000.0])
 def test_after_a_pause_that_was_asked_for_it_goes_a_little_slower_and_grows_late(looks_at):
-    bench = Bench(limit=LimitPolicy(initial=100, maximum=256))
+    bench = Bench(limit=tuned(LimitPolicy, initial=100, max_in_flight=256))
     bench.answer(throttled(2.0), 0.0)
     cut = bench.destination.limit.value
     bench.destination.opens_at(0, looks_at)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from relay.model import Verdict, VerdictKind
 from relay.stream.sending.gate import Gate, GatePolicy, GateState
+from tests.support.policies import tuned
 
 DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
 REFUSED = Verdict(VerdictKind.REFUSED, "http_400", "400 refused", 400)
@@ -23,7 +24,7 @@ def throttled(seconds):
 
 
 def gate(seed=1, **changes):
-    return Gate(GatePolicy(**changes), random.Random(seed))
+    return Gate(tuned(GatePolicy, **changes), random.Random(seed))
 
 
 def attempt(subject, verdict, now):

@@ -14,6 +14,7 @@ from relay.stream.sending.destination import Destination, DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import AdaptiveLimit, LimitPolicy
 from relay.stream.sending.verdicts import DEFAULT_RULES, judge
+from tests.support.policies import tuned
 
 OK = Answer(200, {}, b'{"status":"ok"}')
 
@@ -91,7 +92,7 @@ class Outcome:
         return sum(self.delivered[start:stop]) / (stop - start)
 
 
-SMALL = LimitPolicy(maximum=64)
+SMALL = LimitPolicy(max_in_flight=64)
 
 
 def run(service, seconds, policy=SMALL, seed=1, demand=None):
@@ -211,7 +212,11 @@ def test_an_idle_sender_learns_nothing():
 
 
 def test_a_fixed_limit_never_moves():
-    outcome = run(Service(latency_s=0.05, refuses_above=5), 20, LimitPolicy(fixed=True, maximum=20))
+    outcome = run(
+        Service(latency_s=0.05, refuses_above=5),
+        20,
+        LimitPolicy(fixed_limit=True, max_in_flight=20),
+    )
     assert set(outcome.limits) == {20}
 
 
@@ -227,7 +232,7 @@ def test_a_fixed_limit_never_moves():
     st.integers(1, 300),
 )
 def test_it_stays_between_the_floor_of_one_and_the_maximum(steps, maximum):
-    limit = AdaptiveLimit(LimitPolicy(maximum=maximum))
+    limit = AdaptiveLimit(LimitPolicy(max_in_flight=maximum))
     now = 0.0
     for what, value in steps:
         now += 0.01
@@ -245,7 +250,7 @@ def test_it_stays_between_the_floor_of_one_and_the_maximum(steps, maximum):
     ("refused", "moves"), [(0, "up"), (1, "not"), (2, "not"), (3, "down"), (20, "down")]
 )
 def test_the_share_that_is_throttled_or_times_out_moves_it(refused, moves):
-    limit = AdaptiveLimit(LimitPolicy(initial=100))
+    limit = AdaptiveLimit(tuned(LimitPolicy, initial=100))
     limit.backpressure(0.01, 1.0, "http_429")
     before = limit.value
     for number in range(20):
@@ -259,7 +264,7 @@ def test_the_share_that_is_throttled_or_times_out_moves_it(refused, moves):
 
 
 def test_what_left_before_a_cut_does_not_cut_again():
-    limit = AdaptiveLimit(LimitPolicy(initial=100))
+    limit = AdaptiveLimit(tuned(LimitPolicy, initial=100))
     limit.backpressure(0.01, 100.0, "http_429")
     for number in range(500):
         limit.backpressure(5.0 + number / 100, 101.0 + number / 100, "timeout")
@@ -268,7 +273,7 @@ def test_what_left_before_a_cut_does_not_cut_again():
 
 
 def test_one_burst_of_throttling_is_one_message():
-    limit = AdaptiveLimit(LimitPolicy(initial=100))
+    limit = AdaptiveLimit(tuned(LimitPolicy, initial=100))
     for _ in range(50):
         limit.backpressure(0.01, 10.0, "http_429")
     assert limit.value == 60
@@ -277,7 +282,7 @@ def test_one_burst_of_throttling_is_one_message():
 
 def test_it_says_what_changed_and_why():
     told = []
-    limit = AdaptiveLimit(LimitPolicy(initial=10), lambda *change: told.append(change))
+    limit = AdaptiveLimit(tuned(LimitPolicy, initial=10), lambda *change: told.append(change))
     for _ in range(20):
         limit.sample(0.05, 10, 1.0)
     limit.backpressure(0.01, 2.0, "timeout")

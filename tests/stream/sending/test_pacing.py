@@ -130,31 +130,31 @@ def test_without_a_rate_everything_may_leave():
 
 
 def test_the_rate_is_kept_with_a_burst_of_a_tenth_of_a_second():
-    limiter = RateLimiter(RatePolicy(per_second=100.0))
+    limiter = RateLimiter(RatePolicy(rate_per_second=100.0))
     assert 1000 <= sent_in(limiter, 0.0, 10.0) <= 1012
 
 
 def test_quiet_time_is_not_saved_up():
-    limiter = RateLimiter(RatePolicy(per_second=100.0))
+    limiter = RateLimiter(RatePolicy(rate_per_second=100.0))
     sent_in(limiter, 0.0, 1.0)
     assert sent_in(limiter, 3600.0, 1.0) <= 112
 
 
 def test_a_shared_rate_is_taken_by_share_of_partitions():
-    limiter = RateLimiter(RatePolicy(per_second=100.0, shared=True))
+    limiter = RateLimiter(RatePolicy(rate_per_second=100.0, rate_shared=True))
     limiter.share(0.25)
     assert 250 <= sent_in(limiter, 0.0, 10.0) <= 256
 
 
 def test_a_rate_of_our_own_ignores_the_share():
-    limiter = RateLimiter(RatePolicy(per_second=100.0))
+    limiter = RateLimiter(RatePolicy(rate_per_second=100.0))
     limiter.share(0.25)
     assert sent_in(limiter, 0.0, 10.0) >= 1000
 
 
 @pytest.mark.parametrize("small", [0.0, 0.00001])
 def test_partitions_that_come_back_bring_their_rate_at_once(small):
-    limiter = RateLimiter(RatePolicy(per_second=100.0, shared=True))
+    limiter = RateLimiter(RatePolicy(rate_per_second=100.0, rate_shared=True))
     limiter.share(small)
     limiter.left(limiter.opens_at(0.0))
     limiter.share(1.0)
@@ -166,7 +166,7 @@ def test_partitions_that_come_back_bring_their_rate_at_once(small):
     st.lists(st.tuples(st.floats(0.0, 5.0), st.floats(0.05, 1.0)), min_size=1, max_size=20),
 )
 def test_the_rate_is_never_exceeded_however_the_share_moves(per_second, steps):
-    limiter = RateLimiter(RatePolicy(per_second=per_second, shared=True))
+    limiter = RateLimiter(RatePolicy(rate_per_second=per_second, rate_shared=True))
     now = allowed = 0.0
     sent = 0
     for seconds, share in steps:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.stream.sending.retries import RetryBudget, RetryPolicy, backoff_s, exhausted
+from tests.support.policies import tuned
 
 
 @given(st.integers(1, 10_000), st.integers(0, 2**32), st.floats(0.001, 10), st.floats(0.001, 600))
@@ -49,13 +50,13 @@ def retries_in(budget, start, seconds, step=0.01):
 
 
 def test_a_full_budget_lets_a_burst_out_and_then_a_trickle():
-    budget = RetryBudget(RetryPolicy(budget_max=50.0, budget_per_second=2.0))
+    budget = RetryBudget(tuned(RetryPolicy, budget_max=50.0, budget_per_second=2.0))
     assert retries_in(budget, 0.0, 0.1) == 50
     assert 18 <= retries_in(budget, 0.1, 10.0) <= 21
 
 
 def test_successes_earn_a_tenth_of_a_retry_each():
-    budget = RetryBudget(RetryPolicy(budget_per_second=1e-9))
+    budget = RetryBudget(tuned(RetryPolicy, budget_per_second=1e-9))
     retries_in(budget, 0.0, 0.1)
     for _ in range(205):
         budget.succeeded()
@@ -63,13 +64,13 @@ def test_successes_earn_a_tenth_of_a_retry_each():
 
 
 def test_quiet_time_fills_the_budget_and_no_more():
-    budget = RetryBudget(RetryPolicy(budget_max=50.0))
+    budget = RetryBudget(tuned(RetryPolicy, budget_max=50.0))
     retries_in(budget, 0.0, 0.1)
     assert retries_in(budget, 1e6, 0.1) == 50
 
 
 def test_it_says_when_the_next_retry_may_leave():
-    budget = RetryBudget(RetryPolicy(budget_max=1.0, budget_per_second=0.5))
+    budget = RetryBudget(tuned(RetryPolicy, budget_max=1.0, budget_per_second=0.5))
     budget.take(10.0)
     at = budget.available_at(10.0)
     assert at == pytest.approx(12.0)
@@ -77,7 +78,7 @@ def test_it_says_when_the_next_retry_may_leave():
 
 
 def test_a_retry_taken_without_budget_is_no_debt():
-    budget = RetryBudget(RetryPolicy(budget_max=1.0, budget_per_second=1.0))
+    budget = RetryBudget(tuned(RetryPolicy, budget_max=1.0, budget_per_second=1.0))
     for _ in range(100):
         budget.take(0.0)
     assert budget.available_at(0.0) == pytest.approx(1.0)
@@ -92,7 +93,7 @@ def test_a_retry_taken_without_budget_is_no_debt():
     )
 )
 def test_retries_never_exceed_what_was_there_what_time_gave_and_what_successes_earned(steps):
-    policy = RetryPolicy(budget_max=5.0, budget_per_success=0.1, budget_per_second=0.5)
+    policy = tuned(RetryPolicy, budget_max=5.0, budget_per_success=0.1, budget_per_second=0.5)
     budget = RetryBudget(policy)
     now = earned = 0.0
     retries = 0

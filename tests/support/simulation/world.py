@@ -10,12 +10,11 @@ from typing import Any
 import orjson
 
 from relay.errors import CommitIncomplete, DrainIncomplete, KafkaError
-from relay.road.consuming.intake import IntakePolicy
 from relay.road.custody import CustodyPolicy
 from relay.road.loop import Road, RoadPolicy
 from relay.road.status import ReportPolicy
 from relay.stream.decoding import DecodingPolicy
-from relay.stream.engine import EnginePolicy, OnDeadLetter
+from relay.stream.engine import EnginePolicy, OnDeadLetter, UserPolicy
 from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
@@ -26,6 +25,7 @@ from relay.stream.sending.limit import LimitPolicy
 from relay.stream.sending.pacing import RatePolicy
 from relay.stream.sending.retries import RetryPolicy
 from relay.stream.status import Reporter
+from tests.support.policies import tuned
 from tests.support.simulation.api import SimApi, SimDeadLetters
 from tests.support.simulation.cluster import SimCluster, SimSource
 from tests.support.simulation.judge import figures
@@ -145,23 +145,26 @@ class World:
         storm = self.storm
         return EnginePolicy(
             destination=DestinationPolicy(
-                limit=LimitPolicy(maximum=storm.max_in_flight),
-                rate=RatePolicy(storm.rate_per_second, storm.rate_shared),
+                limit=LimitPolicy(max_in_flight=storm.max_in_flight),
+                rate=RatePolicy(
+                    rate_per_second=storm.rate_per_second, rate_shared=storm.rate_shared
+                ),
                 retry=RetryPolicy(attempts_max=storm.attempts_max, age_max_s=storm.age_max_s),
             ),
-            custody=CustodyPolicy(
-                IntakePolicy(
-                    records_max=storm.records_max,
-                    bytes_max=storm.bytes_max,
-                    lane_records_max=storm.lane_records_max,
-                    poll_records_max=storm.poll_records_max,
-                ),
+            custody=tuned(
+                CustodyPolicy,
+                memory_records_max=storm.records_max,
+                memory_bytes_max=storm.bytes_max,
+                user_records_max=storm.lane_records_max,
+                poll_records_max=storm.poll_records_max,
                 offset_map=storm.offset_map,
                 map_bytes_max=storm.map_bytes_max,
             ),
             coalescing=CoalescingPolicy(events_max=storm.coalesce),
-            on_dead_letter=OnDeadLetter.PARK_USER if storm.park_user else OnDeadLetter.CONTINUE,
-            duplicates_window=storm.duplicates_window,
+            users=UserPolicy(
+                on_dead_letter=OnDeadLetter.PARK_USER if storm.park_user else OnDeadLetter.CONTINUE,
+                duplicates_window=storm.duplicates_window,
+            ),
         )
 
     def _emit(self, fact):

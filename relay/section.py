@@ -1,7 +1,9 @@
-"""What every section of the settings has in common. A section is one file of this package.
+"""What every group of limits has in common: it is written once, where it is used.
 
-A field carries its documentation with it (`Field(description=…)`): docs/SETTINGS.md, the example
-files and the error messages are all made from it.
+A policy is a section that stands in the room of its algorithm. `relay.settings` puts sections
+together to what can be set. A field carries its documentation with it (`Field(description=…)`):
+docs/SETTINGS.md, the example files and the error messages are all made from it. A number that
+nobody needs to set is a class variable of the policy: no field, so no setting.
 """
 
 from pydantic import BaseModel, ConfigDict
