@@ -125,7 +125,7 @@ async def run_stream(
         telemetry.emit(fact)
 
     async with AsyncExitStack() as stack:
-        wire = open_wire(settings.tracking.wire_policy())
+        wire = open_wire(settings.tracking, settings.tracking.authorization())
         stack.push_async_callback(wire.close)
         restart = RestartPolicy() if edges is None else None
         stream = _Stream(settings, wire, emit, rng, edges or kafka_edges)
@@ -196,13 +196,15 @@ class _Stream:
         self._emit = emit
         self._rng = rng
         self._edges = edges
-        mapping = settings.mapping.policy(settings.identity, settings.tracking.datamart_id)
-        imported = settings.segments.membership.enabled
-        mapping = replace(mapping, segments_are_imported=imported)
+        mapping = settings.mapping.complete(
+            settings.identity,
+            settings.tracking.datamart_id,
+            segments_are_imported=settings.segments.membership.enabled,
+        )
         order_by = settings.delivery.order_by
         self._interpret = source_interpreter(
             sources_of(settings.sources, settings.mappings, settings.decoding),
-            InterpretPolicy(settings.decoding.policy(), mapping, order_by),
+            InterpretPolicy(settings.decoding, mapping, order_by),
         )
         self.engine: Engine
         """That of the road made last."""
@@ -243,8 +245,8 @@ class _Membership:
             self._settings.segments,
             self._settings.delivery,
         )
-        mapping = settings.mapping.policy(settings.identity, settings.tracking.datamart_id)
-        changes = segments.change_policy(settings.decoding.policy(), mapping)
+        mapping = settings.mapping.complete(settings.identity, settings.tracking.datamart_id)
+        changes = segments.change_policy(settings.decoding, mapping)
         engine = MembershipEngine(segments.membership_policy(changes), changing(changes), self._rng)
         clock = SystemClock()
         group_id = segments.membership_group(settings.kafka.group_id)

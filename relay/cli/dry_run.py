@@ -71,8 +71,8 @@ def _outcomes(
     file: BinaryIO, settings: Settings, datamart_id: str, clock: Clock
 ) -> Iterator[tuple[int, Outcome, str | None]]:
     """Each line's outcome, and the preset that a line which is no event looks like."""
-    decoding = settings.decoding.policy()
-    mapping = settings.mapping.policy(settings.identity, datamart_id)
+    decoding = settings.decoding
+    mapping = settings.mapping.complete(settings.identity, datamart_id)
     segments = settings.segments
     changes = segments.change_policy(decoding, mapping) if segments.membership.enabled else None
     for number, line in numbered_lines(file, decoding.record_bytes_max):

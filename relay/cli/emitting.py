@@ -52,8 +52,8 @@ async def emit(
     """
     result = Emitted(topic)
     client = settings.kafka.client()
-    decoding = settings.decoding.policy()
-    identity = settings.mapping.policy(settings.identity).identity
+    decoding = settings.decoding
+    identity = settings.identity
     cluster = await reach_in_time(
         client,
         settings.kafka.start_timeout_s,

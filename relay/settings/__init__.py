@@ -23,12 +23,9 @@ from pydantic import (
 from relay.errors import SettingsError
 from relay.settings.admin import AdminSettings
 from relay.settings.dead_letter import DeadLetterSettings
-from relay.settings.decoding import DecodingSettings
 from relay.settings.delivery import DeliverySettings
-from relay.settings.identity import IdentitySettings
 from relay.settings.kafka import KafkaSettings
 from relay.settings.log import LogSettings
-from relay.settings.mapping import MappingSettings
 from relay.settings.options import models_in
 from relay.settings.problems import model_problems, unknown, variable_problems
 from relay.settings.secrets import resolve_secrets
@@ -43,6 +40,8 @@ from relay.settings.sources import (
 from relay.settings.topics import SourceSettings, source_problems
 from relay.settings.tracking import TrackingSettings
 from relay.settings.yaml_file import read_file
+from relay.sources.formats import FormatPolicy
+from relay.stream.mapping.policy import ActivityPolicy, IdentityPolicy
 from relay.yaml_text import Located
 
 DEFAULT_FILE = Path("relay.yaml")
@@ -67,9 +66,9 @@ class Settings(BaseModel):
         default_factory=dict,
         description="Mappings by name, for `sources` (docs/MAPPING.md).",
     )
-    decoding: DecodingSettings = Field(description="Reading records.")
-    identity: IdentitySettings = Field(description="Whose an activity is.")
-    mapping: MappingSettings = Field(description="Events to activities.")
+    decoding: FormatPolicy = Field(description="Reading records.")
+    identity: IdentityPolicy = Field(description="Whose an activity is.")
+    mapping: ActivityPolicy = Field(description="Events to activities.")
     segments: SegmentsSettings = Field(description="Audience segments, beside the stream.")
     admin: AdminSettings = Field(description="Health, metrics and status over HTTP.")
     log: LogSettings = Field(description="The lines on standard output.")

@@ -5,8 +5,8 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from relay.base_url import BaseUrl
 from relay.section import Section
-from relay.settings.tracking import BaseUrl
 from relay.sources.registry.policy import RegistryPolicy
 
 

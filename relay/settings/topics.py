@@ -12,8 +12,7 @@ from pydantic import Field, model_validator
 
 from relay.errors import SettingsError
 from relay.section import Section
-from relay.settings.decoding import DecodingSettings
-from relay.sources.formats import FormatName, build_format
+from relay.sources.formats import FormatName, FormatPolicy, build_format
 from relay.sources.interpret import Source
 from relay.sources.mapping import CompiledMapping, judge_mapping
 from relay.sources.mapping.compiling import shown
@@ -95,7 +94,7 @@ def source_problems(
 
 
 def sources_of(
-    sources: Sequence[SourceSettings], mappings: Mapping[str, Any], decoding: DecodingSettings
+    sources: Sequence[SourceSettings], mappings: Mapping[str, Any], decoding: FormatPolicy
 ) -> tuple[Source, ...]:
     """The sources, ready for use; the first that fits a topic is the one for it.
 
@@ -104,11 +103,8 @@ def sources_of(
     return tuple(_source(source, mappings, decoding) for source in sources)
 
 
-def _source(
-    source: SourceSettings, mappings: Mapping[str, Any], decoding: DecodingSettings
-) -> Source:
-    policy = decoding.formats()
-    events_max = policy.events_per_record_max
+def _source(source: SourceSettings, mappings: Mapping[str, Any], decoding: FormatPolicy) -> Source:
+    events_max = decoding.events_per_record_max
     if source.mapping is not None and source.is_plugin:
         function = load_plugin(source.mapping)
         name = source.mapping.removeprefix(PREFIX)
@@ -118,7 +114,7 @@ def _source(
         if compiled is None:
             raise SettingsError("mappings: cannot be compiled")
         made = compiled
-    return Source(tuple(source.topics), build_format(source.format, policy), made, events_max)
+    return Source(tuple(source.topics), build_format(source.format, decoding), made, events_max)
 
 
 def _judged(

@@ -19,7 +19,7 @@ from relay.road.consuming.source import SourceState
 from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.engine import Engine
-from relay.stream.mapping.policy import MappingCode
+from relay.stream.mapping.codes import MappingCode
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.facts import Emit, Lifecycle, OffsetsCommitted, RecordsSkipped

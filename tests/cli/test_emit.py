@@ -14,8 +14,8 @@ from relay import cli
 from relay.cli.emitting import key_of
 from relay.cli.feeding import fed
 from relay.errors import ExitStatus
-from relay.settings.identity import IdentitySettings
 from relay.stream.decoding import DecodingPolicy, decode
+from relay.stream.mapping.policy import IdentityPolicy
 from tests.support.app_events import example
 
 
@@ -201,7 +201,7 @@ def decoded(**user):
 
 
 def test_the_key_is_the_users_whatever_else_the_event_says():
-    policy = IdentitySettings(default_compartment_id="1").policy()
+    policy = IdentityPolicy(default_compartment_id="1")
 
     first = key_of(decoded(accounts=[{"id": "u1"}]), policy)
 
@@ -210,7 +210,7 @@ def test_the_key_is_the_users_whatever_else_the_event_says():
 
 
 def test_a_user_that_cannot_be_identified_gets_a_key_too():
-    policy = IdentitySettings().policy()
+    policy = IdentityPolicy()
 
     nobody = key_of(decoded(accounts=[{"id": "0"}]), policy)
 

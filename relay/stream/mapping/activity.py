@@ -7,9 +7,10 @@ from pydantic import BaseModel
 from relay.model import Activity, Unmappable, Unwanted, UserPointUpdate
 from relay.stream.decoding.app_event import AppEvent, Choice, Profile, Segment, Track
 from relay.stream.decoding.visit import Visit
+from relay.stream.mapping.codes import MappingCode
 from relay.stream.mapping.compact_json import to_json
 from relay.stream.mapping.identity import Identity, identify
-from relay.stream.mapping.policy import MappingCode, MappingPolicy
+from relay.stream.mapping.policy import MappingPolicy
 from relay.stream.mapping.profile import profile_key
 from relay.stream.mapping.rules import (
     RESERVED_CHOICE_PROPERTIES,

@@ -203,7 +203,7 @@ def test_a_segment_event_names_a_segment():
 def test_a_null_value_is_skipped_unless_the_settings_want_it_dead_lettered():
     reason = "the record has no value (a tombstone)"
     assert decode(None, POLICY) == Unwanted("null_value", reason)
-    kept = decode(None, DecodingPolicy(skip_null_value=False))
+    kept = decode(None, DecodingPolicy(null_value="dead_letter"))
     assert kept == Undecodable("null_value", reason)
 
 

@@ -236,7 +236,9 @@ class MixedWorld(World):
         self.sandbox.set_faults(FaultPlan.model_validate_json(orjson.dumps(plan)))
         # A defect of the sandbox must not pass for a lost answer: it is counted below.
         transport = httpx.ASGITransport(app)
-        self.api = HttpxWire(WirePolicy("http://sandbox", static_token(TOKEN)), transport=transport)
+        self.api = HttpxWire(
+            WirePolicy(base_url="http://sandbox"), static_token(TOKEN), transport=transport
+        )
         await super()._run()
         await self.api.close()
 
