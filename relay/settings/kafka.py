@@ -196,8 +196,9 @@ class KafkaSettings(Section):
         None,
         min_length=1,
         description="A name for this member that survives restarts (static membership): a "
-        "restart within `session_timeout_s` then moves no partitions. Unique in the group; "
-        "`{hostname}` in it stands for the name of the host, as of a pod of a StatefulSet.",
+        "restart within `session_timeout_s` then moves no partitions, so raise that to what a "
+        "restart takes. Unique in the group; `{hostname}` in it stands for the name of the host, "
+        "as of a pod of a StatefulSet.",
     )
     client_id: str = Field("relay", min_length=1, description="Our name in the broker's logs.")
     security: SecuritySettings = Field(

@@ -267,6 +267,7 @@ class KafkaSource:
                 position = self._taken.position(partition)
                 if position is not None:
                     self._consumer.seek(TopicPartition(*partition), position)
+        self._update()  # of a new assignment nothing is paused
         is_first, self._generation = self._generation < 0, self._inside.generation
         self._inside.start_heartbeats()
         async with self._handing:
