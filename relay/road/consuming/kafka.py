@@ -24,6 +24,7 @@ from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.connecting import connect_apart
 from relay.road.consuming.group_commits import GroupCommits
 from relay.road.consuming.group_offsets import GroupOffsets
+from relay.road.consuming.held import Held
 from relay.road.consuming.inside import Inside
 from relay.road.consuming.options import consumer_options, join_s
 from relay.road.consuming.policy import ConsumerPolicy
@@ -51,21 +52,11 @@ class KafkaSource:
         self._positions: FirstPositions
         self._commits: GroupCommits
         self._listener: AssignmentListener | None = None
-        self._epoch = 0
-        self._epochs: dict[Partition, int] = {}
-        self._generation = -1
-        self._assigned: frozenset[Partition] = frozenset()
-        """What is ours, until we have finished with it: nobody else is given it before."""
-        self._told: frozenset[Partition] = frozenset()
-        """Of these, what the listener knows of and need not give up."""
-        self._coming: frozenset[Partition] = frozenset()
-        """Of these, what the listener is being told of."""
+        self._ours = Held()
         self._paused: set[Partition] = set()
         self._wanted: tuple[TopicPartition, ...] = ()
         self._changed = asyncio.Event()
         self._handing = asyncio.Lock()
-        self._lost = False
-        """Whether the group forgot us: what was ours may be another member's by now."""
         self._taken = Taken()
         self._failure: BaseException | None = None
         self._troubles = Troubles()
@@ -92,7 +83,7 @@ class KafkaSource:
         self._commits = GroupCommits(
             GroupOffsets(consumer),
             self._policy.client.request_timeout_s,
-            ours=self._ours,
+            ours=self._ours.epochs,
             told=self._tell,
             held=self._held,
         )
@@ -123,9 +114,9 @@ class KafkaSource:
         if self._failure is not None:
             raise self._failure
         self._inside.check_alive()
-        if self._lost:
+        if self._ours.forgotten:
             async with self._handing:
-                await self._give_up_lost()
+                await self._give_up_forgotten()
         self._positions.check()
         self._watch.check()
         now = asyncio.get_running_loop().time()
@@ -154,7 +145,7 @@ class KafkaSource:
 
     def pause(self, partitions: Collection[Partition]) -> None:
         """Take nothing from these; `RecordSource.pause`."""
-        self._paused |= self._assigned.intersection(partitions)
+        self._paused |= self._ours.all.intersection(partitions)
         self._update()
 
     def resume(self, partitions: Collection[Partition]) -> None:
@@ -176,14 +167,14 @@ class KafkaSource:
         for partition, commit in found.items():
             if commit is not None:
                 self._taken.begins(partition, commit.offset)
-            elif partition in self._coming:
+            elif partition in self._ours.coming:
                 # All at once, while they are handed over: later they turn up one by one.
                 self._positions.needed(partition)
         return found
 
     def ends(self) -> Mapping[Partition, int]:
         """One past the last record of each; `RecordSource.ends`."""
-        known = {partition: self._end(partition) for partition in self._assigned}
+        known = {partition: self._end(partition) for partition in self._ours.all}
         return {partition: end for partition, end in known.items() if end is not None}
 
     def _end(self, partition: Partition) -> int | None:
@@ -211,7 +202,7 @@ class KafkaSource:
         # Of all topics that are read: of some, other members may have everything.
         topics = self._consumer.subscription()
         total = sum(len(self._consumer.partitions_for_topic(topic) or ()) for topic in topics)
-        return min(1.0, len(self._assigned) / total) if total else 1.0
+        return min(1.0, len(self._ours.all) / total) if total else 1.0
 
     async def stop(self) -> None:
         """Leave the group; `RecordSource.stop`."""
@@ -238,9 +229,9 @@ class KafkaSource:
         aiokafka takes it all for revoked. Records are handed out, sent and committed meanwhile.
         """
         if not self._inside.is_member:
-            self._lost = bool(self._assigned)
+            self._ours.forget()
             async with self._handing:
-                await self._give_up_lost()
+                await self._give_up_forgotten()
         if not self._policy.keeps_partitions:
             await self._give_up_all()
         self._inside.go_on_meanwhile()
@@ -248,34 +239,28 @@ class KafkaSource:
 
     def _claim(self) -> tuple[frozenset[Partition], int]:
         """What we hold, and since which deal; asked for at every attempt to join."""
-        if not self._inside.is_member:  # forgotten while we tried
-            self._lost = bool(self._assigned)
+        claim = self._ours.claim(is_member=self._inside.is_member)
+        if self._ours.forgotten:
             self._changed.set()
-        return (frozenset(), -1) if self._lost else (self._assigned, self._generation)
-
-    def _ours(self, partitions: Collection[Partition]) -> Mapping[Partition, int] | None:
-        """By which assignment each of these is ours; None when one is not."""
-        if self._lost or not self._assigned.issuperset(partitions):
-            return None
-        return {partition: self._epochs[partition] for partition in partitions}
+        return claim
 
     async def assigned(self, partitions: Collection[Partition]) -> None:
         """The group has dealt, and these are ours from now on."""
-        ours = frozenset(partitions)
-        if not self._lost:  # at once: aiokafka would begin at the commits
-            for partition in self._assigned & ours:
+        dealt, ours = frozenset(partitions), self._ours
+        if not ours.forgotten:  # at once: aiokafka would begin at the commits
+            for partition in ours.all & dealt:
                 position = self._taken.position(partition)
                 if position is not None:
                     self._consumer.seek(TopicPartition(*partition), position)
         self._update()  # of a new assignment nothing is paused
-        is_first, self._generation = self._generation < 0, self._inside.generation
+        is_first = ours.dealt(self._inside.generation)
         self._inside.start_heartbeats()
         async with self._handing:
-            await self._give_up_lost()
-            leaving = self._assigned - ours
-            self._told -= leaving
+            await self._give_up_forgotten()
+            leaving = ours.all - dealt
+            ours.leave(leaving)
             self._update()
-            await self._take_over(ours - self._assigned)
+            await self._take_over(dealt - ours.all)
             if self._inside.closing():
                 return
             await self._give_up(leaving)
@@ -286,21 +271,17 @@ class KafkaSource:
                 self._inside.rejoin()
 
     async def _take_over(self, partitions: frozenset[Partition]) -> None:
-        if not partitions and self._epoch:
+        if not partitions and self._ours.epoch:
             return
-        self._epoch += 1
-        self._assigned |= partitions
+        epoch = self._ours.begin(partitions)
         self._taken.forget(partitions)
-        self._epochs.update(dict.fromkeys(partitions, self._epoch))
-        self._watch.assigned(self._assigned)
-        self._coming = partitions
+        self._watch.assigned(self._ours.all)
         if self._listener is not None:
-            await self._listener.on_assigned(partitions, self._epoch)
-        self._coming = frozenset()
+            await self._listener.on_assigned(partitions, epoch)
         # Not earlier: aiokafka would hand out records while the listener is still being told.
         if self._inside.closing():
             return  # stopped meanwhile: nobody would call `_give_up` again
-        self._told |= partitions
+        self._ours.begun()
         self._positions.begin()
         self._update()
 
@@ -308,31 +289,29 @@ class KafkaSource:
         """Let the listener finish with these; only then are they somebody else's."""
         if not leaving:
             return
-        self._told -= leaving
-        await self._positions.keep(self._told)
+        self._ours.leave(leaving)
+        await self._positions.keep(self._ours.read)
         self._update()
         try:
             if self._listener is not None:
                 await self._listener.on_revoked(leaving)
         finally:
             self._topics.revoked(self._taken.uncommitted(leaving))
-            self._assigned -= leaving
+            self._ours.left(leaving)
             self._paused -= leaving
             self._taken.forget(leaving)
-            for partition in leaving:
-                self._epochs.pop(partition, None)
-            self._watch.assigned(self._assigned)
+            self._watch.assigned(self._ours.all)
 
     async def _give_up_all(self) -> None:
         async with self._handing:
-            await self._give_up(self._assigned)
+            await self._give_up(self._ours.all)
 
-    async def _give_up_lost(self) -> None:
-        if self._lost:
+    async def _give_up_forgotten(self) -> None:
+        if self._ours.forgotten:
             try:
-                await self._give_up(self._assigned)
+                await self._give_up(self._ours.all)
             finally:
-                self._lost = False
+                self._ours.forgotten = False
 
     def failed(self, error: BaseException) -> None:
         """The listener failed; aiokafka would log that and go on, so `poll` raises it."""
@@ -368,7 +347,7 @@ class KafkaSource:
                     epoch=epoch,
                 )
                 for tp, messages in batches.items()
-                for epoch in (self._epochs.get(Partition(*tp), 0),)
+                for epoch in (self._ours.epoch_of(Partition(*tp)),)
                 for message in messages
             ]
             for tp, messages in batches.items():
@@ -433,7 +412,7 @@ class KafkaSource:
 
     def _update(self) -> None:
         """Make aiokafka fetch for what is wanted, and for nothing else."""
-        ready = self._told - self._paused - self._positions.pending
+        ready = self._ours.read - self._paused - self._positions.pending
         wanted = {TopicPartition(*partition) for partition in ready}
         self._wanted = tuple(wanted)
         for tp in self._consumer.assignment():

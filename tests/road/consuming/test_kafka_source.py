@@ -660,7 +660,7 @@ async def test_polling_ends_in_time_while_partitions_are_handed_over(kafka):
             assert loop.time() - before < 5.0
             released.set()
             listener.on.clear()
-            await polled_until(one, lambda: len(one._assigned) == 1)
+            await polled_until(one, lambda: len(one._ours.all) == 1)
 
 
 async def test_no_record_comes_before_the_listener_knows_of_its_partition(kafka, topic):

@@ -240,7 +240,7 @@ async def test_commits_that_cannot_be_looked_up_at_once_end_nothing(kafka_cluste
         finally:
             kafka_cluster.thaw_broker(index)
         listener.on.clear()
-        await polled_until(source, lambda: source._told, 60)
+        await polled_until(source, lambda: source._ours.read, 60)
 
 
 async def test_a_stop_while_a_broker_is_away_is_no_cancellation(kafka_cluster):
