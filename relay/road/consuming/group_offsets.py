@@ -23,7 +23,7 @@ _NO_COMMIT = -1
 
 
 class GroupOffsets:
-    """Of a consumer after its `subscribe`. Each call is one request; errors are aiokafka's."""
+    """Of a consumer that has been started. Each call is one request; errors are aiokafka's."""
 
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
