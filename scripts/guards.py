@@ -182,10 +182,10 @@ GUARDS = (
     Guard(
         "A partition has one owner at a time.",
         "what a member holds is given to nobody else before it lets go",
-        "relay/road/consuming/dealing.py",
+        "relay/road/consuming/assigning.py",
         "if p not in disputed and holders.get(p, name) == name",
         "if p not in disputed",
-        "tests/road/consuming/test_dealing.py",
+        "tests/road/consuming/test_assigning.py",
     ),
     Guard(
         "A commit never overwrites that of the next owner.",

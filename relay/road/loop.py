@@ -86,7 +86,7 @@ class Carrier(Protocol):
         ...
 
     def assigned(self, share: float) -> None:
-        """The group has dealt anew; our part of all partitions is `share`, 0 to 1."""
+        """A rebalance is over; our part of all partitions is `share`, 0 to 1."""
         ...
 
     def revoked(self) -> None:

@@ -1,4 +1,4 @@
-"""What aiokafka asks for to deal partitions: `dealing.deal` in the words of Kafka's protocol."""
+"""The assignor that aiokafka asks for: `assigning.assign` in the words of Kafka's protocol."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -10,11 +10,11 @@ from aiokafka.coordinator.protocol import (
 )
 
 from relay.model import Partition
-from relay.road.consuming.dealing import Member, deal
+from relay.road.consuming.assigning import Member, assign
 
 _VERSION = 0
 NAME = "relay-cooperative"
-"""Members of one group must all deal this way; Kafka refuses one that does not."""
+"""Members of one group must all assign this way; Kafka refuses one that does not."""
 
 
 class CooperativeAssignor:
@@ -46,7 +46,7 @@ class CooperativeAssignor:
         ]
         return {
             name: ConsumerProtocolMemberAssignment(_VERSION, _by_topic(given), b"")
-            for name, given in deal(known, partitions).items()
+            for name, given in assign(known, partitions).items()
         }
 
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:

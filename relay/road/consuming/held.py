@@ -7,7 +7,7 @@
 | leaves us | until the listener is done with it | no more | until it is done with |
 | was ours when the group forgot us | until the listener is done with it | until then | no |
 
-The group gives nobody what another member claims (`relay.road.consuming.dealing`).
+The group gives nobody what another member claims (`relay.road.consuming.assigning`).
 """
 
 from collections.abc import Collection, Mapping
@@ -43,8 +43,8 @@ class Held:
         """The group does not know us any more."""
         self.forgotten = bool(self.all)
 
-    def dealt(self, generation: int) -> bool:
-        """The group has dealt; whether for the first time since we began."""
+    def rebalanced(self, generation: int) -> bool:
+        """A rebalance is over; whether the first since we began."""
         is_first, self._generation = self._generation < 0, generation
         return is_first
 

@@ -110,7 +110,7 @@ class Inside:
 
     @property
     def generation(self) -> int:
-        """The number of the last deal that the group told us; -1 when it does not know us."""
+        """The number of the last rebalance that the group told us; -1 when it does not know us."""
         return int(self._consumer._coordinator.generation)
 
     @property
@@ -119,7 +119,7 @@ class Inside:
         return bool(self._consumer._coordinator.member_id)
 
     def go_on_meanwhile(self) -> None:
-        """While the group deals, hand out records as before: aiokafka would wait for the result."""
+        """During a rebalance, hand out records as before: aiokafka would wait for its end."""
         subscription = self._consumer._subscription.subscription
         if subscription is not None:
             subscription._reassignment_in_progress = False

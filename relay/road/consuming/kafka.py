@@ -221,10 +221,10 @@ class KafkaSource:
         if failed is not None:
             raise failed
 
-    # -- the group deals partitions (called by aiokafka's coordinator) --------------------------
+    # -- rebalances (called by aiokafka's coordinator) ------------------------------------------
 
     async def joining(self) -> None:
-        """We are about to join the group: what is ours stays ours until it has dealt.
+        """We are about to join the group: what is ours stays ours during the rebalance.
 
         aiokafka takes it all for revoked. Records are handed out, sent and committed meanwhile.
         """
@@ -238,34 +238,34 @@ class KafkaSource:
         await self._positions.look_before_join(self._consumer.subscription())
 
     def _claim(self) -> tuple[frozenset[Partition], int]:
-        """What we hold, and since which deal; asked for at every attempt to join."""
+        """What we hold, and since which generation; asked for at every attempt to join."""
         claim = self._ours.claim(is_member=self._inside.is_member)
         if self._ours.forgotten:
             self._changed.set()
         return claim
 
     async def assigned(self, partitions: Collection[Partition]) -> None:
-        """The group has dealt, and these are ours from now on."""
-        dealt, ours = frozenset(partitions), self._ours
+        """The rebalance is over, and these are ours from now on."""
+        given, ours = frozenset(partitions), self._ours
         if not ours.forgotten:  # at once: aiokafka would begin at the commits
-            for partition in ours.all & dealt:
+            for partition in ours.all & given:
                 position = self._taken.position(partition)
                 if position is not None:
                     self._consumer.seek(TopicPartition(*partition), position)
         self._update()  # of a new assignment nothing is paused
-        is_first = ours.dealt(self._inside.generation)
+        is_first = ours.rebalanced(self._inside.generation)
         self._inside.start_heartbeats()
         async with self._handing:
             await self._give_up_forgotten()
-            leaving = ours.all - dealt
+            leaving = ours.all - given
             ours.leave(leaving)
             self._update()
-            await self._take_over(dealt - ours.all)
+            await self._take_over(given - ours.all)
             if self._inside.closing():
                 return
             await self._give_up(leaving)
             # Now they are free. And a member with a name is given what its predecessor had: what
-            # that was about to give up is nobody's until the group deals anew.
+            # that was about to give up is nobody's until the next rebalance.
             inherits = is_first and self._policy.group_instance_id is not None
             if leaving or (inherits and self._policy.keeps_partitions):
                 self._inside.rejoin()

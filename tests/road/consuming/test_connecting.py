@@ -36,7 +36,7 @@ async def test_a_coordinator_that_hangs_is_left_for_the_next_however_long_a_join
     assert found == {Partition(topic, 0): Commit(2)}
 
 
-async def test_a_broker_that_hangs_while_the_group_deals_ends_no_task_of_the_client(kafka_cluster):
+async def test_a_broker_that_hangs_during_a_rebalance_ends_no_task_of_the_client(kafka_cluster):
     """Of two requests that wait on one connection the first whose time is over closes it.
 
     aiokafka then does not find it for the second. Were that a fetch, nothing would be fetched any
@@ -62,14 +62,14 @@ async def test_a_broker_that_hangs_while_the_group_deals_ends_no_task_of_the_cli
             for _ in range(2):
                 async with asyncio.TaskGroup() as tasks:
                     asking = [tasks.create_task(asked()) for _ in range(3)]
-                    await dealt_anew(source)
+                    await rebalanced(source)
                     await over(source, asking)
         for number in range(6):
             await produce(kafka_cluster, topic, [b"after"], partition=number)
         assert {record.partition for record in await read(source, 6, 40)} == set(range(6))
 
 
-async def dealt_anew(source):
+async def rebalanced(source):
     before = source._inside.generation
     source._inside.rejoin()
     await polled_until(source, lambda: source._inside.generation > before)

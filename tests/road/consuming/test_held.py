@@ -11,7 +11,7 @@ NOTHING = (frozenset(), -1)
 
 def holding(*partitions):
     held = Held()
-    held.dealt(1)
+    held.rebalanced(1)
     held.begin(partitions)
     held.begun()
     return held
@@ -20,7 +20,7 @@ def holding(*partitions):
 def test_what_comes_is_ours_at_once_and_is_read_when_the_listener_knows():
     held = Held()
     assert held.claim(is_member=True) == NOTHING
-    assert held.dealt(7)
+    assert held.rebalanced(7)
     assert held.begin({A, B}) == 1
     assert (held.all, held.coming, held.read) == ({A, B}, {A, B}, set())
     held.begun()
@@ -30,7 +30,7 @@ def test_what_comes_is_ours_at_once_and_is_read_when_the_listener_knows():
 
 def test_what_leaves_is_ours_and_claimed_until_the_listener_has_finished():
     held = holding(A, B)
-    assert not held.dealt(2)
+    assert not held.rebalanced(2)
     held.leave({B})
     assert (held.all, held.read) == ({A, B}, {A})
     assert held.claim(is_member=True) == ({A, B}, 2)

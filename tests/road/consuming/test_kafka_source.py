@@ -551,8 +551,8 @@ async def test_a_commit_ends_when_its_partition_is_not_ours_by_the_same_assignme
         assert await source.committed([here]) == {here: Commit(7, "of the next owner")}
 
 
-async def test_a_commit_that_meets_a_deal_is_stored_after_it(kafka, topic):
-    """Between the answers to joining and to what was dealt, Kafka takes no commit."""
+async def test_a_commit_that_meets_a_rebalance_is_stored_after_it(kafka, topic):
+    """Between its answers to joining and to the assignment, Kafka takes no commit."""
     here = Partition(topic, 0)
     async with member(kafka, topics=[topic], group_id=topic) as source:
         await polled_until(source, source.ends)
@@ -717,10 +717,10 @@ async def that_dies(kafka, listener, **given):
         source._consumer._fetcher._fetch_task.cancel()
 
 
-async def test_what_a_member_with_a_name_was_giving_up_when_it_died_is_dealt_after_its_restart(
+async def test_what_a_member_with_a_name_was_giving_up_when_it_died_is_assigned_after_its_restart(
     kafka,
 ):
-    """Kafka gives its successor what it had been dealt, and tells nobody else of it."""
+    """Kafka gives its successor what it had been assigned, and tells nobody else of it."""
     topic = kafka.create_topic(partitions=2)
     given = {"topics": [topic], "group_id": topic, "session_timeout_s": 60}
     first, other, again = Listener(), Listener(), Listener()

@@ -117,7 +117,7 @@ async def test_new_partitions_wait_until_the_group_has_passed_the_old_ones(kafka
     assert breaks(taken) == 0
     assert {r.partition for r in taken} > {0, 1}
     done = [f for f in facts if isinstance(f, NewPartitionsRead)]
-    assert done, "told at least once; again when the group dealt anew meanwhile"
+    assert done, "told at least once; again after a rebalance meanwhile"
     assert all(fact.missing == 0 for fact in done)
 
 

@@ -1,8 +1,8 @@
 """A broker with one consumer group: logs, commits with metadata, rebalances, fencing.
 
-Speaks the words of `relay.road.consuming.source` as the Kafka edge does: partitions are dealt by
-`relay.road.consuming.dealing`, what moves is given up before it is given to another; commits of an
-old generation are refused; a member that dies is noticed after the session timeout.
+Speaks the words of `relay.road.consuming.source` as the Kafka edge does: partitions are assigned by
+`relay.road.consuming.assigning`, what moves is given up before it is given to another; commits of
+an old generation are refused; a member that dies is noticed after the session timeout.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from relay.errors import KafkaError, KafkaUnreachable
 from relay.model import Commit, Partition, Record
-from relay.road.consuming.dealing import Member, deal
+from relay.road.consuming.assigning import Member, assign
 from relay.road.consuming.source import CommitRefused, SourceState
 from tests.support.simulation.sabotage import Sabotage
 
@@ -54,7 +54,7 @@ class SimCluster:
         self.topic = topic
         self.sabotage = sabotage or Sabotage()
         self.keeps = keeps
-        """Whether members keep their partitions while the group deals."""
+        """Whether members keep their partitions during a rebalance."""
         self.logs = {Partition(topic, n): Log() for n in range(partitions)}
         self.commits: dict[Partition, Commit] = {}
         self.members: list[SimSource] = []
@@ -75,7 +75,7 @@ class SimCluster:
         return offset
 
     async def coordinate(self):
-        """Run the group until cancelled: each time members come or go, everything is dealt anew."""
+        """Run the group until cancelled: each time members come or go, all is assigned anew."""
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -99,12 +99,12 @@ class SimCluster:
             f"{number:03}": Member(topics, frozenset(member.owned), member.generation)
             for number, member in enumerate(alive)
         }
-        dealt = deal(claims, list(self.logs))
+        assignment = assign(claims, list(self.logs))
         self.generation += 1
         for member in alive:
             member.generation = self.generation
         async with asyncio.TaskGroup() as handing:
-            for member, given in zip(alive, dealt.values(), strict=True):
+            for member, given in zip(alive, assignment.values(), strict=True):
                 handing.create_task(self._hand_over(member, given))
 
     async def _hand_over(self, member, given):

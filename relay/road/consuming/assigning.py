@@ -31,7 +31,7 @@ class Member:
     generation: int = -1
 
 
-def deal(
+def assign(
     members: Mapping[str, Member], partitions: Collection[Partition]
 ) -> dict[str, set[Partition]]:
     """What each member has from now on. Every member comes to the same result."""

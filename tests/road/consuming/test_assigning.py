@@ -1,10 +1,10 @@
-"""How a group deals partitions: nothing is given to two, few move, and all end up even."""
+"""How a group assigns partitions: nothing is given to two, few move, and all end up even."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.model import Partition
-from relay.road.consuming.dealing import Member, deal
+from relay.road.consuming.assigning import Member, assign
 
 TOPICS = ("a", "b")
 
@@ -14,11 +14,11 @@ def partitions_of(counts):
 
 
 def settled(members, partitions, rounds=3):
-    """Deal until nothing changes any more; each member drops what it was not given."""
+    """Assign until nothing changes any more; each member drops what it was not given."""
     for generation in range(rounds):
-        dealt = deal(members, partitions)
+        assigned = assign(members, partitions)
         members = {
-            name: Member(member.topics, frozenset(dealt[name]), generation)
+            name: Member(member.topics, frozenset(assigned[name]), generation)
             for name, member in members.items()
         }
     return members
@@ -51,13 +51,13 @@ def groups(draw):
 @given(groups())
 def test_no_partition_is_given_to_two_or_to_one_that_does_not_read_it(drawn):
     members, partitions = drawn
-    dealt = deal(members, partitions)
+    assigned = assign(members, partitions)
 
-    given_away = [p for held in dealt.values() for p in held]
-    assert dealt.keys() == members.keys()
+    given_away = [p for held in assigned.values() for p in held]
+    assert assigned.keys() == members.keys()
     assert len(given_away) == len(set(given_away))
     assert set(given_away) <= set(partitions)
-    for name, held in dealt.items():
+    for name, held in assigned.items():
         assert {p.topic for p in held} <= members[name].topics
 
 
@@ -65,9 +65,9 @@ def test_no_partition_is_given_to_two_or_to_one_that_does_not_read_it(drawn):
 def test_what_another_holds_is_given_to_nobody_else(drawn):
     """The holder may have requests under way: whoever got it now would overtake them."""
     members, partitions = drawn
-    dealt = deal(members, partitions)
+    assigned = assign(members, partitions)
 
-    for name, held in dealt.items():
+    for name, held in assigned.items():
         for partition in held:
             for other, member in members.items():
                 if other != name and partition in member.holds:
@@ -85,8 +85,8 @@ def test_after_some_rounds_everything_that_is_read_is_given_and_stays(drawn):
     assert frozenset().union(*(m.holds for m in members.values())) == {
         p for p in partitions if p.topic in read
     }
-    dealt = deal(members, partitions)
-    assert all(dealt[name] == member.holds for name, member in members.items())
+    assigned = assign(members, partitions)
+    assert all(assigned[name] == member.holds for name, member in members.items())
 
 
 @given(everything, names)
@@ -115,9 +115,9 @@ def test_when_one_leaves_only_its_own_partitions_move(counts, those, data):
     leaver = data.draw(st.sampled_from(sorted(before)))
     after = {name: member for name, member in before.items() if name != leaver}
 
-    dealt = deal(after, partitions_of(counts))
+    assigned = assign(after, partitions_of(counts))
     for name, member in after.items():
-        assert member.holds <= dealt[name]
+        assert member.holds <= assigned[name]
 
 
 def test_when_one_joins_the_others_let_go_of_its_share_and_of_no_more():
@@ -125,7 +125,7 @@ def test_when_one_joins_the_others_let_go_of_its_share_and_of_no_more():
     before = settled(group("k", "l"), partitions)
     joined = before | group("m")
 
-    first = deal(joined, partitions)
+    first = assign(joined, partitions)
     assert [len(first[name]) for name in "klm"] == [4, 4, 0]
     after = settled(joined, partitions)
     assert [len(after[name].holds) for name in "klm"] == [4, 4, 4]
@@ -143,7 +143,7 @@ def test_of_two_claims_the_later_one_counts_and_two_of_one_time_count_for_nothin
     held = frozenset({Partition("a", 0)})
     topics = frozenset({"a"})
     later = {"k": Member(topics, held, 3), "l": Member(topics, held, 4)}
-    assert deal(later, held) == {"k": set(), "l": set(held)}
+    assert assign(later, held) == {"k": set(), "l": set(held)}
 
     same = {"k": Member(topics, held, 3), "l": Member(topics, held, 3)}
-    assert deal(same, held) == {"k": set(), "l": set()}
+    assert assign(same, held) == {"k": set(), "l": set()}
