@@ -10,6 +10,7 @@ The map, in reading order. What every road from Kafka has in common:
     road/status.py        their state → health, metrics, /status, the line of each interval
     road/source_status.py what is wrong between a road and its Kafka
     road/rates.py         how fast its counters moved of late
+    road/steps.py         steps of closing: each is taken, and the first error counts
     road/keep.py          a road that fails is started again, and its neighbour goes on
 
 The road of one event:

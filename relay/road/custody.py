@@ -330,7 +330,7 @@ class Custody:
         return changed
 
     def committed(self, commits: Mapping[Partition, Commit]) -> None:
-        """The broker confirmed these."""
+        """The broker confirmed these, which were sent together."""
         self.commits_confirmed += 1
         for partition, commit in commits.items():
             home = self.assigned.get(partition)
