@@ -265,7 +265,11 @@ class _Stream:
             clock=SystemClock(),
             policy=delivery,
             reporter=Reporter(
-                self.engine, self._emit, delivery, self._shadows, self._registry_problem
+                self.engine,
+                self._emit,
+                delivery,
+                shadows=self._shadows,
+                registry_problem=self._registry_problem,
             ),
             schemas=self._loader,
         )

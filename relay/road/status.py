@@ -257,11 +257,6 @@ class RoadReporter(ABC):
         )
         fenced.add_metric([], ledger.fenced)
         yield fenced
-        commits = CounterMetricFamily(
-            f"{prefix}_commits", "Commits that Kafka confirmed, each of one or more partitions."
-        )
-        commits.add_metric([], self._custody.commits_confirmed)
-        yield commits
         yield GaugeMetricFamily(f"{prefix}_records_open", "Records without a fate.", ledger.open)
         yield GaugeMetricFamily(
             f"{prefix}_records_open_bytes", "What they weigh in memory, about.", ledger.open_bytes

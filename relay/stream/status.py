@@ -64,6 +64,7 @@ class Reporter(RoadReporter):
         engine: Engine,
         emit: Emit,
         policy: ReportPolicy,
+        *,
         shadows: Sequence[Shadowed] = (),
         registry_problem: Callable[[], str | None] = lambda: None,
     ) -> None:

@@ -305,7 +305,7 @@ def test_commits_are_counted_and_not_the_lines_that_tell_of_them():
         watched.answer(watched.fly(), OK)
         watched.tick()
     assert float(watched.metrics()["relay_commits_total"]) - before == 3
-    assert watched.told(OffsetsCommitted) == [], "no line was due yet"
+    assert watched.told(StreamProgress) == [], "no line was due yet"
     watched.ticks(30)
     assert float(watched.metrics()["relay_commits_total"]) - before == 3
-    assert len(watched.told(OffsetsCommitted)) == 1
+    assert len(watched.told(StreamProgress)) == 1
