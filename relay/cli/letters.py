@@ -21,7 +21,7 @@ from relay.kafka_client.producer import Producer
 from relay.model import DeadLetterClass
 from relay.road.settling.dead_letter import Cut, Envelope, spans
 from relay.settings import Settings
-from relay.telemetry.outline import MASK, outline, outlined
+from relay.telemetry.outline import MASK, masked_values, outline
 
 
 @dataclass(slots=True)
@@ -205,7 +205,7 @@ def as_line(one: Letter) -> str:
 def in_full(one: Letter, events: Mapping[int, Any], *, exact: bool) -> dict[str, Any]:
     """Everything about a letter; key, value, headers and events masked unless `exact`."""
     buried = one.buried
-    shown = {index: event if exact else outlined(event) for index, event in events.items()}
+    shown = {index: event if exact else masked_values(event) for index, event in events.items()}
     return {
         "position": str(buried.position),
         "died_at": _time(buried.died_ms),

@@ -15,20 +15,20 @@ def outline(raw: bytes | None) -> str | None:
     if raw is None:
         return None
     try:
-        return json.dumps(outlined(json.loads(raw)), ensure_ascii=False)
+        return json.dumps(masked_values(json.loads(raw)), ensure_ascii=False)
     except (ValueError, RecursionError):
         return MASK
 
 
-def outlined(value: Any) -> Any:
-    """The same of a document that was read already."""
+def masked_values(value: Any) -> Any:
+    """The same of a document that is decoded."""
     if isinstance(value, dict):
         return {
-            name: inner if name in _TELLING_NOTHING and not _nested(inner) else outlined(inner)
+            name: inner if name in _TELLING_NOTHING and not _nested(inner) else masked_values(inner)
             for name, inner in value.items()
         }
     if isinstance(value, list):
-        return [outlined(inner) for inner in value]
+        return [masked_values(inner) for inner in value]
     return value if value is None or isinstance(value, bool) else MASK
 
 
