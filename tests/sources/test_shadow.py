@@ -108,7 +108,7 @@ def test_one_line_an_interval_and_counters_by_field_tell_it_without_any_value(tm
     interpret, shadow = made(tmp_path, "{mapping: next}")
     engine = Engine(EnginePolicy(), interpret, random.Random(1))
     facts = []
-    reporter = Reporter(engine, facts.append, ReportPolicy(), [shadow])
+    reporter = Reporter(engine, facts.append, ReportPolicy(), shadows=[shadow])
     engine.custody.assign({Partition("shop", 0): None}, 1, 0.0)
     for one in GIVEN:
         interpret(one, NOW_MS)
