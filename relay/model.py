@@ -315,3 +315,5 @@ class DeadLetter:
     """Of a record that holds several events: which of them this letter is about, from 0."""
     events_total: int = 0
     """How many events such a record holds; 0: the letter is about the record as a whole."""
+    codes: tuple[tuple[int, str], ...] = ()
+    """Where it is about several events: the first few of them, each with its code."""

@@ -49,7 +49,7 @@ async def open_document_imports(
             hints=_MEDIARITHMICS_HINTS,
             words=error_words,
         )
-        yield DocumentImports(caller, tracking.datamart_id, settings.segments.imports.upload)
+        yield DocumentImports(caller, tracking.datamart_id)
 
 
 @asynccontextmanager

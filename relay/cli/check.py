@@ -58,6 +58,7 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     from relay.checks.segments import check_segments
     from relay.checks.sources import check_sources
     from relay.checks.tracking import check_tracking
+    from relay.cli.check_maps import check_maps
     from relay.settings import load
 
     try:
@@ -71,7 +72,11 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
         yield finding
     for finding in check_sources(settings):
         yield finding
-    async for finding in check_kafka(settings.kafka, settings.dead_letter):
+    for finding in check_maps(settings, config):
+        yield finding
+    async for finding in check_kafka(
+        settings.kafka, settings.dead_letter, settings.delivery.order_by
+    ):
         yield finding
     async for finding in check_registry(settings):
         yield finding

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from relay.cli.options import ConfigOption, JsonOption
+from relay.cli.options import ConfigOption, JsonOption, only_topic
 from relay.errors import ExitStatus
 
 
@@ -49,7 +49,7 @@ def emit(
 
     silence()
     settings = load(config, needs=["kafka", "decoding", "identity", "mapping", "sources"])
-    target = topic or _only_topic(settings.kafka.topics, settings.kafka.topic_pattern)
+    target = topic or only_topic(settings.kafka.topics, settings.kafka.topic_pattern)
     began = time.perf_counter()
     with opened(source) as file, line_progress(source) as bar:
         lines = fed(numbered_lines(file, settings.decoding.record_bytes_max))
@@ -75,9 +75,3 @@ def emit(
         )
     if result.invalid_lines:
         raise typer.Exit(ExitStatus.INPUT)
-
-
-def _only_topic(topics: tuple[str, ...], pattern: str | None) -> str:
-    if pattern is not None or len(topics) != 1:
-        raise typer.BadParameter("several topics are read; name one", param_hint="--topic")
-    return topics[0]

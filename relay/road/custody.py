@@ -87,6 +87,7 @@ class Custody:
         self.letters_blocked_since = 0.0
         self.metadata_ignored = 0
         self.maps_truncated = 0
+        self.commits_confirmed = 0
         self.stopped = False
         self.closes = False
         """Whether the last commit of a partition says that nothing of it is under way."""
@@ -325,6 +326,7 @@ class Custody:
 
     def committed(self, commits: Mapping[Partition, Commit]) -> None:
         """The broker confirmed these."""
+        self.commits_confirmed += 1
         for partition, commit in commits.items():
             home = self.assigned.get(partition)
             if home is not None:

@@ -5,7 +5,7 @@ shown is free of personal data: lanes and keys are never named, only positions, 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,11 +16,15 @@ from pydantic import Field
 from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
 from relay.road.custody import Custody
+from relay.road.rates import Rates
+from relay.road.schema_status import SchemaReport
 from relay.road.settling.assigned import Assigned, lags
 from relay.road.source_status import SourceReport
 from relay.section import Section
 from relay.telemetry.facts import Emit, Lifecycle, StillHeld
 from relay.telemetry.health import Liveness, Readiness
+
+_RATES = ("received", "delivered", "dead_lettered", "skipped")
 
 
 class ReportPolicy(Section):
@@ -31,7 +35,12 @@ class ReportPolicy(Section):
         gt=0,
         description="After how long without progress, and without a reason, /livez fails.",
     )
-    line_every_s: ClassVar[float] = 10.0
+    progress_every_s: float = Field(
+        10.0,
+        ge=1,
+        description="Seconds between two lines of progress (`stream_progress`, "
+        "`membership_progress`). Where nothing happens none is written.",
+    )
     reminder_every_s: ClassVar[float] = 60.0
 
 
@@ -51,7 +60,14 @@ class RoadReporter(ABC):
     prefix: ClassVar[str] = "relay"
     """What the road's metrics begin with."""
 
-    def __init__(self, custody: Custody, emit: Emit, policy: ReportPolicy) -> None:
+    def __init__(
+        self,
+        custody: Custody,
+        emit: Emit,
+        policy: ReportPolicy,
+        registry_problem: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`registry_problem` says why the schema registry cannot be asked, when it cannot."""
         self._custody = custody
         self._emit = emit
         self._policy = policy
@@ -62,6 +78,8 @@ class RoadReporter(ABC):
         self._paused = 0
         self._lag: Mapping[Partition, int] = {}
         self._source = SourceReport(emit, self.prefix)
+        self._schemas = SchemaReport(custody, registry_problem, self.prefix)
+        self._rates = Rates()
         self.loop_lag_s = 0.0
         """How late the loop came to a timer last: heartbeats are as late."""
         self.lifecycle = Lifecycle.STARTING
@@ -75,9 +93,10 @@ class RoadReporter(ABC):
         self._now, self._paused = now, paused
         self._source.tick(now, source)
         self._lag = lags(self._custody.assigned, ends)
+        self._rates.mark(now, self._moved())
         if self._line_at is None:
             self._line_at = self._began = now
-        elif now - self._line_at >= self._policy.line_every_s:
+        elif now - self._line_at >= self._policy.progress_every_s:
             self.line(now)
         hold = self.hold()
         if hold is None:
@@ -89,6 +108,12 @@ class RoadReporter(ABC):
                     road=self.road, code=hold.code, reason=hold.reason, for_s=now - hold.since
                 )
             )
+
+    def _moved(self) -> tuple[int, ...]:
+        """The counters behind `_RATES`."""
+        ledger = self._custody.ledger
+        dead, skipped = ledger.dead_lettered.total(), ledger.skipped.total()
+        return ledger.taken, ledger.delivered, dead, skipped
 
     def line(self, now: float) -> None:
         """Write the line of the interval, unless nothing happened since the last one."""
@@ -106,7 +131,11 @@ class RoadReporter(ABC):
         custody = self._custody
         if custody.letters_blocked is not None:
             return Hold("dead_letter_topic", custody.letters_blocked, custody.letters_blocked_since)
-        return self._destination_hold()
+        held = self._destination_hold()
+        if held is not None:
+            return held
+        waits = self._schemas.hold()
+        return None if waits is None else Hold("schema_registry", *waits)
 
     @abstractmethod
     def _destination_hold(self) -> Hold | None: ...
@@ -144,7 +173,12 @@ class RoadReporter(ABC):
                 "uncommitted": custody.uncommitted,
                 "balanced": ledger.balanced,
             },
+            "rates": self._rates.per_second(self._now, _RATES, self._moved()),
+            "lag": sum(self._lag.values()),
+            "paused_partitions": self._paused,
+            "oldest_s": round(self._oldest_s(), 3),
             "kafka": self._source.status(),
+            "schema_registry": self._schemas.status(self._now),
             **self._destination_status(),
             "dead_letter_topic": {
                 "unconfirmed": len(custody.letters),
@@ -201,6 +235,7 @@ class RoadReporter(ABC):
         """One snapshot: everything in it was true at the same time."""
         yield from self._ledger_metrics()
         yield from self._source.metrics()
+        yield from self._schemas.metrics(self._now)
         yield from self._destination_metrics()
         yield from self._partition_metrics()
 
@@ -228,6 +263,9 @@ class RoadReporter(ABC):
         )
         returned.add_metric([], ledger.returned)
         yield returned
+        commits = CounterMetricFamily(f"{prefix}_commits", "Commits that Kafka confirmed.")
+        commits.add_metric([], self._custody.commits_confirmed)
+        yield commits
         fenced = CounterMetricFamily(
             f"{prefix}_records_fenced",
             "Late records and answers of an earlier assignment, ignored.",

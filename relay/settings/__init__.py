@@ -92,11 +92,6 @@ class Settings(BaseModel):
                     f"sources[{number}].format: {source.format} needs a schema registry "
                     "(set schema_registry.urls)"
                 )
-        if self.sources and self.segments.membership.enabled:
-            raise ValueError(
-                "sources and segments.membership cannot be used together yet: membership events "
-                "are read in Relay's own format only"
-            )
         return self
 
 

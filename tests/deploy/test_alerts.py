@@ -15,9 +15,9 @@ from relay.model import Partition
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.schema_waits import SchemaWait
 from relay.road.custody import Custody, CustodyPolicy
+from relay.road.schema_status import SchemaReport
 from relay.road.source_status import SourceReport
 from relay.settings.kafka import KafkaSettings
-from relay.stream.schema_status import SchemaReport
 from tests.support.kafka_admin import wait_for
 from tests.support.promtool import Alerts, growing, samples, steady
 from tests.support.road import Feeder, relay_environ, relay_run
