@@ -149,4 +149,7 @@ def test_a_partition_that_waits_for_its_schema_fires(alerts):
 
     alerts.fire(steady(scraped(1030.0), 10), "RelaySchemaMissing", 10)
     where = {"topic": "orders", "partition": "3"}
-    alerts.fire(steady(scraped(1121.0), 10), "RelaySchemaMissing", 5, where)
+    late = scraped(1121.0)
+    alerts.fire(steady(late, 10), "RelaySchemaMissing", 5, where)
+    of_segments = {name.replace("relay_", "relay_membership_"): v for name, v in late.items()}
+    alerts.fire(steady(of_segments, 10), "RelaySchemaMissing", 5, where)
