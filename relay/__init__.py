@@ -11,6 +11,7 @@ The map, in reading order. What every road from Kafka has in common:
     road/schema_status.py partitions that wait for a schema
     road/source_status.py what is wrong between a road and its Kafka
     road/rates.py         how fast its counters moved of late
+    road/steps.py         steps of closing: each is taken, and the first error counts
     road/keep.py          a road that fails is started again, and its neighbour goes on
 
 The road of one event:
@@ -23,6 +24,7 @@ The road of one event:
     stream/pipeline.py    carries the engine's flights: a worker for each request under way
     stream/status.py      what the stream adds to the status of a road
     stream/tap.py         a live sample of events, for whoever looks
+    stream/tracing.py     spans of events whose producer traces them
 
 What stands on a topic, in others' formats:
 

@@ -25,6 +25,7 @@ from relay.road.settling.frontier import Frontier
 from relay.road.settling.ledger import Ledger
 from relay.road.settling.offset_map import METADATA_BYTES_MAX, OffsetMap
 from relay.telemetry.facts import Fact, PartitionRewound, RecordDeadLettered, RecordDefective
+from relay.telemetry.trace_context import trace_id_of
 
 
 class CustodyPolicy(IntakePolicy):
@@ -208,7 +209,10 @@ class Custody:
         """Relay itself failed at a record: told with the place, and one dead letter."""
         self.facts.append(
             RecordDefective(
-                position=record.position, error=type(error).__name__, trace=trace(error)
+                position=record.position,
+                error=type(error).__name__,
+                trace=trace(error),
+                trace_id=trace_id_of(record.headers),
             )
         )
         return Unmappable("defect", f"a defect of Relay ({type(error).__name__}): please report it")
@@ -291,6 +295,7 @@ class Custody:
                     reason=letter.reason,
                     status=letter.status,
                     attempts=letter.attempts,
+                    trace_id=trace_id_of(letter.record.headers),
                 )
             )
 
@@ -325,7 +330,7 @@ class Custody:
         return changed
 
     def committed(self, commits: Mapping[Partition, Commit]) -> None:
-        """The broker confirmed these."""
+        """The broker confirmed these, which were sent together."""
         self.commits_confirmed += 1
         for partition, commit in commits.items():
             home = self.assigned.get(partition)

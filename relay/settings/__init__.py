@@ -38,6 +38,7 @@ from relay.settings.sources import (
     read_environ,
 )
 from relay.settings.topics import NEEDS_REGISTRY, SourceSettings, source_problems
+from relay.settings.tracing import TracingSettings
 from relay.settings.tracking import TrackingSettings
 from relay.settings.yaml_file import read_file
 from relay.sources.formats import FormatPolicy
@@ -76,6 +77,7 @@ class Settings(BaseModel):
     segments: SegmentsSettings = Field(description="Audience segments, beside the stream.")
     admin: AdminSettings = Field(description="Health, metrics and status over HTTP.")
     log: LogSettings = Field(description="The lines on standard output.")
+    tracing: TracingSettings = Field(description="Spans of single events, by OpenTelemetry.")
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

@@ -113,6 +113,7 @@ async def test_a_partition_that_leaves_while_it_waits_goes_on_with_its_next_owne
     async with bench.running():
         bench.produce("alice", "#7 alice", "alice")
         await bench.until(lambda: bench.custody.schemas.waits)
+        bench.cluster.keeps = False
         bench.cluster.member_changed()
         await bench.until(lambda: bench.source.epoch == 2)
         await bench.until(lambda: bench.custody.schemas.waits)

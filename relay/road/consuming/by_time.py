@@ -109,9 +109,10 @@ class Bounded:
 
     async def on_assigned(self, partitions: Collection[Partition], epoch: int) -> None:
         """See `AssignmentListener`."""
-        self._assigned = frozenset(partitions)
-        self._next.clear()
-        self._beyond.clear()
+        self._assigned = self._assigned.union(partitions)
+        for partition in partitions:
+            self._next.pop(partition, None)
+        self._beyond.difference_update(partitions)
         if self._listener is not None:
             await self._listener.on_assigned(partitions, epoch)
 
