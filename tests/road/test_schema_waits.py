@@ -114,9 +114,24 @@ async def test_a_partition_that_leaves_while_it_waits_goes_on_with_its_next_owne
         bench.produce("alice", "#7 alice", "alice")
         await bench.until(lambda: bench.custody.schemas.waits)
         bench.cluster.keeps = False
-        bench.cluster.member_changed()
-        await bench.until(lambda: bench.source.epoch == 2)
+        await bench.cluster._give_up(bench.source, {P0})
+        assert not bench.custody.schemas.waits
+        await bench.source.take_over({P0})
         await bench.until(lambda: bench.custody.schemas.waits)
+        bench.schemas.let_go(7)
+        await bench.until(lambda: bench.committed() == bench.end())
+    assert sent(bench, "alice") == stored(bench, 0)
+
+
+@virtually
+async def test_a_partition_that_stays_while_others_come_is_put_back_under_its_own_epoch():
+    bench = RoadBench("stream")
+    async with bench.running():
+        await bench.until(lambda: bench.custody.assigned)
+        await bench.cluster._give_up(bench.source, {P1})
+        await bench.source.take_over({P1})  # the source's epoch is another one now
+        bench.produce("alice", "#7 alice", "alice")
+        await bench.until(lambda: bench.schemas.asked)
         bench.schemas.let_go(7)
         await bench.until(lambda: bench.committed() == bench.end())
     assert sent(bench, "alice") == stored(bench, 0)
