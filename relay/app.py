@@ -269,13 +269,10 @@ class _Stream:
                 self._emit,
                 delivery,
                 shadows=self._shadows,
-                registry_problem=self._registry_problem,
+                registry_problem=_problem_of(self._loader),
             ),
             schemas=self._loader,
         )
-
-    def _registry_problem(self) -> str | None:
-        return None if self._loader is None else self._loader.problem
 
 
 class _Membership:
@@ -322,7 +319,7 @@ class _Membership:
             emit=self._emit,
             clock=clock,
             policy=delivery,
-            reporter=MembershipReporter(engine, self._emit, delivery),
+            reporter=MembershipReporter(engine, self._emit, delivery, _problem_of(self._loader)),
             schemas=self._loader,
         )
 
@@ -387,3 +384,7 @@ def _listen_for_signals(stop: Callable[[str], None], within_s: float) -> None:
 
 _BEYOND_DEADLINE_S = 3.0
 """For what comes after the roads: the wire's connections, the admin port, the last lines."""
+
+
+def _problem_of(loader: SchemaLoader | None) -> Callable[[], str | None]:
+    return lambda: None if loader is None else loader.problem

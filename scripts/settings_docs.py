@@ -98,7 +98,7 @@ def documented(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[Option
 
 def must_be_given(option: Option) -> bool:
     """Whether the example files give it: no default, and not inside a group that is optional."""
-    groups = [option.path[:length] for length in range(2, len(option.path))]
+    groups = [option.path[:length] for length in range(1, len(option.path))]
     return option.field is not None and option.field.is_required() and all(map(_in_use, groups))
 
 

@@ -3,7 +3,7 @@
 What every road has is in `relay.road.status`. Members and segments are never named, only counted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -46,9 +46,13 @@ class MembershipReporter(RoadReporter):
     prefix: ClassVar[str] = "relay_membership"
 
     def __init__(
-        self, engine: MembershipEngine, emit: Emit, policy: ReportPolicy | None = None
+        self,
+        engine: MembershipEngine,
+        emit: Emit,
+        policy: ReportPolicy | None = None,
+        registry_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        super().__init__(engine.custody, emit, policy or ReportPolicy())
+        super().__init__(engine.custody, emit, policy or ReportPolicy(), registry_problem)
         self._engine = engine
         self._before = _Counts.of(engine)
 

@@ -5,7 +5,7 @@ shown is free of personal data: lanes and keys are never named, only positions, 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
 from relay.road.custody import Custody
 from relay.road.rates import Rates
+from relay.road.schema_status import SchemaReport
 from relay.road.settling.assigned import Assigned, lags
 from relay.road.source_status import SourceReport
 from relay.section import Section
@@ -59,7 +60,14 @@ class RoadReporter(ABC):
     prefix: ClassVar[str] = "relay"
     """What the road's metrics begin with."""
 
-    def __init__(self, custody: Custody, emit: Emit, policy: ReportPolicy) -> None:
+    def __init__(
+        self,
+        custody: Custody,
+        emit: Emit,
+        policy: ReportPolicy,
+        registry_problem: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`registry_problem` says why the schema registry cannot be asked, when it cannot."""
         self._custody = custody
         self._emit = emit
         self._policy = policy
@@ -70,6 +78,7 @@ class RoadReporter(ABC):
         self._paused = 0
         self._lag: Mapping[Partition, int] = {}
         self._source = SourceReport(emit, self.prefix)
+        self._schemas = SchemaReport(custody, registry_problem, self.prefix)
         self._rates = Rates()
         self.loop_lag_s = 0.0
         """How late the loop came to a timer last: heartbeats are as late."""
@@ -122,7 +131,11 @@ class RoadReporter(ABC):
         custody = self._custody
         if custody.letters_blocked is not None:
             return Hold("dead_letter_topic", custody.letters_blocked, custody.letters_blocked_since)
-        return self._destination_hold()
+        held = self._destination_hold()
+        if held is not None:
+            return held
+        waits = self._schemas.hold()
+        return None if waits is None else Hold("schema_registry", *waits)
 
     @abstractmethod
     def _destination_hold(self) -> Hold | None: ...
@@ -165,6 +178,7 @@ class RoadReporter(ABC):
             "paused_partitions": self._paused,
             "oldest_s": round(self._oldest_s(), 3),
             "kafka": self._source.status(),
+            "schema_registry": self._schemas.status(self._now),
             **self._destination_status(),
             "dead_letter_topic": {
                 "unconfirmed": len(custody.letters),
@@ -221,6 +235,7 @@ class RoadReporter(ABC):
         """One snapshot: everything in it was true at the same time."""
         yield from self._ledger_metrics()
         yield from self._source.metrics()
+        yield from self._schemas.metrics(self._now)
         yield from self._destination_metrics()
         yield from self._partition_metrics()
 

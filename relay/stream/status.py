@@ -22,7 +22,6 @@ from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.engine import Engine
 from relay.stream.mapping.codes import MappingCode
-from relay.stream.schema_status import SchemaReport
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.facts import Emit, Lifecycle, RecordsSkipped, ShadowDiffers, StreamProgress
@@ -68,12 +67,10 @@ class Reporter(RoadReporter):
         shadows: Sequence[Shadowed] = (),
         registry_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`registry_problem` says why the schema registry cannot be asked, when it cannot."""
-        super().__init__(engine.custody, emit, policy)
+        super().__init__(engine.custody, emit, policy, registry_problem)
         self._engine = engine
         self._shadows = shadows
         self._differing = [shadow.differing for shadow in shadows]
-        self._schemas = SchemaReport(engine.custody, registry_problem)
         self._lagging_since: dict[Partition, float] = {}
         self._settled = -1
         self._settled_at = 0.0
@@ -151,9 +148,6 @@ class Reporter(RoadReporter):
     # -- health -------------------------------------------------------------------------------
 
     def _destination_hold(self) -> Hold | None:
-        return self._gate_hold() or self._schemas.hold()
-
-    def _gate_hold(self) -> Hold | None:
         gate = self._engine.destination.gate
         if gate.state in (GateState.HELD, GateState.DOWN):
             return Hold(str(gate.state), gate.reason, gate.since)
@@ -173,7 +167,7 @@ class Reporter(RoadReporter):
         return Liveness(alive=True, reason="progress")
 
     def _everything_held(self) -> bool:
-        if self._custody.letters_blocked is not None or self._gate_hold() is not None:
+        if self._custody.letters_blocked is not None or self._destination_hold() is not None:
             return True
         return self._schemas.holds_all()
 
@@ -223,7 +217,6 @@ class Reporter(RoadReporter):
                 "round_trip_s": _quantiles(engine.round_trips, self._trips),
                 "lateness_s": _quantiles(engine.lateness, self._late),
             },
-            "schema_registry": self._schemas.status(self._now),
         }
 
     def _pin_status(self, home: Assigned) -> Mapping[str, Any]:
@@ -280,7 +273,6 @@ class Reporter(RoadReporter):
         for known in GateState:
             state.add_metric([known], int(engine.destination.gate.state is known))
         yield state
-        yield from self._schemas.metrics(self._now)
         yield _histogram("relay_round_trip_seconds", "Request to answer.", engine.round_trips)
         yield _histogram(
             "relay_lateness_seconds", "Record's time in Kafka to delivery.", engine.lateness

@@ -17,9 +17,9 @@ from relay.model import Partition
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.schema_waits import SchemaWait
 from relay.road.custody import Custody, CustodyPolicy
+from relay.road.schema_status import SchemaReport
 from relay.road.source_status import SourceReport
 from relay.settings.kafka import KafkaSettings
-from relay.stream.schema_status import SchemaReport
 from relay.telemetry.log import configure
 from relay.telemetry.telemetry import Telemetry
 from tests.support.kafka_admin import wait_for
@@ -198,4 +198,7 @@ def test_a_partition_that_waits_for_its_schema_fires(alerts):
 
     alerts.fire(steady(scraped(1030.0), 10), "RelaySchemaMissing", 10)
     where = {"topic": "orders", "partition": "3"}
-    alerts.fire(steady(scraped(1121.0), 10), "RelaySchemaMissing", 5, where)
+    late = scraped(1121.0)
+    alerts.fire(steady(late, 10), "RelaySchemaMissing", 5, where)
+    of_segments = {name.replace("relay_", "relay_membership_"): v for name, v in late.items()}
+    alerts.fire(steady(of_segments, 10), "RelaySchemaMissing", 5, where)

@@ -42,6 +42,24 @@ async def test_its_partition_waits_in_order_and_the_others_go_on():
 
 
 @virtually
+async def test_membership_events_wait_for_their_schema_as_well():
+    bench = RoadBench("segments")
+    async with bench.running():
+        bench.produce("alice", "#7 alice", "alice")
+        bench.produce("bob", partition=1)
+        await bench.until(lambda: bench.committed(P1) == bench.end(P1))
+        await bench.until(lambda: bench.committed() == stored(bench, 0)[1])
+        bench.schemas.problem = "it answered 503"
+        assert "1 of 2 partitions wait" in bench.road.reporter.readiness().reason
+        bench.schemas.problem = None
+        bench.schemas.let_go(7)
+        await bench.until(lambda: bench.committed() == bench.end())
+    assert bench.schemas.asked == [7]
+    assert bench.custody.ledger.delivered == 4
+    assert bench.custody.ledger.balanced
+
+
+@virtually
 async def test_what_came_after_it_in_one_batch_does_not_pass_it_when_the_schema_comes_meanwhile():
     """Another partition asked for the schema; it comes while the batch is being handed over."""
     bench = RoadBench("stream", each_alone=True)
@@ -96,9 +114,24 @@ async def test_a_partition_that_leaves_while_it_waits_goes_on_with_its_next_owne
         bench.produce("alice", "#7 alice", "alice")
         await bench.until(lambda: bench.custody.schemas.waits)
         bench.cluster.keeps = False
-        bench.cluster.member_changed()
-        await bench.until(lambda: bench.source.epoch == 2)
+        await bench.cluster._give_up(bench.source, {P0})
+        assert not bench.custody.schemas.waits
+        await bench.source.take_over({P0})
         await bench.until(lambda: bench.custody.schemas.waits)
+        bench.schemas.let_go(7)
+        await bench.until(lambda: bench.committed() == bench.end())
+    assert sent(bench, "alice") == stored(bench, 0)
+
+
+@virtually
+async def test_a_partition_that_stays_while_others_come_is_put_back_under_its_own_epoch():
+    bench = RoadBench("stream")
+    async with bench.running():
+        await bench.until(lambda: bench.custody.assigned)
+        await bench.cluster._give_up(bench.source, {P1})
+        await bench.source.take_over({P1})  # the source's epoch is another one now
+        bench.produce("alice", "#7 alice", "alice")
+        await bench.until(lambda: bench.schemas.asked)
         bench.schemas.let_go(7)
         await bench.until(lambda: bench.committed() == bench.end())
     assert sent(bench, "alice") == stored(bench, 0)

@@ -121,7 +121,7 @@ class Serialisers:
         kind = type(message)
         return self._write(
             "proto",
-            kind.DESCRIPTOR.full_name,
+            f"{kind.DESCRIPTOR.file.name} {kind.DESCRIPTOR.full_name}",
             lambda: ProtobufSerializer(kind, self.client, {"use.deprecated.format": False}),
             message,
         )

@@ -106,14 +106,15 @@ def compile_avro(text: str, references: Sequence[str] = ()) -> Read:
                 "fields": [{"name": "value", "type": schema}],
             }
         parsed: Any = fastavro.parse_schema(schema, named_schemas=named)
+        top = parsed["fields"][0]["type"] if bare else parsed
+        # What fastavro lets pass may still be no schema: a union in a union, a name that is none.
+        return _reader(parsed, bare, _names(top), depth_guard(top, named))
     except fastavro.schema.UnknownType as error:
         raise SchemaUnusable(f"uses the type {error.name}, which no schema defines") from None
     except fastavro.schema.SchemaParseException as error:
         raise SchemaUnusable(f"is not a valid Avro schema ({type(error).__name__})") from None
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise SchemaUnusable(f"is not an Avro schema ({type(error).__name__})") from None
-    top = parsed["fields"][0]["type"] if bare else parsed
-    return _reader(parsed, bare, _names(top), depth_guard(top, named))
 
 
 def _reader(parsed: Any, bare: bool, names: Sequence[str | None], too_deep: Guard | None) -> Read:

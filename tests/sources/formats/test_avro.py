@@ -185,6 +185,8 @@ def test_the_library_alone_would_end_the_process():
         ('{"type": "bytes", "logicalType": "decimal", "scale": 100000}', "is not an Avro schema"),
         ("{", "is not an Avro schema"),
         ("7", "is not an Avro schema"),
+        ("[[]]", "is not an Avro schema"),
+        ('[["string"]]', "is not an Avro schema"),
         ("[" * 100_000, "is not an Avro schema"),
         ('{"type": "enum", "name": "E", "symbols": ["no good"]}', "is not a valid Avro schema"),
     ],
@@ -192,3 +194,31 @@ def test_the_library_alone_would_end_the_process():
 def test_a_schema_that_nothing_can_be_read_with_says_why(schema, what):
     with pytest.raises(SchemaUnusable, match=what.replace(".", r"\.")):
         compile_avro(schema)
+
+
+_WORDS = st.sampled_from(
+    ["record", "string", "int", "long", "bytes", "null", "array", "map", "enum", "fixed", "decimal",
+     "items", "values", "fields", "name", "type", "size", "symbols", "logicalType", "precision",
+     "scale", "default", "shop.X", "X", ""]
+)  # fmt: skip
+_LEAVES = st.one_of(_WORDS, st.integers(-3, 2**70), st.none(), st.booleans(), st.floats(-2, 2))
+
+
+def _kinds(inner):
+    named = {"type": _WORDS, "name": _WORDS}
+    return st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(_WORDS, inner, max_size=4),
+        st.fixed_dictionaries({**named, "fields": st.lists(inner, max_size=3)}),
+        st.fixed_dictionaries({**named, "items": inner, "values": inner, "size": inner}),
+    )
+
+
+@given(st.recursive(_LEAVES, _kinds, max_leaves=12), st.binary(max_size=30))
+def test_whatever_a_registry_calls_a_schema_it_reads_or_says_why(document, body):
+    """Else one odd schema would end the stream again and again."""
+    try:
+        read = compile_avro(json.dumps(document))
+    except SchemaUnusable:
+        return
+    read(body, None)

@@ -2,7 +2,7 @@
 
 A record is the shorthand "alice" for something good of alice, "! alice" for something that cannot
 be mapped, and "odd" for something that meets a defect. "#7 alice" can be read only when schema 7 is
-there (the stream alone).
+there.
 """
 
 import asyncio
@@ -160,26 +160,40 @@ class RoadBench:
         importer = Importer(
             Platform(SimImports(self.platform), clock), ImporterPolicy("sim", upload=upload), rng
         )
-        reporter = MembershipReporter(self.engine, self.facts.append)
+        reporter = MembershipReporter(
+            self.engine, self.facts.append, registry_problem=lambda: self.schemas.problem
+        )
         self.road = membership_road(
-            self.engine, self.source, importer, self.sink, reporter=reporter, **shared
+            self.engine,
+            self.source,
+            importer,
+            self.sink,
+            reporter=reporter,
+            schemas=self.schemas,
+            **shared,
         )
 
     def _interpret(self, record, now_ms):
-        value = record.value
-        if value == b"odd":
-            raise Odd("somebody@example.com")
-        if value.startswith(b"#"):
-            schema, _, value = value[1:].partition(b" ")
-            if int(schema) not in self.schemas.known:
-                return NeedsSchema(int(schema))
-        return interpret(record._replace(value=value + b" %d" % record.offset), now_ms)
-
-    @staticmethod
-    def _changing(record, now_ms):
         if record.value == b"odd":
             raise Odd("somebody@example.com")
-        return changes(record._replace(value=record.value + b" 88 in"), now_ms)
+        value = self._readable(record.value)
+        if isinstance(value, NeedsSchema):
+            return value
+        return interpret(record._replace(value=value + b" %d" % record.offset), now_ms)
+
+    def _changing(self, record, now_ms):
+        if record.value == b"odd":
+            raise Odd("somebody@example.com")
+        value = self._readable(record.value)
+        if isinstance(value, NeedsSchema):
+            return value
+        return changes(record._replace(value=value + b" 88 in"), now_ms)
+
+    def _readable(self, value):
+        if not value.startswith(b"#"):
+            return value
+        schema, _, value = value[1:].partition(b" ")
+        return value if int(schema) in self.schemas.known else NeedsSchema(int(schema))
 
     @property
     def custody(self):

@@ -12,23 +12,28 @@ from prometheus_client.core import GaugeMetricFamily
 
 from relay.model import Partition
 from relay.road.custody import Custody
-from relay.road.status import Hold
 
 
 class SchemaReport:
-    """`problem` says why the registry cannot be asked, when it cannot."""
+    """The view of one road. `problem` says why the registry cannot be asked, when it cannot.
 
-    def __init__(self, custody: Custody, problem: Callable[[], str | None]) -> None:
+    `prefix` begins the names of its metrics.
+    """
+
+    def __init__(
+        self, custody: Custody, problem: Callable[[], str | None], prefix: str = "relay"
+    ) -> None:
         self._custody = custody
         self._problem = problem
+        self._prefix = prefix
 
-    def hold(self) -> Hold | None:
-        """Why partitions wait without an end, when some do."""
+    def hold(self) -> tuple[str, float] | None:
+        """Why partitions wait without an end, and since when (steady seconds), when some do."""
         problem, waits = self._problem(), self._custody.schemas.waiting()
         if problem is None or not waits:
             return None
         reason = f"{len(waits)} of {len(self._custody.assigned)} partitions wait: {problem}"
-        return Hold("schema_registry", reason, min(wait.since for wait in waits))
+        return reason, min(wait.since for wait in waits)
 
     def holds_all(self) -> bool:
         """Whether no partition is left that does not wait."""
@@ -52,12 +57,12 @@ class SchemaReport:
     def metrics(self, now: float) -> Iterator[Metric]:
         """The same as gauges."""
         yield GaugeMetricFamily(
-            "relay_schema_registry_trouble",
+            f"{self._prefix}_schema_registry_trouble",
             "1 while the schema registry cannot be asked for a schema that is needed.",
             int(self._problem() is not None),
         )
         waiting_s = GaugeMetricFamily(
-            "relay_schema_wait_seconds",
+            f"{self._prefix}_schema_wait_seconds",
             "How long a partition has waited for the schema of its next record.",
             labels=["topic", "partition"],
         )
