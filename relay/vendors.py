@@ -53,17 +53,23 @@ async def open_document_imports(
 
 
 @asynccontextmanager
-async def open_schema_loader(
-    settings: SchemaRegistrySettings, rng: random.Random, emit: Emit
-) -> AsyncIterator[SchemaLoader]:
-    """The schema registry, with a cache of its own. Nothing is asked before a schema is needed."""
+async def open_registry(settings: SchemaRegistrySettings) -> AsyncIterator[RegistryClient]:
+    """The schema registry."""
     context = client_context(
         settings.ca_file, settings.client_cert_file, settings.client_key_file, "schema_registry"
     )
     async with open_client(auth=_registry_auth(settings), verify=context) as client:
         client.timeout = httpx.Timeout(settings.timeout_s)
-        policy = settings.policy()
-        yield SchemaLoader(RegistryClient(client, policy), policy, rng, emit)
+        yield RegistryClient(client, settings.policy())
+
+
+@asynccontextmanager
+async def open_schema_loader(
+    settings: SchemaRegistrySettings, rng: random.Random, emit: Emit
+) -> AsyncIterator[SchemaLoader]:
+    """The schema registry, with a cache of its own. Nothing is asked before a schema is needed."""
+    async with open_registry(settings) as client:
+        yield SchemaLoader(client, settings.policy(), rng, emit)
 
 
 def _registry_auth(settings: SchemaRegistrySettings) -> httpx.Auth | None:

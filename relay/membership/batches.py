@@ -17,14 +17,23 @@ import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from relay.membership.mapping import Change, Member
 from relay.membership.policy import GatherPolicy, TroublePolicy
-from relay.model import DeadLetter, Record
+from relay.model import DeadLetterClass, Record
 from relay.road.settling.assigned import Assigned
 from relay.segments.isolator import apart
 
 LineOf = Callable[[Change], bytes]
+
+
+class Death(NamedTuple):
+    """Why an event becomes a dead letter."""
+
+    cls: DeadLetterClass
+    code: str
+    reason: str
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +44,10 @@ class Taken:
     home: Assigned
     size_bytes: int
     open_changes: int
-    letter: DeadLetter | None = None
+    deaths: dict[int, Death] = field(default_factory=dict)
+    """Which of its events cannot be imported, and why; the one of a record of one event is 0."""
+    events_total: int = 0
+    """How many events the record holds, when these are several."""
     attempts: int = 0
     first_attempt_ms: int | None = None
     last_attempt_ms: int | None = None
@@ -47,6 +59,8 @@ class Unit:
 
     held: Taken
     change: Change
+    event: int = 0
+    """Which event of the record asks for it, from 0."""
     over: bool = False
     """It has been settled, or its partition is gone."""
 

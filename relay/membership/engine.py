@@ -5,16 +5,17 @@ loop calls a method for each thing that happens and asks what may be done next.
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from relay.membership.batches import Batch, Batches, Over, Taken, Unit
-from relay.membership.mapping import Change, Changes, Changing, command
+from relay.membership.batches import Batch, Batches, Death, Over, Taken, Unit
+from relay.membership.mapping import ELSEWHERE, Change, Changes, Changing, Several, command
 from relay.membership.policy import MembershipCode, MembershipPolicy
 from relay.model import (
     DeadLetter,
     DeadLetterClass,
     Fate,
     Moment,
+    NeedsSchema,
     Record,
     Unmappable,
     Unwanted,
@@ -88,30 +89,57 @@ class MembershipEngine:
         home = self.custody.admit(record, now.steady)
         if home is None:
             return
-        outcome: Changes
+        outcome: Changes | Several | NeedsSchema
         try:
             outcome = self._changing(record, now.wall_ms)
         except Exception as error:  # noqa: BLE001 - a defect at one record must not stop the others
             outcome = self.custody.defect(record, error)
+        if isinstance(outcome, NeedsSchema):
+            self.custody.await_schema(home, record, outcome.key, now.steady)
+        elif isinstance(outcome, Several):
+            self._admit(record, home, outcome.outcomes, len(outcome.outcomes), now)
+        else:
+            self._admit(record, home, (outcome,), 0, now)
+
+    def _admit(
+        self,
+        record: Record,
+        home: Assigned,
+        outcomes: Sequence[Changes],
+        events_total: int,
+        now: Moment,
+    ) -> None:
+        """What each event of a record asks for; the record meets its fate with the last change.
+
+        - changes of any event: they wait, whatever is wrong with other events;
+        - else an event that cannot be imported: a dead letter;
+        - else it is skipped, as a segment event if one of them is.
+        """
+        held = Taken(record, home, record.size_bytes, 0, events_total=events_total)
+        units: list[Unit] = []
+        skipped = ELSEWHERE
+        for event, outcome in enumerate(outcomes):
+            match outcome:
+                case Unwanted():
+                    skipped = outcome if skipped is ELSEWHERE else skipped
+                case Unmappable():
+                    held.deaths[event] = Death(
+                        DeadLetterClass.UNMAPPABLE, outcome.code, outcome.reason
+                    )
+                case changes:
+                    units += [Unit(held, change, event) for change in changes]
         ledger = self.custody.ledger
-        match outcome:
-            case Unwanted():
-                ledger.took(0)
-                self.custody.settle(home, record.offset, 0, Fate.SKIPPED, outcome.code)
-            case Unmappable():
-                ledger.took(record.size_bytes)
-                self._dead_letter(
-                    Taken(record, home, record.size_bytes, 0),
-                    DeadLetterClass.UNMAPPABLE,
-                    outcome.code,
-                    outcome.reason,
-                )
-            case changes:
-                size = record.size_bytes + _OVERHEAD_BYTES * len(changes)
-                ledger.took(size)
-                held = Taken(record, home, size, len(changes))
-                for change in changes:
-                    self.batches.add(Unit(held, change), now.steady)
+        if not units and not held.deaths:
+            ledger.took(0)
+            self.custody.settle(home, record.offset, 0, Fate.SKIPPED, skipped.code)
+            return
+        held.open_changes = len(units)
+        held.size_bytes += _OVERHEAD_BYTES * len(units)
+        ledger.took(held.size_bytes)
+        for unit in units:
+            self.batches.add(unit, now.steady)
+        if not units:
+            self._end(held)
 
     # -- files leave and executions end -------------------------------------------------------
 
@@ -203,28 +231,30 @@ class MembershipEngine:
         for item in over:
             held = item.unit.held
             held.open_changes -= 1
-            if item.reason is not None and held.letter is None:
-                held.letter = self._letter(held, cls, code, item.reason)
-            if held.open_changes:
-                continue
-            if held.letter is None:
-                self.custody.settle(
-                    held.home, held.record.offset, held.size_bytes, Fate.DELIVERED, ""
-                )
-            else:
-                self.custody.dead_letter(PendingLetter(held.letter, held.home, held.size_bytes))
+            if item.reason is not None:
+                held.deaths.setdefault(item.unit.event, Death(cls, code, item.reason))
+            if not held.open_changes:
+                self._end(held)
 
-    def _dead_letter(self, held: Taken, cls: DeadLetterClass, code: str, reason: str) -> None:
-        letter = self._letter(held, cls, code, reason)
-        self.custody.dead_letter(PendingLetter(letter, held.home, held.size_bytes))
-
-    def _letter(self, held: Taken, cls: DeadLetterClass, code: str, reason: str) -> DeadLetter:
-        return DeadLetter(
+    def _end(self, held: Taken) -> None:
+        """Nothing of the record is open: it is settled, or one letter names what died of it."""
+        if not held.deaths:
+            self.custody.settle(held.home, held.record.offset, held.size_bytes, Fate.DELIVERED, "")
+            return
+        events = tuple(sorted(held.deaths))
+        death = held.deaths[events[0]]
+        letter = DeadLetter(
             held.record,
-            cls,
-            code,
-            reason,
+            death.cls,
+            death.code,
+            death.reason,
             attempts=held.attempts,
             first_attempt_ms=held.first_attempt_ms,
             last_attempt_ms=held.last_attempt_ms,
+            events=events if held.events_total else (),
+            events_total=held.events_total,
+            codes=tuple((event, held.deaths[event].code) for event in events)
+            if len(events) > 1
+            else (),
         )
+        self.custody.dead_letter(PendingLetter(letter, held.home, held.size_bytes))

@@ -19,6 +19,7 @@ from relay.membership.engine import MembershipEngine
 from relay.membership.importer import Importer
 from relay.membership.status import MembershipReporter
 from relay.model import Moment
+from relay.road.consuming.schema_fetching import SchemaSource
 from relay.road.consuming.source import RecordSource
 from relay.road.loop import Road, RoadPolicy
 from relay.road.settling.letter_writer import DeadLetterSink
@@ -52,12 +53,13 @@ def membership_road(
     clock: Clock,
     policy: RoadPolicy,
     reporter: MembershipReporter,
+    schemas: SchemaSource | None = None,
 ) -> Road:
     """The road of membership events, from its parts."""
     carrier = FileCarrier(engine, importer, emit, clock)
     return Road(
         ROAD, engine, carrier, source, sink,
-        emit=emit, clock=clock, policy=policy, reporter=reporter,
+        emit=emit, clock=clock, policy=policy, reporter=reporter, schemas=schemas,
     )  # fmt: skip
 
 
