@@ -89,7 +89,10 @@ def compare(
         " WHERE NOT EXISTS (SELECT 1 FROM temp.incoming i WHERE i.user = m.user) ORDER BY m.user"
     ).rowcount
     db.execute("UPDATE changes SET lot = ? WHERE user IN (SELECT user FROM rejected)", (DOUBTFUL,))
-    db.execute("DELETE FROM rejected WHERE user NOT IN (SELECT user FROM changes)")
+    db.execute(
+        "DELETE FROM rejected WHERE NOT EXISTS"
+        " (SELECT 1 FROM changes WHERE changes.user = rejected.user)"
+    )
     users = _count(db, "temp.incoming")
     members = _count(db, "members")
     db.execute("DROP TABLE temp.incoming")
@@ -156,7 +159,11 @@ def set_apart(db: sqlite3.Connection, of: Range, users: Iterable[str], lot: int)
 def apply_sure(db: sqlite3.Connection, users: Range, expires_ms: int, gone_ms: int) -> None:
     """A file was imported."""
     everybody, values = users.changes("user")
-    db.execute(f"DELETE FROM rejected WHERE user IN ({everybody})", values)  # noqa: S608 - literals
+    # By those who were rejected, of whom there are few: not by a list of everybody.
+    db.execute(
+        f"DELETE FROM rejected WHERE EXISTS ({everybody} AND changes.user = rejected.user)",  # noqa: S608 - literals
+        values,
+    )
     entering, values = users.changes("user, :expires, :gone, 1", "UPDATE")
     db.execute(
         f"INSERT OR REPLACE INTO members (user, expires_ms, gone_ms, sure) {entering}",

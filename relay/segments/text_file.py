@@ -9,6 +9,7 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -85,10 +86,11 @@ def rows(
 def _is_csv(name: Path, text: Iterator[str], on_open_end: Callable[[int], None]) -> Iterator[str]:
     """The same lines, unless the first ones show that this is no CSV with commas."""
     one_column = True
-    for number, line in enumerate(text, start=1):
+    first = list(islice(text, _LOOKED_AT))
+    for number, line in enumerate(first, start=1):
         if number == 1:
             _refuse_other_kinds(name, line)
-        if number <= _LOOKED_AT and one_column:
+        if one_column:
             bare = _QUOTED.sub("", line)
             one_column = "," not in bare
             found = next((word for sign, word in _SEPARATORS.items() if sign in bare), None)
@@ -97,12 +99,15 @@ def _is_csv(name: Path, text: Iterator[str], on_open_end: Callable[[int], None])
                     f"{name}:{number}: has one column by commas, and {found} in it",
                     hint="save it with commas; where it is part of an id, put the id in quotes",
                 )
-        if not line.endswith(("\n", "\r", '"')):  # after a closing quote the cell is whole
+    for number, line in enumerate(chain(first, text), start=1):
+        if not line.endswith(_WHOLE):
             on_open_end(number)
         yield line
 
 
 _LOOKED_AT = 100
+_WHOLE = ("\n", "\r", '"')
+"""What a whole line ends with: after a closing quote the cell is whole."""
 
 
 def _refuse_other_kinds(name: Path, first: str) -> None:
