@@ -6,7 +6,7 @@ from the settings stand before it, so that a deployment can say what its proxy o
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jiter
 import orjson
@@ -15,6 +15,7 @@ from relay.model import Answer, NoAnswer, RequestKind, Verdict, VerdictKind
 from relay.stream.sending.pacing import asked_pause_s
 
 EXCERPT_CHARS_MAX = 200
+REASON_CHARS_MAX = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,9 @@ def _tolerated(body: bytes, *, cut: bool) -> object:
         return None
 
 
+_TAGS = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>?")
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}")
+
 # Behind a byte order mark or nothing: white space, and the status as the first thing in an object.
 _BEGINS = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"status"\s*:\s*"([A-Za-z]+)"\s*[,}]')
 _BEGINS_OK = re.compile(_BEGINS.pattern.replace(b"([A-Za-z]+)", b"(?i:ok)"))
@@ -152,6 +156,40 @@ def judge(
 def is_plain_success(answer: Answer) -> bool:
     """The answer that nearly every attempt gets: judged without the table."""
     return answer.status == 200 and _BEGINS_OK.match(answer.body) is not None  # noqa: PLR2004
+
+
+def explained(verdict: Verdict, answer: Answer, redact: Callable[[str], str]) -> Verdict:
+    """The verdict, its reason with what answered and what it said: redacted, and one line.
+
+    An answer that is not the API's own JSON came from something in between (a firewall, a proxy),
+    and the reason says that.
+    """
+    if verdict.kind is VerdictKind.DELIVERED or not answer.status:
+        return verdict
+    word = said(answer.body, cut=answer.cut)
+    if word is None:
+        media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
+        what = media_type if _MEDIA_TYPE.fullmatch(media_type) else "no content type"
+        text = " ".join(_TAGS.sub(" ", excerpt(answer, redact)).split())
+        reason = f"{verdict.reason}; answered by something that is not the API ({what})"
+    else:
+        text = excerpt(answer._replace(body=_error_text(answer.body)), redact)
+        reason = verdict.reason
+    if text:
+        reason = f"{reason}: {text}"
+    return replace(verdict, reason=reason[:REASON_CHARS_MAX])
+
+
+def _error_text(body: bytes) -> bytes:
+    """What the API says is wrong: the vendor's `error`, and its `error_id` for their support."""
+    document = _tolerated(body, cut=True)
+    if not isinstance(document, dict):
+        return b""
+    parts = [document.get("error"), document.get("error_id")]
+    texts = [part for part in parts if isinstance(part, str) and part]
+    if len(texts) > 1:
+        texts[1] = f"(error_id {texts[1]})"
+    return " ".join(texts).encode("utf-8", "replace")
 
 
 def excerpt(answer: Answer, redact: Callable[[str], str]) -> str:
