@@ -23,11 +23,10 @@ from relay.clock import SystemClock
 from relay.model import Answer, Commit, DeadLetter, Partition, Record, Request
 from relay.road.consuming.source import AssignmentListener, SourceState
 from relay.settings.delivery import DeliverySettings
-from relay.settings.identity import IdentitySettings
-from relay.settings.mapping import MappingSettings
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.engine import Engine
 from relay.stream.interpret import InterpretPolicy, interpreter
+from relay.stream.mapping.policy import IdentityPolicy, MappingPolicy
 from relay.stream.pipeline import stream_road
 from relay.stream.status import Reporter
 
@@ -152,16 +151,16 @@ async def cost_us(
     delivery = DeliverySettings(
         max_in_flight=concurrency, fixed_limit=True, coalesce={"events_max": together}
     )
-    identity = IdentitySettings(default_compartment_id=COMPARTMENT)
-    policy = InterpretPolicy(DecodingPolicy(), MappingSettings().policy(identity))
+    identity = IdentityPolicy(default_compartment_id=COMPARTMENT)
+    policy = InterpretPolicy(DecodingPolicy(), MappingPolicy(identity=identity))
     engine = Engine(delivery.engine("1234"), interpreter(policy), random.Random(1))
     source = SimulatedSource(workload, partitions)
     wire = SimulatedWire(workload.events)
     emit = _nothing
     pipeline = stream_road(
         engine, source, wire, NoDeadLetters(),
-        emit=emit, clock=SystemClock(), policy=delivery.road(),
-        reporter=Reporter(engine, emit, delivery.report()),
+        emit=emit, clock=SystemClock(), policy=delivery,
+        reporter=Reporter(engine, emit, delivery),
     )  # fmt: skip
     began = time.process_time()
     async with asyncio.TaskGroup() as tasks:

@@ -21,10 +21,9 @@ from bench.sink import ceiling, null_log, running
 from bench.wire import Figure, measure
 from bench.workload import COMPARTMENT, DATAMART, Workload
 from relay.model import Activity, Request, Undecodable, Unwanted
-from relay.settings.identity import IdentitySettings
-from relay.settings.mapping import MappingSettings
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import map_event
+from relay.stream.mapping.policy import IdentityPolicy, MappingPolicy
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.token import StaticToken
 from relay.stream.sending.wire import WireKind, WirePolicy
@@ -34,8 +33,8 @@ NOW_MS = 1_767_261_700_000  # just after the events of `Workload` happened
 
 def bodies(workload: Workload) -> list[bytes]:
     """What relay posts for each event of a workload."""
-    identity = IdentitySettings(default_compartment_id=COMPARTMENT)
-    policy = MappingSettings().policy(identity)
+    identity = IdentityPolicy(default_compartment_id=COMPARTMENT)
+    policy = MappingPolicy(identity=identity)
     made = []
     for event in workload.make():
         decoded = decode(event.value, DecodingPolicy())
@@ -52,7 +51,7 @@ async def bare_loop(
     url: str, posted: list[bytes], kind: WireKind, in_flight: int, seconds: float
 ) -> Figure:
     """Keeps `in_flight` requests going for a while."""
-    wire = open_wire(WirePolicy(url, StaticToken("api:token"), kind))
+    wire = open_wire(WirePolicy(base_url=url, wire=kind), StaticToken("api:token"))
     path = f"/v1/datamarts/{DATAMART}/user_activities"
     requests = itertools.cycle([Request("POST", path, body) for body in posted])
 

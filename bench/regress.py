@@ -32,13 +32,12 @@ def drive(events: int, stage: str = "engine", users: int = 20_000) -> float:
     """Moves events through a stage and everything before it; CPU seconds."""
     # Imported here: of the commit that this process runs in.
     from relay.model import Record  # noqa: PLC0415
-    from relay.settings.identity import IdentitySettings  # noqa: PLC0415
-    from relay.settings.mapping import MappingSettings  # noqa: PLC0415
     from relay.stream.decoding import DecodingPolicy, decode  # noqa: PLC0415
     from relay.stream.interpret import InterpretPolicy, interpreter  # noqa: PLC0415
+    from relay.stream.mapping.policy import IdentityPolicy, MappingPolicy  # noqa: PLC0415
 
-    identity = IdentitySettings(default_compartment_id=COMPARTMENT)
-    policy = InterpretPolicy(DecodingPolicy(), MappingSettings().policy(identity))
+    identity = IdentityPolicy(default_compartment_id=COMPARTMENT)
+    policy = InterpretPolicy(DecodingPolicy(), MappingPolicy(identity=identity))
     interpret = interpreter(policy)
     records = [
         Record("t", index % 12, index // 12, 1_767_261_600_000, event.key, event.value, (), 1)

@@ -43,7 +43,8 @@ async def soak(requests: int, in_flight: int, ca: Path | None) -> list[Held]:
     faults = "429:0.01,500:0.01"
     async with running(log=null_log(), faults=faults, tls=ca) as sink:
         token = StaticToken("api:token")
-        wire = open_wire(WirePolicy(sink.url, token, connection_max_age_s=MAX_AGE_S, ca_file=ca))
+        policy = WirePolicy(base_url=sink.url, connection_max_age_s=MAX_AGE_S, ca_file=ca)
+        wire = open_wire(policy, token)
         for part in range(PARTS):
             began = time.perf_counter()
             await _post(wire, requests // PARTS, in_flight)

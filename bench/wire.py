@@ -55,7 +55,7 @@ class Figure:
 @contextlib.asynccontextmanager
 async def relay_wire(url: str, ca: Path | None, kind: WireKind) -> AsyncIterator[Send]:
     """One of relay's own."""
-    wire = open_wire(WirePolicy(url, StaticToken("api:token"), kind, ca_file=ca))
+    wire = open_wire(WirePolicy(base_url=url, wire=kind, ca_file=ca), StaticToken("api:token"))
     request = Request("POST", PATH, BODY)
 
     async def send() -> int:

@@ -33,7 +33,7 @@ from relay.model import Request
 from relay.process_exit import leave
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.token import StaticToken
-from relay.stream.sending.wire import Wire, WireKind, WirePolicy
+from relay.stream.sending.wire import Wire, WirePolicy
 
 OURS = 7
 TOO_LONG_S = 20
@@ -43,7 +43,7 @@ MOST = ("uvloop", "closed")
 
 async def child(url: str, wire_end: str) -> None:
     """What happens in each started process, up to its end."""
-    wire = open_wire(WirePolicy(url, StaticToken("api:token"), WireKind.FAST))
+    wire = open_wire(WirePolicy(base_url=url), StaticToken("api:token"))
     request = Request("POST", "/v1/datamarts/1/user_activities", b"x" * 600)
 
     answers = 0

@@ -7,7 +7,7 @@ import pytest
 
 from relay.membership.policy import MembershipCode
 from relay.stream.decoding.reasons import UndecodableCode
-from relay.stream.mapping.policy import MappingCode
+from relay.stream.mapping.codes import MappingCode
 
 ROOT = Path(__file__).parents[1]
 

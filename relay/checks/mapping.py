@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from relay.checks.finding import Finding, warning
-from relay.settings.mapping import MappingSettings
+from relay.stream.mapping.policy import ActivityPolicy
 
 
-def check_mapping(mapping: MappingSettings) -> Iterator[Finding]:
+def check_mapping(mapping: ActivityPolicy) -> Iterator[Finding]:
     """Warnings only: each of these has its uses."""
     if mapping.default_app_id is not None and mapping.session_status == "NO_SESSION":
         yield warning(

@@ -35,7 +35,7 @@ async def check_tracking(tracking: TrackingSettings) -> Finding:
     """Whether the API answers, takes the token, and knows the datamart."""
     where = f"{tracking.base_url}, datamart {tracking.datamart_id}"
     try:
-        wire = open_wire(tracking.wire_policy())
+        wire = open_wire(tracking, tracking.authorization())
         try:
             path = activities_path(tracking.datamart_id)
             answer = await wire.send(Request("POST", path, _NO_JSON))

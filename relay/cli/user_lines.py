@@ -4,7 +4,7 @@ A line is an app event (docs/EVENTS.md), so it is held to the same rules as the 
 `id` and `ts` may be left out: they follow from the command, the line and the moment.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
@@ -68,11 +68,12 @@ def reader(
 
     The consent gate is about activities in the stream; what an operator does by hand passes.
     """
-    by_put = replace(
-        mapping,
-        profile_route=ProfileRoute.USER_PROFILES,
-        choice_route=ChoiceRoute.USER_CHOICES,
-        required_processings=(),
+    by_put = mapping.model_copy(
+        update={
+            "profile_route": ProfileRoute.USER_PROFILES,
+            "choice_route": ChoiceRoute.USER_CHOICES,
+            "required_processings": [],
+        }
     )
     return Reader(kind, decoding, by_put, strategy)
 

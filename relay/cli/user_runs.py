@@ -134,5 +134,5 @@ def _reader(
     kind: Kind, strategy: UpdateStrategy | None, config: Path | None
 ) -> tuple[Settings, Reader]:
     settings = load(config, needs=NEEDS)
-    mapping = settings.mapping.policy(settings.identity, settings.tracking.datamart_id)
-    return settings, reader(kind, settings.decoding.policy(), mapping, strategy)
+    mapping = settings.mapping.complete(settings.identity, settings.tracking.datamart_id)
+    return settings, reader(kind, settings.decoding, mapping, strategy)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from relay.errors import InputError
 from relay.segments.text_file import rows
-from relay.stream.mapping.identity import hash_email, is_nobody
-from relay.stream.mapping.policy import EmailPolicy, GuardPolicy
+from relay.stream.mapping.addresses import EmailPolicy, hash_email
+from relay.stream.mapping.guard import GuardPolicy
+from relay.stream.mapping.identity import is_nobody
 
 _INT64_MAX = 1 << 63
 _GUARD = GuardPolicy()

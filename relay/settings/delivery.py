@@ -65,13 +65,7 @@ class VerdictSettings(Section):
 
 
 class DeliverySettings(
-    RoadPolicy,
-    ReportPolicy,
-    CustodyPolicy,
-    UserPolicy,
-    GatePolicy,
-    RatePolicy,
-    LimitPolicy,
+    LimitPolicy, RatePolicy, GatePolicy, CustodyPolicy, UserPolicy, RoadPolicy, ReportPolicy
 ):
     """How records are delivered."""
 

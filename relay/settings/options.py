@@ -4,6 +4,7 @@ Everything that has to know the whole set reads it here: the environment, the ne
 suggestions, the reference page and the example files.
 """
 
+import inspect
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,8 +42,9 @@ def variable(path: Sequence[str]) -> str:
 
 
 def options(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Option]:
-    """Every leaf that can be set below a model, in the order of declaration."""
-    for name, field in model.model_fields.items():
+    """Every leaf that can be set below a model: its own first, then those of its policies."""
+    for name in _nearest_first(model):
+        field = model.model_fields[name]
         here = (*path, name)
         groups = models_in(field.annotation)
         if not groups:
@@ -55,6 +57,11 @@ def options(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Opti
                 if option.path not in seen:  # members of a union share keys, as `protocol`
                     seen.add(option.path)
                     yield option
+
+
+def _nearest_first(model: type[BaseModel]) -> list[str]:
+    declared = (name for part in model.__mro__ for name in inspect.get_annotations(part))
+    return [name for name in dict.fromkeys(declared) if name in model.model_fields]
 
 
 def models_at(model: type[BaseModel], loc: Sequence[str | int]) -> list[type[BaseModel]]:

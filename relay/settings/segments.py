@@ -10,8 +10,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from relay.apis.digital_audience import PATHS, Credentials
 from relay.apis.locations import FileAccess, S3Access
-from relay.apis.mediarithmics_document_imports import UploadForm
 from relay.apis.mparticle_segments import BASE_URL
+from relay.base_url import BaseUrl
 from relay.errors import SettingsError
 from relay.membership.policy import (
     ChangePolicy,
@@ -28,10 +28,9 @@ from relay.segments.members import ExpiryPolicy
 from relay.segments.plan import SafetyPolicy
 from relay.segments.policy import ExportPolicy, SyncPolicy, UploadPolicy
 from relay.segments.user_ids import IdPolicy, IdType
-from relay.settings.identity import IdentitySettings
-from relay.settings.tracking import BaseUrl
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping import MappingPolicy
+from relay.stream.mapping.policy import IdentityPolicy
 
 
 class MparticleSettings(Section):
@@ -113,11 +112,6 @@ class ImportSettings(Section):
     """Bulk imports into mediarithmics. Address, datamart and token are those of `tracking`."""
 
     format: FileFormat = Field(FileFormat.NDJSON, description="Format of the files.")
-    upload: UploadForm = Field(
-        UploadForm.RAW,
-        description="`raw`: the file is the body, as documented; `multipart`: as the vendor's own "
-        "interface sends it.",
-    )
     part_bytes_max: int = Field(
         90_000_000,
         ge=1024,
@@ -378,7 +372,7 @@ class SegmentsSettings(Section):
             raise ValueError("two syncs fill the same segment: each would remove the other's users")
         return self
 
-    def sync_policy(self, name: str | None, identity: IdentitySettings) -> SyncPolicy:
+    def sync_policy(self, name: str | None, identity: IdentityPolicy) -> SyncPolicy:
         """What is decided about the sync of this name, or about the only one."""
         found = [sync for sync in self.syncs if name in (None, sync.name)]
         if len(found) != 1:
@@ -394,7 +388,7 @@ class SegmentsSettings(Section):
                 sync.id_type,
                 sync.id_column,
                 sync.header,
-                identity.email.policy(),
+                identity.email,
                 sync.last_line_end,
             ),
             expiry=sync.expiry(),

@@ -16,7 +16,7 @@ from relay.model import Answer, NoAnswer
 from relay.sandbox.app import create_app
 from relay.sandbox.options import SandboxOptions
 from relay.sandbox.server import serve
-from relay.settings.mapping import MappingSettings
+from relay.stream.mapping.policy import ActivityPolicy
 from tests.support.kafka_security import USERS
 
 
@@ -256,5 +256,5 @@ def test_no_answer_is_a_failure():
     ],
 )
 def test_an_app_channel_without_sessions_is_a_warning(given, warned):
-    found = list(check_mapping(MappingSettings(**given)))
+    found = list(check_mapping(ActivityPolicy(**given)))
     assert [finding.level for finding in found] == [Level.WARN] * warned

@@ -14,8 +14,8 @@ from relay import cli
 from relay.cli.emitting import key_of
 from relay.cli.feeding import fed
 from relay.errors import ExitStatus
-from relay.settings.identity import IdentitySettings
 from relay.stream.decoding import DecodingPolicy, decode
+from relay.stream.mapping.policy import IdentityPolicy
 from tests.support.app_events import example
 
 
@@ -163,6 +163,16 @@ def test_of_several_topics_one_must_be_named(run, kafka):
     assert "--topic" in end.err
 
 
+def test_a_topic_that_has_a_source_is_refused_in_one_line(run):
+    given = {"kafka": {"topics": ["web.a"]}, "sources": [{"topics": ["web.*"], "preset": "jitsu"}]}
+
+    end = run(given, event(1))
+
+    assert end.status == ExitStatus.INPUT
+    assert "topic web.a has a source (json, preset jitsu)" in end.err
+    assert len(end.err.splitlines()) == 1
+
+
 def test_a_file_that_does_not_exist_is_one_line(run, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(["emit", "no-such-file"])
@@ -201,7 +211,7 @@ def decoded(**user):
 
 
 def test_the_key_is_the_users_whatever_else_the_event_says():
-    policy = IdentitySettings(default_compartment_id="1").policy()
+    policy = IdentityPolicy(default_compartment_id="1")
 
     first = key_of(decoded(accounts=[{"id": "u1"}]), policy)
 
@@ -210,7 +220,7 @@ def test_the_key_is_the_users_whatever_else_the_event_says():
 
 
 def test_a_user_that_cannot_be_identified_gets_a_key_too():
-    policy = IdentitySettings().policy()
+    policy = IdentityPolicy()
 
     nobody = key_of(decoded(accounts=[{"id": "0"}]), policy)
 

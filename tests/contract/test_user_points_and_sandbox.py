@@ -37,7 +37,7 @@ async def url():
 
 @pytest.fixture(params=list(WireKind))
 async def wire(request, url):
-    wire = open_wire(WirePolicy(url, static_token("token"), kind=request.param))
+    wire = open_wire(WirePolicy(base_url=url, wire=request.param), static_token("token"))
     yield wire
     await wire.close()
 
@@ -104,7 +104,7 @@ async def test_a_sample_of_the_vendors_page_is_sent_byte_for_byte_and_taken(
     config = tmp_path / "relay.yaml"
     config.write_text(json.dumps(case["settings"]))
     settings = load(config, {}, needs=["identity", "mapping"])
-    request = mapped(case["event"], settings.mapping.policy(settings.identity, "1234"))
+    request = mapped(case["event"], settings.mapping.complete(settings.identity, "1234"))
     assert (request.method, request.path) == (case["method"], case["path"])
     assert json.loads(request.body) == case["body"]
     assert (await wire.send(request)).status == 200

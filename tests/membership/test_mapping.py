@@ -10,7 +10,8 @@ from relay.model import Record, Unmappable, Unwanted
 from relay.segments.formats import FileFormat
 from relay.segments.model import SegmentCommand
 from relay.stream.decoding import DecodingPolicy
-from relay.stream.mapping.policy import EmailPolicy, IdentityPolicy, MappingPolicy
+from relay.stream.mapping.addresses import EmailPolicy
+from relay.stream.mapping.policy import IdentityPolicy, MappingPolicy
 
 NOW_MS = 1_767_225_600_000
 HOUR_MS = 3_600_000

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,23 +8,20 @@ from jsonschema import Draft202012Validator
 from relay.model import Activity, Undecodable
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
-from relay.stream.mapping.policy import (
-    EmailPolicy,
-    IdentityForm,
-    IdentityPolicy,
-    MissingCompartment,
-)
+from relay.stream.mapping.addresses import EmailPolicy
+from relay.stream.mapping.policy import IdentityForm, IdentityPolicy, MissingCompartment
 from relay.stream.mapping.user_activity import user_activity_schema
 from tests.support.app_events import ACTIVITIES, VENDOR_SAMPLES, changed_examples, example
+from tests.support.policies import changed
 
 NOW = 1769851800123
 VALIDATOR = Draft202012Validator(user_activity_schema())
 POLICY = MappingPolicy(
     identity=IdentityPolicy(default_compartment_id="1000", compartments={"crm": "1700"})
 )
-LEGACY = replace(
+LEGACY = changed(
     POLICY,
-    identity=replace(
+    identity=changed(
         POLICY.identity,
         form=IdentityForm.LEGACY,
         default_compartment_id=None,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relay.errors import InputError
 from relay.segments.user_ids import IdPolicy, IdType, read_users
-from relay.stream.mapping.policy import EmailHashing, EmailPolicy
+from relay.stream.mapping.addresses import EmailHashing, EmailPolicy
 
 BIG = "-7636538281262557111"
 
@@ -84,7 +84,7 @@ def test_addresses_become_the_hashes_of_the_datamart(tmp_path):
     text = "email\n Jane@Example.com \n"
     [sha256] = users(tmp_path, text, id_type=IdType.EMAIL)
     assert sha256 == "8c87b489ce35cf2e2f39f80e282cb2e804932a56a213983eeeb428407d43b52d"
-    policy = EmailPolicy(hashing=EmailHashing.MD5, normalise=False)
+    policy = EmailPolicy(hash=EmailHashing.MD5, normalise=False)
     [md5] = users(tmp_path, "email\nJane@Example.com\n", id_type=IdType.EMAIL, email=policy)
     assert len(md5) == 32
     assert users(tmp_path, f"h\n{sha256.upper()}\n", id_type=IdType.EMAIL_HASH) == [sha256]

@@ -3,66 +3,18 @@ from pydantic import ValidationError
 
 from relay.errors import SettingsError
 from relay.settings.tracking import TrackingSettings
-from relay.stream.sending.wire import WireKind, WirePolicy
+from relay.stream.sending.wire import WireKind
 
 
 def tracking(**given) -> TrackingSettings:
     return TrackingSettings.model_validate({"datamart_id": 1234, "api_token": "api:abc", **given})
 
 
-def test_the_defaults_of_the_settings_are_the_defaults_of_the_policy():
-    policy = tracking().wire_policy()
-    assert policy == WirePolicy(
-        base_url="https://api.mediarithmics.com", authorization=policy.authorization
-    )
-    assert tracking().datamart_id == "1234"
-
-
-def test_every_setting_reaches_the_wire(tmp_path):
-    given = {
-        "base_url": "http://127.0.0.1:8080/base/",
-        "wire": "httpx",
-        "connect_timeout_s": 1,
-        "write_timeout_s": 2,
-        "read_timeout_s": 3,
-        "total_timeout_s": 4,
-        "keepalive_s": 5,
-        "connection_max_age_s": 8,
-        "connections_max": 6,
-        "response_bytes_max": 7000,
-        "http2": True,
-        "proxy": "http://user:password@proxy:3128",
-        "ca_file": tmp_path / "ca.pem",
-        "client_cert_file": tmp_path / "cert.pem",
-        "client_key_file": tmp_path / "key.pem",
-    }
-    policy = tracking(**given).wire_policy()
-    assert policy == WirePolicy(
-        base_url="http://127.0.0.1:8080/base",
-        authorization=policy.authorization,
-        kind=WireKind.HTTPX,
-        connect_timeout_s=1,
-        write_timeout_s=2,
-        read_timeout_s=3,
-        total_timeout_s=4,
-        keepalive_s=5,
-        connection_max_age_s=8,
-        connections_max=6,
-        response_bytes_max=7000,
-        http2=True,
-        proxy_url="http://user:password@proxy:3128",
-        ca_file=tmp_path / "ca.pem",
-        client_cert_file=tmp_path / "cert.pem",
-        client_key_file=tmp_path / "key.pem",
-    )
-    assert "password" not in repr(policy)
-
-
 @pytest.mark.parametrize("given", [{"http2": True}, {"proxy": "http://proxy:3128"}])
 def test_what_the_fast_wire_cannot_do_names_the_wire_that_can(given):
     with pytest.raises(ValidationError, match="needs wire: httpx"):
         tracking(**given)
-    assert tracking(**given, wire="httpx").wire_policy().kind is WireKind.HTTPX
+    assert tracking(**given, wire="httpx").wire is WireKind.HTTPX
 
 
 def test_the_token_comes_from_the_setting_or_from_the_file(tmp_path):
@@ -73,9 +25,9 @@ def test_the_token_comes_from_the_setting_or_from_the_file(tmp_path):
     assert from_file.authorization().header(0) == "Bearer api:file"
 
 
-def test_without_a_token_the_settings_load_and_the_wire_says_what_to_set():
+def test_without_a_token_the_settings_load_and_the_login_says_what_to_set():
     with pytest.raises(SettingsError, match="RELAY_TRACKING__API_TOKEN"):
-        tracking(api_token=None).wire_policy()
+        tracking(api_token=None).authorization()
 
 
 @pytest.mark.parametrize(
@@ -110,7 +62,7 @@ def test_no_repr_and_no_error_shows_a_secret():
     settings = tracking(
         api_token="api:abc-secret", proxy="http://u:pass-secret@proxy", wire="httpx"
     )
-    assert "secret" not in repr(settings) + repr(settings.wire_policy())
+    assert "secret" not in repr(settings)
     with pytest.raises(ValidationError) as raised:
         tracking(api_token="api:abc-secret", proxy="nonsense-secret", ca_file=3)
     assert "secret" not in str(raised.value)

@@ -7,6 +7,12 @@ from relay.section import Section
 Policy = TypeVar("Policy", bound=Section)
 
 
+def changed(policy: Policy, **values: Any) -> Policy:
+    """A policy like this one but for these fields."""
+    given = {name: getattr(policy, name) for name in type(policy).model_fields}
+    return type(policy)(**{**given, **values})
+
+
 def tuned(kind: type[Policy], **values: Any) -> Policy:
     """A policy of this kind; `values` may name its fields and its constants."""
     known = {*kind.model_fields, *kind.__class_vars__}

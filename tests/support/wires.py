@@ -3,10 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from pydantic import SecretStr
+
 from relay.model import Answer, NoAnswer, Request
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.token import StaticToken
 from relay.stream.sending.wire import Wire, WireKind, WirePolicy
+from tests.support.policies import tuned
 
 TOKEN = "api:token-0123456789"
 POST = Request("POST", "/v1/datamarts/1/user_activities", b'{"$type":"TOUCH"}')
@@ -14,8 +17,10 @@ POST = Request("POST", "/v1/datamarts/1/user_activities", b'{"$type":"TOUCH"}')
 
 @asynccontextmanager
 async def wire_to(url: str, kind: WireKind, **changes) -> AsyncIterator[Wire]:
-    changes = {"authorization": StaticToken(TOKEN), **changes}
-    wire = open_wire(WirePolicy(base_url=url, kind=kind, **changes))
+    authorization = changes.pop("authorization", StaticToken(TOKEN))
+    if (proxy := changes.pop("proxy", None)) is not None:
+        changes["proxy"] = SecretStr(proxy)
+    wire = open_wire(tuned(WirePolicy, base_url=url, wire=kind, **changes), authorization)
     try:
         yield wire
     finally:

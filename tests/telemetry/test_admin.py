@@ -12,7 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.errors import SettingsError
-from relay.stream.mapping.policy import MappingCode
+from relay.stream.mapping.codes import MappingCode
 from relay.telemetry.admin import admin_app, new_registry, serve_admin
 from relay.telemetry.health import Liveness, Readiness, Roads
 

@@ -10,11 +10,13 @@ there yet is an outcome of its own, and whoever reads the topic holds it and wha
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
-from relay.model import Record, Undecodable, Unwanted
+from pydantic import Field
+
+from relay.model import NeedsSchema, Record, Undecodable, Unwanted
+from relay.stream.decoding.decode import DecodingPolicy, NullValue
 from relay.stream.decoding.reasons import UndecodableCode
 
 Document: TypeAlias = dict[str, Any]
@@ -22,16 +24,6 @@ Document: TypeAlias = dict[str, Any]
 
 Documents: TypeAlias = tuple[Document | Undecodable, ...]
 """One part for each event of the record, in the order of the record. One part may be unusable."""
-
-SchemaKey: TypeAlias = int | str
-"""What names a schema in its registry: the id, or the GUID as text."""
-
-
-class NeedsSchema(NamedTuple):
-    """The schema of this record is not cached: fetch it, then decode the record again."""
-
-    key: SchemaKey
-
 
 Decoded: TypeAlias = Documents | Undecodable | Unwanted | NeedsSchema
 Format: TypeAlias = Callable[[Record], Decoded]
@@ -67,18 +59,21 @@ class FormatCode(StrEnum):
     TOO_MANY_EVENTS = "too_many_events"
 
 
-@dataclass(frozen=True, slots=True)
-class FormatPolicy:
-    """How large a record may be, how many events it may hold, what a null value means."""
+class FormatPolicy(DecodingPolicy):
+    """What a record on the topic may be (schemas/app-event.v1.json)."""
 
-    record_bytes_max: int = 1_048_576
-    events_per_record_max: int = 1_000
-    skip_null_value: bool = True
+    events_per_record_max: int = Field(
+        1_000,
+        ge=1,
+        le=10_000,
+        description="Records of `sources` that hold more events are dead-lettered as "
+        "`too_many_events`.",
+    )
 
 
 def no_value(policy: FormatPolicy) -> Undecodable | Unwanted:
     """What becomes of a record without a value."""
-    kind = Unwanted if policy.skip_null_value else Undecodable
+    kind = Unwanted if policy.null_value is NullValue.SKIP else Undecodable
     return kind(UndecodableCode.NULL_VALUE, "the record has no value (a tombstone)")
 
 

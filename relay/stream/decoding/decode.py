@@ -1,11 +1,12 @@
 """Record bytes → AppEvent, or the reason why not. Called by the pipeline for each record."""
 
-from dataclasses import dataclass
+from enum import StrEnum
 
 import jiter
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from relay.model import Undecodable, Unwanted
+from relay.section import Section
 from relay.stream.decoding.app_event import AppEvent
 from relay.stream.decoding.reasons import UndecodableCode, why_not_an_event, why_not_json
 
@@ -13,12 +14,26 @@ APP_EVENT: TypeAdapter[AppEvent] = TypeAdapter(AppEvent)
 _validate = APP_EVENT.validator.validate_python
 
 
-@dataclass(frozen=True, slots=True)
-class DecodingPolicy:
-    """What decoding may decide: how large a record may be, and what a null value means."""
+class NullValue(StrEnum):
+    """What becomes of a record that has no value."""
 
-    record_bytes_max: int = 1_048_576
-    skip_null_value: bool = True
+    SKIP = "skip"
+    DEAD_LETTER = "dead_letter"
+
+
+class DecodingPolicy(Section):
+    """How large a record may be, and what a null value means."""
+
+    record_bytes_max: int = Field(
+        1_048_576,
+        ge=1,
+        description="Records with a larger value are dead-lettered without being read.",
+    )
+    null_value: NullValue = Field(
+        NullValue.SKIP,
+        description="A record without a value (on compacted topics: a deletion) is counted and "
+        "passed over with `skip`, or dead-lettered with `dead_letter`.",
+    )
 
 
 def decode(  # noqa: PLR0911 -- a return for each way a record can be wrong, in reading order
@@ -26,7 +41,7 @@ def decode(  # noqa: PLR0911 -- a return for each way a record can be wrong, in 
 ) -> AppEvent | Undecodable | Unwanted:
     """The event in a record's value. Never raises, whatever the bytes are."""
     if value is None:
-        if policy.skip_null_value:
+        if policy.null_value is NullValue.SKIP:
             return Unwanted(UndecodableCode.NULL_VALUE, "the record has no value (a tombstone)")
         return Undecodable(UndecodableCode.NULL_VALUE, "the record has no value (a tombstone)")
     if len(value) > policy.record_bytes_max:

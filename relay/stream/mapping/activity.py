@@ -7,9 +7,10 @@ from pydantic import BaseModel
 from relay.model import Activity, Unmappable, Unwanted, UserPointUpdate
 from relay.stream.decoding.app_event import AppEvent, Choice, Profile, Segment, Track
 from relay.stream.decoding.visit import Visit
+from relay.stream.mapping.codes import MappingCode
 from relay.stream.mapping.compact_json import to_json
 from relay.stream.mapping.identity import Identity, identify
-from relay.stream.mapping.policy import MappingCode, MappingPolicy
+from relay.stream.mapping.policy import MappingPolicy
 from relay.stream.mapping.profile import profile_key
 from relay.stream.mapping.rules import (
     RESERVED_CHOICE_PROPERTIES,
@@ -67,6 +68,8 @@ def _activity(
     notes = identity.notes
     if isinstance(event, Track) and name != event.event:
         notes = (*notes, MappingCode.EVENT_RENAMED)
+    if envelope["$type"] == "APP_VISIT" and envelope.get("$session_status") == "NO_SESSION":
+        notes = (*notes, MappingCode.APP_WITHOUT_SESSION)
     return Activity(
         envelope=to_json(envelope),
         ts_ms=event.ts if visit.ts is None else visit.ts,

@@ -7,10 +7,16 @@
 Repairs are made with `identity.email.normalise` only: without it a datamart hashes what it gets.
 """
 
+import hashlib
 import re
+from enum import StrEnum
 
+from pydantic import Field
+
+from relay.section import Section
+from relay.stream.mapping.codes import MappingCode
+from relay.stream.mapping.guard import GuardPolicy
 from relay.stream.mapping.nothing import without_invisible
-from relay.stream.mapping.policy import GuardPolicy, MappingCode
 
 # Read by whoever is on duty: people behind one differ, and the platform would merge them.
 ROLES = frozenset(
@@ -49,6 +55,45 @@ _RESERVED_ENDS = (".invalid", ".localhost", ".test")  # RFC 2606: no such host, 
 _NAMED = re.compile(r"\A[^<>@]*<([^<>@\s]+@[^<>@\s]+)>\Z").match
 
 
+class EmailHashing(StrEnum):
+    """The one function by which a datamart hashes addresses. The value is hashlib's name."""
+
+    MD5 = "md5"
+    SHA1 = "sha1"
+    SHA256 = "sha256"
+    SHA384 = "sha384"
+    SHA512 = "sha512"
+
+
+class EmailPolicy(Section):
+    """How email addresses become hashes. A datamart uses one function for all its flows."""
+
+    hash: EmailHashing = Field(EmailHashing.SHA256, description="The datamart's hash function.")
+    normalise: bool = Field(
+        True, description="Trim and lower an address before it is hashed. The platform does not."
+    )
+    accept_clear: bool = Field(
+        True,
+        description="Whether events may hold addresses in clear; they are dead-lettered if not.",
+    )
+    send_clear: bool = Field(
+        False, description="Send the address in clear beside its hash, where the event has it."
+    )
+    check_hash: bool = Field(
+        True,
+        description="Hashes in events must be hexadecimal, as long as those of `hash`; they are "
+        "sent in lower case. `false` sends them as they come (salted or encoded otherwise).",
+    )
+
+
+def hash_email(address: str, policy: EmailPolicy) -> str:
+    """The hash by which the datamart knows an address."""
+    if policy.normalise:
+        address = clean_address(address).lower()
+    # Not for secrecy: the datamart's one function decides, and some datamarts use MD5 or SHA-1.
+    return hashlib.new(policy.hash, address.encode(), usedforsecurity=False).hexdigest()
+
+
 def clean_address(address: str) -> str:
     """An address without what surrounds it at times. Letter case stays."""
     text = address.strip() if address.isascii() else without_invisible(address).strip()
@@ -66,16 +111,16 @@ def clean_address(address: str) -> str:
 def why_nobodys(address: str, guard: GuardPolicy) -> MappingCode | None:
     """Why a well-formed address is no person's, or None. The address is in lower case."""
     name, _, domain = address.rpartition("@")
-    if address in guard.shared_emails or f"@{domain}" in guard.shared_emails:
+    if address in guard.folded_emails or f"@{domain}" in guard.folded_emails:
         return MappingCode.SHARED_EMAIL
     name = name.partition("+")[0]
     if (
         name in _PLACEHOLDER_NAMES
-        or name in guard.placeholders
+        or name in guard.folded_placeholders
         or domain in _PLACEHOLDER_DOMAINS
         or domain.endswith(_RESERVED_ENDS)
     ):
         return MappingCode.PLACEHOLDER_EMAIL
-    if guard.leave_out_role_addresses and (name in ROLES or name in guard.role_names):
+    if guard.leave_out_role_addresses and (name in ROLES or name in guard.folded_roles):
         return MappingCode.ROLE_EMAIL
     return None

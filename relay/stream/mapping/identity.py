@@ -23,17 +23,17 @@ from relay.stream.decoding.user import (
     User,
     VectorDevice,
 )
-from relay.stream.mapping.addresses import clean_address, why_nobodys
-from relay.stream.mapping.nothing import OPT_OUTS, why_unusable
-from relay.stream.mapping.policy import (
+from relay.stream.mapping.addresses import (
     EmailHashing,
     EmailPolicy,
-    GuardPolicy,
-    IdentityForm,
-    IdentityPolicy,
-    MappingCode,
-    MissingCompartment,
+    clean_address,
+    hash_email,
+    why_nobodys,
 )
+from relay.stream.mapping.codes import MappingCode
+from relay.stream.mapping.guard import GuardPolicy
+from relay.stream.mapping.nothing import OPT_OUTS, why_unusable
+from relay.stream.mapping.policy import IdentityForm, IdentityPolicy, MissingCompartment
 
 _OS = {"ios": "ios", "android": "and"}
 _HEX = frozenset("0123456789abcdef")
@@ -170,7 +170,7 @@ def locate(account: Account, policy: IdentityPolicy, path: str) -> KnownAccount 
 
 def account_fault(account_id: str, guard: GuardPolicy) -> MappingCode | None:
     """Why an account names nobody in particular, or None."""
-    if guard.shared_accounts and account_id.strip().casefold() in guard.shared_accounts:
+    if guard.shared_accounts and account_id.strip().casefold() in guard.folded_accounts:
         return MappingCode.SHARED_ACCOUNT
     return why_unusable(account_id, guard, MappingCode.SHARED_ACCOUNT)
 
@@ -227,14 +227,6 @@ def _own_id(device: Device) -> tuple[str, str, str]:
             return "vec:", device.vector_id, ""
         case DevicePoint():
             return "udp:", device.device_point_id, ""
-
-
-def hash_email(address: str, policy: EmailPolicy) -> str:
-    """The hash by which the datamart knows an address."""
-    if policy.normalise:
-        address = clean_address(address).lower()
-    # Not for secrecy: the datamart's one function decides, and some datamarts use MD5 or SHA-1.
-    return hashlib.new(policy.hashing, address.encode(), usedforsecurity=False).hexdigest()
 
 
 def _accounts(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCode | Unmappable]:
@@ -336,7 +328,7 @@ def _known_email(
         if isinstance(checked, Unmappable):
             return checked
         digest = checked
-    if digest in guard.shared_emails:
+    if digest in policy.shared_hashes:
         return MappingCode.SHARED_EMAIL
     return KnownEmail(digest, address, repaired and email.hash is None)
 
@@ -360,10 +352,10 @@ def _checked_hash(given: str, policy: EmailPolicy, path: str) -> str | Unmappabl
     if not policy.check_hash:
         return given
     digest = given.lower()
-    if len(digest) != _HASH_DIGITS[policy.hashing] or not _HEX.issuperset(digest):
+    if len(digest) != _HASH_DIGITS[policy.hash] or not _HEX.issuperset(digest):
         return Unmappable(
             MappingCode.EMAIL_HASH_MALFORMED,
-            f"{path}: not a {policy.hashing} in hexadecimal (identity.email)",
+            f"{path}: not a {policy.hash} in hexadecimal (identity.email)",
         )
     return digest
 

@@ -10,12 +10,11 @@ The platform merges users that share an identifier, for good. So what is doubtfu
 counted. All sets are made once, at import; a look at an ordinary id costs two look-ups and a regex.
 """
 
-import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
 
-from relay.stream.mapping.policy import GuardPolicy, MappingCode
+from relay.stream.mapping.codes import MappingCode
+from relay.stream.mapping.guard import GuardPolicy, digests_of
 
 # Words are compared without case and without the white space around them.
 WORDS = frozenset(
@@ -56,7 +55,7 @@ OPT_OUTS = frozenset(
     }
 )
 
-_ALGORITHMS = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
+
 _ZERO_ID = "00000000-0000-0000-0000-000000000000"
 _NOTHINGS = (
     *("", " ", "\n", "0", "00", "-", "--", "{}", "[]", '""', "''", "[object Object]", "NaN"),
@@ -95,16 +94,6 @@ _JOINERS = ("\u200c", "\u200d")
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
 
-def digests_of(words: Iterable[str]) -> frozenset[str]:
-    """The digests of the words, written small, large and with a capital, in hexadecimal."""
-    return frozenset(
-        hashlib.new(algorithm, form.encode(), usedforsecurity=False).hexdigest()
-        for word in words
-        for form in {word, word.lower(), word.upper(), word.capitalize()}
-        for algorithm in _ALGORITHMS
-    )
-
-
 DIGESTS = digests_of((*WORDS, *OPT_OUTS, *_NOTHINGS))
 
 
@@ -113,7 +102,7 @@ def why_unusable(  # noqa: PLR0911 - a return for each thing that an id is not
 ) -> MappingCode | None:
     """Why an id names nobody in particular, or None; `word` is the code of a word for "none"."""
     folded = value.strip().casefold()
-    if folded in WORDS or folded in guard.placeholders or _is_hollow(folded):
+    if folded in WORDS or folded in guard.folded_placeholders or _is_hollow(folded):
         return word
     if len(folded) >= _DIGITS_MIN and (folded in DIGESTS or folded in guard.placeholder_digests):
         return MappingCode.HASH_OF_NOTHING

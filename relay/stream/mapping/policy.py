@@ -1,7 +1,14 @@
-"""What mapping may decide, as frozen values that the settings build."""
+"""What mapping may decide: the sections `identity` and `mapping` of the settings."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
+
+from pydantic import Field
+
+from relay.section import Section
+from relay.stream.decoding.visit import SessionStatus
+from relay.stream.mapping.addresses import EmailPolicy, hash_email
+from relay.stream.mapping.guard import GuardPolicy
 
 # Stands in dead letters: which rules the record met. Raised whenever the same event and settings
 # give another activity.
@@ -11,63 +18,11 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 
 
-class MappingCode(StrEnum):
-    """Every reason for which an event is not sent, or is sent with less than it came with."""
-
-    # Not sent: dead-lettered.
-    IMPLAUSIBLE_TIME = "implausible_time"
-    NO_IDENTIFIER = "no_identifier"
-    TOO_MANY_IDENTIFIERS = "too_many_identifiers"
-    COMPARTMENT_MISSING = "compartment_missing"
-    COMPARTMENT_UNKNOWN = "compartment_unknown"
-    CLEAR_EMAIL = "clear_email"
-    EMAIL_MALFORMED = "email_malformed"
-    EMAIL_HASH_MALFORMED = "email_hash_malformed"
-    LEGACY_FORM = "legacy_form"
-    PROFILE_WITHOUT_ACCOUNT = "profile_without_account"
-    CHANNEL_MISSING = "channel_missing"
-    CHANNEL_AMBIGUOUS = "channel_ambiguous"
-    RESERVED_EVENT_NAME = "reserved_event_name"
-    RESERVED_PROPERTY = "reserved_property"
-    ROUTE_CONTRADICTED = "route_contradicted"
-    SELECTOR_MISSING = "selector_missing"
-    # Not sent: skipped.
-    CONSENT_REFUSED = "consent_refused"
-    CONSENT_UNKNOWN = "consent_unknown"
-    SEGMENT_NOT_ROUTED = "segment_not_routed"
-    SEGMENT_IMPORTED = "segment_imported"
-    """Not skipped at all: the road of membership events has it."""
-    # Sent, and said in the activity's notes.
-    PLACEHOLDER_DEVICE = "placeholder_device"
-    OPTED_OUT_DEVICE = "opted_out_device"
-    SHARED_ACCOUNT = "shared_account"
-    SHARED_EMAIL = "shared_email"
-    PLACEHOLDER_EMAIL = "placeholder_email"
-    ROLE_EMAIL = "role_email"
-    HASH_OF_NOTHING = "hash_of_nothing"
-    TEMPLATE_LEFT_OVER = "template_left_over"
-    NOT_ONE_IDENTIFIER = "not_one_identifier"
-    UNCLEAN_IDENTIFIER = "unclean_identifier"
-    EMAIL_REPAIRED = "email_repaired"
-    ADVERTISING_ID_CASE = "advertising_id_case"
-    EVENT_RENAMED = "event_renamed"
-
-
 class IdentityForm(StrEnum):
     """How an activity says whose it is."""
 
     USER_IDENTIFIERS = "user_identifiers"
     LEGACY = "legacy"
-
-
-class EmailHashing(StrEnum):
-    """The one function by which a datamart hashes addresses. The value is hashlib's name."""
-
-    MD5 = "md5"
-    SHA1 = "sha1"
-    SHA256 = "sha256"
-    SHA384 = "sha384"
-    SHA512 = "sha512"
 
 
 class ReservedNames(StrEnum):
@@ -121,67 +76,131 @@ class UpdateStrategy(StrEnum):
     PLATFORM = "platform"
 
 
-@dataclass(frozen=True, slots=True)
-class EmailPolicy:
-    """How addresses become hashes, and whether they may come or go in clear."""
+class IdentityPolicy(Section):
+    """Which identifiers are sent, and in which form."""
 
-    hashing: EmailHashing = EmailHashing.SHA256
-    normalise: bool = True
-    accept_clear: bool = True
-    send_clear: bool = False
-    check_hash: bool = True
+    form: IdentityForm = Field(
+        IdentityForm.USER_IDENTIFIERS,
+        description="`user_identifiers` sends all of them; `legacy` one of each kind, at the root "
+        "of the activity.",
+    )
+    default_compartment_id: str | None = Field(
+        None, min_length=1, description="Compartment of accounts that name none."
+    )
+    compartments: dict[str, str] = Field(
+        default_factory=dict,
+        description="Names that events may use for compartments: `{crm: '1000'}`.",
+    )
+    missing_compartment: MissingCompartment = Field(
+        MissingCompartment.REJECT,
+        description="An account for which no compartment is known is dead-lettered with `reject`; "
+        "`platform` sends it without one, and the platform takes the datamart's default.",
+    )
+    compartment_as_number: bool = Field(
+        False, description="Send compartment ids as JSON numbers instead of text."
+    )
+    email: EmailPolicy = Field(default_factory=EmailPolicy, description="Email addresses.")
+    guard: GuardPolicy = Field(
+        default_factory=GuardPolicy, description="Against merging different people."
+    )
 
-
-@dataclass(frozen=True, slots=True)
-class GuardPolicy:
-    """What may identify a user, so that people who are not the same are never merged.
-
-    The numbers are those above which the platform flags a user point: 4 accounts and 4 email
-    hashes in 7 days, 10 identifiers of a registry in 2 days.
-    """
-
-    shared_accounts: frozenset[str] = field(default=frozenset(), repr=False)
-    shared_emails: frozenset[str] = field(default=frozenset(), repr=False)
-    placeholders: frozenset[str] = frozenset()
-    placeholder_digests: frozenset[str] = frozenset()
-    leave_out_role_addresses: bool = True
-    role_names: frozenset[str] = frozenset()
-    normalise_advertising_ids: bool = True
-    accounts_max: int = 4
-    emails_max: int = 4
-    devices_max: int = 10
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityPolicy:
-    """How the user of an event becomes the identifiers of an activity."""
-
-    form: IdentityForm = IdentityForm.USER_IDENTIFIERS
-    default_compartment_id: str | None = None
-    compartments: dict[str, str] = field(default_factory=dict)
-    missing_compartment: MissingCompartment = MissingCompartment.REJECT
-    compartment_as_number: bool = False
-    email: EmailPolicy = EmailPolicy()
-    guard: GuardPolicy = GuardPolicy()
+    @cached_property
+    def shared_hashes(self) -> frozenset[str]:
+        """`guard.shared_emails` as the datamart knows them: hashes, given or made."""
+        shared = self.guard.folded_emails
+        made = (hash_email(entry, self.email) for entry in shared if "@" in entry.lstrip("@"))
+        return shared.union(made)
 
 
-@dataclass(frozen=True, slots=True)
-class MappingPolicy:
+class ActivityPolicy(Section):
+    """What events become, and which are not sent."""
+
+    session_status: SessionStatus = Field(
+        "NO_SESSION",
+        description="Session status of events that name none.",
+    )
+    default_app_id: str | None = Field(
+        None, min_length=1, description="App channel of events that name no channel."
+    )
+    default_site_id: str | None = Field(
+        None, min_length=1, description="Site channel of events that name no channel."
+    )
+    unique_key: bool = Field(
+        True,
+        description="Send a `$unique_key` that is computed from the event, so that a repetition "
+        "can be recognised.",
+    )
+    source: str = Field(
+        "",
+        description="Who gives the events their ids; part of `$unique_key`. Set it when several "
+        "sources with ids of their own feed one datamart. Changing it changes every key.",
+    )
+    past_max_days: int = Field(
+        3650, ge=0, description="Events from longer ago are dead-lettered as implausible."
+    )
+    future_max_hours: int = Field(
+        24, ge=0, description="Events from further ahead are dead-lettered as implausible."
+    )
+    reserved_names: ReservedNames = Field(
+        ReservedNames.REJECT,
+        description="Events that the platform computes itself ($app_install, $app_update) or "
+        "deletes ($page_view): `reject` dead-letters them, `skip` passes them over, `rename` "
+        "sends them without the `$`.",
+    )
+    required_processings: list[str] = Field(
+        default_factory=list,
+        description="Ids of processings that the user must have accepted, by the event's "
+        "`consents`; other events are withheld and counted. Choices always pass.",
+    )
+
+    profile_route: ProfileRoute = Field(
+        ProfileRoute.ACTIVITY,
+        description="How profiles travel when their event does not say: in an `activity`, where "
+        "event rules see them, or put on the user point by `user_profiles`, without an activity.",
+    )
+    choice_route: ChoiceRoute = Field(
+        ChoiceRoute.ACTIVITY,
+        description="How choices travel when their event does not say: in an `activity`, or put "
+        "on the user point by `user_choices`.",
+    )
+    update_strategy: UpdateStrategy = Field(
+        UpdateStrategy.PARTIAL_UPDATE,
+        description="How the properties of a profile that is put by `user_profiles` meet the "
+        "stored ones, when its event does not say. `legacy_replace`, `legacy_merge` and "
+        "`legacy_merge_objects` are spelt with `force_replace` and `merge_objects`; `platform` "
+        "sends neither and leaves it to the platform.",
+    )
+
+    def complete(
+        self,
+        identity: IdentityPolicy,
+        datamart_id: str = "0",
+        *,
+        segments_are_imported: bool = False,
+    ) -> "MappingPolicy":
+        """What `map_event` goes by. The datamart stands in the path of what is put."""
+        return MappingPolicy(
+            **dict(self),
+            identity=identity,
+            datamart_id=datamart_id,
+            segments_are_imported=segments_are_imported,
+        )
+
+
+class MappingPolicy(ActivityPolicy):
     """How an app event becomes a user activity."""
 
-    identity: IdentityPolicy = field(default_factory=IdentityPolicy)
+    identity: IdentityPolicy = Field(default_factory=IdentityPolicy)
+    datamart_id: str = "0"
     segments_are_imported: bool = False
     """Whether the road of membership events takes segment events."""
-    session_status: str = "NO_SESSION"
-    unique_key: bool = True
-    source: str = ""
-    past_max_ms: int = 3650 * DAY_MS
-    future_max_ms: int = DAY_MS
-    reserved_names: ReservedNames = ReservedNames.REJECT
-    default_app_id: str | None = None
-    default_site_id: str | None = None
-    required_processings: tuple[str, ...] = ()
-    datamart_id: str = "0"
-    profile_route: ProfileRoute = ProfileRoute.ACTIVITY
-    choice_route: ChoiceRoute = ChoiceRoute.ACTIVITY
-    update_strategy: UpdateStrategy = UpdateStrategy.PARTIAL_UPDATE
+
+    @cached_property
+    def past_max_ms(self) -> int:
+        """`past_max_days` in milliseconds."""
+        return self.past_max_days * DAY_MS
+
+    @cached_property
+    def future_max_ms(self) -> int:
+        """`future_max_hours` in milliseconds."""
+        return self.future_max_hours * HOUR_MS

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from relay.model import Unmappable
 from relay.stream.decoding.app_event import Profile
+from relay.stream.mapping.codes import MappingCode
 from relay.stream.mapping.identity import account_fault, locate
-from relay.stream.mapping.policy import IdentityPolicy, MappingCode
+from relay.stream.mapping.policy import IdentityPolicy
 from relay.stream.mapping.rules import RESERVED_PROFILE_PROPERTIES, check_properties
 
 

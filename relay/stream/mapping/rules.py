@@ -2,7 +2,8 @@
 
 from relay.model import Unmappable, Unwanted
 from relay.stream.decoding.app_event import AppEvent, Choice, Track
-from relay.stream.mapping.policy import MappingCode, MappingPolicy, ReservedNames
+from relay.stream.mapping.codes import MappingCode
+from relay.stream.mapping.policy import MappingPolicy, ReservedNames
 
 # The platform computes the first two from $app_open, and deletes the third when it has been
 # processed: sending them does nothing, or counts installs twice.

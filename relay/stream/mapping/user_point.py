@@ -8,11 +8,11 @@ from typing import Any
 
 from relay.model import Request, RequestKind, Unmappable, UserPointUpdate
 from relay.stream.decoding.app_event import Choice, Profile
+from relay.stream.mapping.codes import MappingCode
 from relay.stream.mapping.compact_json import to_json
 from relay.stream.mapping.identity import Entry, Identified, best_of, digest, identifiers
 from relay.stream.mapping.policy import (
     ChoiceRoute,
-    MappingCode,
     MappingPolicy,
     ProfileRoute,
     SelectorKind,

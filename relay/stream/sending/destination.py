@@ -29,6 +29,8 @@ from relay.telemetry.facts import (
 
 _OVERLOAD_CODES = frozenset({"http_503", "http_504", str(NoAnswer.TIMEOUT)})
 _LONG_PAUSE_S = 1.0
+_UNAUTHORISED = 401
+_UNAUTHORISED_MAX = 100
 ALL_ROUTES = "all"
 
 
@@ -91,6 +93,8 @@ class Destination:
         self._braked = False
         self._row = RowPolicy(policy.gate.down_after_failures, policy.gate.down_after_alone_s)
         self._pause_max_s = policy.gate.pause_max_s
+        self._unauthorised: set[Hashable | None] = set()
+        """Users who met a 401."""
         self._tell = tell
         self._away_since: dict[str, float] = {}
         """Since when a scope was down or held, until it has been told that it is back."""
@@ -227,8 +231,15 @@ class Destination:
         if route.gate.is_closed and not route_spaces:
             return Learned(Scope.ROUTE)
         route.lately.fails(landed.lane, now)
-        in_flight = route.in_flight + 1
-        scope = scope_of(verdict.kind, route.lately, self._others(route), self._row, in_flight, now)
+        scope = scope_of(
+            verdict.kind,
+            route.lately,
+            self._others(route),
+            self._row,
+            route.in_flight + 1,
+            now,
+            token=self._is_about_the_token(landed),
+        )
         if scope is Scope.EVERYTHING:
             self._close(self.gate, ALL_ROUTES, closes, verdict, now)
             for other in self.routes.values():
@@ -236,6 +247,14 @@ class Destination:
         elif scope is Scope.ROUTE:
             self._close(route.gate, kind, closes, verdict, now)
         return Learned(scope)
+
+    def _is_about_the_token(self, landed: _Landed) -> bool:
+        if landed.verdict.status != _UNAUTHORISED or landed.lane in self._unauthorised:
+            return False
+        if len(self._unauthorised) >= _UNAUTHORISED_MAX:
+            self._unauthorised.clear()
+        self._unauthorised.add(landed.lane)
+        return True
 
     def _others(self, route: Route) -> list[Lately]:
         return [other.lately for other in self.routes.values() if other is not route]

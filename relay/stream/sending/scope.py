@@ -13,6 +13,7 @@ The narrowest scope that explains what other requests met lately. Cases, the fir
     | the same       | none was on any route in use               | everything | all wait          |
     | a wrong token  | nothing was ever accepted                  | everything | held: probes only |
     | or address     |                                            |            |                   |
+    | 401            | this user did not meet it before           | everything | held: probes only |
     | that, or none, | some on this route were accepted, after    | the record | it is counted     |
     | or a 5xx       | the first of the row (see `RowPolicy`)     |            | against it        |
     | the same       | none on this route was; another route      | the route  | probes only       |
@@ -114,16 +115,21 @@ def scope_of(  # noqa: PLR0917 - all that others met
     now: float,
     *,
     each_user: bool = False,
+    token: bool = False,
 ) -> Scope:
     """The scope of an answer that is already counted in `route`. Cases: the module's docstring.
 
     `others` are the other routes, `in_flight` is what is under way on this one, with it;
-    `each_user`: only users are refused who were just served.
+    `each_user`: only users are refused who were just served; `token`: the token is not accepted,
+    and this user did not meet that before. (One whose requests alone are answered so, by something
+    in between, does not hold the others again and again.)
     """
     rest = [other for other in others if other.used]
     if kind is VerdictKind.THROTTLED:
         if each_user or route.asked < max(ASKED_MIN, in_flight):
             return Scope.USER
+    elif token:
+        return Scope.EVERYTHING
     elif kind is VerdictKind.MISCONFIGURED and not route.accepted:
         if not any(other.accepted for other in rest):
             return Scope.EVERYTHING

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import jiter
 import orjson
 
-from relay.model import Answer, NoAnswer, RequestKind, Verdict, VerdictKind
+from relay.model import Answer, NoAnswer, Request, RequestKind, Verdict, VerdictKind
+from relay.stream.sending.complaint import complaint, masked
 from relay.stream.sending.pacing import asked_pause_s
 
 EXCERPT_CHARS_MAX = 200
-REASON_CHARS_MAX = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,7 @@ def _tolerated(body: bytes, *, cut: bool) -> object:
 
 
 _TAGS = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>?")
+_PAGE_BYTES_MAX = 2_000
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}")
 
 # Behind a byte order mark or nothing: white space, and the status as the first thing in an object.
@@ -158,38 +159,26 @@ def is_plain_success(answer: Answer) -> bool:
     return answer.status == 200 and _BEGINS_OK.match(answer.body) is not None  # noqa: PLR2004
 
 
-def explained(verdict: Verdict, answer: Answer, redact: Callable[[str], str]) -> Verdict:
-    """The verdict, its reason with what answered and what it said: redacted, and one line.
+def explained(
+    verdict: Verdict, answer: Answer, sent: Request, redact: Callable[[str], str]
+) -> Verdict:
+    """The verdict, its reason with what answered and what it said, masked.
 
     An answer that is not the API's own JSON came from something in between (a firewall, a proxy),
     and the reason says that.
     """
     if verdict.kind is VerdictKind.DELIVERED or not answer.status:
         return verdict
-    word = said(answer.body, cut=answer.cut)
-    if word is None:
+    reason = verdict.reason
+    if said(answer.body, cut=answer.cut) is not None:
+        words = complaint(answer, sent, redact)
+    else:
         media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
         what = media_type if _MEDIA_TYPE.fullmatch(media_type) else "no content type"
-        text = " ".join(_TAGS.sub(" ", excerpt(answer, redact)).split())
-        reason = f"{verdict.reason}; answered by something that is not the API ({what})"
-    else:
-        text = excerpt(answer._replace(body=_error_text(answer.body)), redact)
-        reason = verdict.reason
-    if text:
-        reason = f"{reason}: {text}"
-    return replace(verdict, reason=reason[:REASON_CHARS_MAX])
-
-
-def _error_text(body: bytes) -> bytes:
-    """What the API says is wrong: the vendor's `error`, and its `error_id` for their support."""
-    document = _tolerated(body, cut=True)
-    if not isinstance(document, dict):
-        return b""
-    parts = [document.get("error"), document.get("error_id")]
-    texts = [part for part in parts if isinstance(part, str) and part]
-    if len(texts) > 1:
-        texts[1] = f"(error_id {texts[1]})"
-    return " ".join(texts).encode("utf-8", "replace")
+        reason += f"; answered by something that is not the API ({what})"
+        page = answer.body[:_PAGE_BYTES_MAX].decode("utf-8", "replace")
+        words = masked(_TAGS.sub(" ", page), sent, redact)
+    return replace(verdict, reason=f"{reason}: {words}" if words else reason)
 
 
 def excerpt(answer: Answer, redact: Callable[[str], str]) -> str:

@@ -30,14 +30,16 @@ Where the two differ:
   `broken`.
 """
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, ClassVar, Protocol, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from relay import __version__
+from relay.base_url import BaseUrl, http_parts
 from relay.model import Answer, Request
-from relay.stream.sending.token import Authorization
+from relay.section import Section
 
 
 class Wire(Protocol):
@@ -59,28 +61,108 @@ class WireKind(StrEnum):
     HTTPX = "httpx"
 
 
-@dataclass(frozen=True, slots=True)
-class WirePolicy:
-    """Where requests go, with which credentials, and every limit on the way.
+def _proxy(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and http_parts(value.get_secret_value()) is None:
+        raise ValueError("must be an address such as http://user:password@proxy:3128")
+    return value
+
+
+class WirePolicy(Section):
+    """Where requests go, and every limit on the way.
 
     A total of `total_timeout_s` covers waiting for a connection, connecting, writing and reading;
     `read_timeout_s` is the longest silence while an answer is awaited or read.
     """
 
-    base_url: str
-    authorization: Authorization
-    kind: WireKind = WireKind.FAST
-    connect_timeout_s: float = 5.0
-    write_timeout_s: float = 15.0
-    read_timeout_s: float = 15.0
-    total_timeout_s: float = 30.0
-    keepalive_s: float = 30.0
-    connection_max_age_s: float = 300.0
-    connections_max: int = 1024
-    response_bytes_max: int = 256 * 1024
-    http2: bool = False
-    proxy_url: str | None = field(default=None, repr=False)
-    ca_file: Path | None = None
-    client_cert_file: Path | None = None
-    client_key_file: Path | None = None
-    user_agent: str = f"mics-relay/{__version__}"
+    base_url: BaseUrl = Field(
+        "https://api.mediarithmics.com",
+        description="Address of the API; a path in it is kept in front of every request's.",
+    )
+    wire: WireKind = Field(
+        WireKind.FAST,
+        description="The HTTP client: `fast` speaks HTTP/1.1; `httpx` can speak HTTP/2 and go "
+        "through a proxy, and takes many times the CPU.",
+    )
+    connect_timeout_s: float = Field(
+        5.0, gt=0, le=300, description="Longest wait for a connection, TLS included."
+    )
+    write_timeout_s: float = Field(
+        15.0,
+        gt=0,
+        le=300,
+        description="Longest stall while a request is written.",
+    )
+    read_timeout_s: float = Field(
+        15.0, gt=0, le=300, description="Longest silence while an answer is awaited or read."
+    )
+    total_timeout_s: float = Field(
+        30.0,
+        gt=0,
+        le=600,
+        description="Longest time for an attempt, everything included. An attempt that ends this "
+        "way may have been stored: it is sent again with the same `$unique_key`.",
+    )
+    keepalive_s: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="How long an idle connection is kept. Below what the servers and balancers on "
+        "the way allow (60 s is common), so that it is never closed under a request.",
+    )
+    connection_max_age_s: float = Field(
+        300.0,
+        ge=1,
+        le=86400,
+        description="How old a connection gets (each up to a fifth less, so that they are not all "
+        "replaced at once). New ones look the name up again and use the TLS files as they are.",
+    )
+    connections_max: int = Field(
+        1024,
+        ge=1,
+        le=65535,
+        description="Most connections at a time. At least as many as requests in flight: what "
+        "waits for a connection holds its place in the limit.",
+    )
+    response_bytes_max: int = Field(
+        256 * 1024,
+        ge=1024,
+        le=64 * 1024 * 1024,
+        description="Longest response body that is read; reading stops there. What was read is "
+        "still judged by its status and its beginning.",
+    )
+    http2: bool = Field(
+        False,
+        description="Offer HTTP/2 to an `https` address. Needs `wire: httpx` and the extra "
+        "`http2`.",
+    )
+    proxy: Annotated[SecretStr | None, AfterValidator(_proxy)] = Field(
+        None,
+        examples=["http://user:password@proxy.example.com:3128"],
+        description="An HTTP proxy to go through. Needs `wire: httpx`. The usual proxy variables "
+        "are not looked at.",
+    )
+    ca_file: Path | None = Field(
+        None,
+        description="PEM file of authorities to trust, besides those of the system.",
+    )
+    client_cert_file: Path | None = Field(
+        None, description="PEM file of the certificate to show to the server (mutual TLS)."
+    )
+    client_key_file: Path | None = Field(
+        None,
+        description="PEM file of its key, not encrypted, unless it stands in the same file.",
+    )
+
+    user_agent: ClassVar[str] = f"mics-relay/{__version__}"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for name in ("connect_timeout_s", "write_timeout_s", "read_timeout_s"):
+            if getattr(self, name) > self.total_timeout_s:
+                raise ValueError(f"{name} is longer than total_timeout_s, which would always win")
+        if self.client_key_file is not None and self.client_cert_file is None:
+            raise ValueError("client_key_file is given without client_cert_file")
+        if self.wire is WireKind.FAST and (self.http2 or self.proxy is not None):
+            name = "http2" if self.http2 else "proxy"
+            raise ValueError(f"{name} needs wire: httpx (the fast one is plain HTTP/1.1)")
+        return self

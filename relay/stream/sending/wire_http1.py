@@ -11,13 +11,13 @@ docs/adr/0006-own-wire.md. The parts, from the bytes upwards:
 
 import asyncio
 
-from relay.errors import SettingsError
 from relay.model import Answer, NoAnswer, Request
 from relay.stream.sending.connection import Limits
 from relay.stream.sending.dialing import Dialer, NotConnected
 from relay.stream.sending.http1 import RequestHeads, Unsendable
 from relay.stream.sending.pool import CLOSED, Pool
 from relay.stream.sending.tls import TlsFiles
+from relay.stream.sending.token import Authorization
 from relay.stream.sending.wire import WirePolicy
 
 _NOT_ALLOWED = (401, 403)
@@ -26,15 +26,10 @@ _NOT_ALLOWED = (401, 403)
 class Http1Wire:
     """Sends over connections of its own. Its first request binds it to an event loop."""
 
-    def __init__(self, policy: WirePolicy) -> None:
+    def __init__(self, policy: WirePolicy, authorization: Authorization) -> None:
         """Raises `SettingsError`: an address or a file that cannot be used."""
-        if policy.http2 or policy.proxy_url is not None:
-            raise SettingsError(
-                "tracking.wire: fast speaks HTTP/1.1 and knows no proxy",
-                hint="set tracking.wire: httpx, or leave out tracking.proxy and tracking.http2",
-            )
         self._policy = policy
-        self._authorization = policy.authorization
+        self._authorization = authorization
         self._heads = RequestHeads(policy.base_url, policy.user_agent)
         self._tls = TlsFiles(policy.ca_file, policy.client_cert_file, policy.client_key_file)
         self._pool: Pool | None = None

@@ -11,6 +11,7 @@ from relay.model import Answer, NoAnswer, Request
 from relay.stream.sending.details import detail
 from relay.stream.sending.http1 import RequestHeads, cut_answer
 from relay.stream.sending.tls import TlsFiles
+from relay.stream.sending.token import Authorization
 from relay.stream.sending.wire import WirePolicy
 
 # Each class with what it means for an attempt; the most special class of an exception's wins.
@@ -36,9 +37,14 @@ class HttpxWire:
     """
 
     def __init__(
-        self, policy: WirePolicy, *, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        policy: WirePolicy,
+        authorization: Authorization,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._policy = policy
+        self._authorization = authorization
         self._base_url = policy.base_url.rstrip("/")
         self._heads = RequestHeads(policy.base_url, policy.user_agent)
         self._transport = transport
@@ -56,7 +62,7 @@ class HttpxWire:
         """One attempt."""
         if self._closed:
             return _CLOSED
-        authorization = self._policy.authorization
+        authorization = self._authorization
         token = ""
         try:
             now = asyncio.get_running_loop().time()
@@ -178,7 +184,7 @@ class _Client:
 def _client(
     policy: WirePolicy, context: ssl.SSLContext, transport: httpx.AsyncBaseTransport | None
 ) -> httpx.AsyncClient:
-    proxy = None if policy.proxy_url is None else httpx.Proxy(policy.proxy_url)
+    proxy = None if policy.proxy is None else httpx.Proxy(policy.proxy.get_secret_value())
     try:
         return httpx.AsyncClient(
             transport=transport,

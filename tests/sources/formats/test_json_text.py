@@ -68,7 +68,7 @@ def test_a_tombstone_is_skipped_or_dead_lettered_in_every_format_as_the_settings
     for name in (FormatName.JSON, FormatName.NDJSON, FormatName.JSON_SCHEMA,
                  FormatName.SNOWPLOW_TSV, FormatName.CLOUDEVENTS, FormatName.DEBEZIUM):  # fmt: skip
         skipped = build_format(name, POLICY)(record(None))
-        dead = build_format(name, FormatPolicy(skip_null_value=False))(record(None))
+        dead = build_format(name, FormatPolicy(null_value="dead_letter"))(record(None))
         assert isinstance(skipped, Unwanted)
         assert isinstance(dead, Undecodable)
         assert skipped.code == dead.code == "null_value"

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from relay.stream.mapping.policy import (
     MissingCompartment,
     ReservedNames,
 )
+from tests.support.policies import changed
 
 NOW = 1769851800123
 POLICY = MappingPolicy(
@@ -96,7 +96,7 @@ def test_the_type_follows_the_channel_unless_it_is_said(fields, kind):
 
 
 def test_channels_of_the_settings_serve_events_that_name_none():
-    policy = replace(POLICY, default_app_id="1023")
+    policy = changed(POLICY, default_app_id="1023")
     assert body(event(), policy)["$app_id"] == "1023"
     assert "$app_id" not in body(event(site_id="2"), policy)
 
@@ -210,7 +210,7 @@ def test_a_profile_needs_the_compartment_of_its_account():
         "account.compartment: neither a number nor a name in identity.compartments",
     )
     platform = IdentityPolicy(missing_compartment=MissingCompartment.PLATFORM)
-    assert refusal(event("profile"), replace(POLICY, identity=platform)) == (
+    assert refusal(event("profile"), changed(POLICY, identity=platform)) == (
         "compartment_missing",
         "user.accounts: a profile needs its compartment; set identity.default_compartment_id",
     )
@@ -235,6 +235,8 @@ def test_segments_are_not_activities():
     outcome = map_event(event("segment"), POLICY, NOW)
     assert isinstance(outcome, Unwanted)
     assert outcome.code == "segment_not_routed"
+    outcome = map_event(event("segment"), changed(POLICY, segments_are_imported=True), NOW)
+    assert outcome.code == "segment_imported"
 
 
 @pytest.mark.parametrize("name", ["$app_install", "$app_update", "$page_view"])
@@ -242,9 +244,9 @@ def test_names_that_the_platform_computes_or_deletes_are_rejected_skipped_or_ren
     one = event(event=name)
     reason = f"event: {name} is computed or deleted by the platform itself"
     assert refusal(one) == ("reserved_event_name", reason)
-    skipped = map_event(one, replace(POLICY, reserved_names=ReservedNames.SKIP), NOW)
+    skipped = map_event(one, changed(POLICY, reserved_names=ReservedNames.SKIP), NOW)
     assert skipped == Unwanted("reserved_event_name", reason)
-    renamed = map_event(one, replace(POLICY, reserved_names=ReservedNames.RENAME), NOW)
+    renamed = map_event(one, changed(POLICY, reserved_names=ReservedNames.RENAME), NOW)
     assert json.loads(renamed.events[0])["$event_name"] == name[1:]
     assert renamed.notes == ("event_renamed",)
 
@@ -301,12 +303,12 @@ def test_the_edges_of_what_is_plausible_are_plausible(ts):
 
 
 def test_how_far_from_now_is_plausible_is_a_setting():
-    wide = replace(POLICY, past_max_ms=60 * 365 * DAY_MS, future_max_ms=2000 * 365 * DAY_MS)
+    wide = changed(POLICY, past_max_days=60 * 365, future_max_hours=2000 * 365 * 24)
     assert body(event(ts="1970-01-01T00:00:00Z"), wide)["$ts"] == 0
     assert body(event(ts="3489-01-01T00:00:00Z"), wide)["$ts"] == 47935065600000
 
 
-GATED = replace(POLICY, required_processings=("2048",))
+GATED = changed(POLICY, required_processings=("2048",))
 
 
 @pytest.mark.parametrize(
@@ -325,7 +327,7 @@ def test_what_the_user_did_not_agree_to_is_withheld(kind, consents, code, state)
 
 
 def test_every_required_processing_must_be_accepted():
-    both = replace(POLICY, required_processings=("2048", "4096"))
+    both = changed(POLICY, required_processings=("2048", "4096"))
     assert map_event(event(consents={"2048": True}), both, NOW).code == "consent_unknown"
     assert body(event(consents={"2048": True, "4096": True}), both)
 
@@ -336,7 +338,7 @@ def test_what_the_user_agreed_to_and_choices_themselves_pass():
 
 
 def test_without_unique_keys_none_travels():
-    activity = map_event(event(), replace(POLICY, unique_key=False), NOW)
+    activity = map_event(event(), changed(POLICY, unique_key=False), NOW)
     assert activity.unique_key is None
     assert "$unique_key" not in json.loads(activity.body())
 
@@ -380,7 +382,7 @@ def test_the_same_event_is_the_same_bytes_whenever_it_is_mapped(path, later):
     def mapped(now_ms):
         return map_event(decode(path.read_bytes(), DecodingPolicy()), wide, now_ms)
 
-    wide = replace(POLICY, past_max_ms=10 * 365 * DAY_MS, future_max_ms=10 * 365 * DAY_MS)
+    wide = changed(POLICY, past_max_days=10 * 365, future_max_hours=10 * 365 * 24)
     assert mapped(NOW) == mapped(NOW + later)
 
 

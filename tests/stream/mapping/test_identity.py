@@ -4,15 +4,10 @@ import pytest
 
 from relay.model import Unmappable
 from relay.stream.decoding.user import User
+from relay.stream.mapping.addresses import EmailHashing, EmailPolicy
+from relay.stream.mapping.guard import GuardPolicy
 from relay.stream.mapping.identity import Identity, identify
-from relay.stream.mapping.policy import (
-    EmailHashing,
-    EmailPolicy,
-    GuardPolicy,
-    IdentityForm,
-    IdentityPolicy,
-    MissingCompartment,
-)
+from relay.stream.mapping.policy import IdentityForm, IdentityPolicy, MissingCompartment
 
 POLICY = IdentityPolicy(default_compartment_id="1000", compartments={"crm": "1700"})
 SHA256 = hashlib.sha256(b"jane.doe@example.com").hexdigest()
@@ -92,7 +87,7 @@ def test_an_address_is_trimmed_lowered_and_hashed_and_does_not_travel(address):
 
 @pytest.mark.parametrize("hashing", list(EmailHashing))
 def test_the_datamart_decides_the_hash_function_and_the_normalisation(hashing):
-    policy = IdentityPolicy(email=EmailPolicy(hashing=hashing, normalise=False))
+    policy = IdentityPolicy(email=EmailPolicy(hash=hashing, normalise=False))
     (entry,) = identifiers(user(emails=[{"address": "Jane@example.com"}]), policy)
     assert entry["$hash"] == hashlib.new(hashing, b"Jane@example.com").hexdigest()
 

@@ -1,18 +1,20 @@
 """Identifiers that name nobody, or everybody: each kind is left out and counted under its code."""
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.model import Unmappable
-from relay.settings.identity import GuardSettings, IdentitySettings
 from relay.stream.decoding.user import User
+from relay.stream.mapping.addresses import EmailPolicy
+from relay.stream.mapping.codes import MappingCode
+from relay.stream.mapping.guard import GuardPolicy, digests_of
 from relay.stream.mapping.identity import Identified, identifiers
-from relay.stream.mapping.nothing import digests_of, why_unusable
-from relay.stream.mapping.policy import EmailPolicy, GuardPolicy, IdentityPolicy, MappingCode
+from relay.stream.mapping.nothing import why_unusable
+from relay.stream.mapping.policy import IdentityPolicy
+from tests.support.policies import changed
 
 POLICY = IdentityPolicy(default_compartment_id="1000")
 ALGORITHMS = ["md5", "sha1", "sha256", "sha384", "sha512"]
@@ -137,13 +139,13 @@ SHA256 = digest("jane.doe@example.com")
 )  # fmt: skip
 def test_an_address_with_something_around_it_is_repaired_and_counted(written):
     assert address(written) == (["USER_EMAIL", SHA256], ("email_repaired",))
-    clear = replace(POLICY, email=EmailPolicy(send_clear=True))
+    clear = changed(POLICY, email=EmailPolicy(send_clear=True))
     sent, _ = address(written, clear)
     assert sent[-1].lower() == "jane.doe@example.com"
 
 
 def test_where_the_datamart_hashes_what_it_gets_nothing_is_repaired():
-    raw = replace(POLICY, email=EmailPolicy(normalise=False))
+    raw = changed(POLICY, email=EmailPolicy(normalise=False))
     assert address("mailto:j@example.com", raw)[0][1] == digest("mailto:j@example.com")
     assert address("j\u200b@example.com", raw) == ([], ("unclean_identifier",))
 
@@ -209,7 +211,7 @@ IDFA, AAID = "6D92078A-8246-4BA4-AE5B-76104861E7DC", "cdda802e-fb9c-47ad-9866-07
 )
 def test_an_advertising_id_is_written_as_its_system_does(given, sent):
     assert device(given) == (["USER_AGENT", sent], ("advertising_id_case",))
-    as_it_comes = replace(POLICY, guard=GuardPolicy(normalise_advertising_ids=False))
+    as_it_comes = changed(POLICY, guard=GuardPolicy(normalise_advertising_ids=False))
     assert device(given, as_it_comes)[1] == ()
 
 
@@ -222,15 +224,14 @@ def test_other_ids_keep_their_case(given):
 
 
 def test_the_settings_extend_each_of_these():
-    settings = IdentitySettings(
+    policy = IdentityPolicy(
         default_compartment_id="1000",
-        guard=GuardSettings(
+        guard=GuardPolicy(
             placeholders=["Kein-Konto"],
             role_names=["Filiale"],
             shared_emails=["@kiosk.example", "Shop@x.example"],
         ),
     )
-    policy = settings.policy()
     assert account("kein-konto", policy) == ([], ("shared_account",))
     for form in ("Kein-Konto", "kein-konto", "KEIN-KONTO"):
         assert account(digest(form, "md5"), policy) == ([], ("hash_of_nothing",))
@@ -238,8 +239,8 @@ def test_the_settings_extend_each_of_these():
     assert address("filiale@x.example", policy) == ([], ("role_email",))
     assert address("jane@KIOSK.example", policy) == ([], ("shared_email",))
     assert found(policy, emails=[{"hash": digest("shop@x.example")}]) == ([], ("shared_email",))
-    lenient = IdentitySettings(guard=GuardSettings(leave_out_role_addresses=False)).policy()
-    lenient = replace(lenient, default_compartment_id="1000")
+    guard = GuardPolicy(leave_out_role_addresses=False)
+    lenient = IdentityPolicy(default_compartment_id="1000", guard=guard)
     assert address("info@x.example", lenient)[1] == ()
 
 

@@ -1,7 +1,6 @@
 """Profiles and choices on routes of their own: paths, bodies, lanes, and what is refused."""
 
 import json
-from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
@@ -11,10 +10,10 @@ from hypothesis import strategies as st
 from relay.model import Activity, RequestKind, Unmappable, Unwanted, UserPointUpdate
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
+from relay.stream.mapping.guard import GuardPolicy
 from relay.stream.mapping.identity import identify
 from relay.stream.mapping.policy import (
     ChoiceRoute,
-    GuardPolicy,
     IdentityForm,
     IdentityPolicy,
     MissingCompartment,
@@ -32,11 +31,12 @@ from relay.stream.mapping.requests import (
     choices_path,
     profile_path,
 )
+from tests.support.policies import changed
 
 NOW = 1769851800123
 IDENTITY = IdentityPolicy(default_compartment_id="1000")
 POLICY = MappingPolicy(identity=IDENTITY, datamart_id="1234")
-PUT = replace(
+PUT = changed(
     POLICY, profile_route=ProfileRoute.USER_PROFILES, choice_route=ChoiceRoute.USER_CHOICES
 )
 HASH = "a" * 64
@@ -123,7 +123,7 @@ def test_the_calls_for_choices_stand_as_the_vendors_page_has_them():
 )
 def test_each_strategy_of_the_page_is_spelt_with_its_parameters(strategy, query):
     account = "compartment_id=1000,user_account_id=crm-881"
-    by_setting = put(event(), replace(PUT, update_strategy=strategy))
+    by_setting = put(event(), changed(PUT, update_strategy=strategy))
     by_event = put(event(update_strategy=strategy.value), POLICY)
     assert by_setting == by_event
     assert by_setting.path == f"{BASE}/{account}/{PROFILE}{query}"
@@ -265,16 +265,16 @@ def test_a_selector_without_its_identifier_is_refused():
 
 
 def test_an_account_without_compartment_can_stand_in_no_path():
-    policy = replace(PUT, identity=IdentityPolicy(missing_compartment=MissingCompartment.PLATFORM))
+    policy = changed(PUT, identity=IdentityPolicy(missing_compartment=MissingCompartment.PLATFORM))
     code, reason = refusal(event("choice"), policy)
     assert code == "compartment_missing"
     assert "identity.default_compartment_id" in reason
 
 
 def test_the_guard_keeps_shared_identifiers_out_of_paths_too():
-    policy = replace(
+    policy = changed(
         PUT,
-        identity=replace(IDENTITY, guard=GuardPolicy(shared_accounts=frozenset({"crm-881"}))),
+        identity=changed(IDENTITY, guard=GuardPolicy(shared_accounts={"crm-881"})),
     )
     sent = put(event("choice"), policy)
     assert sent.notes == ("shared_account",)
@@ -284,7 +284,7 @@ def test_the_guard_keeps_shared_identifiers_out_of_paths_too():
 
 
 def test_the_legacy_form_of_activities_does_not_bind_paths():
-    policy = replace(PUT, identity=replace(IDENTITY, form=IdentityForm.LEGACY))
+    policy = changed(PUT, identity=changed(IDENTITY, form=IdentityForm.LEGACY))
     two = {"accounts": [{"id": "a"}, {"id": "b"}]}
     assert "/compartment_id=1000,user_account_id=a/" in put(event("choice", user=two), policy).path
 
@@ -295,7 +295,7 @@ def test_a_property_named_like_a_reserved_one_is_refused_on_every_route():
 
 
 def test_consent_and_time_count_on_every_route():
-    strict = replace(PUT, required_processings=("2048",))
+    strict = changed(PUT, required_processings=("2048",))
     assert isinstance(map_event(event(), strict, NOW), Unwanted)
     assert isinstance(map_event(event("choice"), strict, NOW), UserPointUpdate)
     assert refusal(event(ts=NOW + 10**11))[0] == "implausible_time"
@@ -324,7 +324,7 @@ def test_a_user_who_is_only_a_user_point_has_a_lane_by_it():
 def test_a_repeated_record_is_known_by_the_same_key_on_every_route():
     activity = map_event(event("choice"), POLICY, NOW)
     assert put(event("choice")).unique_key == activity.unique_key
-    assert put(event("choice"), replace(PUT, unique_key=False)).unique_key is None
+    assert put(event("choice"), changed(PUT, unique_key=False)).unique_key is None
 
 
 def test_neither_a_request_nor_its_carrier_shows_whose_it_is():

@@ -9,8 +9,13 @@ from relay.stream.engine import Engine, EnginePolicy
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.retries import RetryPolicy
 from relay.stream.sending.scope import Lately, RowPolicy, Scope, scope_of
-from relay.telemetry.facts import DestinationDown, DestinationResumed, TroubleIsolated
-from tests.support.engine_kit import BUSY, OK, OOPS, P0, Bench, interpret, names
+from relay.telemetry.facts import (
+    DestinationDown,
+    DestinationHeld,
+    DestinationResumed,
+    TroubleIsolated,
+)
+from tests.support.engine_kit import BUSY, OK, OOPS, P0, UNAUTHORISED, Bench, interpret, names
 
 THROTTLED, FAILED, WRONG = VerdictKind.THROTTLED, VerdictKind.UNAVAILABLE, VerdictKind.MISCONFIGURED
 FIREWALL = Answer(403, {"content-type": "text/html"}, b"<html><h1>Request blocked</h1></html>")
@@ -114,6 +119,27 @@ def test_a_token_that_is_taken_away_in_the_middle_holds_everything_and_blames_no
     assert sent < 3600 / 7.5 + 20
     assert not bench.engine.custody.letters
     assert len(bench.deliver_all()) == 3600
+
+
+def test_a_401_holds_everything_at_once():
+    bench = Bench()
+    bench.feed("warm 1", "a 1")
+    bench.answer(bench.fly())
+    bench.answer(bench.fly(), UNAUTHORISED)
+    assert bench.engine.destination.gate.state is GateState.HELD
+
+
+def test_one_record_that_is_answered_401_holds_the_others_once():
+    bench = Bench(retry=RetryPolicy(attempts_max=3, age_max_s=0.0))
+    bench.feed("warm 1", "bad 1")
+    for number in range(300):
+        bench.feed(f"user{number} 1")
+        for flight in bench.fly_all():
+            bench.answer(flight, UNAUTHORISED if names(flight) == "bad 1" else OK)
+        bench.later(1.0)
+    held = [fact for fact in bench.engine.custody.facts if isinstance(fact, DestinationHeld)]
+    assert len(held) == 1
+    assert [letter.status for letter in bench.confirm_letters()] == [401]
 
 
 # -- one route --------------------------------------------------------------------------------

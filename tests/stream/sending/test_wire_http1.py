@@ -6,14 +6,9 @@ import dataclasses
 import itertools
 import socket
 
-import pytest
-
-from relay.errors import SettingsError
 from relay.model import NoAnswer, Request
 from relay.stream.sending.connection import FAILURES_IN_A_ROW
-from relay.stream.sending.open_wire import open_wire
-from relay.stream.sending.token import StaticToken
-from relay.stream.sending.wire import WireKind, WirePolicy
+from relay.stream.sending.wire import WireKind
 from tests.support.raw_http import Exchange, raw_server, response
 from tests.support.wires import POST, TOKEN, assert_no_answer, wire_to
 
@@ -249,13 +244,6 @@ def _only_for(name, found, otherwise):
         return (found if host == name else otherwise)(host, *args, **kwargs)
 
     return getaddrinfo
-
-
-@pytest.mark.parametrize("change", [{"http2": True}, {"proxy_url": "http://proxy:3128"}])
-def test_what_it_cannot_do_is_a_clear_error(change):
-    policy = WirePolicy("https://localhost", StaticToken(TOKEN), kind=FAST, **change)
-    with pytest.raises(SettingsError, match=r"tracking\.wire: httpx"):
-        open_wire(policy)
 
 
 async def test_a_defect_in_reading_is_an_answer_and_not_an_exception(monkeypatch):

@@ -12,7 +12,7 @@ from relay.stream.sending.wire import WireKind, WirePolicy
 from relay.stream.sending.wire_httpx import HttpxWire
 from tests.support.wires import POST, TOKEN
 
-POLICY = WirePolicy("http://api", StaticToken(TOKEN), WireKind.HTTPX)
+POLICY = WirePolicy(base_url="http://api", wire=WireKind.HTTPX)
 
 
 async def test_an_app_can_stand_at_the_other_end():
@@ -21,7 +21,7 @@ async def test_an_app_can_stand_at_the_other_end():
         return JSONResponse(said, 201)
 
     app = Starlette(routes=[Route(POST.path, take, methods=["POST"])])
-    wire = HttpxWire(POLICY, transport=httpx.ASGITransport(app))
+    wire = HttpxWire(POLICY, StaticToken(TOKEN), transport=httpx.ASGITransport(app))
     answer = await wire.send(POST)
     assert answer.status == 201
     assert TOKEN.encode() in answer.body
@@ -33,7 +33,7 @@ async def test_a_defect_of_the_transport_is_an_answer_and_not_an_exception():
     def broken(request: httpx.Request) -> httpx.Response:
         raise KeyError(TOKEN)
 
-    wire = HttpxWire(POLICY, transport=httpx.MockTransport(broken))
+    wire = HttpxWire(POLICY, StaticToken(TOKEN), transport=httpx.MockTransport(broken))
     answer = await wire.send(POST)
     assert (answer.no_answer, answer.status) == (NoAnswer.BROKEN, 0)
     assert "KeyError" in answer.detail

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import dataclasses
 import ssl
 import sys
 from pathlib import Path
@@ -139,7 +138,7 @@ async def test_with_http2_a_server_that_has_only_http1_is_spoken_to_in_http1(ca,
 async def test_requests_go_through_the_proxy_with_its_own_credentials():
     async with raw_server() as server, proxy_server() as proxy:
         url = f"http://user:pa%24s@127.0.0.1:{proxy.port}"
-        async with wire_to(server.url, HTTPX, proxy_url=url) as wire:
+        async with wire_to(server.url, HTTPX, proxy=url) as wire:
             assert (await wire.send(POST)).status == 200
         assert proxy.targets == [server.url + POST.path]
         expected = "Basic " + base64.b64encode(b"user:pa$s").decode()
@@ -150,7 +149,7 @@ async def test_requests_go_through_the_proxy_with_its_own_credentials():
 async def test_a_proxy_gets_a_tunnel_for_https_and_sees_no_token(ca, tls):
     async with raw_server(context=tls) as server, proxy_server() as proxy:
         url = f"http://127.0.0.1:{proxy.port}"
-        async with wire_to(server.url, HTTPX, proxy_url=url, ca_file=ca.cert) as wire:
+        async with wire_to(server.url, HTTPX, proxy=url, ca_file=ca.cert) as wire:
             assert (await wire.send(POST)).status == 200
         assert proxy.targets == [f"127.0.0.1:{server.port}"]
         assert TOKEN.encode() not in proxy.heard
@@ -159,7 +158,7 @@ async def test_a_proxy_gets_a_tunnel_for_https_and_sees_no_token(ca, tls):
 async def test_a_proxy_that_refuses_is_connect_and_its_password_stays_secret(ca, tls):
     async with raw_server(context=tls) as server, proxy_server(refuse=True) as proxy:
         url = f"http://user:proxy-password@127.0.0.1:{proxy.port}"
-        async with wire_to(server.url, HTTPX, proxy_url=url, ca_file=ca.cert) as wire:
+        async with wire_to(server.url, HTTPX, proxy=url, ca_file=ca.cert) as wire:
             answer = await wire.send(POST)
             assert_no_answer(answer, NoAnswer.CONNECT, "407", "proxy", "tunnel")
             assert "proxy-password" not in answer.detail
@@ -175,12 +174,13 @@ def test_a_certificate_file_that_is_of_no_use_is_named_at_the_start(
     path = tmp_path / "wrong.pem"
     if content is not None:
         path.write_text(content)
-    policy = WirePolicy("https://localhost", StaticToken(TOKEN), kind=kind)
     changes = {setting: path}
     if setting == "client_key_file":
         changes["client_cert_file"] = ca.issue("relay-client").cert
     with pytest.raises(SettingsError) as raised:
-        open_wire(dataclasses.replace(policy, **changes))
+        open_wire(
+            WirePolicy(base_url="https://localhost", wire=kind, **changes), StaticToken(TOKEN)
+        )
     assert raised.value.exit_status is ExitStatus.SETTINGS
     assert "\n" not in str(raised.value)
     assert "tracking.client_cert_file" in str(raised.value) or setting in str(raised.value)
@@ -188,9 +188,9 @@ def test_a_certificate_file_that_is_of_no_use_is_named_at_the_start(
 
 def test_http2_over_httpx_without_its_package_is_a_clear_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "h2", None)
-    policy = WirePolicy("https://localhost", StaticToken(TOKEN), kind=WireKind.HTTPX, http2=True)
+    policy = WirePolicy(base_url="https://localhost", wire=WireKind.HTTPX, http2=True)
     with pytest.raises(SettingsError, match=r"mics-relay\[http2\]"):
-        open_wire(policy)
+        open_wire(policy, StaticToken(TOKEN))
 
 
 # --- files that are renewed while it runs ---
