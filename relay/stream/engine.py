@@ -45,6 +45,7 @@ from relay.stream.mapping.requests import activity_request
 from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
 from relay.stream.sending.destination import (
     NO_PROBES,
+    ORDINARY,
     Destination,
     DestinationPolicy,
     Learned,
@@ -224,7 +225,8 @@ class Engine:
         """The next request that may leave now, or None: see `wakes_at`."""
         if not self._may_fly():
             return None
-        self._wake_rested(now.steady)
+        if not self.lanes.none_sleeps:
+            self._wake_rested(now.steady)
         route = self._open_route(now.steady)
         members = None if route is None else self.lanes.take(self._joins, route)
         if route is None or members is None:
@@ -249,11 +251,13 @@ class Engine:
         """When `next_flight` may have something without anything else happening before."""
         if not self._may_fly():
             return None
-        rested = self.lanes.next_alarm()
-        if rested is not None and self.lanes.has_ready:
-            rested = max(rested, self.destination.budget.available_at(now))
-        opens = (self._route_opens_at(route, now) for route in self.lanes.ready_routes())
-        times = (rested, self.lanes.next_pause_end(), *opens)
+        lanes = self.lanes
+        times = [self._route_opens_at(route, now) for route in lanes.ready_routes()]
+        if not lanes.none_sleeps:
+            rested = lanes.next_alarm()
+            if rested is not None and lanes.has_ready:
+                rested = max(rested, self.destination.budget.available_at(now))
+            times += (rested, lanes.next_pause_end())
         return min((at for at in times if at is not None), default=None)
 
     def answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
@@ -286,14 +290,14 @@ class Engine:
             home.in_flight -= 1
             waiting.last_code = verdict.code
             somebody_waits |= not home.gone
-        if somebody_waits:
+        if somebody_waits and learned is ORDINARY:
+            self._delivered(flight, lane, None, now)
+        elif somebody_waits:
             self._landed(flight, lane, verdict, answer, learned, now)
         else:
             self.lanes.done(lane)
             for waiting in flight.members:
                 self._fence(waiting)
-        if learned.scope in _NARROW and verdict.kind in _TROUBLE:
-            self._tell_isolated(flight.members[0], verdict, learned)
         if learned.came_back:
             self.lanes.wake_all()
 
@@ -310,7 +314,8 @@ class Engine:
     ) -> None:
         match verdict.kind:
             case VerdictKind.DELIVERED:
-                self._delivered(flight, lane, verdict, now)
+                paused_until = self._lane_paused_until(flight, lane, verdict, now.steady)
+                self._delivered(flight, lane, paused_until, now)
             case VerdictKind.REFUSED if learned.scope is Scope.EVERYTHING:
                 # Nearly all are refused: none is dead-lettered until one is accepted.
                 self._put_back(flight, lane, None)
@@ -320,6 +325,8 @@ class Engine:
                 self._throttled(flight, lane, verdict, now)
             case VerdictKind.UNAVAILABLE | VerdictKind.MISCONFIGURED:
                 self._failed(flight, lane, verdict, answer, now)
+        if learned.scope in _NARROW and verdict.kind in _TROUBLE:
+            self._tell_isolated(flight.members[0], verdict, learned)
 
     def _is_plain(self, answer: Answer) -> bool:
         """Whether this is the success that nearly every attempt has, which asks for nothing."""
@@ -497,8 +504,10 @@ class Engine:
         else:
             self.custody.part_gave_back(waiting.part.join)
 
-    def _delivered(self, flight: Flight, lane: Hashable, verdict: Verdict, now: Moment) -> None:
-        self.lanes.done(lane, self._lane_paused_until(flight, lane, verdict, now.steady))
+    def _delivered(
+        self, flight: Flight, lane: Hashable, paused_until: float | None, now: Moment
+    ) -> None:
+        self.lanes.done(lane, paused_until)
         for waiting in flight.members:
             if waiting.home.gone:
                 self._fence(waiting)
@@ -515,9 +524,7 @@ class Engine:
         self, flight: Flight, lane: Hashable, verdict: Verdict, now: float
     ) -> float | None:
         """Until when a lane waits whose request was accepted: as it was asked, or paced by it."""
-        if verdict is _DELIVERED and not self.destination.paces_users:
-            return None
-        paced = self.destination.routes[flight.request.kind].user_rests_until(lane, now)
+        paced = self.destination.route(flight.request.kind).user_rests_until(lane, now)
         if verdict.retry_after_s:
             asked = now + self.destination.pause_s(verdict.retry_after_s)
             return asked if paced is None else max(asked, paced)
@@ -547,7 +554,7 @@ class Engine:
         else:
             pause_s = max(
                 backoff_s(self.policy.destination.retry, first.throttled, self._rng),
-                self.destination.routes[flight.request.kind].user_interval_s(lane),
+                self.destination.route(flight.request.kind).user_interval_s(lane),
             )
         self._put_back(flight, lane, None, now.steady + pause_s)
 

@@ -74,7 +74,8 @@ class _Landed(NamedTuple):
     now: float
 
 
-_AN_ORDINARY_DAY = Learned(Scope.RECORD)
+ORDINARY = Learned(Scope.RECORD)
+"""What is learned by nearly every answer: nothing."""
 NO_PROBES = Left()
 
 
@@ -86,6 +87,8 @@ class Destination:
     ) -> None:
         self.gate = Gate(policy.gate, rng)
         self.routes = {kind: Route(policy.gate, rng) for kind in RequestKind}
+        self._activities = self.routes[RequestKind.ACTIVITY]
+        self._points = self.routes[RequestKind.USER_POINT]
         self.limit = AdaptiveLimit(policy.limit)
         self.rate = RateLimiter(policy.rate)
         self.budget = RetryBudget(policy.retry)
@@ -112,7 +115,9 @@ class Destination:
 
     def route_opens_at(self, kind: RequestKind, now: float) -> float | None:
         """When one more may leave on this route, as far as the route goes."""
-        route = self.routes[kind]
+        route = self.route(kind)
+        if route.is_free:
+            return now
         if route.gate.state is GateState.PAUSED:
             self._settle_pause(route.gate, kind, now)
         return route.opens_at(now)
@@ -122,9 +127,17 @@ class Destination:
     ) -> Left:
         """A request leaves, which makes `in_flight` of them. Returns what to give to `judged`."""
         self.rate.left(now)
-        route_probe = self.routes[kind].left(now)
+        route = self.route(kind)
+        route_probe = route.left(now)
         probe = self.gate.left()
-        return Left(probe, route_probe, in_flight)
+        if probe or route_probe or route.watched:
+            return Left(probe, route_probe, in_flight)
+        return NO_PROBES
+
+    def route(self, kind: RequestKind) -> Route:
+        """The route of such requests."""
+        # Not looked up in the dictionary: hashing an enum costs more than all the rest.
+        return self._activities if kind is RequestKind.ACTIVITY else self._points
 
     @property
     def flowing(self) -> bool:
@@ -134,11 +147,6 @@ class Destination:
     def flows(self, kind: RequestKind) -> bool:
         """Whether it takes requests on this route."""
         return not (self.gate.is_closed or self.routes[kind].gate.is_closed)
-
-    @property
-    def paces_users(self) -> bool:
-        """Whether a limit was met that each user has of their own."""
-        return any(route.watched for route in self.routes.values())
 
     def pause_s(self, asked_s: float) -> float:
         """How long a pause that was asked for is obeyed."""
@@ -158,7 +166,7 @@ class Destination:
         kind: RequestKind = RequestKind.ACTIVITY,
     ) -> Learned:
         """Learn from an attempt; `in_flight` counts it, `lane` is whose it was."""
-        route = self.routes[kind]
+        route = self.route(kind)
         route.in_flight -= 1
         if verdict.kind is VerdictKind.DELIVERED:
             # Only what was done says how long doing it takes: failures come back sooner.
@@ -166,7 +174,7 @@ class Destination:
             self.budget.succeeded()
             if route.calm and self._all_is_well(route) and verdict.retry_after_s is None:
                 route.accepted_in_calm(now)
-                return _AN_ORDINARY_DAY
+                return ORDINARY
         elif verdict.code in _OVERLOAD_CODES and verdict.kind is VerdictKind.UNAVAILABLE:
             self.limit.backpressure(round_trip_s, now, verdict.code)
         landed = _Landed(verdict, lane, kind, left, now - round_trip_s, now)

@@ -58,6 +58,8 @@ class Lanes:
         self._flying: dict[Hashable, list[Waiting]] = {}
         self._ready: dict[RequestKind, deque[Hashable]] = {kind: deque() for kind in RequestKind}
         self._lines = tuple(self._ready.items())
+        self._activities = self._ready[RequestKind.ACTIVITY]
+        self._points = self._ready[RequestKind.USER_POINT]
         self._resting = _Alarms()
         self._paused = _Alarms()
         self._held: set[Hashable] = set()
@@ -86,7 +88,12 @@ class Lanes:
     @property
     def has_ready(self) -> bool:
         """Whether some lane's head may fly now, as far as the lanes go."""
-        return any(line for _, line in self._lines)
+        return bool(self._activities or self._points)
+
+    @property
+    def none_sleeps(self) -> bool:
+        """Whether no lane rests or is paused."""
+        return not (self._resting.until or self._paused.until)
 
     def is_paused(self, lane: Hashable) -> bool:
         """Whether the lane waits because the API asked it to."""
@@ -94,6 +101,8 @@ class Lanes:
 
     def ready_routes(self) -> list[RequestKind]:
         """The routes that some lane's head needs which may fly now."""
+        if not self._points:
+            return _ACTIVITIES if self._activities else []
         return [kind for kind, line in self._lines if line]
 
     def length(self, lane: Hashable) -> int:
@@ -107,8 +116,8 @@ class Lanes:
         queue = self._queues.get(lane)
         if queue is None:
             self._queues[lane] = deque((waiting,))
-            if lane not in self._paused.until:
-                self._ready[waiting.route].append(lane)
+            if not self._paused.until or lane not in self._paused.until:
+                self._line(waiting.route).append(lane)
             return 1
         queue.append(waiting)
         return len(queue) + len(self._flying.get(lane, ()))
@@ -119,9 +128,10 @@ class Lanes:
         route: RequestKind = RequestKind.ACTIVITY,
     ) -> list[Waiting] | None:
         """The head of the lane whose turn it is on this route, and the successors that join it."""
-        if not self._ready[route]:
+        line = self._line(route)
+        if not line:
             return None
-        lane = self._ready[route].popleft()
+        lane = line.popleft()
         if lane in self._flying or lane in self._held:
             raise AssertionError("two flights of one lane")
         queue = self._queues[lane]
@@ -139,7 +149,7 @@ class Lanes:
         if paused_until is not None:
             self._paused.set(lane, paused_until)
         elif queue:
-            self._ready[queue[0].route].append(lane)
+            self._line(queue[0].route).append(lane)
         if not queue:
             del self._queues[lane]
 
@@ -243,8 +253,12 @@ class Lanes:
         self.waiting -= len(dropped)
         return dropped
 
+    def _line(self, route: RequestKind) -> deque[Hashable]:
+        # Not looked up in the dictionary: hashing an enum costs more than all the rest.
+        return self._activities if route is RequestKind.ACTIVITY else self._points
+
     def _make_ready(self, lane: Hashable) -> None:
-        self._ready[self._queues[lane][0].route].append(lane)
+        self._line(self._queues[lane][0].route).append(lane)
 
     def _sort_ready(self) -> None:
         """Put each ready lane in the line of its head, which may be another one now."""
@@ -254,6 +268,9 @@ class Lanes:
         for lane in ready:
             if lane in self._queues:
                 self._make_ready(lane)
+
+
+_ACTIVITIES = [RequestKind.ACTIVITY]
 
 
 class _Alarms:

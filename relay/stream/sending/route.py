@@ -9,7 +9,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Hashable
 
-from relay.stream.sending.gate import Gate, GatePolicy
+from relay.stream.sending.gate import Gate, GatePolicy, GateState
 from relay.stream.sending.granted import Grant, GrantedRate, Timeline
 from relay.stream.sending.scope import ASKED_MIN, Lately
 
@@ -51,7 +51,14 @@ class Route:
     @property
     def calm(self) -> bool:
         """Whether acceptances need only be counted."""
-        return not self._watched_until and not self.lately.last_was_bad
+        lately = self.lately
+        return not (self._watched_until or lately.row or lately.asked)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing of the route's own holds a request back."""
+        free = self.gate.state is GateState.FLOWING and not self.lately.asked
+        return free and self._granted.rate is None
 
     def opens_at(self, now: float) -> float | None:
         """When the next request may leave; None: when a probe is back."""
