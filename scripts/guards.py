@@ -114,12 +114,13 @@ GUARDS = (
         "tests/stream/test_engine.py::test_while_nothing_succeeds_no_attempt_is_burnt",
     ),
     Guard(
-        "The destination sets the pace: Retry-After is everybody's.",
-        "a pause closes the gate for all lanes",
-        "relay/stream/sending/gate.py",
-        "            return max(now, self.paused_until)\n        if self._probe_out",
-        "            return now\n        if self._probe_out",
-        "tests/stream/test_engine.py::test_a_pause_that_was_asked_for_stops_everybody",
+        "The destination sets the pace; trouble stays with the record, user or route that it is "
+        "about.",
+        "the narrowest scope that explains what others met lately",
+        "relay/stream/sending/scope.py",
+        "if each_user or route.asked < max(ASKED_MIN, in_flight):",
+        "if each_user:",
+        "tests/stream/sending/test_scope.py::test_the_narrowest_scope_that_explains_it",
     ),
     Guard(
         "A wrong token loses nothing: 401 holds the stream.",

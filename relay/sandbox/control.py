@@ -71,6 +71,10 @@ class Control:
             {
                 "plan": state.plan.model_dump(mode="json", exclude_defaults=True),
                 "rules": [tally._asdict() for tally in state.tallies],
+                "limiters": [
+                    {"accepted": limiter.accepted, "refused": limiter.refused}
+                    for limiter in state.limiters
+                ],
             }
         )
 

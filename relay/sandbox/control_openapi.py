@@ -18,6 +18,10 @@ _FAULTS = answer(
         {
             "plan": {"type": "object"},
             "rules": {"type": "array", "items": object_of({"in_scope": _COUNT, "hits": _COUNT})},
+            "limiters": {
+                "type": "array",
+                "items": object_of({"accepted": _COUNT, "refused": _COUNT}),
+            },
         }
     ),
 )

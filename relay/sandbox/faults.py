@@ -14,6 +14,8 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from relay.sandbox.limiters import LimiterRule
+
 Milliseconds = Annotated[int, Field(ge=0, le=3_600_000)]
 Delay = Milliseconds | tuple[Milliseconds, Milliseconds]
 
@@ -89,6 +91,9 @@ class FaultPlan(BaseModel):
         default=0, description="Waited before each request is processed: fixed, or a range."
     )
     rules: tuple[FaultRule, ...] = ()
+    limiters: tuple[LimiterRule, ...] = Field(
+        default=(), description="Rate limiters; a request passes each of them in turn."
+    )
 
 
 class Tally(NamedTuple):

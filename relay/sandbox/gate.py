@@ -4,12 +4,14 @@ An ASGI middleware. It puts the body under `sandbox.body` and the log entry unde
 into the scope. The sandbox's own addresses (`/_sandbox/…`, `/openapi.json`) pass untouched.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from relay.sandbox.faults import Described, FaultKind, FaultRule
+from relay.sandbox.limiters import Pass
 from relay.sandbox.state import State
 
 OWN_PATHS = ("/_sandbox", "/openapi.json")
@@ -46,6 +48,55 @@ class Gate:
         path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "replace")
         entry = state.journal.open(state.now_ms(), method, path)
         scope[BODY], scope[ENTRY] = body, entry
+        if state.limiters:
+            await self._limited(scope, receive, send)
+        else:
+            await self._served(scope, receive, send)
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request if every limiter lets it pass; each counts it until it is over."""
+        entry, body, path = scope[ENTRY], scope[BODY], scope["path"]
+        headers: dict[str, str] = {}
+
+        async def recorded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._state.answered(entry, message["status"])
+            await self._with(headers, message, send)
+
+        async def told(message: Message) -> None:
+            await self._with(headers, message, send)
+
+        passes: list[Pass] = []
+        try:
+            for limiter in self._state.limiters:
+                passed = limiter.take(path, body, asyncio.get_running_loop().time())
+                if passed is None:
+                    continue
+                headers.update(passed.headers)
+                if not passed.taken.accepted:
+                    entry.fault = "limiter"
+                    refusal = self._refusal(path, 429, "Too Many Requests", {})
+                    await refusal(scope, receive, recorded)
+                    return
+                passes.append(passed)
+            await self._served(scope, receive, told)
+        finally:
+            for passed in passes:
+                passed.done()
+
+    @staticmethod
+    async def _with(headers: dict[str, str], message: Message, send: Send) -> None:
+        if message["type"] == "http.response.start" and headers:
+            more = [(name.encode(), value.encode()) for name, value in headers.items()]
+            message = {**message, "headers": [*message.get("headers", []), *more]}
+        await send(message)
+
+    async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, with the fault that is decided for it."""
+        state = self._state
+        entry, body = scope[ENTRY], scope[BODY]
+        method = scope["method"]
+        path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "replace")
         decision = state.next_fault(Described(method, path, body))
         rule = None if decision.rule is None else state.plan.rules[decision.rule]
         if decision.latency_ms:

@@ -24,6 +24,7 @@ from relay.sandbox.faults import (
     tallied,
 )
 from relay.sandbox.journal import Entry, Journal
+from relay.sandbox.limiters import Limiter
 from relay.sandbox.options import SandboxOptions
 
 Kept = TypeVar("Kept")
@@ -50,6 +51,7 @@ class State:
         """Forget everything, faults and clock included."""
         self.plan = FaultPlan()
         self.tallies: list[Tally] = []
+        self.limiters: list[Limiter] = []
         self._chance = random.Random(0)
         self._ids = random.Random(self.options.seed)
         self.clock_offset_ms = 0
@@ -84,6 +86,7 @@ class State:
         """Put `plan` in force, from the start of its seed."""
         self.plan = plan
         self.tallies = [Tally() for _ in plan.rules]
+        self.limiters = [Limiter(rule) for rule in plan.limiters]
         self._chance = random.Random(plan.seed)
 
     def next_fault(self, request: Described) -> Decision:

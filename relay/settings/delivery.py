@@ -13,6 +13,7 @@ from relay.section import Section
 from relay.stream.engine import EnginePolicy, UserPolicy
 from relay.stream.interpret import OrderBy
 from relay.stream.mapping.requests import activities_path
+from relay.stream.sending.brake import BrakePolicy
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
@@ -74,6 +75,9 @@ class DeliverySettings(
         "record), `partition`, or `none`.",
     )
     retry: RetryPolicy = Field(default_factory=RetryPolicy, description="Trying again.")
+    brake: BrakePolicy = Field(
+        default_factory=BrakePolicy, description="Holding the stream when nearly all is refused."
+    )
     verdicts: tuple[VerdictSettings, ...] = Field(
         (), description="Rules about answers that stand before the built-in ones."
     )
@@ -90,7 +94,9 @@ class DeliverySettings(
     def engine(self, datamart_id: str) -> EnginePolicy:
         """What the engine goes by."""
         return EnginePolicy(
-            destination=DestinationPolicy(gate=self, limit=self, rate=self, retry=self.retry),
+            destination=DestinationPolicy(
+                gate=self, limit=self, rate=self, retry=self.retry, brake=self.brake
+            ),
             custody=self,
             coalescing=self.coalesce,
             users=self,

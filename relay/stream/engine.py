@@ -43,13 +43,28 @@ from relay.section import Section
 from relay.stream.interpret import Events, Interpret, Interpretation, Outcome
 from relay.stream.mapping.requests import activity_request
 from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
-from relay.stream.sending.complaint import complaint
-from relay.stream.sending.destination import Destination, DestinationPolicy
+from relay.stream.sending.destination import (
+    NO_PROBES,
+    ORDINARY,
+    Destination,
+    DestinationPolicy,
+    Learned,
+    Left,
+)
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Lanes, Waiting
 from relay.stream.sending.pacing import PACING_HEADERS
 from relay.stream.sending.retries import backoff_s, exhausted
-from relay.stream.sending.verdicts import DEFAULT_RULES, Rule, excerpt, is_plain_success, judge
+from relay.stream.sending.scope import Scope
+from relay.stream.sending.verdicts import (
+    DEFAULT_RULES,
+    Rule,
+    excerpt,
+    explained,
+    is_plain_success,
+    judge,
+)
+from relay.telemetry.facts import TroubleIsolated
 from relay.telemetry.histogram import Histogram
 
 
@@ -106,7 +121,7 @@ class Flight:
     members: tuple[Waiting, ...]
     request: Request
     left_at: float
-    probe: int = 0
+    left: Left = NO_PROBES
 
 
 class Engine:
@@ -210,14 +225,11 @@ class Engine:
         """The next request that may leave now, or None: see `wakes_at`."""
         if not self._may_fly():
             return None
-        self._wake_rested(now.steady)
-        if not self.lanes.has_ready:
-            return None
-        opens_at = self.destination.opens_at(self.lanes.in_flight, now.steady)
-        if opens_at is None or opens_at > now.steady:
-            return None
-        members = self.lanes.take(self._joins)
-        if members is None:
+        if not self.lanes.none_sleeps:
+            self._wake_rested(now.steady)
+        route = self._open_route(now.steady)
+        members = None if route is None else self.lanes.take(self._joins, route)
+        if route is None or members is None:
             return None
         self._groups += 1
         delivered = self._delivered_so_far
@@ -232,22 +244,21 @@ class Engine:
             waiting.home.in_flight += 1
         self.requests += 1
         self.retries += members[0].attempts > 1
-        probe = self.destination.left(now.steady)
-        return Flight(tuple(members), self._request(members), now.steady, probe)
+        left = self.destination.left(now.steady, route, self.lanes.in_flight)
+        return Flight(tuple(members), self._request(members), now.steady, left)
 
     def wakes_at(self, now: float) -> float | None:
         """When `next_flight` may have something without anything else happening before."""
         if not self._may_fly():
             return None
-        alarm = self.lanes.next_alarm()
-        if not self.lanes.has_ready:
-            return alarm
-        if alarm is not None:
-            alarm = max(alarm, self.destination.budget.available_at(now))
-        opens_at = self.destination.opens_at(self.lanes.in_flight, now)
-        if opens_at is None or (alarm is not None and alarm < opens_at):
-            return alarm
-        return opens_at
+        lanes = self.lanes
+        times = [self._route_opens_at(route, now) for route in lanes.ready_routes()]
+        if not lanes.none_sleeps:
+            rested = lanes.next_alarm()
+            if rested is not None and lanes.has_ready:
+                rested = max(rested, self.destination.budget.available_at(now))
+            times += (rested, lanes.next_pause_end())
+        return min((at for at in times if at is not None), default=None)
 
     def answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
         """An attempt ended: settle its records, or put them back at the head of their lane."""
@@ -259,17 +270,19 @@ class Engine:
             held = self.destination.gate.state is GateState.HELD
             about = RequestKind.ACTIVITY if held else flight.request.kind
             verdict = judge(answer, self.policy.rules, now.wall_ms, about)
+            verdict = explained(verdict, answer, flight.request, self.policy.redact)
         counted = (verdict.kind, verdict.code)
         self.verdicts[counted] = self.verdicts.get(counted, 0) + 1
         self.round_trips.add(round_trip_s)
         lane = flight.members[0].lane
-        came_back = self.destination.judged(
+        learned = self.destination.judged(
             verdict,
             round_trip_s,
             self.lanes.in_flight,
             now.steady,
-            probe=flight.probe,
+            left=flight.left,
             lane=lane,
+            kind=flight.request.kind,
         )
         somebody_waits = False
         for waiting in flight.members:
@@ -277,20 +290,43 @@ class Engine:
             home.in_flight -= 1
             waiting.last_code = verdict.code
             somebody_waits |= not home.gone
-        if not somebody_waits:
+        if somebody_waits and learned is ORDINARY:
+            self._delivered(flight, lane, None, now)
+        elif somebody_waits:
+            self._landed(flight, lane, verdict, answer, learned, now)
+        else:
             self.lanes.done(lane)
             for waiting in flight.members:
                 self._fence(waiting)
-        elif verdict.kind is VerdictKind.DELIVERED:
-            self._delivered(flight, lane, now)
-        elif verdict.kind is VerdictKind.REFUSED:
-            self._refused(flight, lane, verdict, answer, now)
-        else:
-            self._failed(flight, lane, verdict, answer, now)
-        if came_back:
+        if learned.came_back:
             self.lanes.wake_all()
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _landed(  # noqa: PLR0917 - all that is known of an attempt
+        self,
+        flight: Flight,
+        lane: Hashable,
+        verdict: Verdict,
+        answer: Answer,
+        learned: Learned,
+        now: Moment,
+    ) -> None:
+        match verdict.kind:
+            case VerdictKind.DELIVERED:
+                paused_until = self._lane_paused_until(flight, lane, verdict, now.steady)
+                self._delivered(flight, lane, paused_until, now)
+            case VerdictKind.REFUSED if learned.scope is Scope.EVERYTHING:
+                # Nearly all are refused: none is dead-lettered until one is accepted.
+                self._put_back(flight, lane, None)
+            case VerdictKind.REFUSED:
+                self._refused(flight, lane, verdict, answer, now)
+            case VerdictKind.THROTTLED:
+                self._throttled(flight, lane, verdict, now)
+            case VerdictKind.UNAVAILABLE | VerdictKind.MISCONFIGURED:
+                self._failed(flight, lane, verdict, answer, now)
+        if learned.scope in _NARROW and verdict.kind in _TROUBLE:
+            self._tell_isolated(flight.members[0], verdict, learned)
 
     def _is_plain(self, answer: Answer) -> bool:
         """Whether this is the success that nearly every attempt has, which asks for nothing."""
@@ -302,6 +338,27 @@ class Engine:
 
     def _may_fly(self) -> bool:
         return not self.custody.stopped and self.custody.letters_blocked is None
+
+    def _open_route(self, now: float) -> RequestKind | None:
+        """The route on which a request may leave now and some lane's head wants to."""
+        routes = self.lanes.ready_routes()
+        if not routes:
+            return None
+        opens_at = self.destination.opens_at(self.lanes.in_flight, now)
+        if opens_at is None or opens_at > now:
+            return None
+        if len(routes) > 1 and self.requests % 2:
+            routes.reverse()  # they take turns
+        for route in routes:
+            at = self.destination.route_opens_at(route, now)
+            if at is not None and at <= now:
+                return route
+        return None
+
+    def _route_opens_at(self, route: RequestKind, now: float) -> float | None:
+        opens_at = self.destination.opens_at(self.lanes.in_flight, now)
+        at = self.destination.route_opens_at(route, now)
+        return None if opens_at is None or at is None else max(opens_at, at)
 
     @property
     def _delivered_so_far(self) -> int:
@@ -369,7 +426,10 @@ class Engine:
                 join=None if part is None else part.join,
             )
             return
-        length = self.lanes.add(Waiting(parcel, lane, home, size, part=part))
+        waiting = Waiting(parcel, lane, home, size, part=part)
+        if isinstance(parcel.payload, Request):
+            waiting.route = parcel.payload.kind
+        length = self.lanes.add(waiting)
         if length >= self.policy.custody.user_records_max:
             home.crowded.add(lane)
 
@@ -425,6 +485,7 @@ class Engine:
         ready there is nothing to crowd out: to wait then would only make the whole stream as slow
         as the budget.
         """
+        self.lanes.wake_paused(now)
         budget = self.destination.budget
         while (alarm := self.lanes.next_alarm()) is not None and alarm <= now:
             if self.lanes.has_ready and budget.available_at(now) > now:
@@ -443,8 +504,10 @@ class Engine:
         else:
             self.custody.part_gave_back(waiting.part.join)
 
-    def _delivered(self, flight: Flight, lane: Hashable, now: Moment) -> None:
-        self.lanes.done(lane)
+    def _delivered(
+        self, flight: Flight, lane: Hashable, paused_until: float | None, now: Moment
+    ) -> None:
+        self.lanes.done(lane, paused_until)
         for waiting in flight.members:
             if waiting.home.gone:
                 self._fence(waiting)
@@ -457,8 +520,23 @@ class Engine:
                 continue
             self.custody.settle(waiting.home, record.offset, waiting.size_bytes, Fate.DELIVERED, "")
 
+    def _lane_paused_until(
+        self, flight: Flight, lane: Hashable, verdict: Verdict, now: float
+    ) -> float | None:
+        """Until when a lane waits whose request was accepted: as it was asked, or paced by it."""
+        paced = self.destination.route(flight.request.kind).user_rests_until(lane, now)
+        if verdict.retry_after_s:
+            asked = now + self.destination.pause_s(verdict.retry_after_s)
+            return asked if paced is None else max(asked, paced)
+        return paced
+
     def _refused(
-        self, flight: Flight, lane: Hashable, verdict: Verdict, answer: Answer, now: Moment
+        self,
+        flight: Flight,
+        lane: Hashable,
+        verdict: Verdict,
+        answer: Answer,
+        now: Moment,
     ) -> None:
         if len(flight.members) > 1:
             # One of them is bad: each flies alone, so that only that one is dead-lettered.
@@ -466,37 +544,58 @@ class Engine:
             return
         self._give_up(flight, DeadLetterClass.REFUSED, verdict, answer, now)
 
+    def _throttled(self, flight: Flight, lane: Hashable, verdict: Verdict, now: Moment) -> None:
+        """A limiter is not the record's fault: nothing is counted, and at least its lane waits."""
+        first = flight.members[0]
+        first.throttled += 1
+        asked = verdict.retry_after_s
+        if asked:
+            pause_s = self.destination.pause_s(asked)
+        else:
+            pause_s = max(
+                backoff_s(self.policy.destination.retry, first.throttled, self._rng),
+                self.destination.route(flight.request.kind).user_interval_s(lane),
+            )
+        self._put_back(flight, lane, None, now.steady + pause_s)
+
     def _failed(
         self, flight: Flight, lane: Hashable, verdict: Verdict, answer: Answer, now: Moment
     ) -> None:
-        """Throttled, unavailable or misconfigured: mostly not the record's fault.
+        """Unavailable or misconfigured: mostly not the record's fault.
 
         A failure counts against a record only if others were delivered since its last one.
         """
         first = flight.members[0]
         rest_until = None
-        if verdict.kind is not VerdictKind.THROTTLED:
-            delivered = self._delivered_so_far
-            others = delivered > first.others_delivered
-            for waiting in flight.members:
-                waiting.failures += others
-                waiting.others_delivered = delivered
-            retry = self.policy.destination.retry
-            if exhausted(retry, first.failures, now.steady - first.tried_since):
-                if len(flight.members) > 1:
-                    self._put_back(flight, lane, None, split=True)
-                else:
-                    self._give_up(flight, DeadLetterClass.EXHAUSTED, verdict, answer, now)
+        delivered = self._delivered_so_far
+        others = delivered > first.others_delivered and self.destination.flows(flight.request.kind)
+        for waiting in flight.members:
+            waiting.failures += others
+            waiting.others_delivered = delivered
+        retry = self.policy.destination.retry
+        if exhausted(retry, first.failures, now.steady - first.tried_since):
+            if len(flight.members) > 1:
+                self._put_back(flight, lane, None, split=True)
                 return
-            if self.destination.flowing or first.failures:
-                wait_s = backoff_s(retry, max(1, first.failures), self._rng)
-                rest_until = now.steady + wait_s
+            misconfigured = verdict.kind is VerdictKind.MISCONFIGURED
+            cls = DeadLetterClass.REFUSED if misconfigured else DeadLetterClass.EXHAUSTED
+            self._give_up(flight, cls, verdict, answer, now)
+            return
+        if self.destination.flows(flight.request.kind) or first.failures:
+            wait_s = backoff_s(retry, max(1, first.failures), self._rng)
+            rest_until = now.steady + wait_s
         self._put_back(flight, lane, rest_until)
 
     def _put_back(
-        self, flight: Flight, lane: Hashable, rest_until: float | None, *, split: bool = False
+        self,
+        flight: Flight,
+        lane: Hashable,
+        rest_until: float | None,
+        paused_until: float | None = None,
+        *,
+        split: bool = False,
     ) -> None:
-        self.lanes.back(lane, rest_until)
+        self.lanes.back(lane, rest_until, paused_until)
         if split:
             for waiting in flight.members:
                 self._groups += 1
@@ -524,12 +623,11 @@ class Engine:
             self._park(lane, now.steady)
             followers = self.lanes.followers(lane)
         self.lanes.hold(lane)
-        words = complaint(answer, flight.request, self.policy.redact)
         letter = DeadLetter(
             waiting.parcel.record,
             cls,
             verdict.code,
-            f"{verdict.reason}: {words}" if words else verdict.reason,
+            verdict.reason,
             status=answer.status,
             excerpt=excerpt(answer, self.policy.redact),
             attempts=waiting.attempts,
@@ -550,6 +648,20 @@ class Engine:
         self._forget_key(waiting.parcel, waiting.part)
         join = None if waiting.part is None else waiting.part.join
         self._dead_letter(waiting.home, waiting.size_bytes, letter, lane, holds=holds, join=join)
+
+    def _tell_isolated(self, first: Waiting, verdict: Verdict, learned: Learned) -> None:
+        """Once for each record: it may be tried many times."""
+        if first.told:
+            return
+        first.told = True
+        self.custody.facts.append(
+            TroubleIsolated(
+                scope=learned.scope,
+                code=verdict.code,
+                reason=verdict.reason,
+                position=first.parcel.record.position,
+            )
+        )
 
     def _park(self, lane: Hashable, now: float) -> None:
         self._parked[lane] = now + self.policy.users.park_s
@@ -613,6 +725,8 @@ def _place(parcel: Parcel, part: Part | None) -> Place:
     return position if part is None else (position, part.index)
 
 
+_NARROW = frozenset({Scope.RECORD, Scope.USER})
+_TROUBLE = frozenset({VerdictKind.THROTTLED, VerdictKind.UNAVAILABLE, VerdictKind.MISCONFIGURED})
 _DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
 FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
 _PARKED_MAX = 100_000

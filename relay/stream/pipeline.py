@@ -58,15 +58,16 @@ class FlightCarrier:
         """Carry until cancelled; `Carrier.run`."""
         self._loop = asyncio.get_running_loop()
         self._changed = changed
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
                 self.wake()
                 await self._loop.create_future()  # the group ends when this is cancelled
-        finally:
-            self._tasks = None
-            if self._alarm is not None:
-                self._alarm.cancel()
+            finally:
+                # Before the workers are: an alarm must find none of them half gone.
+                self._tasks = None
+                if self._alarm is not None:
+                    self._alarm.cancel()
 
     def wake(self) -> None:
         """Let leave what may; `Carrier.wake`."""

@@ -24,6 +24,7 @@ from relay.stream.engine import Engine
 from relay.stream.mapping.codes import MappingCode
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
+from relay.stream.sending.route import Route
 from relay.telemetry.facts import Emit, Lifecycle, RecordsSkipped, ShadowDiffers, StreamProgress
 from relay.telemetry.health import Liveness
 from relay.telemetry.histogram import Histogram
@@ -184,13 +185,18 @@ class Reporter(RoadReporter):
             since = self._lagging_since.get(home.partition, self._now)
             return self._now - max(since, self._settled_at)
         pin = self._pin(home)
-        if pin is not None and pin.last_code:
+        if pin is not None and (pin.last_code or self._is_held_up(pin)):
             return 0.0
         turns = self._engine.requests - home.requests_when_pinned
         events = 1 if pin is None or pin.part is None else pin.part.join.total
         if pin is not None and turns <= 2 * home.lanes_when_pinned * events:
             return self._now - max(home.pinned_since, self._settled_at)
         return self._now - home.pinned_since
+
+    def _is_held_up(self, pin: Waiting) -> bool:
+        """Whether its route is closed or paused, or the API asked its user to wait."""
+        route = self._engine.destination.routes[pin.route]
+        return route.gate.state is not GateState.FLOWING or self._engine.lanes.is_paused(pin.lane)
 
     def _destination_status(self) -> Mapping[str, Any]:
         engine, events = self._engine, self._custody.by_event
@@ -214,9 +220,25 @@ class Reporter(RoadReporter):
                 "in_flight": engine.lanes.in_flight,
                 "waiting": engine.lanes.waiting,
                 "resting_lanes": engine.lanes.resting,
+                "paused_lanes": engine.lanes.paused,
+                "routes": {
+                    str(kind): self._route_status(route)
+                    for kind, route in engine.destination.routes.items()
+                },
                 "round_trip_s": _quantiles(engine.round_trips, self._trips),
                 "lateness_s": _quantiles(engine.lateness, self._late),
             },
+        }
+
+    def _route_status(self, route: Route) -> Mapping[str, Any]:
+        """A route, as far as it differs from the whole destination."""
+        rate = route.rate
+        return {
+            "state": str(route.gate.state),
+            "reason": route.gate.reason,
+            "for_s": round(self._now - max(route.gate.since, self._began), 3),
+            "granted_per_second": None if rate is None else round(rate, 2),
+            "limits_each_user": route.limits_each_user(),
         }
 
     def _pin_status(self, home: Assigned) -> Mapping[str, Any]:
@@ -273,9 +295,33 @@ class Reporter(RoadReporter):
         for known in GateState:
             state.add_metric([known], int(engine.destination.gate.state is known))
         yield state
+        yield from self._route_metrics()
         yield _histogram("relay_round_trip_seconds", "Request to answer.", engine.round_trips)
         yield _histogram(
             "relay_lateness_seconds", "Record's time in Kafka to delivery.", engine.lateness
+        )
+
+    def _route_metrics(self) -> Iterator[Metric]:
+        state = GaugeMetricFamily(
+            "relay_route_state",
+            "1 for the state that a route of the API is in by itself.",
+            labels=["route", "state"],
+        )
+        granted = GaugeMetricFamily(
+            "relay_route_granted_per_second",
+            "Requests a second that a limiter was found to grant; 0: none was met.",
+            labels=["route"],
+        )
+        for kind, route in self._engine.destination.routes.items():
+            for known in GateState:
+                state.add_metric([kind, known], int(route.gate.state is known))
+            granted.add_metric([kind], route.rate or 0.0)
+        yield state
+        yield granted
+        yield GaugeMetricFamily(
+            "relay_users_paused",
+            "Users whose records wait because the API asked them to.",
+            self._engine.lanes.paused,
         )
 
     def _event_metrics(self) -> Iterator[Metric]:

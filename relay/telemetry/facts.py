@@ -401,6 +401,7 @@ class DestinationHeld(Fact):
         "relay_holds_total", "Times the stream was held.", ("code",)
     )
 
+    scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
     code: Annotated[str, "What came back, as `http_401`."]
     reason: Annotated[str, "What it means."]
 
@@ -415,7 +416,9 @@ class DestinationDown(Fact):
         "relay_outages_total", "Times the API was found down.", ("code",)
     )
 
+    scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
     code: Annotated[str, "What came back, as `http_503`, `timeout`, `connect`."]
+    reason: Annotated[str, "What it says, or why there is no answer."]
     probe_in_s: Annotated[float, "When the next attempt is made."]
 
 
@@ -429,6 +432,7 @@ class DestinationThrottled(Fact):
         "relay_throttles_total", "Pauses that the API asked for."
     )
 
+    scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
     code: Annotated[str, "What came back, as `http_429`."]
     pause_s: Annotated[float, "How long Relay waits."]
 
@@ -439,7 +443,26 @@ class DestinationResumed(Fact):
 
     stage: ClassVar[Stage] = Stage.SENDING
 
+    scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
     after_s: Annotated[float, "How long nothing was delivered."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TroubleIsolated(Fact):
+    """The API failed one record or slowed one user, and accepts others: only that one waits."""
+
+    stage: ClassVar[Stage] = Stage.SENDING
+    counter: ClassVar[Counter | None] = Counter(
+        "relay_troubles_isolated_total",
+        "Failed attempts that were about one record or user only.",
+        ("scope", "code"),
+    )
+    alike: ClassVar[Alike | None] = Alike(by=("scope", "code"), example="position")
+
+    scope: Annotated[str, "What is meant: `record` or `user`."]
+    code: Annotated[str, "What came back, as `http_403`."]
+    reason: Annotated[str, "What it says, or why there is no answer."]
+    position: Annotated[Position, "Which record, as topic-partition-offset."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

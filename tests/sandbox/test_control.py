@@ -126,7 +126,36 @@ async def test_the_plan_in_force_is_shown_with_what_it_did(api, activity):
     assert (await api.client.get("/_sandbox/faults")).json() == {
         "plan": {"seed": 3, "rules": [{"kind": "status", "status": 429, "times": 1}]},
         "rules": [{"in_scope": 2, "hits": 1}],
+        "limiters": [],
     }
+
+
+async def test_a_limiter_refuses_what_is_too_much_and_counts(api, activity):
+    limiter = {"kind": "fixed_window", "limit": 2, "window_s": 3600.0}
+    await api.faults(limiters=[{**limiter, "rate_limit_headers": True}])
+    answers = [await api.post(activity()) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["1", "0", "0"]
+    assert "retry-after" not in answers[0].headers
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 3600
+    shown = (await api.client.get("/_sandbox/faults")).json()["limiters"]
+    assert shown == [{"accepted": 2, "refused": 1}]
+    assert (await api.summary())["activities"] == 2
+
+
+async def test_a_limiter_of_concurrency_lets_the_next_in_when_one_is_answered(api, activity, until):
+    await api.faults(
+        {"kind": "slow", "delay_ms": 3_600_000, "times": 1},
+        limiters=[{"kind": "concurrency", "limit": 1}],
+    )
+    state = api.app.state.sandbox
+    async with asyncio.TaskGroup() as tasks:
+        slow = tasks.create_task(api.post(activity()))
+        await until(lambda: state.summary()["activities"])
+        assert (await api.post(activity())).status_code == 429
+        state.closing.set()
+    assert slow.result().status_code == 200
+    assert (await api.post(activity())).status_code == 200
 
 
 async def test_an_empty_plan_ends_all_faults(api, activity):

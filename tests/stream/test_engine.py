@@ -193,13 +193,30 @@ def test_throttling_never_counts_against_a_record():
 # -- what everybody waits for -----------------------------------------------------------------
 
 
-def test_a_pause_that_was_asked_for_stops_everybody():
+def test_a_pause_that_all_are_asked_for_stops_everybody():
     bench = Bench()
-    bench.feed("a 1", "b 1")
-    bench.answer(bench.fly(), Answer(429, {"retry-after": "20"}))
+    bench.feed(*(f"user{n} 1" for n in range(5)))
+    for flight in bench.fly_all():
+        bench.answer(flight, Answer(429, {"retry-after": "20"}))
+    bench.feed("late 1")
     assert bench.fly() is None
     assert bench.later(19.9).fly() is None
-    assert len(bench.later(2.2).fly_all()) == 2
+    assert bench.later(0.2).fly() is not None
+
+
+def test_a_pause_that_one_is_asked_for_stops_nobody_else():
+    bench = Bench()
+    bench.feed("a 1", "a 2", "b 1", "b 2", "c 1")
+    slow = bench.fly()
+    assert names(slow) == "a 1"
+    bench.answer(slow, Answer(429, {"retry-after": "20"}))
+    left = []
+    while (flight := bench.fly()) is not None:
+        left.append(names(flight))
+        bench.answer(flight)
+    assert left == ["b 1", "c 1", "b 2"]
+    assert bench.later(19.9).fly() is None
+    assert [names(flight) for flight in bench.later(0.2).fly_all()] == ["a 1"]
 
 
 @pytest.mark.parametrize(
@@ -214,11 +231,12 @@ def test_a_pause_that_was_asked_for_stops_everybody():
 )
 def test_a_success_that_says_it_was_the_last_for_now_is_believed(headers):
     bench = Bench()
-    bench.feed("a 1", "b 1")
+    bench.feed("a 1", "a 2", "b 1")
     bench.answer(bench.fly(), Answer(200, headers, OK.body))
     assert bench.ledger.delivered == 1
-    assert bench.fly() is None
-    assert bench.later(22.1).fly() is not None
+    assert [names(flight) for flight in bench.fly_all()] == ["b 1"]
+    assert bench.later(19.9).fly() is None
+    assert names(bench.later(0.2).fly()) == "a 2"
 
 
 def test_a_deployment_may_say_that_a_success_is_none():
@@ -228,7 +246,8 @@ def test_a_deployment_may_say_that_a_success_is_none():
     flight = bench.fly()
     bench.answer(flight, Answer(200, {"retry-after": "9"}, b'{"status":"ok","data":"quota full"}'))
     assert bench.ledger.delivered == 0
-    assert bench.engine.destination.gate.state is GateState.PAUSED
+    assert bench.later(8.9).fly() is None
+    assert bench.later(0.2).fly() is not None
 
 
 @pytest.mark.parametrize(

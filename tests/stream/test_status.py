@@ -5,6 +5,7 @@ import json
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from relay.model import Answer, RequestKind
 from relay.road.consuming.source import SourceState
 from relay.road.status import ReportPolicy
 from relay.stream.sending.gate import GatePolicy
@@ -84,7 +85,10 @@ def test_a_destination_that_is_down_is_the_reason():
     watched.feed("a 1", "b 1")
     for flight in watched.fly_all():
         watched.answer(flight, OOPS)
-    assert watched.reporter.readiness().reason == "stream: down: 500 unavailable"
+    assert watched.reporter.readiness().reason == (
+        "stream: down: 500 unavailable; answered by something that is not the API "
+        "(no content type): oops"
+    )
 
 
 def test_a_dead_letter_topic_that_refuses_is_the_reason():
@@ -177,7 +181,7 @@ def test_a_record_that_waits_for_its_turn_at_a_slow_destination_is_no_standstill
     watched.feed(*(f"user{n} 1" for n in range(5_000)))
     last = watched.engine.lanes._queues.pop("user0")
     watched.engine.lanes._queues["user0"] = last
-    watched.engine.lanes._ready.rotate(-1)
+    watched.engine.lanes._ready[RequestKind.ACTIVITY].rotate(-1)
     for _ in range(480):
         for _ in range(10):
             watched.answer(watched.fly(), OK)
@@ -191,7 +195,7 @@ def test_a_record_whose_turn_never_comes_is_a_standstill_however_much_others_mov
     """The silent stall: heartbeats flow, others are delivered, one partition stays where it is."""
     watched = Watched()
     watched.feed("lost 1")
-    watched.engine.lanes._ready.remove("lost")
+    watched.engine.lanes._ready[RequestKind.ACTIVITY].remove("lost")
     for second in range(302):
         watched.feed(f"user{second} 1")
         watched.answer(watched.fly(), OK)
@@ -234,10 +238,10 @@ def test_status_names_nobody():
 def test_status_says_why_the_limit_is_what_it_is():
     watched = Watched(limit=tuned(LimitPolicy, initial=10))
     watched.feed("a 1")
-    watched.answer(watched.fly(), BUSY)
+    watched.answer(watched.fly(), Answer(504))
     destination = watched.reporter.status()["destination"]
     assert destination["limit"] == 6
-    assert destination["limit_changed_because"] == "http_429"
+    assert destination["limit_changed_because"] == "http_504"
 
 
 # -- numbers ----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ def arrange():
 
 def test_a_fact_writes_its_line_and_moves_its_counter_by_one():
     telemetry, sink, registry = arrange()
-    telemetry.emit(DestinationDown(code="timeout", probe_in_s=1))
+    telemetry.emit(DestinationDown(scope="all", code="timeout", reason="no answer", probe_in_s=1))
     assert b"destination_down" in sink.getvalue()
     assert registry.get_sample_value("relay_outages_total", {"code": "timeout"}) == 1
 
@@ -24,7 +24,7 @@ def test_a_fact_writes_its_line_and_moves_its_counter_by_one():
 def test_labels_of_a_counter_come_from_the_fields_of_the_fact():
     telemetry, _, registry = arrange()
     for code in ("timeout", "http_503", "timeout"):
-        telemetry.emit(DestinationDown(code=code, probe_in_s=1))
+        telemetry.emit(DestinationDown(scope="all", code=code, reason="no answer", probe_in_s=1))
     assert registry.get_sample_value("relay_outages_total", {"code": "timeout"}) == 2
     assert registry.get_sample_value("relay_outages_total", {"code": "http_503"}) == 1
 

@@ -26,6 +26,14 @@ def complaint(answer: Answer, sent: Request, redact: Callable[[str], str]) -> st
     """The error of a JSON answer in its words, at most `CHARS_MAX`; empty when there is none."""
     try:
         text = _words(orjson.loads(answer.body), _DEPTH_MAX)
+    except orjson.JSONDecodeError:
+        return ""
+    return masked(text, sent, redact) if text else ""
+
+
+def masked(text: str, sent: Request, redact: Callable[[str], str]) -> str:
+    """Words of a stranger in one line, without what they quote of the request."""
+    try:
         values = set(_values(orjson.loads(sent.body)))
     except orjson.JSONDecodeError:
         return ""

@@ -3,8 +3,10 @@
 Additive increase, multiplicative decrease, with a slow start. What is watched:
 
 - the limit grows only when it was reached: an idle sender learns nothing about its destination;
-- throttling and timeouts cut it by their share of a window's requests. A few are how a destination
+- 503, 504 and timeouts cut it by their share of a window's requests. A few are how a destination
   says that it is near what it can take, so up to a tenth only stops the growth;
+- 429 is a limiter's word. What it serves at a time is measured (`relay.stream.sending.granted`),
+  and a growth that it answers with refusals is undone at once, to be tried again much later;
 - round trips that grow well beyond the best seen cut it a little: the queue is then at the other
   end, where more in flight buys nothing;
 - what left before a cut says nothing about the limit after it;
@@ -36,7 +38,6 @@ class LimitPolicy(Section):
     hold_above: ClassVar[float] = 0.02
     cut_above: ClassVar[float] = 0.1
     cut_on_slow: ClassVar[float] = 0.85
-    cut_on_pause: ClassVar[float] = 0.8
     slow_tolerance: ClassVar[float] = 2.5
     slow_floor_s: ClassVar[float] = 0.02
     """Round trips below this are never called slow: it is this machine that wavers there."""
@@ -48,7 +49,11 @@ class AdaptiveLimit:
     FLOOR = 1
     _SAMPLES_MIN = 20
     _WINDOW_S_MIN = 0.02
-    _PAUSES_BEFORE_GROWTH = 10
+    _GRANTED_HOLDS_S = 2.0
+    _GROWS_AFTER_S = 10.0
+    _HOLD_MAX_S = 160.0
+    _UNDO_WITHIN_S = 1.0
+    _UNDO_AFTER = 3
     _SETTLED_BELOW = 4
 
     def __init__(
@@ -72,6 +77,11 @@ class AdaptiveLimit:
         self._refusals = 0
         self._cut_at = -math.inf
         self._grows_from = -math.inf
+        self._grown_at = -math.inf
+        self._before_growth = self._limit
+        self._refused_since_growth = 0
+        self._undone_at = -math.inf
+        self._undo_hold_s = self._GROWS_AFTER_S
         self.why = "initial"
 
     def sample(self, round_trip_s: float, in_flight: int, now: float) -> None:
@@ -97,18 +107,36 @@ class AdaptiveLimit:
         self._refusals += 1
         self._close_window_in_time(now)
 
-    def eased(self, pause_s: float, now: float) -> None:
-        """A pause is over that the destination asked for.
-
-        Each such pause costs as long a standstill, so the next growth waits several times as long:
-        otherwise most of the time would be spent pausing.
-        """
+    def granted(self, at_a_time: int, now: float) -> None:
+        """A limiter was met, and served so many at a time while it refused others."""
         if self._policy.fixed_limit:
             return
         self._slow_start = False
-        self._move(self._limit * self._policy.cut_on_pause, "asked to pause", now)
+        if at_a_time < self.value:
+            self._move(float(at_a_time), "a limiter refuses more", now)
+            self._start_window(now)
+        self._grows_from = max(self._grows_from, now + self._GRANTED_HOLDS_S)
+
+    def refused(self, now: float) -> None:
+        """A limiter refused a request: if several do so just after a growth, it is undone.
+
+        A limiter of concurrency answers at once, so one too many may cost hundreds of refusals.
+        """
+        if self._policy.fixed_limit or now - self._grown_at > self._UNDO_WITHIN_S:
+            return
+        self._refused_since_growth += 1
+        if self._refused_since_growth < self._UNDO_AFTER:
+            return
+        self._slow_start = False
+        self._grown_at = -math.inf
+        self._move(self._before_growth, "refused above", now)
         self._start_window(now)
-        self._grows_from = now + self._PAUSES_BEFORE_GROWTH * pause_s
+        if now - self._undone_at > 2 * self._undo_hold_s:
+            self._undo_hold_s = self._GROWS_AFTER_S
+        else:
+            self._undo_hold_s = min(2 * self._undo_hold_s, self._HOLD_MAX_S)
+        self._undone_at = now
+        self._grows_from = now + self._undo_hold_s
 
     def restart(self, now: float, why: str) -> None:
         """The destination is back: begin small, so that nothing stampedes, and find out anew."""
@@ -140,6 +168,7 @@ class AdaptiveLimit:
             self._slow_start = False
             self._move(self._limit * policy.cut_on_slow, "slow answers", now)
         elif self._reached and now >= self._grows_from:
+            self._before_growth, self._grown_at, self._refused_since_growth = self._limit, now, 0
             self._move(self._grown(), "slow start" if self._slow_start else "limit reached", now)
         self._start_window(now, mean_s)
 

@@ -6,12 +6,13 @@ from the settings stand before it, so that a deployment can say what its proxy o
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jiter
 import orjson
 
-from relay.model import Answer, NoAnswer, RequestKind, Verdict, VerdictKind
+from relay.model import Answer, NoAnswer, Request, RequestKind, Verdict, VerdictKind
+from relay.stream.sending.complaint import complaint, masked
 from relay.stream.sending.pacing import asked_pause_s
 
 EXCERPT_CHARS_MAX = 200
@@ -93,6 +94,10 @@ def _tolerated(body: bytes, *, cut: bool) -> object:
         return None
 
 
+_TAGS = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>?")
+_PAGE_BYTES_MAX = 2_000
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}")
+
 # Behind a byte order mark or nothing: white space, and the status as the first thing in an object.
 _BEGINS = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"status"\s*:\s*"([A-Za-z]+)"\s*[,}]')
 _BEGINS_OK = re.compile(_BEGINS.pattern.replace(b"([A-Za-z]+)", b"(?i:ok)"))
@@ -152,6 +157,28 @@ def judge(
 def is_plain_success(answer: Answer) -> bool:
     """The answer that nearly every attempt gets: judged without the table."""
     return answer.status == 200 and _BEGINS_OK.match(answer.body) is not None  # noqa: PLR2004
+
+
+def explained(
+    verdict: Verdict, answer: Answer, sent: Request, redact: Callable[[str], str]
+) -> Verdict:
+    """The verdict, its reason with what answered and what it said, masked.
+
+    An answer that is not the API's own JSON came from something in between (a firewall, a proxy),
+    and the reason says that.
+    """
+    if verdict.kind is VerdictKind.DELIVERED or not answer.status:
+        return verdict
+    reason = verdict.reason
+    if said(answer.body, cut=answer.cut) is not None:
+        words = complaint(answer, sent, redact)
+    else:
+        media_type = answer.headers.get("content-type", "").partition(";")[0].strip()
+        what = media_type if _MEDIA_TYPE.fullmatch(media_type) else "no content type"
+        reason += f"; answered by something that is not the API ({what})"
+        page = answer.body[:_PAGE_BYTES_MAX].decode("utf-8", "replace")
+        words = masked(_TAGS.sub(" ", page), sent, redact)
+    return replace(verdict, reason=f"{reason}: {words}" if words else reason)
 
 
 def excerpt(answer: Answer, redact: Callable[[str], str]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.model import Answer
+from relay.model import Answer, RequestKind
 from relay.stream.sending.destination import Destination, DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import AdaptiveLimit, LimitPolicy
@@ -92,6 +92,12 @@ class Outcome:
         return sum(self.delivered[start:stop]) / (stop - start)
 
 
+def _opens_at(destination, in_flight, now):
+    opens = destination.opens_at(in_flight, now)
+    route = destination.route_opens_at(RequestKind.ACTIVITY, now)
+    return None if opens is None or route is None else max(opens, route)
+
+
 SMALL = LimitPolicy(max_in_flight=64)
 
 
@@ -105,14 +111,15 @@ def run(service, seconds, policy=SMALL, seed=1, demand=None):
     outcome = Outcome([0] * seconds, [0] * seconds, 0, 0)
     landing, number, now = [], 0, 0.0
     while now < seconds:
-        opens = destination.opens_at(len(landing), now)
+        opens = _opens_at(destination, len(landing), now)
         busy = demand is not None and len(landing) >= demand
         if opens is not None and opens <= now and not busy:
             service.in_flight = len(landing) + 1
             at, answer = service.serve(now, rng)
             number += 1
             outcome.requests += 1
-            heapq.heappush(landing, (at, number, now, answer, destination.left(now)))
+            left = destination.left(now, in_flight=len(landing) + 1)
+            heapq.heappush(landing, (at, number, now, answer, left))
             continue
         waits = [landing[0][0]] if landing else []
         if opens is not None and not busy:
@@ -122,9 +129,9 @@ def run(service, seconds, policy=SMALL, seed=1, demand=None):
             outcome.limits[second] = destination.limit.value
         now = later
         while landing and landing[0][0] <= now:
-            _, _, left_at, answer, probe = heapq.heappop(landing)
+            _, _, left_at, answer, left = heapq.heappop(landing)
             verdict = judge(answer, DEFAULT_RULES, 0)
-            destination.judged(verdict, now - left_at, len(landing) + 1, now, probe=probe)
+            destination.judged(verdict, now - left_at, len(landing) + 1, now, left=left)
             if now < seconds:
                 outcome.delivered[int(now)] += answer is OK
                 outcome.throttled += answer.status == 429

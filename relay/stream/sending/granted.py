@@ -1,0 +1,311 @@
+"""Refusals of a rate limiter → how many requests a second it grants, and how many at a time.
+
+What a limiter accepts while it also refuses is what it grants, whatever its kind:
+
+    | what is seen                              | what is learned                                  |
+    |-------------------------------------------|--------------------------------------------------|
+    | it refuses here and there for a second or | accepted in that time: the rate                  |
+    | more (a bucket)                           |                                                  |
+    | it refuses everything for a while, then   | accepted before that, in a time as long as it    |
+    | accepts again (a window)                  | asked to wait, or as that while: the rate        |
+    | it refuses where much is under way, and   | the number under way that divides the two        |
+    | accepts where less is (concurrency)       |                                                  |
+    | at a lower rate as many are refused       | nothing: it does not limit the rate              |
+
+A first measure may be too low, so the rate grows by half a second until refusals come again. Once
+what is measured agrees with what was measured before, or with what was sent, it is found. Then the
+rate grows hardly at all for ten seconds, and faster and faster after that (as TCP's CUBIC does): so
+refusals stay rare, and a limit that was lifted is forgotten in a minute and a half.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+_MEASURE_S = 1.0
+_MEASURE_MOST_S = 4.0
+_ENOUGH = 10
+_A_FEW = 8
+_REFUSED_MIN = 2
+_USER_SLOWNESS = 1.6
+_MANY_MIN = 3
+_MANY = 0.5
+_GAP_S = 0.3
+_LONG_S = 3.0
+_SHARE_OF_A_LIMITER = 0.03
+_SHARE_IN_SEARCH = 0.15
+_SETTLES_S = 0.2
+_JUST_BELOW = 0.98
+_ABOUT = 1.3
+_GENTLY = 0.93
+_GENTLY_IN_SEARCH = 0.85
+_FUTILE_ABOVE = 0.7
+_AGAIN_WITHIN_S = 6.0
+_GENTLE_CUTS = 3
+_CUTS_MAX = 5
+_IGNORE_S = 30.0
+_FORGET_S = 90.0
+_GROW_EVERY_S = 0.1
+_GROWN_MAX = 20.0
+_ABOVE_USED = 1.5
+_BURST_S = 0.1
+_RATE_MIN = 0.02
+_MARK_EVERY_S = 0.25
+_MARKS = 256
+_DIVIDED = 0.9
+_LEVELS_MIN = 5
+
+
+class Timeline:
+    """How many were accepted when: the last minute, in quarters of a second."""
+
+    __slots__ = ("_marks", "count", "mark_at")
+
+    def __init__(self, marks: int = _MARKS) -> None:
+        self.count = 0
+        self.mark_at = -math.inf
+        """From then on `mark` is due before the next is counted."""
+        self._marks: deque[tuple[float, int]] = deque(maxlen=marks)
+
+    def mark(self, now: float) -> None:
+        """Note how many were counted before now."""
+        self._marks.append((now, self.count))
+        self.mark_at = now + _MARK_EVERY_S
+
+    def accepted_since(self, at: float) -> float:
+        """How many were accepted since then."""
+        later_at, later = math.inf, self.count
+        for mark_at, count in reversed(self._marks):
+            if mark_at <= at:
+                # Those after a mark came within a quarter of a second of it.
+                span_s = min(later_at - mark_at, _MARK_EVERY_S)
+                before = count + (later - count) * min(1.0, (at - mark_at) / span_s)
+                return self.count - before
+            later_at, later = mark_at, count
+        return self.count - later
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What was learned: requests a second, and at a time (None: not known)."""
+
+    per_second: float | None = None
+    at_a_time: int | None = None
+
+
+class GrantedRate:
+    """Learns from answers, and says when the next request may leave. Steady seconds."""
+
+    __slots__ = (
+        "_accepted",
+        "_asked_s",
+        "_base",
+        "_cut_at",
+        "_cuts_in_a_row",
+        "_due",
+        "_found",
+        "_grown_at",
+        "_ignore_until",
+        "_last_accepted_at",
+        "_levels",
+        "_of_a_user",
+        "_over_at",
+        "_refused",
+        "_share_at_first",
+        "_slowness",
+        "rate",
+        "timeline",
+    )
+
+    def __init__(self, now: float, timeline: Timeline, *, of_a_user: bool = False) -> None:
+        """`of_a_user`: requests are few, so one refusal is enough, and growth takes longer."""
+        self.rate: float | None = None
+        """Requests a second; None: no limiter was met."""
+        self.timeline = timeline
+        self._of_a_user = of_a_user
+        self._slowness = _USER_SLOWNESS if of_a_user else 1.0
+        self._base = 0.0
+        self._due = 0.0
+        self._cut_at = -math.inf
+        self._cuts_in_a_row = 0
+        self._share_at_first = 0.0
+        self._found = False
+        self._grown_at = now
+        self._ignore_until = -math.inf
+        # Since the first refusal after a calm.
+        self._over_at: float | None = None
+        self._accepted = 0
+        self._refused = 0
+        self._asked_s = 0.0
+        self._levels: dict[int, list[int]] = {}
+        self._last_accepted_at = now
+
+    @property
+    def idle(self) -> bool:
+        """Whether no limiter is known or suspected."""
+        return self.rate is None and self._over_at is None
+
+    def opens_at(self, now: float) -> float:
+        """When the next request may leave: `now` or later."""
+        if self.rate is None:
+            return now
+        interval = 1.0 / self.rate
+        self._due = min(self._due, now + interval + _BURST_S)
+        return max(now, self._due - _BURST_S)
+
+    def left(self, now: float) -> None:
+        """A request leaves."""
+        if self.rate is not None:
+            self._due = max(self._due, now) + 1.0 / self.rate
+
+    def refused(self, asked_s: float, in_flight: int, left_at: float, now: float) -> None:
+        """A request was refused by a limiter; `in_flight` were under way when it left."""
+        if left_at < self._cut_at + _SETTLES_S:
+            return  # what left before the cut, or met what did, says nothing of the rate after it
+        if self._over_at is None:
+            self._over_at = now
+            self._accepted = self._refused = 0
+            self._asked_s = 0.0
+            self._levels.clear()
+        self._refused += 1
+        self._asked_s = max(self._asked_s, asked_s)
+        self._levels.setdefault(in_flight, [0, 0])[1] += 1
+
+    def accepted(self, in_flight: int, now: float, *, learns: bool = True) -> Grant | None:
+        """A request was accepted. Returns what was learned by it.
+
+        `learns`: whether the refusals since the last cut are this scope's.
+        """
+        found: Grant | None = None
+        over_at = self._over_at
+        if over_at is not None:
+            gap_s, over_s = now - max(self._last_accepted_at, over_at), now - over_at
+            if gap_s >= self._gap_s() and gap_s > over_s / 2:
+                # All that it grants in a time was used up before the first refusal.
+                seconds = max(self._asked_s, gap_s, _MEASURE_S, self._some_s())
+                rate = self.timeline.accepted_since(over_at - seconds) / seconds
+                found = self._used_up(rate, seconds, now) if learns else None
+                self._over_at = None
+            elif self._of_a_user and self.rate is not None and not self._asked_s:
+                # Their requests are few, and nothing says how long to wait: each refusal counts.
+                self._found = True
+                found = self._learned(self.rate * _GENTLY_IN_SEARCH, now) if learns else None
+                self._over_at = None
+            elif over_s >= _MEASURE_S and self._is_enough(over_s, now):
+                found = self._closed(over_s, now) if learns else None
+                self._over_at = None
+            else:
+                self._accepted += 1
+                self._levels.setdefault(in_flight, [0, 0])[0] += 1
+        if now >= self.timeline.mark_at:
+            self.timeline.mark(now)
+        self.timeline.count += 1
+        self._last_accepted_at = now
+        if self.rate is not None and now - self._grown_at >= _GROW_EVERY_S:
+            self._grow(now)
+        return found
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _some_s(self) -> float:
+        """So long, a few are accepted at the pace that we keep."""
+        return 0.0 if self.rate is None else _A_FEW / self.rate
+
+    def _gap_s(self) -> float:
+        """So long without an acceptance is more than the pace that we keep."""
+        return _GAP_S if self.rate is None else max(_GAP_S, 3 / self.rate)
+
+    def _used_up(self, rate: float, seconds: float, now: float) -> Grant | None:
+        """Everything was refused for a while: so much had been accepted before, for so long."""
+        if now < self._ignore_until:
+            return None
+        before, base = self.rate, self._base
+        again = base / _ABOUT <= rate <= base * _ABOUT
+        # A short time is rounded up to whole seconds, and says less.
+        self._found = seconds >= _LONG_S or (
+            before is not None and (again or rate >= before / _ABOUT)
+        )
+        return self._learned(rate, now)
+
+    def _is_enough(self, over_s: float, now: float) -> bool:
+        """Whether enough was seen to decide by."""
+        if self._accepted >= _ENOUGH or over_s >= max(_MEASURE_MOST_S, self._some_s()):
+            return True
+        # To go a little slower, less is enough.
+        again = now - self._cut_at <= _AGAIN_WITHIN_S
+        gently = self.rate is not None and not (again and self._cuts_in_a_row >= _GENTLE_CUTS)
+        return gently and self._refused >= max(_MANY_MIN, self._accepted * _MANY)
+
+    def _closed(self, seconds: float, now: float) -> Grant | None:
+        """So long there were refusals among acceptances."""
+        share = self._refused / (self._accepted + self._refused)
+        enough = _SHARE_OF_A_LIMITER if self._found or self.rate is None else _SHARE_IN_SEARCH
+        few = self._refused < (1 if self._of_a_user else _REFUSED_MIN) or share <= enough
+        if few or not self._accepted:
+            return None
+        at_a_time = self._divide()
+        if at_a_time is not None:
+            # Fewer at a time is all that it wants.
+            self.rate = None
+            return Grant(at_a_time=at_a_time)
+        if now < self._ignore_until:
+            return None
+        return self._slower(self._accepted / seconds, share, now)
+
+    def _slower(self, rate: float, share: float, now: float) -> Grant | None:
+        """So many were accepted a second, while this share was refused."""
+        before = self.rate
+        if before is None:
+            return self._learned(rate, now)
+        gentle = before * (_GENTLY if self._found else _GENTLY_IN_SEARCH)
+        self._found = True
+        if now - self._cut_at > _AGAIN_WITHIN_S:
+            self._cuts_in_a_row, self._share_at_first = 0, share
+        self._cuts_in_a_row += 1
+        if self._cuts_in_a_row <= _GENTLE_CUTS:
+            # A little too fast may cost much: of a bucket of one token, half of all requests.
+            return self._learned(max(rate, gentle), now)
+        if self._cuts_in_a_row > _CUTS_MAX and share >= _FUTILE_ABOVE * self._share_at_first:
+            # As many are refused as at the first cut: this limits something else.
+            self.rate = None
+            self._ignore_until = now + _IGNORE_S
+            return None
+        return self._learned(rate, now)
+
+    def _learned(self, rate: float, now: float) -> Grant | None:
+        if rate <= 0:
+            return None
+        if self.rate is not None:
+            rate = min(rate, self.rate)
+        self.rate = self._base = max(rate * _JUST_BELOW, _RATE_MIN)
+        self._cut_at = self._grown_at = now
+        return Grant(per_second=self.rate)
+
+    def _divide(self) -> int | None:
+        """How many may be under way: up to there it accepts, and above it refuses."""
+        if self._refused < _LEVELS_MIN:
+            return None
+        accepted, refused = 0, self._refused
+        for level in sorted(self._levels):
+            accepted += self._levels[level][0]
+            refused -= self._levels[level][1]
+            if accepted >= _DIVIDED * self._accepted:
+                return level if refused >= _DIVIDED * self._refused else None
+        return None
+
+    def _grow(self, now: float) -> None:
+        self._grown_at = now
+        calm_s = now - self._cut_at
+        if calm_s >= _FORGET_S * self._slowness:
+            self.rate = None
+            self._found = False
+        elif self._over_at is None:
+            found_s = calm_s / self._slowness
+            grown = 0.001 * found_s + 6.7e-6 * found_s**3 if self._found else 0.4 * calm_s
+            rate = self._base * math.exp(min(grown, _GROWN_MAX))
+            if not self._found:
+                # No further than what is used: something else may be what limits it.
+                rate = min(
+                    rate, max(self._base, _ABOVE_USED * self.timeline.accepted_since(now - 1))
+                )
+            self.rate = rate

@@ -1,0 +1,199 @@
+"""One route of a destination: its gate, the rate it is granted, and who is refused there.
+
+A limiter for each user and a limiter for all look alike, answer by answer. What tells them apart:
+a user who was refused, waited as asked, and asks again. Under a limiter for each user that request
+is accepted. Under one for all it is refused as often as any other.
+"""
+
+import random
+from collections import OrderedDict
+from collections.abc import Hashable
+
+from relay.stream.sending.gate import Gate, GatePolicy, GateState
+from relay.stream.sending.granted import Grant, GrantedRate, Timeline
+from relay.stream.sending.scope import ASKED_MIN, Lately
+
+_TURN_S = 5.0
+_USERS_MAX = 10_000
+_COMPARED_S = 0.5
+_EXPECTED_MIN = 2.0
+_KEPT = 0.9
+_USER_MARKS = 64
+
+
+class Route:
+    """What is known of one route."""
+
+    def __init__(self, policy: GatePolicy, rng: random.Random) -> None:
+        self.gate = Gate(policy, rng)
+        self.lately = Lately()
+        self.in_flight = 0
+        self.timeline = Timeline()
+        self._granted = GrantedRate(0.0, self.timeline)
+        self._users: OrderedDict[Hashable, GrantedRate] = OrderedDict()
+        self._watched_until = 0.0
+        # Users who were accepted and not refused since, of this turn and the last.
+        self._served: set[Hashable] = set()
+        self._served_before: set[Hashable] = set()
+        self._turn_ends = 0.0
+        self._evidence = _Evidence()
+
+    @property
+    def rate(self) -> float | None:
+        """Requests a second that the route is known to grant."""
+        return self._granted.rate
+
+    @property
+    def watched(self) -> bool:
+        """Whether a limiter was met lately."""
+        return self._watched_until > 0
+
+    @property
+    def calm(self) -> bool:
+        """Whether acceptances need only be counted."""
+        lately = self.lately
+        return not (self._watched_until or lately.row or lately.asked)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing of the route's own holds a request back."""
+        free = self.gate.state is GateState.FLOWING and not self.lately.asked
+        return free and self._granted.rate is None
+
+    def opens_at(self, now: float) -> float | None:
+        """When the next request may leave; None: when a probe is back."""
+        if self.in_flight and self.lately.asked >= ASKED_MIN:
+            return None  # nothing but refusals lately: one at a time, until one is accepted
+        gate_at = self.gate.opens_at(now)
+        if gate_at is None or self._granted.rate is None:
+            return gate_at
+        return self._granted.opens_at(gate_at)
+
+    def left(self, now: float) -> int:
+        """A request leaves. Returns the number of the probe, or 0."""
+        self.in_flight += 1
+        self._granted.left(now)
+        return self.gate.left()
+
+    def accepted_in_calm(self, now: float) -> None:
+        """A request was accepted while `calm`."""
+        self.lately.accepted += 1
+        timeline = self.timeline
+        if now >= timeline.mark_at:
+            timeline.mark(now)
+        timeline.count += 1
+
+    def accepted(self, lane: Hashable, in_flight: int, now: float) -> Grant | None:
+        """A request was accepted, before which `in_flight` were. Returns what was learned."""
+        if self.calm:
+            self.accepted_in_calm(now)
+            return None
+        self.lately.accepts()
+        self._turn(now)
+        self._evidence.add(now, fresh=not self._was_served(lane), refused=False)
+        self._served.add(lane)
+        if (user := self._users.get(lane)) is not None:
+            user.accepted(in_flight, now)
+        return self._granted.accepted(in_flight, now, learns=not self.limits_each_user())
+
+    def refused(
+        self, lane: Hashable, asked_s: float, in_flight: int, left_at: float, now: float
+    ) -> None:
+        """A request was refused by a limiter, which asked to wait so long, or 0."""
+        if not self._watched_until:
+            self._turn_ends = now + _TURN_S
+        self._watched_until = now + 2 * _TURN_S
+        self._turn(now)
+        self._evidence.add(now, fresh=not self._was_served(lane), refused=True)
+        self._served.discard(lane)
+        self._served_before.discard(lane)
+        user = self._users.get(lane)
+        if user is None:
+            user = self._users[lane] = GrantedRate(now, Timeline(_USER_MARKS), of_a_user=True)
+            if len(self._users) > _USERS_MAX:
+                self._users.popitem(last=False)
+        user.refused(asked_s, in_flight, left_at, now)
+        self._granted.refused(asked_s, in_flight, left_at, now)
+
+    def user_interval_s(self, lane: Hashable) -> float:
+        """How long it is between two requests that this user is granted; 0: not known."""
+        user = self._users.get(lane)
+        if user is None or user.rate is None or not self.limits_each_user():
+            return 0.0
+        return 1 / user.rate
+
+    def user_rests_until(self, lane: Hashable, now: float) -> float | None:
+        """Until when the user waits, by what that user alone is granted; None: no longer."""
+        user = self._users.get(lane)
+        if user is None or user.rate is None or not self.limits_each_user():
+            return None
+        user.left(now)
+        at = user.opens_at(now)
+        return at if at > now else None
+
+    def limits_each_user(self) -> bool:
+        """Whether only users are refused who were just served: each has a limit of their own."""
+        return self._evidence.each_user
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _was_served(self, lane: Hashable) -> bool:
+        return lane in self._served or lane in self._served_before
+
+    def _turn(self, now: float) -> None:
+        if now < self._turn_ends:
+            return
+        if now > self._watched_until and self._granted.idle:
+            self._forget()
+            return
+        self._turn_ends = now + _TURN_S
+        self._served_before, self._served = self._served, set()
+        if not self._granted.idle:
+            self._watched_until = max(self._watched_until, now + _TURN_S)
+        for lane in [lane for lane, user in self._users.items() if user.idle]:
+            del self._users[lane]
+
+    def _forget(self) -> None:
+        """All has been well for a while."""
+        self._watched_until = 0.0
+        self._served.clear()
+        self._served_before.clear()
+        self._users.clear()
+        self._evidence = _Evidence()
+
+
+class _Evidence:
+    """Are those refused as often who were not just served? Compared half second by half second.
+
+    The refusals of one time say nothing about the requests of another: the rate was cut between.
+    """
+
+    __slots__ = ("_ends", "_fresh", "_fresh_refused", "_refused", "_total", "expected", "observed")
+
+    def __init__(self) -> None:
+        self.expected = 0.0
+        """Refusals of such requests, if they were refused as often as all are."""
+        self.observed = 0.0
+        self._ends = 0.0
+        self._total = self._refused = self._fresh = self._fresh_refused = 0
+
+    def add(self, now: float, *, fresh: bool, refused: bool) -> None:
+        """An answer came; `fresh`: to one who was not just served."""
+        if now >= self._ends:
+            self._close()
+            self._ends = now + _COMPARED_S
+        self._total += 1
+        self._refused += refused
+        self._fresh += fresh
+        self._fresh_refused += fresh and refused
+
+    @property
+    def each_user(self) -> bool:
+        """Whether only those are refused who were just served."""
+        return self.expected >= _EXPECTED_MIN and self.observed < self.expected / 2
+
+    def _close(self) -> None:
+        if self._refused:
+            self.expected = self.expected * _KEPT + self._fresh * self._refused / self._total
+            self.observed = self.observed * _KEPT + self._fresh_refused
+        self._total = self._refused = self._fresh = self._fresh_refused = 0

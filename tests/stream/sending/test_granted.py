@@ -1,0 +1,129 @@
+"""Rate limiters in every shape, before the engine, in virtual time: `bench.limiters` runs them."""
+
+import itertools
+
+import pytest
+
+from bench.limiters import Model, Simulated, models
+from relay.sandbox.limiters import CountedBy, Limiter, LimiterKind, LimiterRule
+from relay.stream.sending.granted import GrantedRate, Timeline
+
+MODELS = list(models())
+SECONDS = 40.0
+
+
+@pytest.mark.parametrize("model", MODELS, ids=[model.name for model in MODELS])
+def test_what_a_limiter_grants_is_used_and_little_is_refused(model):
+    found = Simulated(model).run(SECONDS)
+    assert found.of_granted >= 0.9
+    assert found.refused_share <= 0.05
+    # Where nothing is asked, a wait between two tries grows no longer than this.
+    assert found.longest_pause_s <= max(found.longest_asked_s, 5.0)
+    if found.longest_asked_s:
+        assert found.longest_pause_s <= found.longest_asked_s + 0.01
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("seed", [2, 3])
+@pytest.mark.parametrize("model", MODELS, ids=[model.name for model in MODELS])
+def test_the_same_for_other_seeds(model, seed):
+    found = Simulated(model, seed).run(60.0)
+    assert found.of_granted >= 0.9
+    assert found.refused_share <= 0.05
+
+
+def test_a_limiter_that_is_lifted_is_forgotten():
+    model = Model("", LimiterRule(kind=LimiterKind.TOKEN_BUCKET, per_second=20.0, burst=5), 20.0)
+    run = Simulated(model)
+    run.run(30.0)
+    before = run.engine.custody.ledger.delivered
+    run.limiter = Limiter(LimiterRule(kind=LimiterKind.TOKEN_BUCKET, per_second=1e6, burst=10**6))
+    run.run(150.0)
+    assert run.engine.destination.routes["activity"].rate is None
+    assert run.engine.custody.ledger.delivered - before > 5 * 20 * 120
+
+
+def test_what_is_refused_whatever_the_rate_does_not_bring_the_rate_to_nothing():
+    """One in five at random: fewer requests would not be refused less often."""
+    granted = GrantedRate(0.0, Timeline())
+    rate_of_answers = 100.0
+    count = itertools.count()
+    now = 0.0
+    while now < 60.0:
+        now += 1 / min(rate_of_answers, granted.rate or rate_of_answers)
+        if next(count) % 5 == 0:
+            granted.refused(0.0, 1, now - 0.05, now)
+        else:
+            granted.accepted(1, now)
+    assert granted.rate is None or granted.rate > 30.0
+
+
+def test_the_timeline_counts_the_last_minute():
+    timeline = Timeline()
+    for tenth in range(1000):
+        now = tenth / 10
+        if now >= timeline.mark_at:
+            timeline.mark(now)
+        timeline.count += 1
+    assert timeline.accepted_since(99.0) == pytest.approx(10, abs=2)
+    assert timeline.accepted_since(90.0) == pytest.approx(100, abs=3)
+    assert timeline.accepted_since(50.0) == pytest.approx(500, abs=4)
+
+
+# -- the models themselves --------------------------------------------------------------------
+
+
+def taken(rule, seconds, per_second):
+    """How many a limiter accepts of so many a second."""
+    limiter = Limiter(rule)
+    accepted = 0
+    for number in range(int(seconds * per_second)):
+        passed = limiter.take("/x", b"{}", number / per_second)
+        accepted += passed.taken.accepted
+        passed.done()
+    return accepted
+
+
+@pytest.mark.parametrize(
+    ("rule", "accepted"),
+    [
+        (LimiterRule(kind=LimiterKind.TOKEN_BUCKET, per_second=10.0, burst=50), 10 * 20 + 49),
+        (LimiterRule(kind=LimiterKind.FIXED_WINDOW, limit=30, window_s=2.0), 300),
+        (LimiterRule(kind=LimiterKind.SLIDING_WINDOW, limit=30, window_s=2.0), 300),
+        (LimiterRule(kind=LimiterKind.CONCURRENCY, limit=1), 2000),
+    ],
+)
+def test_each_model_grants_what_it_says(rule, accepted):
+    assert taken(rule, 20.0, 100) == pytest.approx(accepted, abs=2)
+
+
+def test_a_limiter_of_each_user_refuses_nobody_else():
+    limiter = Limiter(
+        LimiterRule(kind=LimiterKind.FIXED_WINDOW, limit=1, window_s=10.0, by=CountedBy.USER)
+    )
+    a, b = (b'{"$user_identifiers":[{"id":"%b"}]}' % name for name in (b"a", b"b"))
+    assert [limiter.take("/x", body, 0.0).taken.accepted for body in (a, a, b)] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_a_limiter_is_about_its_paths_only():
+    limiter = Limiter(LimiterRule(kind=LimiterKind.CONCURRENCY, limit=1, path="*/user_points/*"))
+    assert limiter.take("/v1/user_activities", b"", 0.0) is None
+    assert limiter.take("/v1/user_points/1", b"", 0.0) is not None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "token_bucket"},
+        {"kind": "token_bucket", "per_second": 1.0, "limit": 1},
+        {"kind": "fixed_window"},
+        {"kind": "fixed_window", "limit": 1, "per_second": 1.0},
+    ],
+)
+def test_a_rule_that_lacks_or_mixes_its_fields_is_refused(values):
+    with pytest.raises(ValueError, match="token_bucket"):
+        LimiterRule(**{**values, "kind": LimiterKind(values["kind"])})
