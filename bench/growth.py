@@ -159,8 +159,8 @@ async def cost_us(
     emit = _nothing
     pipeline = stream_road(
         engine, source, wire, NoDeadLetters(),
-        emit=emit, clock=SystemClock(), policy=delivery.road(),
-        reporter=Reporter(engine, emit, delivery.report()),
+        emit=emit, clock=SystemClock(), policy=delivery,
+        reporter=Reporter(engine, emit, delivery),
     )  # fmt: skip
     began = time.process_time()
     async with asyncio.TaskGroup() as tasks:

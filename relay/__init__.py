@@ -9,6 +9,7 @@ The map, in reading order. What every road from Kafka has in common:
     road/loop.py          the loop around custody and engine: the only place with tasks
     road/status.py        their state → health, metrics, /status, the line of each interval
     road/source_status.py what is wrong between a road and its Kafka
+    road/rates.py         how fast its counters moved of late
     road/steps.py         steps of closing: each is taken, and the first error counts
     road/keep.py          a road that fails is started again, and its neighbour goes on
 
@@ -20,7 +21,9 @@ The road of one event:
     stream/sending/       lanes, gate, limit, retries, verdicts; the wire
     stream/engine.py      joins these decisions: flights and verdicts; does no I/O
     stream/pipeline.py    carries the engine's flights: a worker for each request under way
+    stream/schema_status.py  partitions that wait for a schema
     stream/status.py      what the stream adds to the status of a road
+    stream/tap.py         a live sample of events, for whoever looks
 
 What stands on a topic, in others' formats:
 

@@ -14,10 +14,11 @@ Each road is kept running by `KeptRoad`: one that fails does not take the other 
 
 import asyncio
 import random
-import sys
+import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import BinaryIO
 
 from relay import __version__
@@ -40,24 +41,29 @@ from relay.road.settling.letter_writer import DeadLetterSink
 from relay.segments.driver import Platform
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
+from relay.settings.shown import shown
 from relay.settings.topics import sources_of
-from relay.sources.interpret import source_interpreter
+from relay.sources.interpret import Source, source_interpreter
+from relay.sources.registry.loader import SchemaLoader
 from relay.stream.engine import Engine
 from relay.stream.interpret import InterpretPolicy, OrderBy
 from relay.stream.pipeline import stream_road
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
 from relay.stream.status import Reporter
-from relay.telemetry.admin import admin_app, new_registry, serve_admin
+from relay.stream.tap import Tap
+from relay.telemetry.access import Access
+from relay.telemetry.admin import View, admin_app, new_registry, serve_admin
 from relay.telemetry.facts import Emit, Fact, MembershipStarted, RelayStarted
 from relay.telemetry.health import Roads, StatusSource
-from relay.telemetry.log import configure
+from relay.telemetry.recent import Recent
+from relay.telemetry.samples import Close, OpenTap, Sample, Wanted
 from relay.telemetry.telemetry import Telemetry
-from relay.vendors import open_document_imports
+from relay.vendors import open_document_imports, open_schema_loader
 
 STREAM_SECTIONS = (
     "kafka", "dead_letter", "tracking", "delivery", "identity", "mapping", "decoding", "admin",
-    "log", "segments", "sources", "mappings",
+    "log", "segments", "sources", "mappings", "schema_registry",
 )  # fmt: skip
 """The sections of the settings that the stream cannot do without."""
 
@@ -128,26 +134,26 @@ async def run_stream(
         wire = open_wire(settings.tracking, settings.tracking.authorization())
         stack.push_async_callback(wire.close)
         restart = RestartPolicy() if edges is None else None
-        stream = _Stream(settings, wire, emit, rng, edges or kafka_edges)
+        loader = None
+        if settings.schema_registry is not None:
+            opened = open_schema_loader(settings.schema_registry, rng, emit)
+            loader = await stack.enter_async_context(opened)
+        stream = _Stream(settings, wire, emit, rng, edges or kafka_edges, loader=loader)
         roads = [KeptRoad(Reporter.road, stream.make, emit, restart)]
         membership = settings.segments.membership.enabled and edges is None
         if membership:
             imports = await stack.enter_async_context(open_document_imports(settings, rng))
-            road = _Membership(settings, imports, emit, rng)
+            road = _Membership(settings, imports, emit, rng, loader=loader)
             roads.append(KeptRoad(MembershipReporter.road, road.make, emit, restart))
         main, *others = roads
         beside: dict[str, StatusSource] = {road.name: road for road in others}
         seen = Roads(main, beside)
         registry = new_registry(seen)
-        log = configure(
-            settings.log.level,
-            json=settings.log.as_json(on_terminal=log_stream is None and sys.stdout.isatty()),
-            stream=log_stream,
-            secrets=secret_values(settings),
-        )
-        telemetry = Telemetry(log, registry)
+        log = settings.log.opened(secret_values(settings), log_stream)
+        view = _view(settings, stream.tap)
+        telemetry = Telemetry(log, registry, view.recent)
         admin = settings.admin
-        app = admin_app(seen, registry)
+        app = admin_app(seen, registry, view)
         address = await stack.enter_async_context(serve_admin(app, admin.host, admin.port))
         _tell_start(settings, address, emit, membership=membership)
 
@@ -190,6 +196,8 @@ class _Stream:
         emit: Emit,
         rng: random.Random,
         edges: Callable[[Settings, Emit], KafkaEdges],
+        *,
+        loader: SchemaLoader | None,
     ) -> None:
         self._settings = settings
         self._wire = wire
@@ -201,19 +209,27 @@ class _Stream:
             settings.tracking.datamart_id,
             segments_are_imported=settings.segments.membership.enabled,
         )
+        self._loader = loader
         order_by = settings.delivery.order_by
+        sources = _sources(settings, loader)
+        self._shadows = [source.shadow for source in sources if source.shadow is not None]
         self._interpret = source_interpreter(
-            sources_of(settings.sources, settings.mappings, settings.decoding),
+            sources,
             InterpretPolicy(settings.decoding, mapping, order_by),
         )
         self.engine: Engine
         """That of the road made last."""
+
+    def tap(self, wanted: Wanted, take: Callable[[Sample], None]) -> Close | None:
+        """See `OpenTap`; of the road that runs now."""
+        return self._tap.open(wanted, take)
 
     def make(self) -> Road:
         """A road with an engine and edges of its own."""
         settings, delivery = self._settings, self._settings.delivery
         policy = delivery.engine(settings.tracking.datamart_id)
         self.engine = Engine(policy, self._interpret, self._rng)
+        self._tap = Tap(self.engine, asyncio.get_running_loop().time)
         edges = self._edges(settings, self._emit)
         return stream_road(
             self.engine,
@@ -223,20 +239,34 @@ class _Stream:
             emit=self._emit,
             clock=SystemClock(),
             policy=delivery,
-            reporter=Reporter(self.engine, self._emit, delivery),
+            reporter=Reporter(
+                self.engine, self._emit, delivery, self._shadows, self._registry_problem
+            ),
+            schemas=self._loader,
         )
+
+    def _registry_problem(self) -> str | None:
+        return None if self._loader is None else self._loader.problem
 
 
 class _Membership:
     """Makes the road of membership events, as often as it is needed."""
 
     def __init__(
-        self, settings: Settings, imports: DocumentImports, emit: Emit, rng: random.Random
+        self,
+        settings: Settings,
+        imports: DocumentImports,
+        emit: Emit,
+        rng: random.Random,
+        *,
+        loader: SchemaLoader | None,
     ) -> None:
         self._settings = settings
         self._imports = imports
         self._emit = emit
         self._rng = rng
+        self._loader = loader
+        self._sources = _sources(settings, loader)
 
     def make(self) -> Road:
         """A road with an engine and edges of its own."""
@@ -247,7 +277,9 @@ class _Membership:
         )
         mapping = settings.mapping.complete(settings.identity, settings.tracking.datamart_id)
         changes = segments.change_policy(settings.decoding, mapping)
-        engine = MembershipEngine(segments.membership_policy(changes), changing(changes), self._rng)
+        engine = MembershipEngine(
+            segments.membership_policy(changes), changing(changes, self._sources), self._rng
+        )
         clock = SystemClock()
         group_id = segments.membership_group(settings.kafka.group_id)
         platform = Platform(self._imports, clock)
@@ -262,7 +294,27 @@ class _Membership:
             clock=clock,
             policy=delivery,
             reporter=MembershipReporter(engine, self._emit, delivery),
+            schemas=self._loader,
         )
+
+
+def _sources(settings: Settings, loader: SchemaLoader | None) -> tuple[Source, ...]:
+    schemas = None if loader is None else loader.schemas
+    return sources_of(settings.sources, settings.mappings, settings.decoding, schemas)
+
+
+def _view(settings: Settings, open_tap: OpenTap) -> View:
+    admin, kafka, clock = settings.admin, settings.kafka, SystemClock()
+    token = None if admin.token is None else admin.token.get_secret_value()
+    about = {
+        "version": __version__,
+        "host": socket.gethostname(),
+        "group_id": kafka.group_id,
+        "topics": [kafka.topic_pattern] if kafka.topic_pattern else list(kafka.topics),
+        "started": datetime.fromtimestamp(clock.now_ms() / 1000, UTC).isoformat(timespec="seconds"),
+    }
+    recent = Recent(clock.now_ms)
+    return View(Access(admin.host, token), recent, about, shown(settings), open_tap)
 
 
 def _tell_start(settings: Settings, address: str, emit: Emit, *, membership: bool) -> None:

@@ -4,6 +4,16 @@ import textwrap
 
 from relay.telemetry.facts import Fact, all_facts
 
+_COMMON_KEYS = (
+    "| meaning | `log.fields: default` | `ecs` | `otel` |",
+    "|---|---|---|---|",
+    "| when, in UTC | `timestamp` (RFC 3339) | `@timestamp` | `Timestamp` (nanoseconds, as text) |",
+    "| how grave; `error`: somebody has to act | `level` | `log.level` | `SeverityText` |",
+    "| what happened: one of the names below | `event` | `message` | `Body` |",
+    "| which part of Relay speaks | `stage` | `event.dataset` | `Attributes.stage` |",
+    "| what the event has (below) | beside these | under `relay` | under `Attributes` |",
+)
+
 
 def logs_page() -> str:
     """docs/LOGS.md."""
@@ -12,20 +22,17 @@ def logs_page() -> str:
         "",
         "Made from `relay/telemetry/facts.py` by `make docs`.",
         "",
-        "Relay writes *facts* to standard output, one a line: JSON when standard output is not a",
-        "terminal (or with `log.format: json`), a readable form when it is. There is no line per",
-        "event above the level `debug`. No line holds personal data or a secret.",
+        "Relay writes one event of its own a line to standard output: JSON when standard output is",
+        "not a terminal (or with `log.format: json`), a readable form when it is. No level has a",
+        "line for each record that is delivered. No line holds personal data or a secret.",
+        "[LOG_QUERIES.md](LOG_QUERIES.md) has questions and the `jq` that answers them.",
         "",
         "Every line has",
         "",
-        "| field | meaning |",
-        "|---|---|",
-        "| `at` | When, in UTC (RFC 3339). |",
-        "| `level` | `debug`, `info`, `warning`, or `error`: somebody has to act. |",
-        "| `fact` | What happened: one of the names below. |",
-        "| `stage` | Which part of the road speaks. |",
+        *_COMMON_KEYS,
         "",
-        "A fact with a counter moves it on `/metrics` at the same moment.",
+        "`log.level` is the minimum level, `log.levels` that of single stages. An event with a",
+        "counter moves it on `/metrics` at the same moment, whether its line is written or not.",
         "",
     ]
     for fact in all_facts():

@@ -11,7 +11,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from relay import __version__
-from relay.cli import check, demo, dlq, emit, run, sandbox, schema, segments, status, users
+from relay.cli import (
+    check,
+    demo,
+    dlq,
+    emit,
+    run,
+    sandbox,
+    schema,
+    segments,
+    send,
+    status,
+    tap,
+    top,
+    users,
+)
 from relay.cli import map as map_events
 from relay.cli.reporting import report
 from relay.errors import ExitStatus, RelayError
@@ -74,8 +88,11 @@ _COMMANDS: tuple[ModuleType, ...] = (
     demo,
     run,
     status,
+    top,
+    tap,
     check,
     emit,
+    send,
     map_events,
     dlq,
     segments,

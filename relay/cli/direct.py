@@ -9,7 +9,8 @@ from typing import BinaryIO, NoReturn
 import typer
 import uvloop
 
-from relay.app import KafkaEdges, Running, kafka_edges, run_stream
+from relay.app import KafkaEdges, kafka_edges
+from relay.cli.given import carried
 from relay.cli.letters import Found, meant
 from relay.dead_letters.direct import ReplaySink, ReplaySource
 from relay.dead_letters.reading import dead_letter_topics
@@ -19,8 +20,6 @@ from relay.model import Partition
 from relay.process_exit import leave
 from relay.settings import Settings
 from relay.telemetry.facts import Emit
-
-_LOOK_EVERY_S = 0.05
 
 
 def replay_directly(
@@ -79,24 +78,4 @@ async def _send(
         sink = kafka_edges(settings, emit).sink
         return KafkaEdges(source, ReplaySink(sink, source.names))
 
-    running: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
-    # The relay that runs beside us has the admin port.
-    own_port = settings.admin.model_copy(update={"port": 0})
-    settings = settings.model_copy(update={"admin": own_port})
-    async with asyncio.TaskGroup() as tasks:
-        stream = tasks.create_task(
-            run_stream(settings, log_stream=log_stream, started=running.set_result, edges=edges)
-        )
-        stage = await running
-        ledger = stage.engine.custody.ledger
-        while not stream.done():
-            if source.exhausted and ledger.open == 0:
-                stage.stop("everything that was meant is replayed")
-                break
-            await asyncio.sleep(_LOOK_EVERY_S)
-    return found, {
-        "delivered": ledger.delivered,
-        "dead_lettered": ledger.dead_lettered.total(),
-        "skipped": ledger.skipped.total(),
-        "returned": ledger.returned,
-    }
+    return found, await carried(settings, source, edges, log_stream)

@@ -1,4 +1,4 @@
-"""`relay dlq list | show | replay`: what lies in the dead-letter topic, and sending it again."""
+"""`relay dlq summary | list | show | replay`: the dead-letter topic, and sending it again."""
 
 import json
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from relay.cli.options import ConfigOption, JsonOption
+from relay.model import DeadLetterClass
 
 dlq = typer.Typer(
     no_args_is_help=True,
@@ -31,12 +32,8 @@ CodeOption = Annotated[
     typer.Option("--code", metavar="CODE", help="Only these codes; repeat for several."),
 ]
 ClassOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--class",
-        metavar="CLASS",
-        help="Only these: undecodable, unmappable, refused, exhausted, followed.",
-    ),
+    list[DeadLetterClass] | None,
+    typer.Option("--class", help="Only these classes; repeat for several.", show_choices=True),
 ]
 SinceOption = Annotated[
     str | None,
@@ -62,6 +59,52 @@ AtOption = Annotated[
 ]
 
 
+@dlq.command()
+def summary(  # noqa: PLR0917 - options of a command are given by name
+    config: ConfigOption = None,
+    topic: TopicOption = None,
+    code: CodeOption = None,
+    cls: ClassOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count dead letters by day, topic, class and code; with --json one object a line.
+
+    Days are in UTC, those of the last death. The latest day comes first.
+
+    Example: relay dlq summary --since 7d
+    """
+    import asyncio
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from relay.cli import letters
+    from relay.settings import load
+    from relay.telemetry.log import silence
+
+    silence()
+    settings = load(config, needs=["kafka", "dead_letter"])
+    wanted = letters.wanted(codes=code, classes=cls, since=since, until=until)
+    counted = letters.Summary()
+    found = asyncio.run(letters.look(settings, topic or [], wanted, None, counted.add))
+    if as_json:
+        for row in counted.rows():
+            typer.echo(json.dumps(row))
+        return
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("day", "topic", "class", "code", "count", "first", "last"):
+        table.add_column(name, justify="right" if name == "count" else "left", no_wrap=True)
+    for row in counted.rows():
+        times = (row["first"][11:19], row["last"][11:19])
+        cells = (row["day"], row["topic"], row["class"], row["code"], f"{row['count']:,}", *times)
+        table.add_row(*cells)
+    if found.counts:
+        Console(highlight=False, soft_wrap=True).print(table)
+    typer.echo(found.summary(), err=True)
+
+
 @dlq.command(name="list")
 def list_letters(  # noqa: PLR0917 - options of a command are given by name
     config: ConfigOption = None,
@@ -73,12 +116,11 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     user: UserOption = None,
     at: AtOption = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
-    counts: Annotated[
-        bool, typer.Option("--counts", help="Only how many there are of each class and code.")
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List dead letters, oldest first in each partition; with --json one object a line.
+
+    The last line, on standard error, says how many they are and whether there are more.
 
     Example: relay dlq list --code http_400 --since 2h
     """
@@ -97,13 +139,10 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     shown = letters.as_line if as_json else letters.as_row
 
     def each(letter: Letter) -> None:
-        if not counts:
-            typer.echo(shown(letter))
+        typer.echo(shown(letter))
 
     found = asyncio.run(letters.look(settings, topic or [], wanted, limit, each))
-    if counts:
-        typer.echo(json.dumps(found.counted()) if as_json else found.table())
-    elif not as_json:
+    if not as_json or found.more:
         typer.echo(found.summary(), err=True)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from relay.cli.options import ConfigOption, JsonOption
+from relay.cli.options import ConfigOption, JsonOption, only_topic
 from relay.errors import ExitStatus
 
 
@@ -32,7 +32,8 @@ def emit(
     """Write events to the topic that relay reads, keyed by user.
 
     Each line is validated first. A line that is no event is said on standard error with its number
-    and the reason, and the others are written all the same. Exit status 8 when there was any.
+    and the reason, and the others are written all the same. Exit status 8 when there was any, or
+    when the topic has a source: what stands there is not in Relay's own format.
 
     Example: relay emit examples/app-events.ndjson --topic app-events
     """
@@ -47,8 +48,8 @@ def emit(
     from relay.telemetry.log import silence
 
     silence()
-    settings = load(config, needs=["kafka", "decoding", "identity", "mapping"])
-    target = topic or _only_topic(settings.kafka.topics, settings.kafka.topic_pattern)
+    settings = load(config, needs=["kafka", "decoding", "identity", "mapping", "sources"])
+    target = topic or only_topic(settings.kafka.topics, settings.kafka.topic_pattern)
     began = time.perf_counter()
     with opened(source) as file, line_progress(source) as bar:
         lines = fed(numbered_lines(file, settings.decoding.record_bytes_max))
@@ -74,9 +75,3 @@ def emit(
         )
     if result.invalid_lines:
         raise typer.Exit(ExitStatus.INPUT)
-
-
-def _only_topic(topics: tuple[str, ...], pattern: str | None) -> str:
-    if pattern is not None or len(topics) != 1:
-        raise typer.BadParameter("several topics are read; name one", param_hint="--topic")
-    return topics[0]

@@ -11,44 +11,32 @@ from typing import Any
 
 from relay.clock import SystemClock
 from relay.dead_letters.buried import Letter, letter
+from relay.dead_letters.codes import known_codes
 from relay.dead_letters.reading import buried_in, dead_letter_topics
 from relay.dead_letters.replay import replay
 from relay.dead_letters.selection import Selection, moment_ms, span
-from relay.errors import InputError
 from relay.kafka_client.header_names import printable
 from relay.kafka_client.producer import Producer
 from relay.model import DeadLetterClass
 from relay.road.settling.dead_letter import Cut, Envelope, spans
 from relay.settings import Settings
-
-_MASK = "***"
-_TELLING_NOTHING = frozenset({"type", "event", "ts"})
+from relay.telemetry.outline import MASK, outline
 
 
 @dataclass(slots=True)
 class Found:
     """What was come across: letters that were meant, and records that relay did not write."""
 
-    kept: list[Letter] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Of each class and code."""
     foreign: int = 0
     cut: int = 0
     """Letters left alone because only a part of their record is there."""
-
-    def counted(self) -> dict[str, Any]:
-        """How many there are of each class and code."""
-        return {
-            "total": self.counts.total(),
-            "foreign": self.foreign,
-            "truncated": self.cut,
-            "counts": [
-                {"class": cls, "code": code, "count": count}
-                for (cls, code), count in self.counts.most_common()
-            ],
-        }
+    more: bool = False
+    """Whether there are others beyond the limit."""
 
     def table(self) -> str:
-        """The same for people."""
+        """How many there are of each class and code, for people."""
         rows = [f"{count:8}  {cls:12} {code}" for (cls, code), count in self.counts.most_common()]
         return "\n".join([*rows, self.summary()])
 
@@ -56,13 +44,49 @@ class Found:
         """The same in one line."""
         others = f"; {self.foreign} records of others left alone" if self.foreign else ""
         cut = f"; {self.cut} truncated ones cannot be sent again" if self.cut else ""
-        return f"{self.counts.total()} dead letters{others}{cut}"
+        more = "; there are more: raise --limit" if self.more else ""
+        return f"{self.counts.total()} dead letters{more}{others}{cut}"
+
+
+class Summary:
+    """How many letters there are by day, topic, class and code, and how long ago they died."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str, str, str], list[int]] = {}
+
+    def add(self, one: Letter) -> None:
+        """Count one. Its day is that of its last death, in UTC."""
+        died_ms, last = one.buried.died_ms, one.last
+        key = (
+            _moment(died_ms)[:10],
+            one.buried.position.topic,
+            last.cls.value,
+            last.code,
+        )
+        count, first_ms, last_ms = self._rows.get(key, (0, died_ms, died_ms))
+        self._rows[key] = [count + 1, min(first_ms, died_ms), max(last_ms, died_ms)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One for each group: the latest day first, in it the most frequent first."""
+        grouped = sorted(self._rows.items(), key=lambda row: (row[0][0], row[1][0]), reverse=True)
+        return [
+            {
+                "day": day,
+                "topic": topic,
+                "class": cls,
+                "code": code,
+                "count": count,
+                "first": _moment(first_ms),
+                "last": _moment(last_ms),
+            }
+            for (day, topic, cls, code), (count, first_ms, last_ms) in grouped
+        ]
 
 
 def wanted(
     *,
     codes: Sequence[str] | None = None,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[DeadLetterClass] | None = None,
     since: str | None = None,
     until: str | None = None,
     users: Sequence[str] | None = None,
@@ -74,16 +98,9 @@ def wanted(
         InputError: One of them says nothing that can be meant.
     """
     now_ms = SystemClock().now_ms()
-    try:
-        meant = frozenset(DeadLetterClass(name) for name in classes or ())
-    except ValueError as error:
-        raise InputError(
-            f"{error}".replace("DeadLetterClass", "class"),
-            hint=", ".join(known.value for known in DeadLetterClass),
-        ) from None
     return Selection(
-        codes=frozenset(codes or ()),
-        classes=meant,
+        codes=known_codes(codes or ()),
+        classes=frozenset(classes or ()),
         since_ms=None if since is None else moment_ms(since, now_ms),
         until_ms=None if until is None else moment_ms(until, now_ms),
         users=frozenset(users or ()),
@@ -145,8 +162,6 @@ async def meant(
     # Closed here and now, not by the garbage collector: it holds connections.
     async with aclosing(buried_in(policy.client, where, selection.since_ms)) as everything:
         async for buried in everything:
-            if limit is not None and found.counts.total() >= limit:
-                return
             one = letter(buried)
             if one is None:
                 found.foreign += 1
@@ -154,6 +169,9 @@ async def meant(
                 continue
             elif whole and one.cut is not None:
                 found.cut += 1
+            elif limit is not None and found.counts.total() >= limit:
+                found.more = True
+                return
             else:
                 found.counts[one.last.cls.value, one.last.code] += 1
                 yield one
@@ -193,7 +211,7 @@ def in_full(one: Letter, *, exact: bool) -> dict[str, Any]:
         "headers": [
             [printable(name), _bytes(value, exact=exact)] for name, value in buried.original_headers
         ],
-        "value": _bytes(buried.value, exact=True) if exact else _outline(buried.value),
+        "value": _bytes(buried.value, exact=True) if exact else outline(buried.value),
         "value_bytes": None if buried.value is None else len(buried.value),
     }
 
@@ -224,6 +242,7 @@ def _death(death: Envelope) -> dict[str, Any]:
         "mapping_version": death.mapping_version,
         "events": spans(death.events) if death.events_total else None,
         "events_total": death.events_total or None,
+        "codes": ", ".join(f"#{event} {code}" for event, code in death.codes) or None,
         "truncated": None if death.cut is None else _of_what(death.cut).strip(" []"),
         "value_bytes": None if death.cut is None else death.cut.value_bytes,
         "value_sha256": None if death.cut is None else death.cut.value_sha256,
@@ -247,43 +266,17 @@ def _bytes(raw: bytes | None, *, exact: bool) -> str | None:
     if raw is None:
         return None
     if not exact:
-        return _MASK
+        return MASK
     try:
         return raw.decode()
     except UnicodeDecodeError:
         return "base64:" + base64.b64encode(raw).decode()
 
 
-def _outline(raw: bytes | None) -> str | None:
-    """The shape of a JSON document with what says nothing of a person; else only that it is there.
-
-    Names, and how things nest, are what one looks for after a refusal.
-    """
-    if raw is None:
-        return None
-    try:
-        return json.dumps(_masked(json.loads(raw)), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return _MASK
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {
-            name: inner if name in _TELLING_NOTHING and not _nested(inner) else _masked(inner)
-            for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [_masked(inner) for inner in value]
-    return value if value is None or isinstance(value, bool) else _MASK
-
-
-def _nested(value: Any) -> bool:
-    return isinstance(value, dict | list)
-
-
 def _time(ms: int | None) -> str | None:
-    if ms is None:
-        return None
+    return None if ms is None else _moment(ms)
+
+
+def _moment(ms: int) -> str:
     moment = datetime.fromtimestamp(ms / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,6 +1,7 @@
 """Options and small manners that commands share."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,25 @@ JsonOption = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class GivenSpan:
+    """Two times as somebody wrote them; without the second there is no end."""
+
+    since: str
+    until: str | None
+
+
 def on_terminal() -> bool:
     """Whether a person watches: then progress may be drawn. Machines get plain lines."""
     return sys.stdout.isatty()
+
+
+def only_topic(topics: tuple[str, ...], pattern: str | None) -> str:
+    """The topic of the settings, where it is one.
+
+    Raises:
+        BadParameter: Several are read, so the command line must name one.
+    """
+    if pattern is not None or len(topics) != 1:
+        raise typer.BadParameter("several topics are read; name one", param_hint="--topic")
+    return topics[0]

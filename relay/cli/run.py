@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from relay.cli.options import ConfigOption
+from relay.cli.options import ConfigOption, GivenSpan
 from relay.cli.reporting import report
 from relay.errors import ExitStatus
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
 
 
-def run(
+def run(  # noqa: PLR0917 - options of a command are given by name
     config: ConfigOption = None,
     workers: Annotated[
         int,
@@ -31,6 +31,32 @@ def run(
             "one higher.",
         ),
     ] = 1,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            show_default=False,
+            help="Begin at the first record of this time: 2h, 7d, or RFC 3339. Needs --group.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="TIME",
+            show_default=False,
+            help="End by itself before the first record of this time.",
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help="Consumer group of the backfill; not that of the settings.",
+        ),
+    ] = None,
     supervised: Annotated[
         bool,
         typer.Option("--supervised", hidden=True, help="Standard input ends with the supervisor."),
@@ -41,6 +67,10 @@ def run(
     The first signal (also SIGHUP and SIGQUIT) drains: nothing new is read, what is in flight may
     finish, what is settled is committed. A second one leaves at once. Logs go to standard output,
     one fact a line.
+
+    With --from it reads again what was produced from that time on, in a group of its own, beside
+    the relay that runs; the same command goes on where it was interrupted. An event that travels
+    alone has the unique key that it had the first time. With --to it ends by itself.
 
     Example: relay run --config relay.yaml
     """
@@ -54,6 +84,17 @@ def run(
     if supervised:
         follow_supervisor()
     settings = load(config, needs=STREAM_SECTIONS)
+    if since is not None or until is not None or group is not None:
+        if since is None or group is None or workers > 1:
+            raise typer.BadParameter("--from needs --group, --to needs both, and one worker")
+        ours = settings.kafka.group_id
+        if group in (ours, settings.segments.membership_group(ours)):
+            raise typer.BadParameter("the group of the settings would lose its place: name another")
+        from relay.cli.backfill import backfill, span_of
+
+        span = span_of(GivenSpan(since, until))
+        _spare_the_collector()
+        _run_and_leave(uvloop.new_event_loop, backfill(settings, span, group))
     if settings.segments.membership.enabled:
         temporary_directory()  # better said now than at the first file
     if workers > 1:
@@ -97,16 +138,14 @@ _COLLECT_AFTER = 10_000
 
 
 async def _supervise(settings: "Settings", count: int, arguments: Sequence[str]) -> int:
-    import sys
-
     from prometheus_client import CollectorRegistry
 
+    from relay.settings.secrets import secret_values
     from relay.settings.sources import process_environ
-    from relay.telemetry.log import configure
     from relay.telemetry.telemetry import Telemetry
     from relay.workers import RestartPolicy, Supervisor, workers
 
-    log = configure(settings.log.level, json=settings.log.as_json(on_terminal=sys.stdout.isatty()))
+    log = settings.log.opened(secret_values(settings))
     made = workers(count, arguments, process_environ(), settings)
     telemetry = Telemetry(log, CollectorRegistry())
     return await Supervisor(RestartPolicy(), made, telemetry.emit).run()

@@ -1,14 +1,14 @@
 """`relay status`: the admin port of a running relay → what is going on and what is stuck."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
+from relay.cli.admin_port import admin_url, asked
 from relay.cli.options import ConfigOption, JsonOption
-from relay.errors import DestinationError, ExitStatus
-
-_TIMEOUT_S = 5.0
+from relay.errors import ExitStatus
 
 
 def register(app: typer.Typer) -> None:
@@ -30,26 +30,10 @@ def status(
 
     Example: relay status --url http://127.0.0.1:9464
     """
-    import httpx
-    import orjson
-
-    if url is None:
-        from relay.settings import load
-
-        admin = load(config, needs=["admin"]).admin
-        host = "127.0.0.1" if admin.host in ("0.0.0.0", "::") else admin.host  # noqa: S104
-        url = f"http://{host}:{admin.port}"
-    try:
-        with httpx.Client(base_url=url, timeout=_TIMEOUT_S, trust_env=False) as client:
-            ready = client.get("/readyz").json()
-            told = client.get("/status").raise_for_status().json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise DestinationError(
-            f"{url} does not answer as a relay does: {type(error).__name__}",
-            hint="is it running there? name its admin address with --url",
-        ) from None
+    told = asked(url or admin_url(config))
+    ready = told["ready"]
     if as_json:
-        typer.echo(orjson.dumps({"ready": ready, **told}))
+        typer.echo(json.dumps(told))
     else:
         _show(ready, told)
     if not ready["ready"]:
@@ -59,6 +43,8 @@ def status(
 def _show(ready: Mapping[str, Any], told: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from relay.cli.top_screen import held_by
 
     console = Console(highlight=False, soft_wrap=True)
     ledger, api, letters = told["ledger"], told["destination"], told["dead_letter_topic"]
@@ -89,18 +75,9 @@ def _show(ready: Mapping[str, Any], told: Mapping[str, Any]) -> None:
             _text(partition["lag"]),
             str(partition["open"]),
             str(partition["in_flight"]),
-            _held_by(partition["pinned_by"]),
+            held_by(partition["pinned_by"]),
         )
     console.print(table)
-
-
-def _held_by(pin: Mapping[str, Any] | None) -> str:
-    if pin is None:
-        return ""
-    tried = ""
-    if pin.get("attempts"):
-        tried = f", {pin['attempts']} attempts, last {pin['last_verdict'] or 'under way'}"
-    return f"offset {pin['offset']} for {pin['for_s']:.0f} s{tried}"
 
 
 def _text(value: object) -> str:

@@ -1,23 +1,19 @@
 """Dead letters → the pipeline of `relay run`, without going through their topic again.
 
-To the pipeline the dead-letter topic looks like any source: its records stand in its partitions, in
-order. Nothing is committed, since they stay where they are; a restart begins anew. A record that
-dies again is buried under the name that it came with, so that its history goes on.
+A record that dies again is buried under the name that it came with, so that its history goes on.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 
 from relay.dead_letters.buried import Letter
-from relay.model import Commit, DeadLetter, Partition, Position, Record
-from relay.road.consuming.source import AssignmentListener, SourceState
+from relay.model import DeadLetter, Partition, Position, Record
+from relay.road.consuming.given import EPOCH, GivenRecords
 from relay.road.settling.letter_writer import DeadLetterSink
 
-_EPOCH = 1
 
-
-class ReplaySource:
+class ReplaySource(GivenRecords):
     """A `RecordSource` over chosen dead letters."""
 
     def __init__(
@@ -26,99 +22,25 @@ class ReplaySource:
         letters: AsyncGenerator[Letter],
         per_second: float | None = None,
     ) -> None:
-        self._partitions = frozenset(partitions)
-        self._letters = letters
-        self._per_second = per_second
-        self._listener: AssignmentListener | None = None
-        self._paused: set[Partition] = set()
-        self._next: Record | None = None
-        self._began = 0.0
-        self._taken = 0
-        self.exhausted = False
         self.names: dict[Position, Position] = {}
         """Where each record that was handed out stood before it died."""
+        super().__init__(partitions, self._replayed(letters), per_second)
 
-    async def start(self, listener: AssignmentListener) -> None:
-        """All partitions are ours at once: there is no group."""
-        self._listener = listener
-        self._began = asyncio.get_running_loop().time()
-        await listener.on_assigned(self._partitions, _EPOCH)
-
-    async def poll(self, records_max: int, timeout_s: float) -> list[Record]:
-        """The next letters, as many as the rate allows."""
-        records: list[Record] = []
-        while len(records) < min(records_max, self._allowed()) and not self.exhausted:
-            record = self._next or await self._read()
-            self._next = None
-            if record is None:
-                break
-            if record.tp in self._paused:
-                self._next = record
-                break
-            records.append(record)
-        self._taken += len(records)
-        if not records:
-            await asyncio.sleep(timeout_s)
-        return records
-
-    def pause(self, partitions: Collection[Partition]) -> None:
-        """Take nothing from these until `resume`."""
-        self._paused.update(partitions)
-
-    def resume(self, partitions: Collection[Partition]) -> None:
-        """Take from these again."""
-        self._paused.difference_update(partitions)
-
-    async def commit(self, commits: Mapping[Partition, Commit]) -> None:
-        """Nothing to store: the letters stay."""
-
-    async def committed(
-        self, partitions: Collection[Partition]
-    ) -> Mapping[Partition, Commit | None]:
-        """Never anything."""
-        return dict.fromkeys(partitions)
-
-    def ends(self) -> Mapping[Partition, int]:
-        """Not known: which letters are meant turns out as they are read."""
-        return {}
-
-    def state(self) -> SourceState:
-        """Whoever reads the letters for us tells its troubles itself."""
-        return SourceState()
-
-    def share(self) -> float:
-        """Nobody shares the rate with us."""
-        return 1.0
-
-    async def stop(self) -> None:
-        """Read no more."""
-        if self._listener is not None:
-            await self._listener.on_revoked(self._partitions)
-        await self._letters.aclose()
-
-    def _allowed(self) -> int:
-        if self._per_second is None:
-            return 2**31
-        passed_s = asyncio.get_running_loop().time() - self._began
-        return int(passed_s * self._per_second) + 1 - self._taken
-
-    async def _read(self) -> Record | None:
-        letter = await anext(self._letters, None)
-        if letter is None:
-            self.exhausted = True
-            return None
-        buried = letter.buried
-        self.names[buried.position] = letter.last.position
-        return Record(
-            topic=buried.position.topic,
-            partition=buried.position.partition,
-            offset=buried.position.offset,
-            timestamp_ms=letter.deaths[0].timestamp_ms,
-            key=buried.key,
-            value=buried.value,
-            headers=buried.headers,
-            epoch=_EPOCH,
-        )
+    async def _replayed(self, letters: AsyncGenerator[Letter]) -> AsyncGenerator[Record]:
+        async with aclosing(letters):
+            async for letter in letters:
+                buried = letter.buried
+                self.names[buried.position] = letter.last.position
+                yield Record(
+                    topic=buried.position.topic,
+                    partition=buried.position.partition,
+                    offset=buried.position.offset,
+                    timestamp_ms=letter.deaths[0].timestamp_ms,
+                    key=buried.key,
+                    value=buried.value,
+                    headers=buried.headers,
+                    epoch=EPOCH,
+                )
 
 
 class ReplaySink:

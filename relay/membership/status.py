@@ -90,7 +90,6 @@ class MembershipReporter(RoadReporter):
             "in_trouble": engine.batches.in_trouble,
             "flying": sum(len(batch.lines) for batch in engine.batches.flying),
             "files": len(engine.batches.flying),
-            "oldest_s": round(self._oldest_s(), 3),
         }
 
     def _destination_metrics(self) -> Iterator[Metric]:

@@ -16,11 +16,14 @@ from pydantic import Field
 from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
 from relay.road.custody import Custody
+from relay.road.rates import Rates
 from relay.road.settling.assigned import Assigned, lags
 from relay.road.source_status import SourceReport
 from relay.section import Section
 from relay.telemetry.facts import Emit, Lifecycle, StillHeld
 from relay.telemetry.health import Liveness, Readiness
+
+_RATES = ("received", "delivered", "dead_lettered", "skipped")
 
 
 class ReportPolicy(Section):
@@ -31,7 +34,12 @@ class ReportPolicy(Section):
         gt=0,
         description="After how long without progress, and without a reason, /livez fails.",
     )
-    line_every_s: ClassVar[float] = 10.0
+    progress_every_s: float = Field(
+        10.0,
+        ge=1,
+        description="Seconds between two lines of progress (`stream_progress`, "
+        "`membership_progress`). Where nothing happens none is written.",
+    )
     reminder_every_s: ClassVar[float] = 60.0
 
 
@@ -62,6 +70,7 @@ class RoadReporter(ABC):
         self._paused = 0
         self._lag: Mapping[Partition, int] = {}
         self._source = SourceReport(emit, self.prefix)
+        self._rates = Rates()
         self.loop_lag_s = 0.0
         """How late the loop came to a timer last: heartbeats are as late."""
         self.lifecycle = Lifecycle.STARTING
@@ -75,9 +84,10 @@ class RoadReporter(ABC):
         self._now, self._paused = now, paused
         self._source.tick(now, source)
         self._lag = lags(self._custody.assigned, ends)
+        self._rates.mark(now, self._moved())
         if self._line_at is None:
             self._line_at = self._began = now
-        elif now - self._line_at >= self._policy.line_every_s:
+        elif now - self._line_at >= self._policy.progress_every_s:
             self.line(now)
         hold = self.hold()
         if hold is None:
@@ -89,6 +99,12 @@ class RoadReporter(ABC):
                     road=self.road, code=hold.code, reason=hold.reason, for_s=now - hold.since
                 )
             )
+
+    def _moved(self) -> tuple[int, ...]:
+        """The counters behind `_RATES`."""
+        ledger = self._custody.ledger
+        dead, skipped = ledger.dead_lettered.total(), ledger.skipped.total()
+        return ledger.taken, ledger.delivered, dead, skipped
 
     def line(self, now: float) -> None:
         """Write the line of the interval, unless nothing happened since the last one."""
@@ -144,6 +160,10 @@ class RoadReporter(ABC):
                 "uncommitted": custody.uncommitted,
                 "balanced": ledger.balanced,
             },
+            "rates": self._rates.per_second(self._now, _RATES, self._moved()),
+            "lag": sum(self._lag.values()),
+            "paused_partitions": self._paused,
+            "oldest_s": round(self._oldest_s(), 3),
             "kafka": self._source.status(),
             **self._destination_status(),
             "dead_letter_topic": {
@@ -221,17 +241,15 @@ class RoadReporter(ABC):
         )
         returned.add_metric([], ledger.returned)
         yield returned
+        commits = CounterMetricFamily(f"{prefix}_commits", "Commits that Kafka confirmed.")
+        commits.add_metric([], self._custody.commits_confirmed)
+        yield commits
         fenced = CounterMetricFamily(
             f"{prefix}_records_fenced",
             "Late records and answers of an earlier assignment, ignored.",
         )
         fenced.add_metric([], ledger.fenced)
         yield fenced
-        commits = CounterMetricFamily(
-            f"{prefix}_commits", "Commits that Kafka confirmed, each of one or more partitions."
-        )
-        commits.add_metric([], self._custody.commits_confirmed)
-        yield commits
         yield GaugeMetricFamily(f"{prefix}_records_open", "Records without a fate.", ledger.open)
         yield GaugeMetricFamily(
             f"{prefix}_records_open_bytes", "What they weigh in memory, about.", ledger.open_bytes

@@ -1,12 +1,12 @@
 """Where health, metrics and status are served."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from relay.section import Section
 
 
 class AdminSettings(Section):
-    """The admin port: /livez, /readyz, /metrics and /status. It asks for no credentials."""
+    """The admin port: /livez, /readyz, /metrics and /status, and the live page at `/`."""
 
     host: str = Field(
         "127.0.0.1",
@@ -18,4 +18,10 @@ class AdminSettings(Section):
         ge=0,
         le=65535,
         description="Port to listen on; 0 takes a free one and logs which.",
+    )
+    token: SecretStr | None = Field(
+        None,
+        min_length=8,
+        description="What the live page asks for where `host` is not this machine's own; without "
+        "it there is no page there. Probes, /metrics and /status never need it.",
     )

@@ -25,6 +25,7 @@ from relay.model import (
     DeadLetterClass,
     Fate,
     Moment,
+    NeedsSchema,
     Parcel,
     Position,
     Record,
@@ -42,6 +43,7 @@ from relay.section import Section
 from relay.stream.interpret import Events, Interpret, Interpretation, Outcome
 from relay.stream.mapping.requests import activity_request
 from relay.stream.sending.coalescing import CoalescingPolicy, Load, merge
+from relay.stream.sending.complaint import complaint
 from relay.stream.sending.destination import Destination, DestinationPolicy
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Lanes, Waiting
@@ -174,7 +176,7 @@ class Engine:
     # -- records come -------------------------------------------------------------------------
 
     def admit(self, record: Record, now: Moment) -> None:
-        """A record was read: it waits in its lane, or has met its fate."""
+        """A record was read: it waits in its lane, or has met its fate, or waits to be read."""
         home = self.custody.admit(record, now.steady)
         if home is None:
             return
@@ -188,6 +190,9 @@ class Engine:
             return
         if isinstance(outcome, Events):
             self._admit_events(record, outcome.outcomes, home, now.steady)
+            return
+        if isinstance(outcome, NeedsSchema):
+            self.custody.await_schema(home, record, outcome.key, now.steady)
             return
         size = record.size_bytes
         self.custody.ledger.took(size)
@@ -314,8 +319,7 @@ class Engine:
         for outcome in outcomes:
             size += outcome.size_bytes - own if isinstance(outcome, Parcel) else 0
         join = self.custody.took_joined(home, record, size, len(outcomes))
-        dead: list[int] = []
-        why: Undecodable | Unmappable | None = None
+        dead: list[tuple[int, Undecodable | Unmappable]] = []
         for index, outcome in enumerate(outcomes):
             part = Part(join, index)
             if isinstance(outcome, Parcel):
@@ -323,17 +327,18 @@ class Engine:
             elif isinstance(outcome, Unwanted):
                 self.custody.settle_part(part, Fate.SKIPPED, outcome.code)
             else:
-                dead.append(index)
-                why = why or outcome
-        if why is None:
+                dead.append((index, outcome))
+        if not dead:
             return
+        why = dead[0][1]
         letter = DeadLetter(
             record,
             _class_of(why),
             why.code,
             why.reason,
-            events=tuple(dead),
+            events=tuple(index for index, _ in dead),
             events_total=join.total,
+            codes=tuple((index, one.code) for index, one in dead) if len(dead) > 1 else (),
         )
         self._dead_letter(home, 0, letter, join=join)
 
@@ -359,7 +364,7 @@ class Engine:
             self._dead_letter(
                 home,
                 size,
-                _letter(record, DeadLetterClass.FOLLOWED, _FOLLOWED, part),
+                _letter(record, DeadLetterClass.FOLLOWED, FOLLOWED, part),
                 lane,
                 join=None if part is None else part.join,
             )
@@ -400,7 +405,12 @@ class Engine:
         if len(members) == 1:  # the first question about this flight
             head = first.parcel.payload
             self._load = Load(policy, head) if isinstance(head, Activity) else None
-        return self._load is not None and self._load.takes(payload)
+        if self._load is None:
+            return False
+        one, other = first.part, candidate.part
+        return self._load.takes(
+            payload, of_one_record=one is not None and other is not None and one.join is other.join
+        )
 
     def _request(self, members: Sequence[Waiting]) -> Request:
         payload = members[0].parcel.payload
@@ -514,11 +524,12 @@ class Engine:
             self._park(lane, now.steady)
             followers = self.lanes.followers(lane)
         self.lanes.hold(lane)
+        words = complaint(answer, flight.request, self.policy.redact)
         letter = DeadLetter(
             waiting.parcel.record,
             cls,
             verdict.code,
-            verdict.reason,
+            f"{verdict.reason}: {words}" if words else verdict.reason,
             status=answer.status,
             excerpt=excerpt(answer, self.policy.redact),
             attempts=waiting.attempts,
@@ -529,7 +540,7 @@ class Engine:
         self._bury(waiting, letter, lane, holds=True)
         for follower in followers:
             followed = _letter(
-                follower.parcel.record, DeadLetterClass.FOLLOWED, _FOLLOWED, follower.part
+                follower.parcel.record, DeadLetterClass.FOLLOWED, FOLLOWED, follower.part
             )
             self._bury(follower, followed, lane)
 
@@ -603,5 +614,5 @@ def _place(parcel: Parcel, part: Part | None) -> Place:
 
 
 _DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
-_FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
+FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
 _PARKED_MAX = 100_000

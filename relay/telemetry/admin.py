@@ -1,13 +1,16 @@
 """Health, metrics and status over HTTP, from inside the running loop.
 
-`GET /livez` `/readyz` (200 or 503, with the reason), `/metrics` (Prometheus), `/status` (JSON).
+`GET /livez` `/readyz` (200 or 503, with the reason), `/metrics` (Prometheus), `/status` (JSON),
+and with a `View` the live page at `/` (`relay.telemetry.page`).
 """
 
 import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 import uvicorn
@@ -26,14 +29,34 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from relay.errors import SettingsError
+from relay.telemetry.access import Access
 from relay.telemetry.health import StatusSource
+from relay.telemetry.page import page_routes
+from relay.telemetry.recent import Recent
+from relay.telemetry.samples import OpenTap, tap_route
+from relay.telemetry.troubles import troubles
 
 _BACKLOG = 16
 _CLOSE_S = 1
 
 
-def admin_app(source: StatusSource, registry: CollectorRegistry) -> Starlette:
-    """The routes. `registry` is read at each /metrics."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the page shows beside the state of the roads."""
+
+    access: Access
+    recent: Recent
+    about: Mapping[str, Any]
+    """What does not change while the process runs: version, group, topics."""
+    settings: Mapping[str, Any]
+    """All of them, with secrets masked."""
+    open_tap: OpenTap | None = None
+
+
+def admin_app(
+    source: StatusSource, registry: CollectorRegistry, view: View | None = None
+) -> Starlette:
+    """The routes. `registry` is read at each /metrics. Without a view there is no page."""
 
     async def livez(_request: Request) -> Response:
         said = source.liveness()
@@ -44,7 +67,16 @@ def admin_app(source: StatusSource, registry: CollectorRegistry) -> Starlette:
         return _json({"ready": said.ready, "reason": said.reason}, ok=said.ready)
 
     async def status(_request: Request) -> Response:
-        return _json(dict(source.status()))
+        said = dict(source.status())
+        if view is not None:
+            ready = source.readiness()
+            said = {
+                "process": {**view.about, "ready": ready.ready, "ready_reason": ready.reason},
+                "troubles": troubles(said),
+                **said,
+                "recent": view.recent.status(),
+            }
+        return _json(said)
 
     async def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
@@ -56,8 +88,14 @@ def admin_app(source: StatusSource, registry: CollectorRegistry) -> Starlette:
             Route("/readyz", readyz),
             Route("/status", status),
             Route("/metrics", metrics),
+            *([] if view is None else _routes_of(view)),
         ]
     )
+
+
+def _routes_of(view: View) -> list[Route]:
+    tap = [] if view.open_tap is None else [tap_route(view.access, view.open_tap)]
+    return [*page_routes(view.access, view.settings), *tap]
 
 
 def new_registry(source: StatusSource) -> CollectorRegistry:

@@ -14,8 +14,10 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from relay.telemetry.facts import Fact, Level, LibraryLogged, LogLinesLost
+from relay import __version__
+from relay.telemetry.facts import Fact, Level, LibraryLogged, LogLinesLost, Stage
 from relay.telemetry.lines import Lines, QueuedLines, lines_on
+from relay.telemetry.log_fields import LogFields, arranged
 from relay.telemetry.redact import redact
 
 _GRAVITY = {
@@ -37,8 +39,9 @@ _KINDS_MAX = 1000
 class Log:
     """Writes facts. Make one per process, with `configure`."""
 
-    def __init__(self, logger: WrappedLogger, lines: Lines) -> None:
+    def __init__(self, logger: WrappedLogger, lines: Lines, levels: Mapping[Stage, Level]) -> None:
         self._lines = lines
+        self._least = {stage: _GRAVITY[level] for stage, level in levels.items()}
         self._methods: dict[Level, Callable[..., Any]] = {
             level: getattr(logger, level.value) for level in Level
         }
@@ -49,10 +52,12 @@ class Log:
         return self._lines.lost
 
     def write(self, fact: Fact, level: Level | None = None) -> None:
-        """One line for one fact; nothing at all below the level that was asked for."""
+        """One line for one fact; nothing at all below the level of its stage."""
+        grave = level or fact.level
+        if _GRAVITY[grave] < self._least[fact.stage]:
+            return
         said = {name: _plain(value) for name, value in fact.said()}
-        method = self._methods[level or fact.level]
-        method(fact.name(), stage=fact.stage.value, **said)
+        self._methods[grave](fact.name(), stage=fact.stage.value, **said)
 
 
 def configure(
@@ -61,45 +66,47 @@ def configure(
     json: bool,
     stream: BinaryIO | None = None,
     secrets: Collection[str] = (),
+    levels: Mapping[Stage, Level] | None = None,
+    fields: LogFields = LogFields.DEFAULT,
 ) -> Log:
     """A log on `stream` (standard output), with the libraries' loggers led into it.
 
-    `secrets` are masked wherever they should turn up after all.
+    `levels` are those of stages whose level is not `level`; `secrets` are masked wherever they
+    should turn up after all.
     """
     lines = lines_on(stream or sys.stdout.buffer)
+    least = dict.fromkeys(Stage, level) | dict(levels or {})
     processors: list[Processor] = [
         structlog.processors.add_log_level,
-        # People read the time of day where they are; machines compare places.
-        structlog.processors.TimeStamper(fmt="iso" if json else "%H:%M:%S", utc=json, key="at"),
+        # Seconds since the epoch for the keys of `fields`; for people their own time of day.
+        structlog.processors.TimeStamper(fmt=None if json else "%H:%M:%S", utc=json),
         _Masker(secrets),
     ]
     if json:
-        processors += [_in_order, structlog.processors.JSONRenderer(serializer=_dumps)]
+        processors += [_Arranger(fields), structlog.processors.JSONRenderer(serializer=_dumps)]
     else:
         processors.append(
             structlog.dev.ConsoleRenderer(
                 colors=stream is None and sys.stdout.isatty(),
-                timestamp_key="at",
-                event_key="event",
                 sort_keys=False,
                 pad_event_to=24,
             )
         )
     # Not structlog.configure: nothing global, so two pipelines of one test do not share a log.
-    # The filtering logger's methods below the level are literally `return None`.
+    # `Log.write` looks at the level before it makes a line; the logger has nothing to filter.
     logger = structlog.wrap_logger(
         lines,
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(_GRAVITY[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         cache_logger_on_first_use=True,
     ).bind()
-    log = Log(logger, lines)
+    log = Log(logger, lines, least)
     if isinstance(lines, QueuedLines):
         lines.tell = lambda lost: log.write(LogLinesLost(lines=lost))
     _lead_libraries_into(log)
     # What aiokafka has to say, facts of ours say once (docs/LOGS.md, consuming); while a broker is
     # away it would write thirty lines a second.
-    loud = level is Level.DEBUG
+    loud = least[Stage.CONSUMING] is Level.DEBUG
     logging.getLogger("aiokafka").setLevel(logging.WARNING if loud else logging.CRITICAL)
     return log
 
@@ -198,10 +205,16 @@ def _lead_libraries_into(log: Log) -> None:
     logging.captureWarnings(True)
 
 
-def _in_order(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """What people and queries look for first comes first; the event of structlog is our fact."""
-    ordered = {name: event.pop(name) for name in ("at", "level")}
-    return {**ordered, "fact": event.pop("event"), **event}
+class _Arranger:
+    """Gives the keys of a line the names that were asked for."""
+
+    def __init__(self, fields: LogFields) -> None:
+        self._arrange = arranged(fields)
+
+    def __call__(
+        self, _logger: WrappedLogger, _method: str, event: EventDict
+    ) -> MutableMapping[str, Any]:
+        return self._arrange(event, __version__)
 
 
 def _dumps(event: Any, **_: Any) -> bytes:

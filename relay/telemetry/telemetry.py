@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from relay.telemetry.facts import Fact, all_facts
 from relay.telemetry.log import Log
+from relay.telemetry.recent import Recent
 from relay.telemetry.repeats import Repeats
 
 
@@ -30,8 +31,9 @@ class LostLines(Collector):
 class Telemetry:
     """Holds the counters of one process and the log they belong to."""
 
-    def __init__(self, log: Log, registry: CollectorRegistry) -> None:
+    def __init__(self, log: Log, registry: CollectorRegistry, recent: Recent | None = None) -> None:
         self._log = log
+        self._recent = recent
         self._repeats = Repeats()
         # Made up front: a counter that first appears with its first increment hides that one
         # from `rate()`.
@@ -52,5 +54,7 @@ class Telemetry:
             if declared.labels:
                 counter = counter.labels(*(str(getattr(fact, name)) for name in declared.labels))
             counter.inc()
+        if self._recent is not None:
+            self._recent.take(fact)
         for said in self._repeats.take(fact):
             self._log.write(said)

@@ -32,13 +32,13 @@ def value(number, user):
 async def graveyard(kafka):
     """A topic of two partitions, and ten dead letters of it; a record of somebody else's besides.
 
-    Codes: four http_400, three http_413, two bad_json, one timeout. Users u0, u1, u2 in turn.
+    Codes: four http_400, three http_413, two invalid_json, one timeout. Users u0, u1, u2 in turn.
     """
     topic = kafka.create_topic(partitions=2)
     kinds = (
         [(DeadLetterClass.REFUSED, "http_400")] * 4
         + [(DeadLetterClass.REFUSED, "http_413")] * 3
-        + [(DeadLetterClass.UNDECODABLE, "bad_json")] * 2
+        + [(DeadLetterClass.UNDECODABLE, "invalid_json")] * 2
         + [(DeadLetterClass.EXHAUSTED, "timeout")]
     )
     letters = []
@@ -83,7 +83,7 @@ def dlq(graveyard, tmp_path, monkeypatch, capsys):
 
 async def listed(dlq, *options):
     end = await dlq("list", "--json", *options)
-    assert (end.status, end.err) == (0, "")
+    assert end.status == 0
     return [json.loads(line) for line in end.out.splitlines()]
 
 
@@ -117,7 +117,7 @@ async def test_the_list_has_every_letter_with_its_reason_and_no_content(dlq, gra
     people = await dlq("list", "--limit", "2")
     assert len(people.out.splitlines()) == 2
     assert "refused/http_400: because" in people.out
-    assert people.err == "2 dead letters\n"
+    assert people.err == "2 dead letters; there are more: raise --limit\n"
 
 
 @pytest.mark.parametrize(
@@ -149,19 +149,52 @@ async def test_positions_of_letters_and_of_their_records_restrict_the_list(dlq, 
     assert len(await listed(dlq, "--at", f"{topic}-0-100..106")) == 4
 
 
-async def test_counts_are_by_class_and_code(dlq, graveyard):
-    end = await dlq("list", "--counts", "--json")
+async def test_the_summary_counts_by_day_topic_class_and_code(dlq, graveyard):
+    end = await dlq("summary", "--json")
 
-    counted = json.loads(end.out)
-    assert (counted["total"], counted["foreign"]) == (10, 1)
-    assert {c["code"]: c["count"] for c in counted["counts"]} == {
-        "http_400": 4,
-        "http_413": 3,
-        "bad_json": 2,
-        "timeout": 1,
-    }
-    people = await dlq("list", "--counts")
-    assert people.out.splitlines()[-1] == "10 dead letters; 1 records of others left alone"
+    rows = [json.loads(line) for line in end.out.splitlines()]
+    assert {row["topic"] for row in rows} == {f"{graveyard.topic}.dlq"}
+    assert len({row["day"] for row in rows}) == 1
+    assert [(row["class"], row["code"], row["count"]) for row in rows] == [
+        ("refused", "http_400", 4),
+        ("refused", "http_413", 3),
+        ("undecodable", "invalid_json", 2),
+        ("exhausted", "timeout", 1),
+    ]
+    assert all(row["first"].startswith(row["day"]) for row in rows)
+    assert all(row["first"] <= row["last"] for row in rows)
+
+    people = await dlq("summary", "--class", "refused")
+    assert [line.split()[2:5] for line in people.out.splitlines()] == [
+        ["class", "code", "count"],
+        ["refused", "http_400", "4"],
+        ["refused", "http_413", "3"],
+    ]
+    assert people.err == "7 dead letters; 1 records of others left alone\n"
+
+
+async def test_the_list_says_when_there_is_more(dlq, graveyard):
+    for options in (["--limit", "3"], ["--limit", "3", "--json"]):
+        end = await dlq("list", *options)
+        assert len(end.out.splitlines()) == 3
+        assert "3 dead letters; there are more: raise --limit" in end.err
+    whole = await dlq("list", "--code", "http_413", "--limit", "3")
+    assert "more" not in whole.err
+
+
+@pytest.mark.parametrize(
+    ("option", "says", "status"),
+    [
+        (["--code", "http_40"], "http_40: no dead letter has this code", ExitStatus.INPUT),
+        (["--code", "invalid_jsn"], "did you mean invalid_json?", ExitStatus.INPUT),
+        (["--class", "refusd"], "'refusd' is not one of 'undecodable'", ExitStatus.USAGE),
+    ],
+)
+async def test_a_code_or_class_that_does_not_exist_is_no_empty_answer(dlq, option, says, status):
+    for command in ("list", "summary", "replay"):
+        end = await dlq(command, *option)
+        assert end.status == status
+        assert says in end.err.replace("\n", " ")
 
 
 async def test_one_letter_is_shown_with_its_content_masked_unless_asked(dlq, graveyard):
@@ -262,9 +295,7 @@ async def test_replaying_everything_must_be_meant(dlq):
     assert "--all" in end.err
 
 
-@pytest.mark.parametrize(
-    "options", [["--since", "yesterday"], ["--at", "events"], ["--class", "lost"]]
-)
+@pytest.mark.parametrize("options", [["--since", "yesterday"], ["--at", "events"]])
 async def test_an_option_that_means_nothing_is_one_line(dlq, options):
     end = await dlq("list", *options)
 
@@ -290,18 +321,18 @@ async def test_a_truncated_letter_is_listed_as_such_and_never_sent_again(dlq, gr
     await asyncio.to_thread(altered.result, 20)
     record = large.record._replace(offset=500, value=random.Random(1).randbytes(300_000))
     await graveyard.dead_letters.start()
-    await graveyard.dead_letters.write([replace(large, record=record, code="cut_one")])
+    await graveyard.dead_letters.write([replace(large, record=record, code="http_499")])
     await graveyard.dead_letters.stop()
 
-    (line,) = await listed(dlq, "--code", "cut_one")
+    (line,) = await listed(dlq, "--code", "http_499")
     assert line["value_bytes"] == 300_000
     assert line["value_sha256"] == hashlib.sha256(record.value).hexdigest()
-    people = await dlq("list", "--code", "cut_one")
+    people = await dlq("list", "--code", "http_499")
     assert "only a part of the value of 300000 bytes" in people.out
 
-    end = await dlq("replay", "--code", "cut_one")
+    end = await dlq("replay", "--code", "http_499")
     assert "1 truncated ones cannot be sent again" in end.out
-    report = json.loads((await dlq("replay", "--code", "cut_one", "--json")).out)
+    report = json.loads((await dlq("replay", "--code", "http_499", "--json")).out)
     assert (report["replayed"], report["truncated"]) == (0, 1)
     assert await standing_in(graveyard) == []
 

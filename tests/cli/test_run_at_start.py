@@ -118,19 +118,19 @@ def test_a_broker_that_comes_up_later_is_waited_for_with_a_line_for_each_attempt
     seen = []
     for line in process.stdout:
         seen.append(json.loads(line))
-        if seen[-1]["fact"] == "kafka_unavailable":
+        if seen[-1]["event"] == "kafka_unavailable":
             break
     host, number = kafka.bootstrap_servers.split(",")[0].rsplit(":", 1)
     with forwarding(port, host, int(number)):
         for line in process.stdout:
             seen.append(json.loads(line))
-            if seen[-1]["fact"] == "partitions_assigned":
+            if seen[-1]["event"] == "partitions_assigned":
                 break
         process.send_signal(signal.SIGTERM)
         end = ended(process)
 
     assert (end.status, end.err) == (0, "")
-    waits = [fact for fact in seen if fact["fact"] == "kafka_unavailable"]
+    waits = [fact for fact in seen if fact["event"] == "kafka_unavailable"]
     assert 1 <= len(waits) <= 3
     assert {fact["level"] for fact in waits} == {"warning"}
     assert all(str(port) in fact["reason"] for fact in waits)
@@ -153,7 +153,7 @@ def test_reading_over_sasl_and_tls_from_a_password_file(start, secured_kafka, tm
 
     facts = []
     for line in process.stdout:
-        facts.append(json.loads(line)["fact"])
+        facts.append(json.loads(line)["event"])
         if facts[-1] == "partitions_assigned":
             break
     process.send_signal(signal.SIGTERM)

@@ -54,7 +54,7 @@ async def test_it_names_what_holds_the_frontier_and_why():
         assert code == 0
         assert "running, ready" in out
         assert "app-events-3" in out
-        assert "offset 17 for 7 s, 1 attempts, last http_500" in " ".join(out.split())
+        assert "offset 17 for 7.0 s, 1 attempts, last http_500" in " ".join(out.split())
         assert "somebody" not in out
         assert "relay_loop_lag_seconds" in {metric.name for metric in reporter.metrics()}
         code, out, _ = await relay_status("--url", url, "--json")

@@ -25,7 +25,7 @@ def test_thousands_of_dead_letters_are_a_few_lines_and_a_count(kafka):
             whole, repeated = relay.said("record_dead_lettered"), relay.said("fact_repeated")
             lines = relay.lines()
     assert len(whole) + sum(line["count"] for line in repeated) == bad
-    intervals = [line for line in lines if line["fact"] in ("offsets_committed", "drain_ended")]
+    intervals = [line for line in lines if line["event"] in ("stream_progress", "drain_ended")]
     assert len(whole) <= 10 * (len(intervals) + 3)  # and the changes of the lifecycle
     assert {line["of"] for line in repeated} == {"record_dead_lettered"}
 

@@ -84,7 +84,7 @@ def test_workers_end_when_their_supervisor_is_killed():
         assert relay.process.stdout is not None
         with relay.process.stdout as stream:
             said = facts(stream.read())
-        assert {line["pid"] for line in said if line["fact"] == "worker_started"} == set(workers)
+        assert {line["pid"] for line in said if line["event"] == "worker_started"} == set(workers)
 
 
 def test_workers_end_when_their_supervisor_is_killed_though_hang_ups_are_ignored():

@@ -40,7 +40,7 @@ def test_what_was_said_meanwhile_is_there_when_the_reader_is_back():
         def told() -> bool:
             nonlocal said
             said += drain(reading)
-            return {"relay_started", "kafka_unavailable"} <= {line["fact"] for line in facts(said)}
+            return {"relay_started", "kafka_unavailable"} <= {line["event"] for line in facts(said)}
 
         wait_for(told, 30, "lines are missing")
         assert relay.end() == 0

@@ -10,7 +10,7 @@ from relay.road.status import ReportPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
 from relay.stream.status import Reporter
-from relay.telemetry.facts import Lifecycle, OffsetsCommitted, RecordsSkipped, StillHeld
+from relay.telemetry.facts import Lifecycle, RecordsSkipped, StillHeld, StreamProgress
 from tests.support.engine_kit import BAD, BUSY, OK, OOPS, P0, UNAUTHORISED, Bench
 from tests.support.policies import tuned
 
@@ -278,11 +278,19 @@ def test_one_line_an_interval_says_what_happened_in_it():
         watched.later(0.09)
         watched.answer(flight, OK)
     watched.ticks(20)
-    (line,) = watched.told(OffsetsCommitted)
+    (line,) = watched.told(StreamProgress)
     assert (line.received, line.delivered, line.skipped, line.requests) == (3, 2, 1, 2)
     assert 90 < line.round_trip_p99_ms < 200
     (skipped,) = watched.told(RecordsSkipped)
     assert (skipped.code, skipped.count) == ("no_consent", 1)
+
+
+def test_an_event_that_the_other_road_imports_is_counted_and_not_told_as_skipped():
+    watched = Watched().tick()
+    watched.feed("~ 1", "- x")
+    watched.ticks(20)
+    assert [fact.code for fact in watched.told(RecordsSkipped)] == ["no_consent"]
+    assert watched.told(StreamProgress)[0].skipped == 2
 
 
 def test_where_nothing_happens_nothing_is_said():
@@ -297,7 +305,7 @@ def test_commits_are_counted_and_not_the_lines_that_tell_of_them():
         watched.answer(watched.fly(), OK)
         watched.tick()
     assert float(watched.metrics()["relay_commits_total"]) - before == 3
-    assert watched.told(OffsetsCommitted) == [], "no line was due yet"
+    assert watched.told(StreamProgress) == [], "no line was due yet"
     watched.ticks(30)
     assert float(watched.metrics()["relay_commits_total"]) - before == 3
-    assert len(watched.told(OffsetsCommitted)) == 1
+    assert len(watched.told(StreamProgress)) == 1

@@ -68,7 +68,7 @@ class Process:
 
     def said(self, fact: str) -> list[dict[str, Any]]:
         """The log lines of one fact."""
-        return [line for line in self.lines() if line.get("fact") == fact]
+        return [line for line in self.lines() if line.get("event") == fact]
 
     def until(self, fact: str, seconds: float = 60) -> dict[str, Any]:
         """Wait for a line; its first occurrence."""
@@ -156,6 +156,10 @@ def relay_environ(
 def relay_run(environ: Mapping[str, str]) -> Process:
     """`relay run` in a process of its own."""
     return Process(["run"], environ)
+
+
+QUICK_PRODUCER = {"request.timeout.ms": 3_000, "socket.timeout.ms": 5_000}
+"""A broker that hangs must not hold up the producer for longer than the others need."""
 
 
 class Feeder:

@@ -9,6 +9,7 @@ import warnings
 import orjson
 import pytest
 
+from relay import __version__
 from relay.model import DeadLetterClass, Position
 from relay.telemetry import log
 from relay.telemetry.facts import (
@@ -18,9 +19,11 @@ from relay.telemetry.facts import (
     LifecycleChanged,
     PartitionsAssigned,
     RecordDeadLettered,
+    Stage,
     TokenReloaded,
 )
 from relay.telemetry.log import configure
+from relay.telemetry.log_fields import LogFields
 
 DEAD = RecordDeadLettered(
     position=Position("app-events", 3, 17),
@@ -54,15 +57,15 @@ def sink():
     return Sink()
 
 
-def test_a_line_is_json_with_time_level_and_fact_first(sink):
+def test_a_line_is_json_with_time_level_and_event_first(sink):
     configure(json=True, stream=sink).write(DEAD)
     (line,) = sink.lines()
-    assert list(line)[:4] == ["at", "level", "fact", "stage"]
-    at = line.pop("at")
+    assert list(line)[:4] == ["timestamp", "level", "event", "stage"]
+    at = line.pop("timestamp")
     assert at.endswith("Z")
     assert line == {
         "level": "warning",
-        "fact": "record_dead_lettered",
+        "event": "record_dead_lettered",
         "stage": "settling",
         "position": "app-events-3-17",
         "class": "refused",
@@ -103,7 +106,7 @@ def test_libraries_are_led_into_the_same_log_from_warning_on(sink):
     logging.getLogger("httpx").info("HTTP Request: POST https://api/ann")
     logging.getLogger("library.client").warning("Unable to reach node %s", 1)
     (line,) = sink.lines()
-    assert line["fact"] == "library_logged"
+    assert line["event"] == "library_logged"
     assert (line["level"], line["logger"]) == ("warning", "library.client")
     assert line["text"] == "Unable to reach node 1"
 
@@ -237,3 +240,59 @@ def test_lines_of_a_log_that_was_replaced_go_to_their_own_stream(sink):
     first.write(LifecycleChanged(road="stream", old=Lifecycle.STARTING, new=Lifecycle.RUNNING))
     assert len(sink.lines()) == 1
     assert other.lines() == []
+
+
+def test_the_keys_are_those_of_elastic_when_they_are_asked_for(sink):
+    configure(json=True, stream=sink, fields=LogFields.ECS).write(DEAD)
+    (line,) = sink.lines()
+    assert line.pop("@timestamp").endswith("Z")
+    assert line == {
+        "log.level": "warning",
+        "message": "record_dead_lettered",
+        "ecs.version": "8.11.0",
+        "service.name": "relay",
+        "service.version": __version__,
+        "event.action": "record_dead_lettered",
+        "event.dataset": "relay.settling",
+        "relay": {
+            "position": "app-events-3-17",
+            "class": "refused",
+            "code": "http_400",
+            "reason": "$ts: not a number",
+            "status": 400,
+            "attempts": 1,
+        },
+    }
+
+
+def test_the_keys_are_those_of_opentelemetry_when_they_are_asked_for(sink):
+    configure(json=True, stream=sink, fields=LogFields.OTEL).write(TokenReloaded())
+    (line,) = sink.lines()
+    at = line.pop("Timestamp")
+    assert len(at) == len("1586960586000000000")
+    assert line == {
+        "SeverityText": "INFO",
+        "SeverityNumber": 9,
+        "Body": "token_reloaded",
+        "EventName": "relay.token_reloaded",
+        "Resource": {"service.name": "relay", "service.version": __version__},
+        "Attributes": {"stage": "sending"},
+    }
+
+
+@pytest.mark.parametrize("fields", LogFields)
+def test_whatever_the_keys_are_called_no_secret_is_among_the_values(sink, fields):
+    log = configure(json=True, stream=sink, fields=fields, secrets=["not a number"])
+    log.write(DEAD)
+    assert b"not a number" not in sink.getvalue()
+    assert b"$ts: ***" in sink.getvalue()
+
+
+def test_a_stage_may_have_a_level_of_its_own(sink):
+    levels = {Stage.SETTLING: Level.ERROR, Stage.SENDING: Level.INFO}
+    log = configure(Level.WARNING, json=True, stream=sink, levels=levels)
+    log.write(DEAD)  # a warning of settling
+    log.write(LifecycleChanged(road="stream", old=Lifecycle.STARTING, new=Lifecycle.RUNNING))
+    assert sink.lines() == []
+    log.write(TokenReloaded())  # an info of sending
+    assert [line["event"] for line in sink.lines()] == ["token_reloaded"]

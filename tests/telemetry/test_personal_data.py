@@ -150,7 +150,7 @@ def test_nothing_personal_and_no_secret_is_said(said, where):
 
 
 def test_the_run_said_something_to_look_through(said):
-    for fact in ("destination_held", "record_dead_lettered", "offsets_committed", "drain_ended"):
+    for fact in ("destination_held", "record_dead_lettered", "stream_progress", "drain_ended"):
         assert f'"{fact}"' in said.log
     assert "relay_records_settled_total" in said.admin
     assert "relay-dlq-reason" in said.headers

@@ -44,7 +44,7 @@ class Taken:
         return found
 
     def moved(self, partition: Partition, offset: int) -> None:
-        """Reading goes on there instead."""
+        """Reading goes on there instead: further on, or back at what was handed out already."""
         self._next[partition] = offset
 
     def forget(self, partitions: Iterable[Partition]) -> None:

@@ -36,3 +36,13 @@ def test_where_reading_goes_on_is_behind_what_was_handed_out_unless_it_was_moved
     assert taken.position(ONE) == 10
     taken.moved(ONE, 100)
     assert taken.position(ONE) == 100
+
+
+def test_what_is_put_back_is_not_handed_out():
+    taken = Taken()
+    taken.took(ONE, 10, 19)
+    taken.moved(ONE, 12)
+    assert taken.next_offset(ONE) == 12
+    assert taken.uncommitted([ONE]) == {"a": 2}
+    taken.moved(ONE, 10)
+    assert taken.uncommitted([ONE]) == {"a": 0}

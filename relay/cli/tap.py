@@ -1,0 +1,118 @@
+"""`relay tap`: a live sample of events and what became of them, from a running relay."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from relay.cli.admin_port import TIMEOUT_S, admin_url
+from relay.cli.options import ConfigOption, JsonOption
+from relay.errors import DestinationError, InputError
+
+
+def register(app: typer.Typer) -> None:
+    """Make the command known."""
+    app.command()(tap)
+
+
+def tap(  # noqa: PLR0917 - options of a command are given by name
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Admin address. Default: the one of the settings."),
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(metavar="NAME", show_default=False, help="Only of this topic.")
+    ] = None,
+    code: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE", show_default=False, help="Only with this code: http_200, http_422, …"
+        ),
+    ] = None,
+    destination: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", show_default=False, help="Only to this destination."),
+    ] = None,
+    account: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", show_default=False, help="Only of this account. Its hash is sent, not it."
+        ),
+    ] = None,
+    rate: Annotated[float, typer.Option(min=0.01, max=100, help="Samples a second at most.")] = 5.0,
+    limit: Annotated[
+        int | None, typer.Option(min=1, show_default=False, help="End after so many.")
+    ] = None,
+    show_personal_data: Annotated[
+        bool,
+        typer.Option("--show-personal-data", help="Show content as it is; needs the token."),
+    ] = False,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", show_default=False, help="The token of admin.token."),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch a sample of what flows: where each event stood, what became of it, its shape.
+
+    Values are masked unless asked. It costs the relay nothing while nobody looks, and is bounded
+    in its rate: it is a sample, not a record of everything. Ctrl-C ends it.
+
+    Example: relay tap --code http_422 --limit 3
+    """
+    import httpx
+
+    where = url or admin_url(config)
+    asked: dict[str, Any] = {"topic": topic, "code": code, "destination": destination}
+    if account is not None:
+        asked["account_sha256"] = hashlib.sha256(account.encode()).hexdigest()
+    given = {name: value for name, value in asked.items() if value is not None}
+    query = {**given, "rate": rate, "content": "exact" if show_personal_data else "shape"}
+    headers = {} if token_file is None else {"authorization": f"Bearer {_token(token_file)}"}
+    seen = 0
+    try:
+        with (
+            httpx.Client(base_url=where, trust_env=False, timeout=TIMEOUT_S) as client,
+            client.stream("GET", "/tap", params=query, headers=headers, timeout=30) as answer,
+        ):
+            if answer.status_code != httpx.codes.OK:
+                text = answer.read().decode("utf-8", "replace").strip().splitlines()
+                raise DestinationError(
+                    f"{where}: {text[0] if text else answer.status_code}",
+                    hint="--token-file FILE gives the token",
+                )
+            for line in answer.iter_lines():
+                if not line:
+                    continue
+                sample = json.loads(line)
+                if "refused" in sample:
+                    raise DestinationError(f"{where}: {sample['refused']}", hint="try again later")
+                typer.echo(line if as_json else _told(sample))
+                seen += 1
+                if seen == limit:
+                    return
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise DestinationError(
+            f"{where}: the tap ended: {type(error).__name__}", hint="does the relay run?"
+        ) from None
+
+
+def _told(sample: dict[str, Any]) -> str:
+    tried = f", attempt {sample['attempts']}" if sample.get("attempts", 1) > 1 else ""
+    together = f", with {sample['events'] - 1} others" if sample.get("events", 1) > 1 else ""
+    reason = f": {sample['reason']}" if sample.get("reason") else ""
+    code = f" ({sample['code']}{tried}{together})" if sample.get("code") else ""
+    content = f"\n  {sample['content']}" if sample.get("content") else ""
+    return f"{sample['position']}  {sample['became']}{code}{reason}{content}"
+
+
+def _token(path: Path) -> str:
+    from relay.secret_file import SecretUnreadable, read_secret
+
+    try:
+        return read_secret(path)
+    except SecretUnreadable as error:
+        raise InputError(f"{path}: {error}", hint="name the file with the token") from None

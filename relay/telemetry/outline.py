@@ -1,0 +1,35 @@
+"""A JSON document → its shape: names and nesting stay, values are masked. Pure."""
+
+import json
+from typing import Any
+
+MASK = "***"
+_TELLING_NOTHING = frozenset({"type", "event", "ts", "$event_name", "$ts", "$type"})
+
+
+def outline(raw: bytes | None) -> str | None:
+    """The document with what says nothing of a person; else only that something is there.
+
+    Names, and how things nest, are what one looks for after a refusal.
+    """
+    if raw is None:
+        return None
+    try:
+        return json.dumps(_masked(json.loads(raw)), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return MASK
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: inner if name in _TELLING_NOTHING and not _nested(inner) else _masked(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_masked(inner) for inner in value]
+    return value if value is None or isinstance(value, bool) else MASK
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, dict | list)

@@ -1,0 +1,119 @@
+"""The states in which the live page is looked at, each of a Relay that really runs."""
+
+import contextlib
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+
+from relay.sandbox.embedded_broker import embedded_broker
+from tests.support.embedded import Whole, whole_relay
+from tests.support.kafka_admin import Kafka, wait_for
+from tests.support.road import Feeder, Sandbox, relay_environ, relay_run
+
+_SLOW = {"latency_ms": 40, "rules": []}
+_FAILS = {"rules": [{"kind": "status", "status": 503, "rate": 1.0}]}
+_REFUSES = {"rules": [{"kind": "status", "status": 401, "rate": 1.0}]}
+_SOME_REFUSED = {"kind": "status", "status": 422, "rate": 0.03}
+
+_QUICK = {"DELIVERY__PROGRESS_EVERY_S": "1"}
+
+
+@contextlib.contextmanager
+def _fed(whole: Whole, per_round: int = 40) -> Iterator[None]:
+    """Events keep coming, while the block runs."""
+    over = threading.Event()
+
+    def feed() -> None:
+        while not over.wait(0.1):
+            whole.feeder.send(per_round, bad=0.01)
+
+    feeding = threading.Thread(target=feed, daemon=True)
+    feeding.start()
+    try:
+        yield
+    finally:
+        over.set()
+        feeding.join(10)
+
+
+@contextlib.contextmanager
+def full_speed() -> Iterator[Whole]:
+    """Everything flows, and a few records are refused."""
+    with whole_relay(users=200, **_QUICK) as whole:
+        whole.sandbox.faults({**_SLOW, "rules": [_SOME_REFUSED]})
+        with _fed(whole):
+            whole.until_settled(500)
+            yield whole
+
+
+@contextlib.contextmanager
+def outage() -> Iterator[Whole]:
+    """The API answers 503 to everything."""
+    with whole_relay(users=200, **_QUICK) as whole:
+        whole.feeder.send(300, bad=0.02)
+        whole.until_settled(300)
+        whole.sandbox.faults(_FAILS)
+        whole.feeder.send(400)
+        whole.relay.until("destination_down")
+        yield whole
+
+
+@contextlib.contextmanager
+def held() -> Iterator[Whole]:
+    """The API refuses the token."""
+    with whole_relay(users=200, **_QUICK) as whole:
+        whole.sandbox.faults(_REFUSES)
+        whole.feeder.send(400)
+        whole.relay.until("destination_held")
+        yield whole
+
+
+@contextlib.contextmanager
+def draining() -> Iterator[Whole]:
+    """It was told to stop, and one request is not answered for long."""
+    patient = {f"TRACKING__{name}_TIMEOUT_S": "60" for name in ("READ", "TOTAL")}
+    with whole_relay(**_QUICK, **patient, DELIVERY__STOP_DEADLINE_S="40") as whole:
+        whole.sandbox.faults({"latency_ms": 30_000, "rules": []})
+        whole.feeder.send(20)
+        wait_for(lambda: whole.status()["destination"]["in_flight"] > 0, 20, "nothing flies")
+        whole.relay.signal(signal.SIGTERM)
+        whole.relay.until("drain_started")
+        yield whole
+
+
+@contextlib.contextmanager
+def empty() -> Iterator[Whole]:
+    """Nothing has come yet."""
+    with whole_relay(**_QUICK) as whole:
+        whole.relay.until("partitions_assigned")
+        yield whole
+
+
+@contextlib.contextmanager
+def three_hundred_partitions() -> Iterator[Whole]:
+    """Of 75 topics."""
+    topics = [f"shop.eu-{number:02}.orders" for number in range(75)]
+    with embedded_broker(*topics, "shop.dlq") as bootstrap_servers, Sandbox() as sandbox:
+        kafka = Kafka(bootstrap_servers)
+        group = f"page-{uuid.uuid4().hex[:8]}"
+        environ = relay_environ(kafka, topics[0], sandbox.url, group, **_QUICK)
+        environ["RELAY_KAFKA__TOPICS"] = ",".join(topics)
+        environ["RELAY_DEAD_LETTER__TOPIC"] = "shop.dlq"
+        with relay_run(environ) as relay:
+            admin = str(relay.until("relay_started")["admin"])
+            relay.until("partitions_assigned")
+            sandbox.faults({"latency_ms": 20, "rules": []})
+            for topic in topics[:60:7]:
+                Feeder(kafka, topic, 1, 50).send(60)
+            yield Whole(kafka, sandbox, relay, Feeder(kafka, topics[0], 2, 50), admin)
+
+
+STATES: dict[str, Callable[[], contextlib.AbstractContextManager[Whole]]] = {
+    "full-speed": full_speed,
+    "outage": outage,
+    "held": held,
+    "draining": draining,
+    "empty": empty,
+    "300-partitions": three_hundred_partitions,
+}

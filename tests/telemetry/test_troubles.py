@@ -1,0 +1,124 @@
+"""/status → what is wrong, the worst first."""
+
+import re
+
+import pytest
+
+from relay.telemetry.troubles import troubles
+from scripts.generate import ROOT
+
+KAFKA = {"trouble": None, "reason": None, "for_s": None, "held_back": {}}
+FLOWING = {"state": "flowing", "reason": "", "for_s": 9.0}
+
+
+def road(**more):
+    return {
+        "ledger": {"balanced": True},
+        "kafka": KAFKA,
+        "dead_letter_topic": {"blocked": None},
+        "destination": FLOWING,
+        "partitions": {},
+        **more,
+    }
+
+
+def partition(for_s=None, map_fill=0.0):
+    pin = None if for_s is None else {"offset": 1, "for_s": for_s}
+    return {"pinned_by": pin, "map_fill": map_fill}
+
+
+def test_where_nothing_is_wrong_there_is_no_trouble():
+    assert troubles(road(partitions={"a-0": partition(10.0, 0.1)})) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "level", "what", "runbook"),
+    [
+        (
+            {"destination": {"state": "held", "reason": "401", "for_s": 3.0}},
+            "error",
+            "tracking API is held",
+            "relayheld",
+        ),
+        (
+            {"destination": {"state": "down", "reason": "503", "for_s": 3.0}},
+            "error",
+            "tracking API is down",
+            "relaydestinationdown",
+        ),
+        (
+            {"destination": {"state": "paused", "reason": "429", "for_s": 3.0}},
+            "warning",
+            "tracking API asked for a pause",
+            "relaylaggrows",
+        ),
+        (
+            {"destinations": {"shop": {"state": "held", "reason": "403", "for_s": 1.0}}},
+            "error",
+            "shop is held",
+            "relayheld",
+        ),
+        (
+            {"destination": {**FLOWING, "lateness_s": {"p50": 1.0, "p99": 600.0}}},
+            "warning",
+            "tracking API: one delivery in a hundred came more than 10 minutes late",
+            "relaylate",
+        ),
+        (
+            {"kafka": {**KAFKA, "trouble": "topic_missing", "reason": "r", "for_s": 1.0}},
+            "error",
+            "Kafka: topic missing",
+            "relaykafkatrouble",
+        ),
+        (
+            {"kafka": {**KAFKA, "held_back": {"a-0": {"records": 1200, "for_s": 70.0}}}},
+            "warning",
+            "an open transaction holds 1,200 records back",
+            "relaytransactionhangs",
+        ),
+        (
+            {"dead_letter_topic": {"blocked": "not authorised"}},
+            "error",
+            "dead letters cannot be written",
+            "relaydeadlettertopicunavailable",
+        ),
+        (
+            {"ledger": {"balanced": False}},
+            "error",
+            "the ledger is not balanced",
+            "relayledgerunbalanced",
+        ),
+        (
+            {"partitions": {f"a-{n}": partition(400.0) for n in range(5)}},
+            "warning",
+            "one record has held the frontier of 5 partitions",
+            "relaypartitionstuck",
+        ),
+        (
+            {"partitions": {"a-0": partition(map_fill=0.9)}},
+            "warning",
+            "the commit's metadata is nearly full in 1 partitions",
+            "relayoffsetmapfull",
+        ),
+        ({"failed": "no broker"}, "error", "the road failed and starts again", None),
+    ],
+)
+def test_each_trouble_has_a_level_and_its_entry_in_the_runbook(said, level, what, runbook):
+    (one,) = troubles(road(**said))
+    assert (one["level"], one["what"], one["runbook"]) == (level, what, runbook)
+
+
+def test_the_worst_comes_first_and_the_other_road_is_looked_at_too():
+    segments = {**road(), "held": "403 token lacks the right"}
+    del segments["destination"]
+    late = {**FLOWING, "lateness_s": {"p99": 600.0}}
+    found = troubles({**road(destination=late), "segments": segments})
+    assert [one["runbook"] for one in found] == ["relaysegmentsheld", "relaylate"]
+
+
+def test_every_entry_that_is_named_is_in_the_runbook():
+    source = (ROOT / "relay/telemetry/troubles.py").read_text(encoding="utf-8")
+    page = (ROOT / "relay/telemetry/page/runbook.html").read_text(encoding="utf-8")
+    named = set(re.findall(r'"(relay[a-z]+)"', source))
+    assert named
+    assert named <= set(re.findall(r'id="([a-z-]+)"', page))
