@@ -24,6 +24,7 @@ The road of one event:
     stream/schema_status.py  partitions that wait for a schema
     stream/status.py      what the stream adds to the status of a road
     stream/tap.py         a live sample of events, for whoever looks
+    stream/tracing.py     spans of events whose producer traces them
 
 What stands on a topic, in others' formats:
 
@@ -40,6 +41,7 @@ Beside the roads:
     errors.py             what can stop a command, and the exit status of each cause
     clock.py, disk.py     the wall clock; files that survive a crash
     section.py            a group of limits: written once, in the room that uses it
+    base_url.py           addresses that paths can be put behind
     secret_file.py        a file that holds one secret → the secret
     yaml_text.py          YAML text → plain values, each with its line
     kafka_client/         addresses, logins, certificates, and what Kafka's errors mean

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from relay import __version__
 from relay.apis.mediarithmics_document_imports import DocumentImports
@@ -58,12 +58,16 @@ from relay.telemetry.facts import Emit, Fact, MembershipStarted, RelayStarted
 from relay.telemetry.health import Roads, StatusSource
 from relay.telemetry.recent import Recent
 from relay.telemetry.samples import Close, OpenTap, Sample, Wanted
+from relay.telemetry.spans import open_tracer
 from relay.telemetry.telemetry import Telemetry
 from relay.vendors import open_document_imports, open_schema_loader
 
+if TYPE_CHECKING:  # an extra
+    from opentelemetry.trace import Tracer
+
 STREAM_SECTIONS = (
     "kafka", "dead_letter", "tracking", "delivery", "identity", "mapping", "decoding", "admin",
-    "log", "segments", "sources", "mappings", "schema_registry",
+    "log", "tracing", "segments", "sources", "mappings", "schema_registry",
 )  # fmt: skip
 """The sections of the settings that the stream cannot do without."""
 
@@ -138,7 +142,10 @@ async def run_stream(
         if settings.schema_registry is not None:
             opened = open_schema_loader(settings.schema_registry, rng, emit)
             loader = await stack.enter_async_context(opened)
-        stream = _Stream(settings, wire, emit, rng, edges or kafka_edges, loader=loader)
+        tracer = await _tracer(settings, stack)
+        stream = _Stream(
+            settings, wire, emit, rng, edges or kafka_edges, loader=loader, tracer=tracer
+        )
         roads = [KeptRoad(Reporter.road, stream.make, emit, restart)]
         membership = settings.segments.membership.enabled and edges is None
         if membership:
@@ -186,6 +193,18 @@ async def _run(roads: Sequence[KeptRoad], stop: Callable[[str], None]) -> None:
         raise failures[0]
 
 
+async def _tracer(settings: Settings, stack: AsyncExitStack) -> "Tracer | None":
+    tracing = settings.tracing
+    if not tracing.enabled:
+        return None
+    resource = {
+        "service.name": "relay",
+        "service.version": __version__,
+        "service.instance.id": socket.gethostname(),
+    }
+    return await stack.enter_async_context(open_tracer(tracing.endpoint, resource))
+
+
 class _Stream:
     """Makes the road of one event, as often as it is needed."""
 
@@ -198,7 +217,9 @@ class _Stream:
         edges: Callable[[Settings, Emit], KafkaEdges],
         *,
         loader: SchemaLoader | None,
+        tracer: "Tracer | None",
     ) -> None:
+        self._tracer = tracer
         self._settings = settings
         self._wire = wire
         self._emit = emit
@@ -229,6 +250,10 @@ class _Stream:
         settings, delivery = self._settings, self._settings.delivery
         policy = delivery.engine(settings.tracking.datamart_id)
         self.engine = Engine(policy, self._interpret, self._rng)
+        if self._tracer is not None:
+            from relay.stream.tracing import Tracing  # noqa: PLC0415 - an extra
+
+            Tracing(self.engine, self._tracer, settings.tracing.ratio, self._rng).attach()
         self._tap = Tap(self.engine, asyncio.get_running_loop().time)
         edges = self._edges(settings, self._emit)
         return stream_road(
@@ -240,7 +265,11 @@ class _Stream:
             clock=SystemClock(),
             policy=delivery,
             reporter=Reporter(
-                self.engine, self._emit, delivery, self._shadows, self._registry_problem
+                self.engine,
+                self._emit,
+                delivery,
+                shadows=self._shadows,
+                registry_problem=self._registry_problem,
             ),
             schemas=self._loader,
         )

@@ -80,6 +80,23 @@ GUARDS = (
         "tests/stream/test_engine.py::test_a_retry_never_lets_a_later_event_of_the_user_pass",
     ),
     Guard(
+        "Each user's events arrive in order: nothing passes a record that waits for its schema.",
+        "what stands behind such a record is not admitted",
+        CUSTODY,
+        "if self.schemas.waits and home is not None and home.partition in self.schemas.waits:",
+        "if False:",
+        "tests/road/test_schema_waits.py::test_its_partition_waits_in_order_and_the_others_go_on",
+    ),
+    Guard(
+        "Each user's events arrive in order: a partition goes on with the record that waited.",
+        "a partition whose schema has come goes on between two polls only",
+        "relay/road/consuming/schema_waits.py",
+        "wait.has_come |= wait.key == key\n",
+        "wait.has_come |= wait.key == key\n        self.between_polls(lambda _: True)\n",
+        "tests/road/test_schema_waits.py::"
+        "test_what_came_after_it_in_one_batch_does_not_pass_it_when_the_schema_comes_meanwhile",
+    ),
+    Guard(
         "A restart does not repeat what was done.",
         "offsets that the map knows to be finished are skipped",
         "relay/road/settling/frontier.py",

@@ -25,6 +25,7 @@ from relay.road.settling.frontier import Frontier
 from relay.road.settling.ledger import Ledger
 from relay.road.settling.offset_map import METADATA_BYTES_MAX, OffsetMap
 from relay.telemetry.facts import Fact, PartitionRewound, RecordDeadLettered, RecordDefective
+from relay.telemetry.trace_context import trace_id_of
 
 
 class CustodyPolicy(IntakePolicy):
@@ -179,7 +180,7 @@ class Custody:
         behind a record that waits for its schema, and comes again.
         """
         home = self.assigned.get(record.tp)
-        if self.schemas and home is not None and home.partition in self.schemas:
+        if self.schemas.waits and home is not None and home.partition in self.schemas.waits:
             return None
         if home is None or home.leaving or home.epoch != record.epoch:
             self.ledger.fenced += 1
@@ -208,7 +209,10 @@ class Custody:
         """Relay itself failed at a record: told with the place, and one dead letter."""
         self.facts.append(
             RecordDefective(
-                position=record.position, error=type(error).__name__, trace=trace(error)
+                position=record.position,
+                error=type(error).__name__,
+                trace=trace(error),
+                trace_id=trace_id_of(record.headers),
             )
         )
         return Unmappable("defect", f"a defect of Relay ({type(error).__name__}): please report it")
@@ -256,7 +260,7 @@ class Custody:
         if self.is_full or self.stopped:
             return set(self.assigned)
         self._grown = {home: None for home in self._grown if self._holds_too_much(home)}
-        return {home.partition for home in self._grown} | self.schemas.partitions
+        return {home.partition for home in self._grown} | self.schemas.waits.keys()
 
     # -- dead letters -------------------------------------------------------------------------
 
@@ -291,6 +295,7 @@ class Custody:
                     reason=letter.reason,
                     status=letter.status,
                     attempts=letter.attempts,
+                    trace_id=trace_id_of(letter.record.headers),
                 )
             )
 

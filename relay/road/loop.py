@@ -281,10 +281,11 @@ class Road:
     def _look_after_schemas(self) -> None:
         """Put back what cannot be read yet, ask for its schema, let go on what has its schema."""
         schemas = self._custody.schemas
-        if not schemas or self._fetching is None:
+        if not schemas.waits or self._fetching is None:
             return
-        for wait in schemas.between_polls():
-            self._source.put_back(wait.partition, wait.offset, wait.epoch)
+        schemas.between_polls(
+            lambda wait: self._source.put_back(wait.partition, wait.offset, wait.epoch)
+        )
         self._fetching.due.set()
 
     def _apply_pauses(self) -> None:

@@ -13,6 +13,7 @@ from prometheus_client.core import (
     GaugeMetricFamily,
     HistogramMetricFamily,
 )
+from prometheus_client.samples import Exemplar
 
 from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
@@ -63,6 +64,7 @@ class Reporter(RoadReporter):
         engine: Engine,
         emit: Emit,
         policy: ReportPolicy,
+        *,
         shadows: Sequence[Shadowed] = (),
         registry_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
@@ -88,7 +90,7 @@ class Reporter(RoadReporter):
         self._lagging_since = {
             partition: self._lagging_since.get(partition, now)
             for partition, behind in self._lag.items()
-            if behind > 0 and partition not in self._custody.schemas
+            if behind > 0 and partition not in self._custody.schemas.waits
         }
         by_event = self._custody.by_event
         settled = by_event.taken - by_event.open
@@ -183,7 +185,7 @@ class Reporter(RoadReporter):
         and as often again for each further event of the same record.
         """
         if not home.frontier.open_count:
-            if home.partition in self._custody.schemas:
+            if home.partition in self._custody.schemas.waits:
                 return 0.0
             since = self._lagging_since.get(home.partition, self._now)
             return self._now - max(since, self._settled_at)
@@ -373,10 +375,18 @@ def _ms(seconds: float | None) -> float:
 
 def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
     family = HistogramMetricFamily(name, text)
-    buckets: list[tuple[str, float]] = []
+    buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
     below = 0
-    for bound, count in zip((*histogram.bounds_s, float("inf")), histogram.counts, strict=True):
+    bounds = (*histogram.bounds_s, float("inf"))
+    for index, (bound, count) in enumerate(zip(bounds, histogram.counts, strict=True)):
         below += count
-        buckets.append(("+Inf" if bound == float("inf") else str(bound), below))
+        name_of = "+Inf" if bound == float("inf") else str(bound)
+        found = histogram.examples.get(index)
+        if found is None:
+            buckets.append((name_of, below))
+        else:
+            trace_id, seconds, at_s = found
+            example = Exemplar({"trace_id": trace_id}, seconds, at_s)
+            buckets.append((name_of, below, example))
     family.add_metric([], buckets=buckets, sum_value=histogram.sum_s)
     return family

@@ -43,6 +43,7 @@ class Tap:
         self._clock = now
         self._destination = destination
         self._listeners: list[_Listener] = []
+        self._replaced: list[tuple[Any, str, Any]] = []
 
     @property
     def is_open(self) -> bool:
@@ -69,23 +70,30 @@ class Tap:
     # -- in the place of methods of the engine and the custody --------------------------------
 
     def _attach(self) -> None:
+        """Whatever stands there, the class's own method or that of tracing, is called first."""
         engine, custody = self._engine, self._engine.custody
+        self._before = engine.answered
+        self._buried = custody.dead_letter
+        self._settled = custody.settle
         for owner, name, ours in (
             (engine, "answered", self._answered),
             (custody, "dead_letter", self._dead_letter),
             (custody, "settle", self._settle),
         ):
+            self._replaced.append((owner, name, owner.__dict__.get(name)))
             setattr(owner, name, ours)
 
     def _detach(self) -> None:
-        engine, custody = self._engine, self._engine.custody
-        for owner, name in ((engine, "answered"), (custody, "dead_letter"), (custody, "settle")):
-            delattr(owner, name)
+        for owner, name, before in self._replaced:
+            if before is None:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, before)
+        self._replaced.clear()
 
     def _answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
-        engine = self._engine
         before = self._delivered()
-        Engine.answered(engine, flight, answer, now)
+        self._before(flight, answer, now)
         for listener in self._listeners:
             if now.steady >= listener.quiet_until:
                 self._look(listener, flight, answer, delivered=self._delivered() > before)
@@ -116,8 +124,7 @@ class Tap:
             return
 
     def _dead_letter(self, pending: PendingLetter) -> None:
-        custody = self._engine.custody
-        type(custody).dead_letter(custody, pending)
+        self._buried(pending)
         letter = pending.letter
         for listener in self._listeners:
             if self._wants(listener.wanted, letter.record, letter.code, None):
@@ -132,8 +139,7 @@ class Tap:
                 )
 
     def _settle(self, home: Assigned, offset: int, size_bytes: int, fate: Fate, code: str) -> None:
-        custody = self._engine.custody
-        type(custody).settle(custody, home, offset, size_bytes, fate, code)
+        self._settled(home, offset, size_bytes, fate, code)
         if fate is not Fate.SKIPPED:
             return
         record = Record(*home.partition, offset, -1, None, None, ())

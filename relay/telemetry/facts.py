@@ -95,7 +95,9 @@ class Fact:
     def said(self) -> Iterator[tuple[str, Any]]:
         """The fields of the log line."""
         for known in fields(self):
-            yield _SAID_AS.get(known.name, known.name), getattr(self, known.name)
+            value = getattr(self, known.name)
+            if value or known.name != "trace_id":  # of what nobody traces there is none
+                yield _SAID_AS.get(known.name, known.name), value
 
 
 # Field names that a log line spells as Python cannot.
@@ -488,6 +490,7 @@ class RecordDeadLettered(Fact):
     reason: Annotated[str, "Why, in words; names the field, never its value."]
     status: Annotated[int, "HTTP status of the last attempt, 0 without one."]
     attempts: Annotated[int, "How often it was sent."]
+    trace_id: Annotated[str, "Of the producer's trace, where the record has `traceparent`."] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -554,7 +557,7 @@ class StreamProgress(Fact):
     in_flight: Annotated[int, "Requests under way."]
     waiting: Annotated[int, "Records in memory that wait for their turn."]
     limit: Annotated[int, "Most requests under way that Relay allows itself now."]
-    lag: Annotated[int, "Records that are not settled, read or not."]
+    lag: Annotated[int, "Records that are not settled: not read yet, or without a fate."]
     oldest_s: Annotated[float, "Age in memory of the oldest record without a fate."]
     round_trip_p50_ms: Annotated[float, "Half of the requests were answered faster."]
     round_trip_p99_ms: Annotated[float, "All but a hundredth of the requests were answered faster."]
@@ -621,6 +624,7 @@ class RecordDefective(Fact):
     position: Annotated[Position, "The record, as topic-partition-offset."]
     error: Annotated[str, "Type of the exception, without its text, which may hold data."]
     trace: Annotated[tuple[str, ...], "Where in the code, outermost first."]
+    trace_id: Annotated[str, "Of the producer's trace, where the record has `traceparent`."] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

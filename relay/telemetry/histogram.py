@@ -15,6 +15,12 @@ class Histogram:
         self.bounds_s = tuple(bounds_s)
         self.counts = [0] * (len(self.bounds_s) + 1)
         self.sum_s = 0.0
+        self.examples: dict[int, tuple[str, float, float]] = {}
+        """Of some buckets a trace: its id, the duration, and when (seconds since the epoch)."""
+
+    def bucket(self, seconds: float) -> int:
+        """The index of the bucket that a duration falls into."""
+        return bisect_left(self.bounds_s, seconds)
 
     def add(self, seconds: float) -> None:
         """Count one duration; what is negative (clocks that disagree) counts as nothing."""

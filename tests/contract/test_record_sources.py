@@ -209,10 +209,10 @@ async def test_what_is_put_back_comes_again_in_its_order_and_other_partitions_go
         records = []
         async with asyncio.timeout(30):
             while not any(r.tp == zero for r in records):
-                records = await source.poll(7, 0.05)
+                records += await source.poll(7, 0.05)
         first = next(r for r in records if r.tp == zero)
-        source.put_back(zero, first.offset, first.epoch - 1)  # an assignment that is over
-        source.put_back(zero, first.offset, first.epoch)
+        assert not source.put_back(zero, first.offset, first.epoch - 1)
+        assert source.put_back(zero, first.offset, first.epoch)
         source.pause([zero])
         others = [r for r in records if r.tp == one]
         async with asyncio.timeout(30):

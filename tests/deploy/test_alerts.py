@@ -13,9 +13,13 @@ from aiokafka import AIOKafkaProducer
 from confluent_kafka.admin import AclOperation
 from prometheus_client import CollectorRegistry, generate_latest
 
+from relay.model import Partition
 from relay.road.consuming.kafka import KafkaSource
+from relay.road.consuming.schema_waits import SchemaWait
+from relay.road.custody import Custody, CustodyPolicy
 from relay.road.source_status import SourceReport
 from relay.settings.kafka import KafkaSettings
+from relay.stream.schema_status import SchemaReport
 from relay.telemetry.log import configure
 from relay.telemetry.telemetry import Telemetry
 from tests.support.kafka_admin import wait_for
@@ -173,3 +177,25 @@ def test_a_lag_that_grows_fires_while_nothing_is_read(alerts, kafka, topic):
 
     alerts.fire(steady(second, 60), "RelayLagGrows", 60)
     alerts.fire(growing(first, second, 60), "RelayLagGrows", 60, {})
+
+
+def test_a_partition_that_waits_for_its_schema_fires(alerts):
+    custody = Custody(CustodyPolicy(), None)
+    custody.schemas.begin(SchemaWait(Partition("orders", 3), 1, 7, key=5, since=1000.0))
+    report = SchemaReport(custody, lambda: None)
+
+    class At:
+        def __init__(self, now):
+            self.now = now
+
+        def collect(self):
+            return report.metrics(self.now)
+
+    def scraped(now):
+        registry = CollectorRegistry()
+        registry.register(At(now))
+        return samples(generate_latest(registry).decode(), "relay_schema_wait_seconds")
+
+    alerts.fire(steady(scraped(1030.0), 10), "RelaySchemaMissing", 10)
+    where = {"topic": "orders", "partition": "3"}
+    alerts.fire(steady(scraped(1121.0), 10), "RelaySchemaMissing", 5, where)

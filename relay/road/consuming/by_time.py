@@ -84,15 +84,14 @@ class Bounded:
     def __init__(self, source: RecordSource, ends: Mapping[Partition, int]) -> None:
         self._source = source
         self._ends = ends
-        self._epochs: dict[Partition, int] = {}
-        """Our partitions, each with the number of its assignment."""
+        self._assigned: frozenset[Partition] = frozenset()
         self._next: dict[Partition, int] = {}
         self._beyond: set[Partition] = set()
         self._listener: AssignmentListener | None = None
 
     def is_read(self) -> bool:
         """Whether all that is ours has been handed out."""
-        if not self._epochs:
+        if not self._assigned:
             return False
         known = self._source.ends()
         return all(
@@ -100,7 +99,7 @@ class Bounded:
             or self._next.get(partition, 0) >= self._ends.get(partition, 0)
             # Marks of transactions at the end are no records: the log ends before our offset.
             or known.get(partition, self._ends[partition]) <= self._next.get(partition, 0)
-            for partition in self._epochs
+            for partition in self._assigned
         )
 
     async def start(self, listener: AssignmentListener) -> None:
@@ -110,10 +109,10 @@ class Bounded:
 
     async def on_assigned(self, partitions: Collection[Partition], epoch: int) -> None:
         """See `AssignmentListener`."""
+        self._assigned = self._assigned.union(partitions)
         for partition in partitions:
-            self._epochs[partition] = epoch
             self._next.pop(partition, None)
-            self._beyond.discard(partition)
+        self._beyond.difference_update(partitions)
         if self._listener is not None:
             await self._listener.on_assigned(partitions, epoch)
 
@@ -121,8 +120,7 @@ class Bounded:
         """See `AssignmentListener`."""
         if self._listener is not None:
             await self._listener.on_revoked(partitions)
-        for partition in partitions:
-            self._epochs.pop(partition, None)
+        self._assigned = self._assigned.difference(partitions)
 
     async def poll(self, records_max: int, timeout_s: float) -> list[Record]:
         """Only what lies before the end."""
@@ -145,12 +143,13 @@ class Bounded:
         """All but those whose end was reached."""
         self._source.resume([one for one in partitions if one not in self._beyond])
 
-    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> bool:
         """See `RecordSource`. Its end may have been reached in the batch that is put back."""
-        if epoch == self._epochs.get(partition):
-            self._next[partition] = offset
-            self._beyond.discard(partition)
-        self._source.put_back(partition, offset, epoch)
+        if not self._source.put_back(partition, offset, epoch):
+            return False
+        self._next[partition] = offset
+        self._beyond.discard(partition)
+        return True
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """See `RecordSource`."""

@@ -153,14 +153,15 @@ class KafkaSource:
         self._paused.difference_update(partitions)
         self._update()
 
-    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> bool:
         """Hand out again from `offset` on; `RecordSource.put_back`."""
         if epoch != self._ours.epoch_of(partition):
-            return
+            return False
         self._taken.moved(partition, offset)
         tp = TopicPartition(*partition)
         if tp in self._consumer.assignment():  # else it leaves, or `assigned` will seek
             self._consumer.seek(tp, offset)
+        return True
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """Store offsets with metadata; `RecordSource.commit`."""

@@ -222,8 +222,10 @@ class SimSource:
         self.paused -= set(partitions)
 
     def put_back(self, partition, offset, epoch):
-        if epoch == self.epochs.get(partition) and self.owned.get(partition) is not None:
-            self.owned[partition] = offset
+        if epoch != self.epochs.get(partition) or self.owned.get(partition) is None:
+            return False
+        self.owned[partition] = offset
+        return True
 
     async def commit(self, commits):
         await asyncio.sleep(0.002)

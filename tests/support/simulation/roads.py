@@ -134,7 +134,10 @@ class RoadBench:
                 EnginePolicy(custody=custody or CustodyPolicy()), self._interpret, rng
             )
             reporter = Reporter(
-                self.engine, self.facts.append, ReportPolicy(), lambda: self.schemas.problem
+                self.engine,
+                self.facts.append,
+                ReportPolicy(),
+                registry_problem=lambda: self.schemas.problem,
             )
             self.road = stream_road(
                 self.engine,
