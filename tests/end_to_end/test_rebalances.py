@@ -42,9 +42,9 @@ class Members:
 def owned(member):
     held = set()
     for line in member.lines():
-        if line.get("fact") == "partitions_assigned":
+        if line.get("event") == "partitions_assigned":
             held |= set(line["partitions"])
-        elif line.get("fact") == "partitions_revoked":
+        elif line.get("event") == "partitions_revoked":
             held -= set(line["partitions"])
     return held
 

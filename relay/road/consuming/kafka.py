@@ -155,10 +155,12 @@ class KafkaSource:
 
     def put_back(self, partition: Partition, offset: int, epoch: int) -> bool:
         """Hand out again from `offset` on; `RecordSource.put_back`."""
-        if partition not in self._ours.all or epoch != self._ours.epoch_of(partition):
+        if epoch != self._ours.epoch_of(partition):
             return False
-        self._consumer.seek(TopicPartition(*partition), offset)
-        self._taken.put_back(partition, offset)
+        self._taken.moved(partition, offset)
+        tp = TopicPartition(*partition)
+        if tp in self._consumer.assignment():  # else it leaves, or `assigned` will seek
+            self._consumer.seek(tp, offset)
         return True
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:

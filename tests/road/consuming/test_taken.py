@@ -41,8 +41,8 @@ def test_where_reading_goes_on_is_behind_what_was_handed_out_unless_it_was_moved
 def test_what_is_put_back_is_not_handed_out():
     taken = Taken()
     taken.took(ONE, 10, 19)
-    taken.put_back(ONE, 12)
+    taken.moved(ONE, 12)
     assert taken.next_offset(ONE) == 12
     assert taken.uncommitted([ONE]) == {"a": 2}
-    taken.put_back(ONE, 10)
+    taken.moved(ONE, 10)
     assert taken.uncommitted([ONE]) == {"a": 0}
