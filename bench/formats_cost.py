@@ -1,15 +1,20 @@
 """What a record costs in each format: bytes → document, beside the native decode, one process.
 
     python -m bench.formats_cost [--records 20000] [--rounds 5]
+    python -m bench.formats_cost --callgrind              # JSON and Avro, instructions
 
 Two documents of about 600 bytes of JSON in every format: the event of the usual workload (12
 values, one of them long), and an order with three lines (27 values). CPU time, the least of some
-rounds, and its ratio to the native decode of that event, which validates it, too.
+rounds, and its ratio to the native decode of that event, which validates it, too. With
+`--callgrind` instructions instead, under valgrind: exact, and fifty times slower.
 """
 
 import argparse
 import io
 import json
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -127,30 +132,74 @@ def least_us(work: Callable[[], object], records: int, rounds: int) -> float:
     return min(found)
 
 
+def reader(name: FormatName, title: str) -> Callable[[], object]:
+    """Reads a sample in one format, again and again."""
+    document = samples()[title]
+    value = values(document)[name]
+    headers = tuple(
+        (f"ce_{each}", b"1.0") for each in ("id", "source", "specversion", "type", "time")
+    )
+    read = build_format(name, FormatPolicy(), schemas(document))
+    record = Record("t", 0, 0, 0, None, value, headers if name == "cloudevents" else ())
+    if not isinstance(read(record), tuple):
+        raise SystemExit(f"{name}: {read(record)}")
+    return lambda: read(record)
+
+
+def samples() -> dict[str, dict]:
+    """The documents, by what they are called in the report."""
+    return {
+        "the same event": json.loads(next(iter(Workload(1, 1).make())).value),
+        "an order": ORDER,
+    }
+
+
+def instructions(name: FormatName, title: str, records: int) -> float:
+    """Instructions of one record: of a process that reads many, less those of one without any."""
+    counts = []
+    for times in (0, records):
+        program = (
+            "from bench.formats_cost import FormatName, reader\n"
+            f"read = reader(FormatName({name.value!r}), {title!r})\n"
+            f"for _ in range({times}): read()"
+        )
+        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
+        done = subprocess.run(
+            [*command, sys.executable, "-c", program], check=True, capture_output=True, text=True,
+            env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"},
+        )  # fmt: skip
+        counts.append(int(re.findall(r"Collected : (\d+)", done.stderr)[0]))
+    return (counts[1] - counts[0]) / records
+
+
+def count_instructions() -> None:
+    """JSON and Avro, side by side."""
+    for title in samples():
+        json_k, avro_k = (
+            instructions(name, title, 1_000) / 1000 for name in (FormatName.JSON, FormatName.AVRO)
+        )
+        more = avro_k - json_k
+        print(f"{title}: json {json_k:.1f}, avro {avro_k:.1f} ({more:+.1f}) thousand instructions")
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench.formats_cost", description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--callgrind", action="store_true")
     given = parser.parse_args()
+    if given.callgrind:
+        count_instructions()
+        return
     event = next(iter(Workload(1, 1).make())).value
     policy = DecodingPolicy()
     native = least_us(lambda: decode(event, policy), given.records, given.rounds)
     print(f"{'native decode':16} {len(event):5} bytes {native:7.2f} µs   1.00")
-    headers = tuple(
-        (f"ce_{name}", b"1.0") for name in ("id", "source", "specversion", "type", "time")
-    )
-    for title, document in (("the same event", json.loads(event)), ("an order", ORDER)):
+    for title, document in samples().items():
         print(f"{title}:")
-        cache = schemas(document)
         for name, value in values(document).items():
-            read = build_format(name, FormatPolicy(), cache)
-            record = Record("t", 0, 0, 0, None, value, headers if name == "cloudevents" else ())
-            if not isinstance(read(record), tuple):
-                raise SystemExit(f"{name}: {read(record)}")
-            us = least_us(
-                lambda read=read, record=record: read(record), given.records, given.rounds
-            )
+            us = least_us(reader(name, title), given.records, given.rounds)
             print(f"  {name:14} {len(value):5} bytes {us:7.2f} µs   {us / native:.2f}")
 
 

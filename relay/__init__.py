@@ -20,6 +20,7 @@ The road of one event:
     stream/sending/       lanes, gate, limit, retries, verdicts; the wire
     stream/engine.py      joins these decisions: flights and verdicts; does no I/O
     stream/pipeline.py    carries the engine's flights: a worker for each request under way
+    stream/schema_status.py  partitions that wait for a schema
     stream/status.py      what the stream adds to the status of a road
     stream/tap.py         a live sample of events, for whoever looks
     stream/tracing.py     spans of events whose producer traces them
@@ -39,6 +40,7 @@ Beside the roads:
     errors.py             what can stop a command, and the exit status of each cause
     clock.py, disk.py     the wall clock; files that survive a crash
     section.py            a group of limits: written once, in the room that uses it
+    base_url.py           the address of an API, as settings and clients want it
     secret_file.py        a file that holds one secret → the secret
     yaml_text.py          YAML text → plain values, each with its line
     kafka_client/         addresses, logins, certificates, and what Kafka's errors mean

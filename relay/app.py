@@ -43,7 +43,8 @@ from relay.settings import Settings
 from relay.settings.secrets import secret_values
 from relay.settings.shown import shown
 from relay.settings.topics import sources_of
-from relay.sources.interpret import source_interpreter
+from relay.sources.interpret import Source, source_interpreter
+from relay.sources.registry.loader import SchemaLoader
 from relay.stream.engine import Engine
 from relay.stream.interpret import InterpretPolicy, OrderBy
 from relay.stream.pipeline import stream_road
@@ -59,14 +60,14 @@ from relay.telemetry.recent import Recent
 from relay.telemetry.samples import Close, OpenTap, Sample, Wanted
 from relay.telemetry.spans import open_tracer
 from relay.telemetry.telemetry import Telemetry
-from relay.vendors import open_document_imports
+from relay.vendors import open_document_imports, open_schema_loader
 
 if TYPE_CHECKING:  # an extra
     from opentelemetry.trace import Tracer
 
 STREAM_SECTIONS = (
     "kafka", "dead_letter", "tracking", "delivery", "identity", "mapping", "decoding", "admin",
-    "log", "tracing", "segments", "sources", "mappings",
+    "log", "tracing", "segments", "sources", "mappings", "schema_registry",
 )  # fmt: skip
 """The sections of the settings that the stream cannot do without."""
 
@@ -134,13 +135,19 @@ async def run_stream(
         wire = open_wire(settings.tracking, settings.tracking.authorization())
         stack.push_async_callback(wire.close)
         restart = RestartPolicy() if edges is None else None
+        loader = None
+        if settings.schema_registry is not None:
+            opened = open_schema_loader(settings.schema_registry, rng, emit)
+            loader = await stack.enter_async_context(opened)
         tracer = await _tracer(settings, stack)
-        stream = _Stream(settings, wire, emit, rng, edges or kafka_edges, tracer=tracer)
+        stream = _Stream(
+            settings, wire, emit, rng, edges or kafka_edges, loader=loader, tracer=tracer
+        )
         roads = [KeptRoad(Reporter.road, stream.make, emit, restart)]
         membership = settings.segments.membership.enabled and edges is None
         if membership:
             imports = await stack.enter_async_context(open_document_imports(settings, rng))
-            road = _Membership(settings, imports, emit, rng)
+            road = _Membership(settings, imports, emit, rng, loader=loader)
             roads.append(KeptRoad(MembershipReporter.road, road.make, emit, restart))
         main, *others = roads
         beside: dict[str, StatusSource] = {road.name: road for road in others}
@@ -206,6 +213,7 @@ class _Stream:
         rng: random.Random,
         edges: Callable[[Settings, Emit], KafkaEdges],
         *,
+        loader: SchemaLoader | None,
         tracer: "Tracer | None",
     ) -> None:
         self._tracer = tracer
@@ -219,9 +227,12 @@ class _Stream:
             settings.tracking.datamart_id,
             segments_are_imported=settings.segments.membership.enabled,
         )
+        self._loader = loader
         order_by = settings.delivery.order_by
+        sources = _sources(settings, loader)
+        self._shadows = [source.shadow for source in sources if source.shadow is not None]
         self._interpret = source_interpreter(
-            sources_of(settings.sources, settings.mappings, settings.decoding),
+            sources,
             InterpretPolicy(settings.decoding, mapping, order_by),
         )
         self.engine: Engine
@@ -250,20 +261,34 @@ class _Stream:
             emit=self._emit,
             clock=SystemClock(),
             policy=delivery,
-            reporter=Reporter(self.engine, self._emit, delivery),
+            reporter=Reporter(
+                self.engine, self._emit, delivery, self._shadows, self._registry_problem
+            ),
+            schemas=self._loader,
         )
+
+    def _registry_problem(self) -> str | None:
+        return None if self._loader is None else self._loader.problem
 
 
 class _Membership:
     """Makes the road of membership events, as often as it is needed."""
 
     def __init__(
-        self, settings: Settings, imports: DocumentImports, emit: Emit, rng: random.Random
+        self,
+        settings: Settings,
+        imports: DocumentImports,
+        emit: Emit,
+        rng: random.Random,
+        *,
+        loader: SchemaLoader | None,
     ) -> None:
         self._settings = settings
         self._imports = imports
         self._emit = emit
         self._rng = rng
+        self._loader = loader
+        self._sources = _sources(settings, loader)
 
     def make(self) -> Road:
         """A road with an engine and edges of its own."""
@@ -274,7 +299,9 @@ class _Membership:
         )
         mapping = settings.mapping.complete(settings.identity, settings.tracking.datamart_id)
         changes = segments.change_policy(settings.decoding, mapping)
-        engine = MembershipEngine(segments.membership_policy(changes), changing(changes), self._rng)
+        engine = MembershipEngine(
+            segments.membership_policy(changes), changing(changes, self._sources), self._rng
+        )
         clock = SystemClock()
         group_id = segments.membership_group(settings.kafka.group_id)
         platform = Platform(self._imports, clock)
@@ -289,7 +316,13 @@ class _Membership:
             clock=clock,
             policy=delivery,
             reporter=MembershipReporter(engine, self._emit, delivery),
+            schemas=self._loader,
         )
+
+
+def _sources(settings: Settings, loader: SchemaLoader | None) -> tuple[Source, ...]:
+    schemas = None if loader is None else loader.schemas
+    return sources_of(settings.sources, settings.mappings, settings.decoding, schemas)
 
 
 def _view(settings: Settings, open_tap: OpenTap) -> View:

@@ -2,7 +2,8 @@
 
     Record ──decode──▶ AppEvent ──map──▶ Activity | UserPointUpdate ──wrap──▶ Parcel
               │                    │
-              └▶ Undecodable       └▶ Unmappable | Unwanted
+              ├▶ Undecodable       └▶ Unmappable | Unwanted
+              └▶ NeedsSchema, then decoded again
     Parcel ──send──▶ Answer ──judge──▶ Verdict ──settle──▶ Fate
                                           └▶ DeadLetter ─────┘
 
@@ -16,7 +17,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 
 class Partition(NamedTuple):
@@ -90,6 +91,16 @@ class Undecodable:
 
     code: str
     reason: str
+
+
+SchemaKey: TypeAlias = int | str
+"""What names a schema in its registry: the id, or the GUID as text."""
+
+
+class NeedsSchema(NamedTuple):
+    """The schema of this record is not cached: fetch it, then decode the record again."""
+
+    key: SchemaKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,3 +315,5 @@ class DeadLetter:
     """Of a record that holds several events: which of them this letter is about, from 0."""
     events_total: int = 0
     """How many events such a record holds; 0: the letter is about the record as a whole."""
+    codes: tuple[tuple[int, str], ...] = ()
+    """Where it is about several events: the first few of them, each with its code."""

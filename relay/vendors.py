@@ -49,7 +49,18 @@ async def open_document_imports(
             hints=_MEDIARITHMICS_HINTS,
             words=error_words,
         )
-        yield DocumentImports(caller, tracking.datamart_id, settings.segments.imports.upload)
+        yield DocumentImports(caller, tracking.datamart_id)
+
+
+@asynccontextmanager
+async def open_registry(settings: SchemaRegistrySettings) -> AsyncIterator[RegistryClient]:
+    """The schema registry."""
+    context = client_context(
+        settings.ca_file, settings.client_cert_file, settings.client_key_file, "schema_registry"
+    )
+    async with open_client(auth=_registry_auth(settings), verify=context) as client:
+        client.timeout = httpx.Timeout(settings.timeout_s)
+        yield RegistryClient(client, settings.policy())
 
 
 @asynccontextmanager
@@ -57,13 +68,8 @@ async def open_schema_loader(
     settings: SchemaRegistrySettings, rng: random.Random, emit: Emit
 ) -> AsyncIterator[SchemaLoader]:
     """The schema registry, with a cache of its own. Nothing is asked before a schema is needed."""
-    context = client_context(
-        settings.ca_file, settings.client_cert_file, settings.client_key_file, "schema_registry"
-    )
-    async with open_client(auth=_registry_auth(settings), verify=context) as client:
-        client.timeout = httpx.Timeout(settings.timeout_s)
-        policy = settings.policy()
-        yield SchemaLoader(RegistryClient(client, policy), policy, rng, emit)
+    async with open_registry(settings) as client:
+        yield SchemaLoader(client, settings.policy(), rng, emit)
 
 
 def _registry_auth(settings: SchemaRegistrySettings) -> httpx.Auth | None:

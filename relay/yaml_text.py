@@ -51,14 +51,22 @@ def read_yaml(text: str, name: str) -> Located:
     except _Unusable as problem:
         located.problems.append(str(problem))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        mark, what = error.problem_mark or error.context_mark, _bare(error.problem)
+        if error.context_mark and "end of stream" in what and "quoted" in str(error.context):
+            # Where the quote stands and not where the file ends; inside { } it follows a comma.
+            mark, what = error.context_mark, _OPEN_QUOTE
         line = f":{mark.line + 1}" if mark else ""
-        located.problems.append(f"{name}{line}: is not valid YAML: {_bare(error.problem)}")
+        located.problems.append(f"{name}{line}: is not valid YAML: {what}")
     except yaml.YAMLError:  # characters that YAML forbids; they carry no mark
         located.problems.append(f"{name}: is not valid YAML: it holds characters YAML forbids")
     except RecursionError:
         located.problems.append(f"{name}: is nested too deeply")
     return located
+
+
+_OPEN_QUOTE = (
+    "a quote is opened here and not closed: put the whole value in quotes of the other kind"
+)
 
 
 class _Loader(yaml.SafeLoader):

@@ -13,6 +13,7 @@ from scripts.logs_docs import logs_page
 from scripts.metrics_docs import metrics_page
 from scripts.runbook_page import runbook_page
 from scripts.settings_docs import env_file, settings_page, yaml_file
+from scripts.settings_schema import mapping_schema, settings_schema
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,6 +30,8 @@ FILES: dict[str, Callable[[], str]] = {
     ".env.example": env_file,
     "relay.example.yaml": yaml_file,
     **{f"schemas/{name}.json": partial(rendered, name) for name in SCHEMAS},
+    "schemas/relay.v1.json": settings_schema,
+    "schemas/mapping.v1.json": mapping_schema,
     "deploy/dashboard.json": dashboard,
     "relay/telemetry/page/runbook.html": runbook_page,
     "deploy/helm/relay/files/alerts.yaml": chart_alerts,

@@ -74,6 +74,7 @@ def env_file() -> str:
 def yaml_file() -> str:
     """relay.example.yaml."""
     text = [
+        "# yaml-language-server: $schema=schemas/relay.v1.json",
         "# Every setting of relay, with its default: made by `make docs`. See docs/SETTINGS.md.",
         "# What is not commented out has no default and must be given.",
     ]

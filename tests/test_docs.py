@@ -113,7 +113,10 @@ def test_commands_that_a_page_shows_are_ones_that_relay_takes(page):
 
 
 def test_the_settings_that_the_page_on_segments_shows_make_a_sync_and_fit_the_chart(tmp_path):
-    text = (ROOT / "docs/SEGMENTS.md").read_text(encoding="utf-8")
+    text = "".join(
+        (ROOT / "docs" / page).read_text(encoding="utf-8")
+        for page in ("SEGMENTS.md", "SEGMENTS_OPERATION.md")
+    )
     settings, values = (
         yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     )

@@ -60,7 +60,8 @@ def missing(reference: tuple[str, str, str]) -> bool:
 
 
 def test_the_pages_with_tables_of_tests_are_found():
-    assert {"docs/FAILURE.md", "docs/SEGMENTS.md", "docs/TRACKING_API.md"} <= set(PAGES_OF_TESTS)
+    pages = ("FAILURE", "SEGMENTS_OPERATION", "SEGMENTS_REFERENCE", "TRACKING_API")
+    assert {f"docs/{page}.md" for page in pages} <= set(PAGES_OF_TESTS)
 
 
 @pytest.mark.parametrize("page", PAGES_OF_TESTS)
@@ -95,7 +96,7 @@ ON_THE_VENDORS_PAGES = {
         FORCE_REPLACE force_replace merge_objects user_choices processing_id=:processingId
         $choice_ts change_log
     """,
-    ("docs/SEGMENTS.md", "mediarithmics: Segments import"): """
+    ("docs/SEGMENTS_REFERENCE.md", "mediarithmics: Segments import"): """
         /v1/datamarts/<DATAMART_ID>/document_imports <DOCUMENT_IMPORT_ID>/executions POST
         Authorization Content-Type application/json application/x-ndjson document_type mime_type
         encoding name USER_SEGMENT APPLICATION_X_NDJSON TEXT_CSV utf-8 NDJSON
@@ -103,7 +104,7 @@ ON_THE_VENDORS_PAGES = {
         `user_agent_id` `segment_id` `segment_ids` `segment_technical_name`
         `segment_technical_names` `expiration_duration` `expiration_ts` `data_bag`
     """,
-    ("docs/SEGMENTS.md", "mParticle: User Segments Export API"): """
+    ("docs/SEGMENTS_REFERENCE.md", "mParticle: User Segments Export API"): """
         https://query.indicative-prod.mparticle.com Basic
         /service/v1/segments/list /service/v1/segments/export/
         /service/v1/segments/export/{exportId}
@@ -112,7 +113,7 @@ ON_THE_VENDORS_PAGES = {
         `exportId` `segment` `status` `PENDING` `COMPLETE` `FAILED` `startTime` `endTime`
         `filename` s3:// JSON 48
     """,
-    ("docs/SEGMENTS.md", "Digital Audience: Segment API"): """
+    ("docs/SEGMENTS_REFERENCE.md", "Digital Audience: Segment API"): """
         /segment/audience:{audienceid:int} /segment/{segmentid:int} /segment/updateenddate
         /api/audience/create/api/audience/createcrmaudience /Segment/loadsegmentbyid/123
         /api/segment/updateenddate GET POST DELETE digitalAudience Content-Type application/json
@@ -156,7 +157,7 @@ def test_whatever_a_vendors_page_names_has_a_row(page, title, name):
     ],
 )
 def test_every_sample_of_a_vendors_page_has_a_row(title, count):
-    rows = rows_with_tests(section("docs/SEGMENTS.md", title))
+    rows = rows_with_tests(section("docs/SEGMENTS_REFERENCE.md", title))
     assert sum(cells(row)[0].startswith("sample") for row in rows) == count
 
 
@@ -164,7 +165,7 @@ SURE = ("documented", "seen", "inferred", "decided", "open", "as above")
 
 
 def test_every_row_about_a_vendor_says_how_sure_it_is():
-    for names, _, *rows in tables(PAGES["docs/SEGMENTS.md"]):
+    for names, _, *rows in tables(PAGES["docs/SEGMENTS_REFERENCE.md"]):
         if "how sure" in cells(names):
             place = cells(names).index("how sure")
             assert [row for row in rows if not cells(row)[place].startswith(SURE)] == []

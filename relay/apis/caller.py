@@ -8,8 +8,7 @@ Otherwise the caller gets `AnswerLost` and has to look what became of it.
 import asyncio
 import email.utils
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -111,14 +110,22 @@ class Caller:
             if isinstance(outcome, httpx.Response):
                 return outcome
             if not repeatable and outcome.performed:
-                raise AnswerLost(
-                    f"{outcome.error.problem}: it may have been carried out",
-                    status=outcome.error.status,
-                )
+                raise lost(outcome.error)
             wait_s = self._wait_s(outcome, attempt)
             if wait_s is None:
                 raise outcome.error
             await self.sleep(wait_s)
+
+    async def value(
+        self, method: str, path: str, adapter: TypeAdapter[Any], *, repeatable: bool = True,
+        **options: Any,
+    ) -> Any:  # fmt: skip
+        """What the answer says. One that cannot be read tells nothing of a call that matters."""
+        answer = await self.send(method, path, repeatable=repeatable, **options)
+        try:
+            return parse(f"{self.vendor}: {method} {path}", adapter, answer.content)
+        except AnswerUnusable as error:
+            raise error if repeatable else lost(error) from None
 
     async def _attempt(self, call: "_Call") -> httpx.Response | Trouble:
         what = f"{self.vendor}: {call.method} {call.shown or call.path}"
@@ -180,15 +187,11 @@ def parse(what: str, adapter: TypeAdapter[Any], body: bytes) -> Any:
         ) from None
 
 
-@contextmanager
-def unusable_is_lost(*, unless: bool) -> Iterator[None]:
-    """An answer that cannot be read tells nothing: what it answered may have been carried out."""
-    try:
-        yield
-    except AnswerUnusable as error:
-        if unless:
-            raise
-        raise AnswerLost(f"{error.problem}: it may have been carried out") from None
+def lost(error: ApiError, hint: str | None = None) -> AnswerLost:
+    """What there was no usable answer to."""
+    return AnswerLost(
+        f"{error.problem}: it may have been carried out", hint=hint, status=error.status
+    )
 
 
 def no_answer(what: str, error: Exception) -> Trouble:

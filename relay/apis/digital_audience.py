@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import orjson
 
-from relay.apis.caller import Caller
-from relay.apis.errors import AnswerLost, AnswerUnusable, LoginRefused, Refused
+from relay.apis.caller import Caller, lost
+from relay.apis.errors import AnswerUnusable, LoginRefused, Refused
 
 COOKIE = "digitalAudience"
 HINTS = {
@@ -76,11 +76,10 @@ class DigitalAudience:
                 method, path, headers=headers, content=content, repeatable=repeatable
             )
             return _document(what, answer)
-        except AnswerUnusable as error:  # what answers so may have been carried out
+        except AnswerUnusable as error:
             if repeatable:
                 raise AnswerUnusable(error.problem, hint=_CHECK_PATHS) from None
-            problem = f"{error.problem}: it may have been carried out"
-            raise AnswerLost(problem, hint=_CHECK_PATHS) from None
+            raise lost(error, _CHECK_PATHS) from None
 
     async def log_in(self) -> None:
         """Begin the session. LoginRefused: not with these credentials."""

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from relay.checks.finding import Finding, failure, ok, warning
+from relay.checks.finding import Finding, Level, failure, ok, warning
+from relay.checks.keys import check_keys
 from relay.errors import KafkaError, RelayError, TopicMissing
 from relay.kafka_client.build import has_compiled_parser, require_codecs
 from relay.kafka_client.errors import translated
@@ -22,6 +23,7 @@ from relay.road.consuming.topics import reading_pattern
 from relay.road.settling.dead_letter_policy import DeadLetterPolicy, TooLarge
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
+from relay.stream.interpret import OrderBy
 
 _ENVELOPE_BYTES = 4096
 """About what the headers of a dead letter add to its record."""
@@ -31,7 +33,7 @@ _WEEK_MS = 7 * 24 * 3600 * 1000
 
 
 async def check_kafka(
-    kafka: KafkaSettings, dead_letter: DeadLetterSettings
+    kafka: KafkaSettings, dead_letter: DeadLetterSettings, order_by: OrderBy
 ) -> AsyncIterator[Finding]:
     """Everything about Kafka, from the installation to the dead-letter topic."""
     try:
@@ -49,7 +51,12 @@ async def check_kafka(
         yield finding
     readable = [topic for topic in topics if topic in cluster.topics]
     if readable:
-        yield await _about_reading(policy, cluster, readable)
+        finding = await _about_reading(policy, cluster, readable)
+        yield finding
+        if finding.level is not Level.FAIL:
+            partitions = {topic: cluster.topics[topic] for topic in readable}
+            async for about_keys in check_keys(policy.client, partitions, order_by):
+                yield about_keys
     async for finding in _about_dead_letters(dead_letters, cluster, readable):
         yield finding
 

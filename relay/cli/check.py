@@ -54,9 +54,11 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     from relay.checks.imports import check_imports
     from relay.checks.kafka import check_kafka
     from relay.checks.mapping import check_mapping
+    from relay.checks.registry import check_registry
     from relay.checks.segments import check_segments
     from relay.checks.sources import check_sources
     from relay.checks.tracking import check_tracking
+    from relay.cli.check_maps import check_maps
     from relay.settings import load
 
     try:
@@ -70,7 +72,13 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
         yield finding
     for finding in check_sources(settings):
         yield finding
-    async for finding in check_kafka(settings.kafka, settings.dead_letter):
+    for finding in check_maps(settings, config):
+        yield finding
+    async for finding in check_kafka(
+        settings.kafka, settings.dead_letter, settings.delivery.order_by
+    ):
+        yield finding
+    async for finding in check_registry(settings):
         yield finding
     yield await check_tracking(settings.tracking)
     if settings.segments.membership.enabled:

@@ -1,7 +1,7 @@
 """Lines of events → the requests and import lines that they would become; what `relay map` does."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import jiter
@@ -29,8 +29,14 @@ from relay.stream.mapping import map_event
 from relay.stream.mapping.requests import activities_path, activity_request
 
 Lines = list[SegmentCommand]
-# With this a user sees what a preset would make of the same file.
-_TRY = "relay map explain FILE --mapping"
+# The settings that make a source of what looks like another product, and how to try them first.
+_HOW = """these look like {name}. In the settings of relay run:
+
+sources:
+  - topics: [TOPIC]
+    preset: {name}
+
+What that makes of them: relay map explain FILE --mapping {name}"""
 Outcome = Activity | UserPointUpdate | Lines | Undecodable | Unmappable | Unwanted
 
 
@@ -44,16 +50,13 @@ def dry_run(file: BinaryIO, settings: Settings, clock: Clock, *, exact: bool) ->
     datamart_id = tracking.datamart_id if tracking else "DATAMART_ID"
     path = activities_path(datamart_id)
     rejected = 0
+    others: dict[str, None] = {}
     for number, outcome, of_other in _outcomes(file, settings, datamart_id, clock):
         match outcome:
-            case Activity() | UserPointUpdate():
-                if isinstance(outcome, Activity):
-                    request, notes = activity_request(path, outcome), outcome.notes
-                else:
-                    request, notes = outcome.request, outcome.request.notes
-                typer.echo(_shown(request, exact=exact))
-                for note in notes:
-                    _say(number, "note", note)
+            case Activity():
+                _say_request(number, activity_request(path, outcome), outcome.notes, exact=exact)
+            case UserPointUpdate(request):
+                _say_request(number, request, request.notes, exact=exact)
             case list():
                 for line in outcome:
                     typer.echo(_shown_line(line, exact=exact))
@@ -63,7 +66,10 @@ def dry_run(file: BinaryIO, settings: Settings, clock: Clock, *, exact: bool) ->
                 rejected += 1
                 _say(number, "rejected", f"{outcome.code}: {outcome.reason}")
                 if of_other is not None:
-                    _say(number, "note", f"this looks like {of_other}; try: {_TRY} {of_other}")
+                    others[of_other] = None
+                    _say(number, "note", f"this looks like {of_other}")
+    for name in others:
+        typer.echo(_HOW.format(name=name), err=True)
     return rejected
 
 
@@ -96,6 +102,12 @@ def _preset_for(line: bytes) -> str | None:
         return looks_like(jiter.from_json(line))
     except ValueError:
         return None
+
+
+def _say_request(number: int, request: Request, notes: Sequence[str], *, exact: bool) -> None:
+    typer.echo(_shown(request, exact=exact))
+    for note in notes:
+        _say(number, "note", note)
 
 
 def _shown(request: Request, *, exact: bool) -> str:

@@ -32,7 +32,8 @@ def emit(
     """Write events to the topic that relay reads, keyed by user.
 
     Each line is validated first. A line that is no event is said on standard error with its number
-    and the reason, and the others are written all the same. Exit status 8 when there was any.
+    and the reason, and the others are written all the same. Exit status 8 when there was any, or
+    when the topic has a source: what stands there is not in Relay's own format.
 
     Example: relay emit examples/app-events.ndjson --topic app-events
     """
@@ -47,7 +48,7 @@ def emit(
     from relay.telemetry.log import silence
 
     silence()
-    settings = load(config, needs=["kafka", "decoding", "identity", "mapping"])
+    settings = load(config, needs=["kafka", "decoding", "identity", "mapping", "sources"])
     target = topic or only_topic(settings.kafka.topics, settings.kafka.topic_pattern)
     began = time.perf_counter()
     with opened(source) as file, line_progress(source) as bar:

@@ -5,11 +5,12 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from relay.errors import TopicMissing
+from relay.errors import InputError, TopicMissing
 from relay.kafka_client.producer import Producer
 from relay.kafka_client.reach import reach_in_time
 from relay.model import Undecodable, Unmappable, Unwanted
 from relay.settings import Settings
+from relay.settings.topics import source_for
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.decoding.app_event import AppEvent
 from relay.stream.mapping.identity import identify
@@ -49,7 +50,14 @@ async def emit(
     Raises:
         KafkaError: The cluster cannot be reached or refuses; some events may have been written.
         TopicMissing: There is no such topic.
+        InputError: It has a source; events in Relay's own format would be dead letters there.
     """
+    source = source_for(topic, settings.sources)
+    if source is not None:
+        raise InputError(
+            f"topic {topic} has a source ({source.what}), and relay emit writes Relay's own format",
+            hint="produce there as your applications do; name another topic: --topic",
+        )
     result = Emitted(topic)
     client = settings.kafka.client()
     decoding = settings.decoding

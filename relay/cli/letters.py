@@ -242,6 +242,7 @@ def _death(death: Envelope) -> dict[str, Any]:
         "mapping_version": death.mapping_version,
         "events": spans(death.events) if death.events_total else None,
         "events_total": death.events_total or None,
+        "codes": ", ".join(f"#{event} {code}" for event, code in death.codes) or None,
         "truncated": None if death.cut is None else _of_what(death.cut).strip(" []"),
         "value_bytes": None if death.cut is None else death.cut.value_bytes,
         "value_sha256": None if death.cut is None else death.cut.value_sha256,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.options import JsonOption
+from relay.cli.options import ConfigOption, JsonOption
 from relay.errors import ExitStatus
 
 MappingArgument = Annotated[
@@ -157,35 +157,58 @@ def explain(
                 typer.echo(f"  {value.target} = {value.expression}  ->  {told}")
 
 
-def diff(
-    source: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Records, one JSON value a line; - is stdin.")
-    ],
+def diff(  # noqa: PLR0917 - options of a command are given by name
     old: Annotated[str, typer.Option("--old", metavar="MAPPING", help="The mapping as it was.")],
     new: Annotated[str, typer.Option("--new", metavar="MAPPING", help="The mapping as it is now.")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="Records, one JSON value a line; - is stdin."),
+    ] = None,
+    topic: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TOPIC", help="Instead of FILE: the last of a topic."),
+    ] = None,
+    last: Annotated[
+        int, typer.Option("--last", min=1, help="How many records of the topic, about.")
+    ] = 10_000,
+    config: ConfigOption = None,
     settings: SettingsOption = None,
     show_personal_data: ShowOption = False,
 ) -> None:
     """Compare what two mappings make of the same records: fates first, then fields.
 
-    Exit status 10 when any record ends otherwise.
+    The records are those of a file, or the last of a topic, read without a consumer group in the
+    format that the topic's source has. Exit status 10 when any record ends otherwise.
 
     Example: relay map diff orders.ndjson --old shop.yaml --new shop-next.yaml
     """
-    from relay.cli.map_files import documents, mapping_in, settings_in
-    from relay.sources.tools.comparing import Comparison, masked
-    from relay.sources.tools.testing import ABSENT
-
-    def told(value: Any) -> str:
-        if not show_personal_data or value is ABSENT:
-            return masked(value)
-        return json.dumps(value, ensure_ascii=False, default=str)
+    from relay.cli.map_files import mapping_in, settings_in
+    from relay.cli.map_records import Where, for_each
+    from relay.sources.tools.comparing import Comparison
 
     given = settings_in(settings)
     before, after = mapping_in(old).compiled(given), mapping_in(new).compiled(given)
     comparison = Comparison()
-    for _, document, record in documents(source):
-        comparison.add(before, after, document, record)
+    unread = for_each(
+        Where(source, topic, config, last),
+        lambda document, record: comparison.add(before, after, document, record),
+    )
+    _say_comparison(comparison, exact=show_personal_data)
+    if unread:
+        typer.echo(f"{unread:>8}  could not be read, by either")
+    if comparison.differs:
+        raise typer.Exit(ExitStatus.FINDINGS)
+
+
+def _say_comparison(comparison: Any, *, exact: bool) -> None:
+    from relay.sources.tools.comparing import masked
+    from relay.sources.tools.testing import ABSENT
+
+    def told(value: Any) -> str:
+        if not exact or value is ABSENT:
+            return masked(value)
+        return json.dumps(value, ensure_ascii=False, default=str)
+
     typer.echo(f"{comparison.records} records, {comparison.fates.total()} events")
     for (one, other), count in comparison.fates.most_common():
         typer.echo(f"{count:>8}  {one}" if one == other else f"{count:>8}  {one}  ->  {other}")
@@ -193,8 +216,6 @@ def diff(
         typer.echo(f"{count:>8}  {path}")
         for was, now in comparison.examples[path]:
             typer.echo(f"            {told(was)}  ->  {told(now)}")
-    if comparison.differs:
-        raise typer.Exit(ExitStatus.FINDINGS)
 
 
 def print_preset(

@@ -48,7 +48,7 @@ def extend(  # noqa: PLR0917 - options of a command are given by name
     from relay.apis.digital_audience import field_of, number, utc_7_digits
 
     end = _utc(until)
-    old = field_of(_call(config, "segment", segment_id), "endDate")
+    old = field_of(_look(config, segment_id), "endDate")
     if isinstance(old, str) and end < _utc(old[:26].rstrip("Z")) and not shorten:
         raise InputError(
             f"segment {segment_id} ends at {old}, after that",
@@ -75,8 +75,7 @@ def delete(
     """
     from relay.apis.digital_audience import field_of
 
-    found = _call(config, "segment", segment_id)
-    name = field_of(found, "name")
+    name = field_of(_look(config, segment_id), "name")
     if not dry_run:
         if not yes and not sys.stdin.isatty():
             raise typer.BadParameter("nobody is there to be asked: say --yes", param_hint="--yes")
@@ -115,6 +114,17 @@ def create_audience(  # noqa: PLR0917 - options of a command are given by name
     done = "would be created" if dry_run else "created"
     document = {"name": name, "campaign_id": campaign, "changed": not dry_run, "answer": made}
     result(document, [f"{name}: {done} in campaign {campaign}"], as_json=as_json)
+
+
+def _look(config: Path | None, segment_id: str) -> Any:
+    """The segment before it is changed; None where what comes cannot be read."""
+    from relay.apis.errors import AnswerUnusable
+
+    try:
+        return _call(config, "segment", segment_id)
+    except AnswerUnusable as error:
+        typer.echo(f"{error}; going on without it", err=True)
+        return None
 
 
 def _call(config: Path | None, name: str, id_: str = "", /, **body: Any) -> Any:

@@ -30,7 +30,10 @@ async def run_sync(
             exporter = tools.open_exporter(settings, progress)
             # With a file nothing is asked of mParticle, and its credentials are not needed.
             async with nullcontext() if wish.file else exporter as opened:
-                sync = Sync(policy, ledger, directory, opened, platform, tools.chance(), progress)
+                sync = Sync(
+                    policy=policy, ledger=ledger, directory=directory, exporter=opened,
+                    platform=platform, rng=tools.chance(), progress=progress,
+                )  # fmt: skip
                 try:
                     return policy, await sync.run(wish)
                 except RelayError:

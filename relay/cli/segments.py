@@ -174,15 +174,15 @@ def import_file(  # noqa: PLR0917 - options of a command are given by name
                 imports = settings.segments.imports
                 async with tools.open_platform(settings) as platform:
                     importing = FileImport(
-                        file,
-                        chosen,
-                        imports.part_bytes_max,
-                        imports.policy(),
-                        ledger,
-                        directory,
-                        platform,
-                        tools.chance(),
-                        progress,
+                        path=file,
+                        form=chosen,
+                        part_bytes_max=imports.part_bytes_max,
+                        policy=imports.policy(),
+                        ledger=ledger,
+                        directory=directory,
+                        platform=platform,
+                        rng=tools.chance(),
+                        progress=progress,
                     )
                     return await importing.run(checked, again=again)
 

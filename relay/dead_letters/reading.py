@@ -7,14 +7,12 @@ import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from relay.dead_letters.buried import Buried
 from relay.errors import TopicMissing
 from relay.kafka_client.errors import translated
-from relay.kafka_client.fresh import fresh
-from relay.kafka_client.header_names import accept_any_names
-from relay.kafka_client.options import client_options
+from relay.kafka_client.looking import looker, to_the_end
 from relay.kafka_client.policy import KafkaClientPolicy
 from relay.kafka_client.reach import reach
 from relay.model import Position
@@ -60,34 +58,13 @@ async def buried_in(
     Raises:
         KafkaError: The cluster does not answer, or refuses.
     """
-    accept_any_names()
-    consumer = AIOKafkaConsumer(
-        **client_options(client),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level="read_committed",
-    )
-    fresh(consumer, client)
-    try:
-        with translated("reading dead letters"):
-            await consumer.start()
+    async with looker(client, "reading dead letters") as consumer:
         for topic, count in topics.items():
             partitions = [TopicPartition(topic, number) for number in range(count)]
             with translated(f"reading {topic}"):
                 ends = await _seek(consumer, partitions, since_ms)
-            while ends:
-                with translated(f"reading {topic}"):
-                    batches = await consumer.getmany(*ends, timeout_ms=200)
-                for tp, records in batches.items():
-                    for record in records:
-                        if record.offset < ends[tp]:
-                            yield _buried(record)
-                with translated(f"reading {topic}"):
-                    for tp in [tp for tp in ends if await consumer.position(tp) >= ends[tp]]:
-                        del ends[tp]
-    finally:
-        await consumer.stop()
+            async for record in to_the_end(consumer, ends, f"reading {topic}"):
+                yield _buried(record)
 
 
 async def _seek(

@@ -5,7 +5,6 @@ In reading order:
 - `policy`: what is decided about it, as frozen values
 - `mapping`: record → changes of membership, or why not
 - `batches`: changes wait by member, are gathered into files, and taken apart when a file fails
-- `verdict`: what an execution says → what became of each line
 - `engine`: joins these decisions and owns all state of the road; does no I/O
 - `importer`: under which names files are imported, and after whose files
 - `loop`: records in, files out, dead letters and commits; the only place with tasks

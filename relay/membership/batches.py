@@ -17,25 +17,37 @@ import random
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from relay.membership.mapping import Change, Member
 from relay.membership.policy import GatherPolicy, TroublePolicy
-from relay.model import DeadLetter, Record
+from relay.model import DeadLetterClass, Record
 from relay.road.settling.assigned import Assigned
 from relay.segments.isolator import apart
 
 LineOf = Callable[[Change], bytes]
 
 
+class Death(NamedTuple):
+    """Why an event becomes a dead letter."""
+
+    cls: DeadLetterClass
+    code: str
+    reason: str
+
+
 @dataclass(slots=True, eq=False)
-class Held:
+class Taken:
     """A record whose changes are under way. It meets its fate when none of them is open."""
 
     record: Record
     home: Assigned
     size_bytes: int
     open_changes: int
-    letter: DeadLetter | None = None
+    deaths: dict[int, Death] = field(default_factory=dict)
+    """Which of its events cannot be imported, and why; the one of a record of one event is 0."""
+    events_total: int = 0
+    """How many events the record holds, when these are several."""
     attempts: int = 0
     first_attempt_ms: int | None = None
     last_attempt_ms: int | None = None
@@ -45,8 +57,10 @@ class Held:
 class Unit:
     """One change of one record."""
 
-    held: Held
+    held: Taken
     change: Change
+    event: int = 0
+    """Which event of the record asks for it, from 0."""
     over: bool = False
     """It has been settled, or its partition is gone."""
 
@@ -84,16 +98,11 @@ class Batch:
     lines: tuple[bytes, ...] = field(repr=False)
 
     @property
-    def members(self) -> tuple[Member, ...]:
-        """Whom each line is about."""
-        return tuple(lane.member for lane in self.lanes)
-
-    @property
     def is_stale(self) -> bool:
         """Whether somebody else may be sending what is in it by now."""
         return any(unit.over for units in self.flown for unit in units)
 
-    def held(self) -> Iterator[Held]:
+    def held(self) -> Iterator[Taken]:
         """The records that have something in it, each once."""
         return iter({id(u.held): u.held for units in self.flown for u in units}.values())
 
@@ -175,11 +184,11 @@ class Batches:
                 return batch
         return None
 
-    def landed(self, batch: Batch, reasons: Sequence[str | None], now: float) -> list[Over]:
-        """An execution succeeded; `reasons` say for each line why it was rejected, or None."""
+    def landed(self, batch: Batch, reason: str | None, now: float) -> list[Over]:
+        """Every line was taken; or all were rejected, for a reason."""
         self._succeeded(batch)
         over: list[Over] = []
-        for lane, units, reason in zip(batch.lanes, batch.flown, reasons, strict=True):
+        for lane, units in zip(batch.lanes, batch.flown, strict=True):
             done = units if reason is None else units[-1:]
             over += [Over(unit, reason) for unit in done if not unit.over]
             for unit in done:

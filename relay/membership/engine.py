@@ -5,17 +5,17 @@ loop calls a method for each thing that happens and asks what may be done next.
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from relay.membership.batches import Batch, Batches, Held, Over, Unit
-from relay.membership.mapping import Change, Changes, Changing, command
+from relay.membership.batches import Batch, Batches, Death, Over, Taken, Unit
+from relay.membership.mapping import ELSEWHERE, Change, Changes, Changing, Several, command
 from relay.membership.policy import MembershipCode, MembershipPolicy
-from relay.membership.verdict import Apart, Settled
 from relay.model import (
     DeadLetter,
     DeadLetterClass,
     Fate,
     Moment,
+    NeedsSchema,
     Record,
     Unmappable,
     Unwanted,
@@ -24,8 +24,9 @@ from relay.road.custody import Custody
 from relay.road.settling.assigned import Assigned, PendingLetter
 from relay.road.settling.commits import is_closed
 from relay.segments.formats import encoder
+from relay.segments.hints import Hints
 from relay.segments.model import SegmentCommand
-from relay.segments.outcome import Failed
+from relay.segments.outcome import Failed, Held, Landed, Outcome, Unclear
 
 _OVERHEAD_BYTES = 2500
 """The objects around the bytes of a record that waits: record, change, lane, open offset."""
@@ -88,30 +89,57 @@ class MembershipEngine:
         home = self.custody.admit(record, now.steady)
         if home is None:
             return
-        outcome: Changes
+        outcome: Changes | Several | NeedsSchema
         try:
             outcome = self._changing(record, now.wall_ms)
         except Exception as error:  # noqa: BLE001 - a defect at one record must not stop the others
             outcome = self.custody.defect(record, error)
+        if isinstance(outcome, NeedsSchema):
+            self.custody.await_schema(home, record, outcome.key, now.steady)
+        elif isinstance(outcome, Several):
+            self._admit(record, home, outcome.outcomes, len(outcome.outcomes), now)
+        else:
+            self._admit(record, home, (outcome,), 0, now)
+
+    def _admit(
+        self,
+        record: Record,
+        home: Assigned,
+        outcomes: Sequence[Changes],
+        events_total: int,
+        now: Moment,
+    ) -> None:
+        """What each event of a record asks for; the record meets its fate with the last change.
+
+        - changes of any event: they wait, whatever is wrong with other events;
+        - else an event that cannot be imported: a dead letter;
+        - else it is skipped, as a segment event if one of them is.
+        """
+        held = Taken(record, home, record.size_bytes, 0, events_total=events_total)
+        units: list[Unit] = []
+        skipped = ELSEWHERE
+        for event, outcome in enumerate(outcomes):
+            match outcome:
+                case Unwanted():
+                    skipped = outcome if skipped is ELSEWHERE else skipped
+                case Unmappable():
+                    held.deaths[event] = Death(
+                        DeadLetterClass.UNMAPPABLE, outcome.code, outcome.reason
+                    )
+                case changes:
+                    units += [Unit(held, change, event) for change in changes]
         ledger = self.custody.ledger
-        match outcome:
-            case Unwanted():
-                ledger.took(0)
-                self.custody.settle(home, record.offset, 0, Fate.SKIPPED, outcome.code)
-            case Unmappable():
-                ledger.took(record.size_bytes)
-                self._dead_letter(
-                    Held(record, home, record.size_bytes, 0),
-                    DeadLetterClass.UNMAPPABLE,
-                    outcome.code,
-                    outcome.reason,
-                )
-            case changes:
-                size = record.size_bytes + _OVERHEAD_BYTES * len(changes)
-                ledger.took(size)
-                held = Held(record, home, size, len(changes))
-                for change in changes:
-                    self.batches.add(Unit(held, change), now.steady)
+        if not units and not held.deaths:
+            ledger.took(0)
+            self.custody.settle(home, record.offset, 0, Fate.SKIPPED, skipped.code)
+            return
+        held.open_changes = len(units)
+        held.size_bytes += _OVERHEAD_BYTES * len(units)
+        ledger.took(held.size_bytes)
+        for unit in units:
+            self.batches.add(unit, now.steady)
+        if not units:
+            self._end(held)
 
     # -- files leave and executions end -------------------------------------------------------
 
@@ -136,37 +164,28 @@ class MembershipEngine:
             return None
         return self.batches.wakes_at(hurry=self._hurry)
 
-    def ended(self, batch: Batch, verdict: Settled | Apart | Failed, now: float) -> None:
-        """An execution came to its end."""
-        self.held_because = None
-        match verdict:
-            case Settled(reasons):
-                rejected = any(reason is not None for reason in reasons)
+    def ended(self, batch: Batch, outcome: Outcome, hints: Hints, now: float) -> None:
+        """A file came to its end; `hints` are about the lines that were rejected."""
+        batches = self.batches
+        match outcome:
+            case Landed(_, rejected):
                 self._count("rejections" if rejected else "succeeded")
-                self._finish(
-                    self.batches.landed(batch, reasons, now),
-                    DeadLetterClass.REFUSED,
-                    MembershipCode.LINE_REJECTED,
-                )
-            case Apart(rejected, named):
+                over = batches.landed(batch, hints.why if rejected else None, now)
+                self._finish(over, DeadLetterClass.REFUSED, MembershipCode.LINE_REJECTED)
+            case Unclear(_, rejected):
                 self._count("unclear")
-                self.batches.unclear(batch, rejected, named)
-            case Failed(reason):
+                batches.unclear(batch, rejected, hints.named)
+            case Failed(reason, refused=None):
                 self._count("failed")
-                over = self.batches.failed(batch, reason, now)
+                over = batches.failed(batch, reason, now)
                 self._finish(over, DeadLetterClass.EXHAUSTED, MembershipCode.IMPORT_FAILED)
-
-    def refused(self, batch: Batch, reason: str, now: float) -> None:
-        """The platform did not take the file."""
-        self.held_because = None
-        self._count("refused")
-        over = self.batches.refused(batch, reason, now)
-        self._finish(over, DeadLetterClass.REFUSED, MembershipCode.IMPORT_REFUSED)
-
-    def held_up(self, batch: Batch, reason: str, now: float) -> None:
-        """The file could not be sent, by no fault of its own."""
-        self.held(reason, now)
-        self.batches.put_back(batch, now)
+            case Failed(reason):
+                self._count("refused")
+                over = batches.refused(batch, reason, now)
+                self._finish(over, DeadLetterClass.REFUSED, MembershipCode.IMPORT_REFUSED)
+            case Held(error):
+                self.held(error.problem, now)
+                batches.put_back(batch, now)
 
     def held(self, reason: str, now: float) -> None:
         """The platform cannot be asked."""
@@ -189,7 +208,7 @@ class MembershipEngine:
             for home in custody.assigned.values()
         )
 
-    def _forget(self, gone: Callable[[Held], bool]) -> None:
+    def _forget(self, gone: Callable[[Taken], bool]) -> None:
         """Give records back whose partition leaves."""
         dropped = self.batches.drop(lambda unit: gone(unit.held))
         for held in {id(unit.held): unit.held for unit in dropped}.values():
@@ -204,6 +223,7 @@ class MembershipEngine:
         return self._codec.line(command(change, self.policy.changes.expiration_minutes, now_ms))
 
     def _count(self, outcome: str) -> None:
+        self.held_because = None
         self.imports[outcome] = self.imports.get(outcome, 0) + 1
 
     def _finish(self, over: Iterable[Over], cls: DeadLetterClass, code: str) -> None:
@@ -211,28 +231,30 @@ class MembershipEngine:
         for item in over:
             held = item.unit.held
             held.open_changes -= 1
-            if item.reason is not None and held.letter is None:
-                held.letter = self._letter(held, cls, code, item.reason)
-            if held.open_changes:
-                continue
-            if held.letter is None:
-                self.custody.settle(
-                    held.home, held.record.offset, held.size_bytes, Fate.DELIVERED, ""
-                )
-            else:
-                self.custody.dead_letter(PendingLetter(held.letter, held.home, held.size_bytes))
+            if item.reason is not None:
+                held.deaths.setdefault(item.unit.event, Death(cls, code, item.reason))
+            if not held.open_changes:
+                self._end(held)
 
-    def _dead_letter(self, held: Held, cls: DeadLetterClass, code: str, reason: str) -> None:
-        letter = self._letter(held, cls, code, reason)
-        self.custody.dead_letter(PendingLetter(letter, held.home, held.size_bytes))
-
-    def _letter(self, held: Held, cls: DeadLetterClass, code: str, reason: str) -> DeadLetter:
-        return DeadLetter(
+    def _end(self, held: Taken) -> None:
+        """Nothing of the record is open: it is settled, or one letter names what died of it."""
+        if not held.deaths:
+            self.custody.settle(held.home, held.record.offset, held.size_bytes, Fate.DELIVERED, "")
+            return
+        events = tuple(sorted(held.deaths))
+        death = held.deaths[events[0]]
+        letter = DeadLetter(
             held.record,
-            cls,
-            code,
-            reason,
+            death.cls,
+            death.code,
+            death.reason,
             attempts=held.attempts,
             first_attempt_ms=held.first_attempt_ms,
             last_attempt_ms=held.last_attempt_ms,
+            events=events if held.events_total else (),
+            events_total=held.events_total,
+            codes=tuple((event, held.deaths[event].code) for event in events)
+            if len(events) > 1
+            else (),
         )
+        self.custody.dead_letter(PendingLetter(letter, held.home, held.size_bytes))

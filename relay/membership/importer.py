@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from relay.apis.errors import ApiError, NotThere
-from relay.apis.mediarithmics_document_imports import Execution, Phase
+from relay.apis.mediarithmics_document_imports import Phase
 from relay.membership.policy import ImporterPolicy
 from relay.segments.driver import Driver, Platform, Trip
-from relay.segments.outcome import Failed, Outcome
-from relay.segments.rejections import Rejection, read_rejections
+from relay.segments.hints import Hints, read_hints
+from relay.segments.outcome import Failed, Landed, Outcome, Unclear
 
 _UNDER_WAY = (Phase.RUNNING, Phase.UNKNOWN)
 _STRAY_S = 3600.0
@@ -103,15 +103,14 @@ class Importer:
             self._places.pop(place, None)  # somebody deleted the document import
         return outcome
 
-    async def rejections(self, execution: Execution, to: Path) -> list[Rejection]:
-        """What the error file of an execution tells; nothing when there is none to be had."""
-        if execution.failed == 0 or execution.error_file_uri is None:
-            return []
-        try:
-            await self._platform.imports.error_file(execution.error_file_uri, to)
-        except ApiError:  # which lines are meant is then found out by other means
-            return []
-        return list(read_rejections(to))
+    async def hints(self, outcome: Outcome, file: Path) -> Hints:
+        """What the error file tells of the lines of `file`, where some were rejected."""
+        match outcome:
+            case Landed(execution, rejected) | Unclear(execution, rejected) if rejected:
+                to = file.with_name(f"errors-{file.name}")
+                form = self._policy.form
+                return await read_hints(self._platform.imports, execution, file, form, to)
+        return Hints()
 
     def _has_trouble(self, error: ApiError) -> None:
         self.on_trouble(error)

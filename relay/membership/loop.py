@@ -18,12 +18,13 @@ from relay.membership.batches import Batch
 from relay.membership.engine import MembershipEngine
 from relay.membership.importer import Importer
 from relay.membership.status import MembershipReporter
-from relay.membership.verdict import Apart, Settled, read
 from relay.model import Moment
+from relay.road.consuming.schema_fetching import SchemaSource
 from relay.road.consuming.source import RecordSource
 from relay.road.loop import Road, RoadPolicy
 from relay.road.settling.letter_writer import DeadLetterSink
 from relay.segments.driver import Trip
+from relay.segments.hints import Hints
 from relay.segments.next_step import NOT_LISTED
 from relay.segments.outcome import Failed, Held, Landed, Outcome, Unclear
 from relay.telemetry.facts import (
@@ -52,12 +53,13 @@ def membership_road(
     clock: Clock,
     policy: RoadPolicy,
     reporter: MembershipReporter,
+    schemas: SchemaSource | None = None,
 ) -> Road:
     """The road of membership events, from its parts."""
     carrier = FileCarrier(engine, importer, emit, clock)
     return Road(
         ROAD, engine, carrier, source, sink,
-        emit=emit, clock=clock, policy=policy, reporter=reporter,
+        emit=emit, clock=clock, policy=policy, reporter=reporter, schemas=schemas,
     )  # fmt: skip
 
 
@@ -165,22 +167,13 @@ class FileCarrier:
                 return
             await self._pause(outcome.error, failures)
             failures += 1
-        now = self._loop.time()
-        verdict: Settled | Apart | Failed | None = None
-        match outcome:
-            case Failed(refused=NotThere() as error):
-                self._hold(batch, error)
-            case Failed(reason, refused=ApiError()):
-                self._engine.refused(batch, reason, now)
-            case Failed():
-                verdict = outcome
-            case Landed() | Unclear():
-                errors = path.with_name(f"errors-{flight.place}")
-                rejections = await self._importer.rejections(outcome.execution, errors)
-                verdict = read(outcome, batch.members, rejections)
-        if verdict is not None:
-            self._engine.ended(batch, verdict, now)
-            self._tell_end(flight, outcome, verdict)
+        if isinstance(outcome, Failed) and isinstance(outcome.refused, NotThere):
+            self._hold(batch, outcome.refused)
+            return
+        hints = await self._importer.hints(outcome, path)
+        self._engine.ended(batch, outcome, hints, self._loop.time())
+        if not (isinstance(outcome, Failed) and outcome.refused):
+            self._tell_end(flight, outcome)
 
     async def _fly(self, flight: _Flight, trip: Trip) -> Outcome:
         try:
@@ -210,18 +203,15 @@ class FileCarrier:
                 )
             )
 
-    def _tell_end(
-        self, flight: _Flight, outcome: Outcome, verdict: Settled | Apart | Failed
-    ) -> None:
-        execution = None if isinstance(outcome, Held) else outcome.execution
-        names = {Settled: "landed", Apart: "unclear", Failed: "failed"}
+    def _tell_end(self, flight: _Flight, outcome: Landed | Unclear | Failed) -> None:
+        execution = outcome.execution
         self._emit(
             MembershipImportEnded(
                 execution="" if execution is None else execution.id,
                 status=NOT_LISTED if execution is None else execution.status,
                 commands=len(flight.batch.lines),
                 rejected=0 if execution is None else execution.failed or 0,
-                outcome=names[type(verdict)],
+                outcome=type(outcome).__name__.lower(),
                 seconds=round(self._loop.time() - flight.began, 3),
             )
         )
@@ -237,7 +227,7 @@ class FileCarrier:
 
     def _hold(self, batch: Batch, error: RelayError) -> None:
         now = self._loop.time()
-        self._engine.held_up(batch, error.problem, now)
+        self._engine.ended(batch, Held(error), Hints(), now)
         self._tell_hold(error, max(0.0, (self._engine.wakes_at() or now) - now))
 
     def _trouble(self, error: ApiError) -> None:

@@ -1,16 +1,18 @@
 """Record → the changes of membership that it asks for, or why there are none. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 
 from relay.errors import InputError
 from relay.membership.policy import ChangePolicy, MembershipCode
-from relay.model import Record, Unmappable, Unwanted
+from relay.model import NeedsSchema, Record, Unmappable, Unwanted
 from relay.segments.formats import FileFormat, encoder
 from relay.segments.model import Operation, SegmentCommand
+from relay.sources.events import EventPart
+from relay.sources.interpret import DELIVERED_BEFORE, Source, by_topic, named_by, reader_of
 from relay.stream.decoding import Segment, decode
 from relay.stream.mapping.identity import Entry, best_of, identifiers
 from relay.stream.mapping.rules import check_consent, check_time
@@ -34,14 +36,67 @@ class Change:
 
 
 Changes: TypeAlias = tuple[Change, ...] | Unmappable | Unwanted
-Changing: TypeAlias = Callable[[Record, int], Changes]
+
+
+class Several(NamedTuple):
+    """What each event of a record that holds several asks for, in the order of the record."""
+
+    outcomes: tuple[Changes, ...]
+
+
+Changing: TypeAlias = Callable[[Record, int], Changes | Several | NeedsSchema]
+"""`NeedsSchema`: it cannot be said before that schema is fetched."""
 
 ELSEWHERE = Unwanted(MembershipCode.NOT_A_MEMBERSHIP, "the stream moves it, or buries it")
 
 
-def changing(policy: ChangePolicy) -> Changing:
-    """A function of (record, wall clock in ms) that says what becomes of the record."""
+def changing(policy: ChangePolicy, sources: Sequence[Source] = ()) -> Changing:
+    """A function of (record, wall clock in ms) that says what becomes of the record.
 
+    On a topic of a source membership events are those that its mapping makes; on every other topic
+    those of Relay's own format.
+    """
+    own = _of_own_format(policy)
+    if not sources:
+        return own
+    chosen = by_topic(sources, [_of_source(source, policy) for source in sources], own)
+
+    def changes_of(record: Record, now_ms: int) -> Changes | Several | NeedsSchema:
+        of_record, death = chosen(record)
+        outcome = of_record(record, now_ms)
+        if death is None or not isinstance(outcome, Several):
+            return outcome
+        named = named_by(death, len(outcome.outcomes))
+        return Several(
+            tuple(
+                one if index in named else DELIVERED_BEFORE
+                for index, one in enumerate(outcome.outcomes)
+            )
+        )
+
+    return changes_of
+
+
+def _of_source(source: Source, policy: ChangePolicy) -> Changing:
+    if not source.makes_segments:
+        return lambda _record, _now_ms: ELSEWHERE
+    read = reader_of(source)
+
+    def changes_of_part(event: EventPart, now_ms: int) -> Changes:
+        return changes_of_event(event, policy, now_ms) if isinstance(event, Segment) else ELSEWHERE
+
+    def changes_of(record: Record, now_ms: int) -> Changes | Several | NeedsSchema:
+        found = read(record)
+        if isinstance(found, list):
+            return Several(tuple([changes_of_part(event, now_ms) for event in found]))
+        if isinstance(found, NeedsSchema):
+            return found
+        return changes_of_part(found, now_ms)
+
+    return changes_of
+
+
+def _of_own_format(policy: ChangePolicy) -> Changing:
     def changes_of(record: Record, now_ms: int) -> Changes:
         value = record.value
         # Of most records nothing is ours, and they are decoded by the stream as well. The word

@@ -5,7 +5,8 @@ may be taken and what may be committed, the engine what becomes of a record in b
 road's loop calls a method for each thing that happens, and every method runs to its end.
 
     admit ──▶ the engine holds the record ──▶ settle, or dead_letter ──▶ letters_written
-                                          └─▶ give_back, when its partition leaves first
+                      │                   └─▶ give_back, when its partition leaves first
+                      └─▶ await_schema, when it cannot be read yet: it was not taken
 """
 
 from collections import deque
@@ -15,8 +16,9 @@ from typing import ClassVar, Protocol
 from pydantic import Field
 
 from relay.errors import trace
-from relay.model import Commit, Fate, Partition, Record, Unmappable
+from relay.model import Commit, Fate, Partition, Record, SchemaKey, Unmappable
 from relay.road.consuming.intake import IntakePolicy, full, partition_allowance, room
+from relay.road.consuming.schema_waits import SchemaWait, SchemaWaits
 from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
 from relay.road.settling.commits import commit_of, is_closed, is_news, start_of
 from relay.road.settling.frontier import Frontier
@@ -78,6 +80,8 @@ class Custody:
         """The records of `ledger` that hold several events."""
         self.parts = Ledger()
         """Their events."""
+        self.schemas = SchemaWaits()
+        """Partitions that wait for the schema of their next record."""
         self.assigned: dict[Partition, Assigned] = {}
         self.letters: deque[PendingLetter] = deque()
         self.letters_blocked: str | None = None
@@ -127,6 +131,7 @@ class Custody:
             home.gone = True
             self._grown.pop(home, None)
             self._moved.pop(home, None)
+        self.schemas.forget(partitions)
         self._holder.give_back(homes)
         kept: deque[PendingLetter] = deque()
         for letter in self.letters:
@@ -171,9 +176,12 @@ class Custody:
     def admit(self, record: Record, now: float) -> Assigned | None:
         """The partition of a record that somebody must settle now, or None.
 
-        None: it belongs to an earlier assignment, or an earlier process settled it.
+        None: it belongs to an earlier assignment, an earlier process settled it, or it stands
+        behind a record that waits for its schema, and comes again.
         """
         home = self.assigned.get(record.tp)
+        if self.schemas and home is not None and home.partition in self.schemas:
+            return None
         if home is None or home.leaving or home.epoch != record.epoch:
             self.ledger.fenced += 1
             return None
@@ -188,6 +196,14 @@ class Custody:
             self.ledger.settled(Fate.SKIPPED, "settled_before_restart", 0)
             return None
         return home
+
+    def await_schema(self, home: Assigned, record: Record, key: SchemaKey, now: float) -> None:
+        """A record that was just admitted cannot be read yet: its partition waits for the schema.
+
+        It was not taken after all: the source puts it back.
+        """
+        home.frontier.withdraw(record.offset)
+        self.schemas.begin(SchemaWait(home.partition, home.epoch, record.offset, key, now))
 
     def defect(self, record: Record, error: Exception) -> Unmappable:
         """Relay itself failed at a record: told with the place, and one dead letter."""
@@ -244,7 +260,7 @@ class Custody:
         if self.is_full or self.stopped:
             return set(self.assigned)
         self._grown = {home: None for home in self._grown if self._holds_too_much(home)}
-        return {home.partition for home in self._grown}
+        return {home.partition for home in self._grown} | self.schemas.partitions
 
     # -- dead letters -------------------------------------------------------------------------
 

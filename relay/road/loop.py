@@ -18,6 +18,7 @@ from pydantic import Field
 from relay.clock import Clock
 from relay.errors import CommitIncomplete, DrainIncomplete, KafkaError, sole
 from relay.model import Moment, Partition, Record
+from relay.road.consuming.schema_fetching import SchemaFetching, SchemaSource
 from relay.road.consuming.source import CommitRefused, RecordSource
 from relay.road.custody import Custody
 from relay.road.settling.letter_writer import DeadLetterSink, LetterWriter
@@ -107,6 +108,7 @@ class Road:
         clock: Clock,
         policy: RoadPolicy,
         reporter: RoadReporter,
+        schemas: SchemaSource | None = None,
     ) -> None:
         self.name = name
         self.reporter = reporter
@@ -119,6 +121,9 @@ class Road:
         self._clock = clock
         self._policy = policy
         self._letters = LetterWriter(self._custody, sink, emit, self._react)
+        self._fetching = None
+        if schemas is not None:
+            self._fetching = SchemaFetching(self._custody.schemas, schemas)
         self._paused: set[Partition] = set()
         self._stopping = asyncio.Event()
         self._deadline: float | None = None
@@ -201,6 +206,9 @@ class Road:
                 tasks.create_task(self._letters.run(), name=f"{self.name}-letters"),
                 tasks.create_task(self._keep_committing(), name=f"{self.name}-commits"),
             ]
+            if self._fetching is not None:
+                fetching = tasks.create_task(self._fetching.run(), name=f"{self.name}-schemas")
+                background.append(fetching)
             self._is_carrying = True
             intake = tasks.create_task(self._take_in(), name=f"{self.name}-intake")
             try:
@@ -248,6 +256,7 @@ class Road:
 
     async def _take_in(self) -> None:
         while True:
+            self._look_after_schemas()
             self._apply_pauses()
             records = await self._source.poll(self._custody.room(), self._policy.poll_timeout_s)
             await self._admit(records)
@@ -263,6 +272,15 @@ class Road:
             engine.admit(record, now)
         if records:
             self._react()
+
+    def _look_after_schemas(self) -> None:
+        """Put back what cannot be read yet, ask for its schema, let go on what has its schema."""
+        schemas = self._custody.schemas
+        if not schemas or self._fetching is None:
+            return
+        for wait in schemas.between_polls():
+            self._source.put_back(wait.partition, wait.offset, wait.epoch)
+        self._fetching.due.set()
 
     def _apply_pauses(self) -> None:
         wanted = self._custody.paused()

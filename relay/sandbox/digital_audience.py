@@ -16,6 +16,7 @@ from starlette.routing import Route
 from relay.sandbox.state import State
 
 _COOKIE = "digitalAudience"
+_PAGE = "<!DOCTYPE html><html></html>"
 _ID = re.compile(r"/segment/(?:loadsegmentbyid/)?(\d+)")
 
 
@@ -61,11 +62,13 @@ def routes(state: State) -> list[Route]:
             return _log_in(room(), state, given)
         if request.cookies.get(_COOKIE) not in room().sessions:
             return Response(status_code=401)
+        if path.startswith("/segment/spa/"):  # a single-page app is at home there
+            return Response(_PAGE, media_type="text/html")
         found = _carry_out(room(), request.method, path, given)
         if found is None:
             return Response(status_code=404)
         if room().options.page:
-            return Response("<!DOCTYPE html><html></html>", media_type="text/html")
+            return Response(_PAGE, media_type="text/html")
         content = b"" if room().options.empty_answers else orjson.dumps({"data": found})
         return Response(content, media_type="application/json")
 

@@ -27,8 +27,6 @@ class ErrorFile(StrEnum):
     """A JSON object a line: number, reason, and the rejected line as an object."""
     NUMBER = "number"
     """A JSON object a line: number and reason."""
-    LINES = "lines"
-    """The rejected lines as they came."""
     CSV = "csv"
     """A CSV with the rejected identifiers and a reason."""
     OPAQUE = "opaque"
@@ -84,7 +82,6 @@ class ExecutionSeen:
     visible_ms: int
     body: bytes = field(repr=False)
     mime_type: str
-    file_name: str
     sha256: str
     fails: bool
     status: str = "PENDING"
@@ -108,12 +105,15 @@ class SegmentStore:
         self.data_bags: dict[tuple[SegmentName, User], str] = {}
         self._ids = 9_007_199_254_740_993  # beyond what a float holds exactly
 
+    def changed(self) -> None:
+        """`relay.sandbox.stand_in.Behaves`: nothing hangs on the options before."""
+
     def new_id(self) -> str:
         """An id of 64 bits, as text."""
         self._ids += 1
         return str(self._ids)
 
-    def start(self, import_id: str, body: bytes, file_name: str) -> ExecutionSeen:
+    def start(self, import_id: str, body: bytes) -> ExecutionSeen:
         """An upload arrived."""
         options = self.options
         now = self._state.now_ms()
@@ -125,7 +125,6 @@ class SegmentStore:
             visible_ms=now + options.late_ms,
             body=body,
             mime_type=self.imports[import_id]["mime_type"],
-            file_name=file_name,
             sha256=hashlib.sha256(body).hexdigest(),
             fails=chance.random() < options.fail_rate,
             size_bytes=len(body),
@@ -161,8 +160,6 @@ class SegmentStore:
                 return None
             case ErrorFile.OPAQUE:
                 return f"{len(seen.rejected)} line(s) could not be imported\n".encode()
-            case ErrorFile.LINES:
-                return b"".join(row.text + b"\n" for row, _ in seen.rejected)
             case ErrorFile.CSV:
                 return _error_csv(seen.rejected)
             case ErrorFile.NUMBER | ErrorFile.DOCUMENT:

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
+from relay.sandbox.faults import explain
 from relay.sandbox.state import State
 
 # (state, status, text, headers) -> an error as this API words it.
@@ -27,3 +30,30 @@ class StandIn:
 
     schemas: Mapping[str, Any] = field(default_factory=dict)
     """What its paths refer to under `#/components/schemas/`."""
+
+
+class Behaves(Protocol):
+    """A stand-in that can be told how to behave."""
+
+    options: Any
+
+    def changed(self) -> None:
+        """There are other options from now on."""
+        ...
+
+
+def behaviour(path: str, room: Callable[[], Behaves]) -> Route:
+    """The route that shows the options of a stand-in, and changes them."""
+
+    async def answer(request: Request) -> Response:
+        here = room()
+        options: BaseModel = here.options
+        if request.method == "PUT":
+            try:
+                here.options = options = options.model_validate_json(await request.body())
+            except ValidationError as error:
+                return Response(explain(error), status_code=400)
+            here.changed()
+        return Response(options.model_dump_json(), media_type="application/json")
+
+    return Route(path, answer, methods=["GET", "PUT"])

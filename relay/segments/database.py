@@ -47,7 +47,6 @@ CREATE TABLE parts (
   format TEXT NOT NULL,
   size_bytes INTEGER NOT NULL,
   lines INTEGER NOT NULL,
-  sha256 TEXT NOT NULL,
   first_user TEXT,
   last_user TEXT,
   import_asked INTEGER NOT NULL DEFAULT 0,
@@ -58,22 +57,12 @@ CREATE TABLE parts (
   problem TEXT,
   -- The part that this one is a piece of, where that one was taken apart.
   parent INTEGER,
-  -- Whether it holds the users of `rejected` alone: the ranges of both kinds overlap.
-  doubtful INTEGER NOT NULL DEFAULT 0,
+  -- Which users it is about: those of this lot, as `changes` has it. Ranges of two lots overlap.
+  lot INTEGER NOT NULL DEFAULT 0,
+  -- The attempts to upload it, as JSON. Written before each call; an id comes with the answer, or
+  -- later.
+  attempts TEXT NOT NULL DEFAULT '[]',
   PRIMARY KEY (run, number)
-);
-
--- An attempt to upload a file. Written before the call; the id comes with the answer, or later.
-CREATE TABLE executions (
-  run INTEGER NOT NULL,
-  part INTEGER NOT NULL,
-  attempt INTEGER NOT NULL,
-  asked_ms INTEGER NOT NULL,
-  execution_id TEXT,
-  adopted INTEGER NOT NULL DEFAULT 0,
-  vanished INTEGER NOT NULL DEFAULT 0,
-  status TEXT,
-  PRIMARY KEY (run, part, attempt)
 );
 
 -- Who is in the segment by what was imported. `expires_ms` is the earliest moment at which the
@@ -86,23 +75,15 @@ CREATE TABLE members (
   sure INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- What the open run does to whom. `doubtful`: their last command was rejected.
+-- What the open run does to whom.
 CREATE TABLE changes (
   user TEXT PRIMARY KEY,
   operation TEXT NOT NULL,
-  doubtful INTEGER NOT NULL DEFAULT 0
+  lot INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 -- Whose last command was rejected. They fly in files of their own, which keeps the others whole.
 CREATE TABLE rejected (user TEXT PRIMARY KEY) WITHOUT ROWID;
-
--- Lines that the platform rejected, of the last run that had any.
-CREATE TABLE rejections (
-  part INTEGER NOT NULL,
-  line INTEGER,
-  user TEXT,
-  reason TEXT NOT NULL
-);
 """
 
 
@@ -110,8 +91,18 @@ CREATE TABLE rejections (
 _FROM_1 = (
     "ALTER TABLE runs ADD COLUMN allowed INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE parts ADD COLUMN parent INTEGER",
-    "ALTER TABLE parts ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0",
-    "ALTER TABLE changes ADD COLUMN doubtful INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE parts ADD COLUMN lot INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE parts ADD COLUMN attempts TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE parts DROP COLUMN sha256",
+    (
+        "UPDATE parts SET attempts = (SELECT json_group_array(json_object('number', attempt,"
+        " 'asked_ms', asked_ms, 'execution_id', execution_id, 'adopted', adopted,"
+        " 'vanished', vanished, 'status', status)) FROM executions"
+        " WHERE run = parts.run AND part = parts.number)"
+    ),
+    "DROP TABLE executions",
+    "DROP TABLE rejections",
+    "ALTER TABLE changes ADD COLUMN lot INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE rejected (user TEXT PRIMARY KEY) WITHOUT ROWID",
 )
 

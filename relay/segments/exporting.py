@@ -75,7 +75,7 @@ class Exporter:
                     hint="it says no reason; run again, and ask mParticle if that does not help",
                 )
             if export is not None and export.status is ExportStatus.COMPLETE:
-                if export.filename is not None:
+                if export.filename:
                     return export
                 nameless += 1
                 if nameless >= _NAMELESS_MAX:

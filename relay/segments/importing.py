@@ -5,26 +5,21 @@ that is asked for, and an import that was cut off is gone on with.
 """
 
 import hashlib
-import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from relay.disk import disk_errors
 from relay.errors import InputError
 from relay.segments.contradictions import Contradictions
-from relay.segments.driver import Platform
 from relay.segments.formats import FileFormat, encoder, read_commands
-from relay.segments.ledger import Ledger, Outcome, Run, Stage, Written
+from relay.segments.ledger import Outcome, Run, Stage, Written
 from relay.segments.model import Operation, SegmentCommand
 from relay.segments.parts import write_parts
 from relay.segments.policy import UploadPolicy
 from relay.segments.progress import Progress
-from relay.segments.report import Report, keep_rejected, report, why_failed
-from relay.segments.uploads import Uploads
-
-_CHUNK_BYTES = 1 << 20
+from relay.segments.report import Report, report
+from relay.segments.runs import Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +54,19 @@ def check_file(path: Path, form: FileFormat, progress: Progress) -> Checked:
     if not any(counts.values()):
         raise InputError(f"{path}: holds no command")
     columns = tuple(name for name in SegmentCommand.model_fields if name in used)
-    return Checked(_sha256(path), counts[Operation.UPDATE], counts[Operation.DELETE], columns)
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Checked(sha256, counts[Operation.UPDATE], counts[Operation.DELETE], columns)
 
 
-@dataclass(frozen=True, slots=True)
-class FileImport:
-    """Imports one file. The caller holds the lock on the ledger's directory."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileImport(Runs):
+    """Imports one file."""
 
     path: Path
     form: FileFormat
     part_bytes_max: int
     policy: UploadPolicy
-    ledger: Ledger
-    directory: Path
-    platform: Platform
-    rng: random.Random
-    progress: Progress
 
     async def run(self, checked: Checked, *, again: bool = False) -> Report:
         """Go on with the open import of this file, or begin one, and see it through."""
@@ -88,17 +80,12 @@ class FileImport:
                     f"{self.path}: was imported at {when:%Y-%m-%d %H:%M} UTC as {last.name}",
                     hint="to import the same commands again, say --again",
                 )
-            run = self._begin(checked)
+            run = self.begin(f"import-{checked.sha256[:8]}", "file")
         if run.stage is not Stage.WRITTEN:
             run = self._write(run, checked)
-        await self._upload(run)
-        return report(self.ledger, self._finish(run), resumed=resumed)
-
-    def _begin(self, checked: Checked) -> Run:
-        now_ms = self.platform.clock.now_ms()
-        stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
-        name = f"relay-import-{checked.sha256[:8]}-{stamp}-{self.rng.getrandbits(32):08x}"
-        return self.ledger.begin(name, "file", now_ms)
+        await self.upload(run, self.policy)
+        ended = self.finish(run, "the same command imports the file again")
+        return report(self.ledger, ended, resumed=resumed)
 
     def _write(self, run: Run, checked: Checked) -> Run:
         self.progress.begin("writing files", checked.commands, "lines")
@@ -120,29 +107,3 @@ class FileImport:
             yield line(command)
             if count % 10_000 == 0:
                 self.progress.at(count)
-
-    async def _upload(self, run: Run) -> None:
-        await Uploads(
-            self.platform, self.ledger, self.directory, run, self.policy, self.progress
-        ).see_through()
-
-    def _finish(self, run: Run) -> Run:
-        keep_rejected(self.ledger, run, self.directory)
-        failed = why_failed(self.ledger, run, "the same command imports the file again")
-        outcome = Outcome.DONE if failed is None else Outcome.FAILED
-        problem = None if failed is None else failed.problem
-        ended = self.ledger.end(run, outcome, self.platform.clock.now_ms(), problem)
-        with disk_errors(self.directory):
-            for path in self.directory.glob("part-*"):
-                path.unlink()
-        if failed is not None:
-            raise failed
-        return ended
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -7,26 +7,19 @@ many pieces as it has bad lines, which saves the sizes at which nearly every pie
 Pure; both `relay segments` and membership events use it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 
-def apart(lines: int, rejected: int, named: Collection[int] = ()) -> list[list[int]]:
-    """The places of the lines of each piece, in order: two pieces or more, none of them empty.
+def apart(lines: int, rejected: int, named: Collection[int] = ()) -> list[Sequence[int]]:
+    """The places of the lines of each piece: two pieces or more, none of them empty.
 
-    `named` are places that an error file seems to name. Its format is documented nowhere, so they
-    are only sent apart from the others, which saves executions where it was understood rightly.
+    `named` are places that an error file seems to name (`hints`): they are the first piece, and
+    all others the second. Otherwise the pieces follow one another.
     """
     chosen = sorted({place for place in named if 0 <= place < lines})
     if 0 < len(chosen) < lines and len(chosen) <= max(rejected, 1):
-        rest = sorted(set(range(lines)) - set(chosen))
-        return [chosen, rest]
+        return [chosen, sorted(set(range(lines)) - set(chosen))]
     pieces = min(lines, max(2, rejected))
     return [
-        list(range(lines * piece // pieces, lines * (piece + 1) // pieces))
-        for piece in range(pieces)
+        range(lines * piece // pieces, lines * (piece + 1) // pieces) for piece in range(pieces)
     ]
-
-
-def cuts(lines: int, rejected: int) -> list[int]:
-    """How many lines each piece has, where nothing is named."""
-    return [len(piece) for piece in apart(lines, rejected)]

@@ -1,10 +1,9 @@
 """What was begun, what was asked of the platform, and what became of it: written before each step.
 
 Whoever opens it after a crash knows where to go on. `about` says what the ledger is for; runs have
-parts, parts have executions. The members of the segment are in `relay.segments.members`.
+parts, parts have attempts. The members of the segment are in `relay.segments.members`.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from pydantic import Json, TypeAdapter
 
 from relay.disk import LocalStateError
 from relay.segments.database import open_database, sqlite_errors, transaction
@@ -69,7 +70,7 @@ class Run:
     export_id: str | None
     exported_ms: int | None
     expiration_minutes: int | None
-    plan: dict[str, Any] | None
+    plan: Json[dict[str, Any]] | None
     allowed: int
 
 
@@ -83,7 +84,6 @@ class PartRecord:
     format: FileFormat
     size_bytes: int
     lines: int
-    sha256: str
     first_user: str | None
     last_user: str | None
     import_asked: bool
@@ -93,7 +93,7 @@ class PartRecord:
     rejected: int | None
     problem: str | None
     parent: int | None
-    doubtful: bool
+    lot: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,12 @@ class Written:
     part: Part
     first_user: str | None = None
     last_user: str | None = None
-    doubtful: bool = False
+    lot: int = 0
+
+
+_RUN = TypeAdapter(Run)
+_PARTS = TypeAdapter(list[PartRecord])
+_ATTEMPTS = TypeAdapter(list[Attempt])
 
 
 class Ledger:
@@ -153,7 +158,6 @@ class Ledger:
                 "INSERT INTO runs (name, source, stage, began_ms) VALUES (?, ?, ?, ?)",
                 (name, source, Stage.ASKED, now_ms),
             )
-            db.execute("DELETE FROM rejections")
         return self._must("1")
 
     def move(self, run: Run, stage: Stage, **columns: Any) -> Run:
@@ -211,12 +215,12 @@ class Ledger:
     ) -> None:
         rows = (
             (run, number, file.part.path.name, form, file.part.size_bytes, file.part.lines,
-             file.part.sha256, file.first_user, file.last_user, file.doubtful, parent)
+             file.first_user, file.last_user, file.lot, parent)
             for number, file in enumerate(files, start=first)
         )  # fmt: skip
         self.db.executemany(
-            "INSERT INTO parts (run, number, file, format, size_bytes, lines, sha256, first_user,"
-            " last_user, doubtful, parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO parts (run, number, file, format, size_bytes, lines, first_user,"
+            " last_user, lot, parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
 
@@ -226,18 +230,7 @@ class Ledger:
             found = self.db.execute(
                 "SELECT * FROM parts WHERE run = ? AND number > ? ORDER BY number", (run.id, after)
             ).fetchall()
-        return [
-            PartRecord(
-                **{
-                    **dict(row),
-                    "format": FileFormat(row["format"]),
-                    "state": PartState(row["state"]),
-                    "import_asked": bool(row["import_asked"]),
-                    "doubtful": bool(row["doubtful"]),
-                }
-            )
-            for row in found
-        ]
+        return _PARTS.validate_python([dict(row) for row in found])
 
     def set_part(self, part: PartRecord, **columns: Any) -> None:
         """Note something about a file; inside a transaction of the caller's if there is one."""
@@ -246,27 +239,16 @@ class Ledger:
     def attempts(self, part: PartRecord) -> list[Attempt]:
         """The attempts to upload a file, in order."""
         with sqlite_errors(self.path):
-            found = self.db.execute(
-                "SELECT attempt, asked_ms, execution_id, adopted, vanished, status FROM executions"
-                " WHERE run = ? AND part = ? ORDER BY attempt",
-                (part.run, part.number),
-            ).fetchall()
-        return [
-            Attempt(row[0], row[1], row[2], bool(row[3]), bool(row[4]), row[5]) for row in found
-        ]
+            (found,) = self.db.execute(
+                "SELECT attempts FROM parts WHERE run = ? AND number = ?", (part.run, part.number)
+            ).fetchone()
+        return _ATTEMPTS.validate_json(found)
 
     def keep(self, part: PartRecord, trip: Trip) -> None:
         """Note what was asked of the platform for a file. In a transaction of the caller's."""
-        self.set_part(part, import_asked=trip.import_asked, import_id=trip.import_id)
-        rows = (
-            (part.run, part.number, a.number, a.asked_ms, a.execution_id, a.adopted, a.vanished,
-             a.status)
-            for a in trip.attempts
-        )  # fmt: skip
-        self.db.executemany(
-            "INSERT OR REPLACE INTO executions (run, part, attempt, asked_ms, execution_id,"
-            " adopted, vanished, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            rows,
+        attempts = _ATTEMPTS.dump_json(trip.attempts).decode()
+        self.set_part(
+            part, import_asked=trip.import_asked, import_id=trip.import_id, attempts=attempts
         )
 
     def _run(self, condition: str) -> Run | None:
@@ -274,13 +256,7 @@ class Ledger:
             row = self.db.execute(
                 f"SELECT * FROM runs WHERE {condition} ORDER BY id DESC LIMIT 1"  # noqa: S608 - conditions are literals of this file
             ).fetchone()
-        if row is None:
-            return None
-        fields = dict(row)
-        fields["stage"] = Stage(row["stage"])
-        fields["outcome"] = None if row["outcome"] is None else Outcome(row["outcome"])
-        fields["plan"] = None if row["plan"] is None else json.loads(row["plan"])
-        return Run(**fields)
+        return None if row is None else _RUN.validate_python(dict(row))
 
     def _must(self, condition: str) -> Run:
         run = self._run(condition)

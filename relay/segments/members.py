@@ -6,7 +6,8 @@ whatever the size. What was applied is applied to the members in one transaction
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from relay.segments.database import transaction
 from relay.segments.model import Operation
@@ -21,6 +22,8 @@ _WHY_UPDATE = {
     " OR (m.expires_ms = 0) != (:minutes = 0))",
 }
 MINUTE_MS = 60_000
+ORDINARY, DOUBTFUL = 0, 1
+"""Lots: whose last command was rejected fly in files of their own. Numbers above are of pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def compare(
         "INSERT INTO changes (user, operation) SELECT m.user, 'DELETE' FROM members m"
         " WHERE NOT EXISTS (SELECT 1 FROM temp.incoming i WHERE i.user = m.user) ORDER BY m.user"
     ).rowcount
-    db.execute("UPDATE changes SET doubtful = 1 WHERE user IN (SELECT user FROM rejected)")
+    db.execute("UPDATE changes SET lot = ? WHERE user IN (SELECT user FROM rejected)", (DOUBTFUL,))
     db.execute("DELETE FROM rejected WHERE user NOT IN (SELECT user FROM changes)")
     users = _count(db, "temp.incoming")
     members = _count(db, "members")
@@ -100,87 +103,87 @@ def compare(
     )
 
 
-def changes(db: sqlite3.Connection, *, doubtful: bool) -> Iterator[tuple[str, Operation]]:
-    """What has to be sent, in the order of users; `doubtful`: whose last command was rejected."""
+def changes(db: sqlite3.Connection, lot: int) -> Iterator[tuple[str, Operation]]:
+    """What has to be sent of a lot, in the order of users."""
     update, delete = Operation.UPDATE, Operation.DELETE
     for user, operation in db.execute(
-        "SELECT user, operation FROM changes WHERE doubtful = ? ORDER BY user", (doubtful,)
+        "SELECT user, operation FROM changes WHERE lot = ? ORDER BY user", (lot,)
     ):
         yield user, update if operation == "UPDATE" else delete
 
 
-def nth_change(db: sqlite3.Connection, place: int, *, doubtful: bool) -> str:
-    """The user who is at this place among those changes, counted from 0."""
+def nth_change(db: sqlite3.Connection, place: int, lot: int) -> str:
+    """The user who is at this place of a lot, counted from 0."""
     row = db.execute(
-        "SELECT user FROM changes WHERE doubtful = ? ORDER BY user LIMIT 1 OFFSET ?",
-        (doubtful, place),
+        "SELECT user FROM changes WHERE lot = ? ORDER BY user LIMIT 1 OFFSET ?", (lot, place)
     ).fetchone()
     return str(row[0])
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The users of one file: between two users, both included."""
+    """The users of one file: those of a lot between two users, both included."""
 
     first: str
     last: str
-    doubtful: bool = False
+    lot: int = ORDINARY
+
+    def changes(self, columns: str, operation: str = "%") -> tuple[str, dict[str, Any]]:
+        """A query for what is done to them, and its values."""
+        query = (
+            f"SELECT {columns} FROM changes WHERE user BETWEEN :first AND :last AND lot = :lot"  # noqa: S608 - literals of this file
+            " AND operation LIKE :operation"
+        )
+        return query, {**asdict(self), "operation": operation}
 
 
 def users_in(db: sqlite3.Connection, users: Range) -> Iterator[str]:
     """The users of a file, in the order of its lines."""
-    for (user,) in db.execute(
-        "SELECT user FROM changes WHERE user BETWEEN ? AND ? AND doubtful = ? ORDER BY user",
-        (users.first, users.last, users.doubtful),
-    ):
+    query, values = users.changes("user")
+    for (user,) in db.execute(f"{query} ORDER BY user", values):
         yield user
 
 
-def apply_sure(
-    db: sqlite3.Connection, part: int, users: Range, expires_ms: int, gone_ms: int
-) -> None:
-    """A file was imported but for the rejected lines: those users are as they were."""
-    of_part = "SELECT user FROM rejections WHERE part = :part AND user IS NOT NULL"
-    scope = f"user BETWEEN :first AND :last AND doubtful = :doubtful AND user NOT IN ({of_part})"
-    values = {
-        "first": users.first, "last": users.last, "doubtful": users.doubtful, "part": part,
-    }  # fmt: skip
-    db.execute(
-        f"DELETE FROM rejected WHERE user IN (SELECT user FROM changes WHERE {scope})",  # noqa: S608 - a literal
-        values,
+def set_apart(db: sqlite3.Connection, of: Range, users: Iterable[str], lot: int) -> int:
+    """Give some of the users of a file a lot of their own."""
+    db.executemany(
+        "UPDATE changes SET lot = ? WHERE user = ? AND lot = ?",
+        ((lot, user, of.lot) for user in users),
     )
-    db.execute(f"INSERT OR IGNORE INTO rejected {of_part}", {"part": part})
+    return lot
+
+
+def apply_sure(db: sqlite3.Connection, users: Range, expires_ms: int, gone_ms: int) -> None:
+    """A file was imported."""
+    everybody, values = users.changes("user")
+    db.execute(f"DELETE FROM rejected WHERE user IN ({everybody})", values)  # noqa: S608 - literals
+    entering, values = users.changes("user, :expires, :gone, 1", "UPDATE")
     db.execute(
-        "INSERT OR REPLACE INTO members (user, expires_ms, gone_ms, sure)"  # noqa: S608 - a literal
-        f" SELECT user, :expires, :gone, 1 FROM changes WHERE operation = 'UPDATE' AND {scope}",
+        f"INSERT OR REPLACE INTO members (user, expires_ms, gone_ms, sure) {entering}",
         values | {"expires": expires_ms, "gone": gone_ms},
     )
-    db.execute(
-        "DELETE FROM members WHERE user IN"  # noqa: S608 - a literal
-        f" (SELECT user FROM changes WHERE operation = 'DELETE' AND {scope})",
-        values,
-    )
+    leaving, values = users.changes("user", "DELETE")
+    db.execute(f"DELETE FROM members WHERE user IN ({leaving})", values)  # noqa: S608 - literals
+
+
+def apply_rejected(db: sqlite3.Connection, users: Range) -> None:
+    """Every line of a file was rejected: its users are as they were."""
+    everybody, values = users.changes("user")
+    db.execute(f"INSERT OR IGNORE INTO rejected {everybody}", values)
 
 
 def apply_unsure(db: sqlite3.Connection, users: Range, gone_ms: int) -> None:
     """Something of a file was imported, nobody knows what: everybody in it may be a member."""
-    values = {
-        "first": users.first, "last": users.last, "doubtful": users.doubtful, "gone": gone_ms,
-    }  # fmt: skip
+    entering, values = users.changes("user, 0, :gone, 0", "UPDATE")
     db.execute(
-        "INSERT INTO members (user, expires_ms, gone_ms, sure)"
-        " SELECT user, 0, :gone, 0 FROM changes"
-        " WHERE operation = 'UPDATE' AND user BETWEEN :first AND :last AND doubtful = :doubtful"
+        f"INSERT INTO members (user, expires_ms, gone_ms, sure) {entering}"
         " ON CONFLICT (user) DO UPDATE SET sure = 0, gone_ms ="
         " CASE WHEN gone_ms = 0 OR excluded.gone_ms = 0 THEN 0"
         " ELSE max(gone_ms, excluded.gone_ms) END",
-        values,
+        values | {"gone": gone_ms},
     )
-    db.execute(
-        "UPDATE members SET sure = 0 WHERE user IN (SELECT user FROM changes"
-        " WHERE operation = 'DELETE' AND user BETWEEN :first AND :last AND doubtful = :doubtful)",
-        values,
-    )
+    leaving, values = users.changes("user", "DELETE")
+    db.execute(f"UPDATE members SET sure = 0 WHERE user IN ({leaving})", values)  # noqa: S608 - literals
 
 
 def member_count(db: sqlite3.Connection) -> tuple[int, int]:

@@ -16,8 +16,6 @@ from relay.apis.errors import ApiError
 from relay.apis.mediarithmics_document_imports import Execution
 from relay.errors import RelayError
 
-REJECTED = "rejected by the import"
-
 
 @dataclass(frozen=True, slots=True)
 class Landed:

@@ -1,6 +1,5 @@
 """Lines → files of at most so many bytes, each complete in itself, on the disk when it returns."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,33 +15,30 @@ PART_BYTES_MAX = 90_000_000
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file that was written: where, how large, of how many lines, and its SHA-256."""
+    """A file that was written: where, how large, of how many lines."""
 
     path: Path
     size_bytes: int
     lines: int
-    sha256: str
 
 
 class _OpenPart:
     def __init__(self, path: Path, header: bytes) -> None:
         self.path = path
         self.file: BinaryIO = path.open("wb")
-        self.digest = hashlib.sha256()
         self.size = 0
         self.lines = 0
         self.write(header)
 
     def write(self, data: bytes) -> None:
         self.file.write(data)
-        self.digest.update(data)
         self.size += len(data)
 
     def finish(self) -> Part:
         self.file.flush()
         os.fsync(self.file.fileno())
         self.file.close()
-        return Part(self.path, self.size, self.lines, self.digest.hexdigest())
+        return Part(self.path, self.size, self.lines)
 
 
 def write_parts(

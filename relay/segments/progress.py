@@ -17,16 +17,3 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Something that should be read afterwards."""
         ...
-
-
-class NoProgress:
-    """Tells nobody."""
-
-    def begin(self, what: str, total: int | None = None, unit: str = "") -> None:
-        """Nothing."""
-
-    def at(self, done: int, total: int | None = None) -> None:
-        """Nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""

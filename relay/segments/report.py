@@ -1,6 +1,7 @@
 """A run in its ledger → what people and machines are told about it."""
 
 import shutil
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from relay.disk import disk_errors
 from relay.segments.errors import ImportFailed
+from relay.segments.hints import REJECTED
 from relay.segments.ledger import Ledger, PartRecord, PartState, Run
 from relay.segments.members import member_count
 from relay.segments.plan import Plan
@@ -48,12 +50,12 @@ def report(ledger: Ledger, run: Run, *, resumed: bool = False) -> Report:
     roots = [part for part in parts if part.parent is None]
     attempts = [attempt for part in parts for attempt in ledger.attempts(part)]
     settled = [part for part in parts if part.state is not PartState.APART]
-    members, unsure = (0, 0)
+    rejections: Counter[str] = Counter()
+    for part in settled:
+        if part.state is PartState.DONE and part.rejected:
+            rejections[part.problem or REJECTED] += part.rejected
     with ledger.scratch() as db:
         members, unsure = member_count(db)
-        reasons = db.execute(
-            "SELECT reason, count(*) FROM rejections GROUP BY reason ORDER BY 2 DESC LIMIT 10"
-        ).fetchall()
     return Report(
         run=run.name,
         began=_time(run.began_ms),
@@ -71,7 +73,7 @@ def report(ledger: Ledger, run: Run, *, resumed: bool = False) -> Report:
         members=members,
         unsure=unsure,
         problem=run.problem,
-        rejections={row[0]: row[1] for row in reasons},
+        rejections=dict(rejections.most_common(10)),
     )
 
 

@@ -7,32 +7,26 @@ comparison, writing files); what cannot is looked up first (`relay.segments.uplo
 
 import json
 import math
-import random
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from relay.apis.errors import ExportError, ExportExpired, ExportOverdue
 from relay.disk import disk_errors
-from relay.errors import InputError, RelayError
-from relay.segments.driver import Platform
+from relay.errors import InputError
 from relay.segments.errors import SegmentStopped
 from relay.segments.exporting import Exporter
-from relay.segments.ledger import Ledger, Outcome, PartState, Run, Stage, Written
+from relay.segments.ledger import Outcome, Run, Stage, Written
 from relay.segments.lines import LineOf, line_writer
-from relay.segments.members import changes, compare, load, nth_change
+from relay.segments.members import DOUBTFUL, ORDINARY, changes, compare, load, nth_change
 from relay.segments.parts import write_parts
 from relay.segments.plan import Plan, check_safety
-from relay.segments.policy import SyncPolicy, UploadPolicy
-from relay.segments.progress import Progress
-from relay.segments.report import Report, keep_rejected, report, why_failed
-from relay.segments.uploads import Uploads
+from relay.segments.policy import SyncPolicy
+from relay.segments.report import Report, report
+from relay.segments.runs import EXPORT, Runs
 from relay.segments.user_ids import read_users
 
-_EXPORT = "export.csv"
-_FILES = (_EXPORT, _EXPORT + ".part", "part-*")
 _STEP = 10_000
 
 
@@ -50,18 +44,13 @@ class Wish:
     allow_growth: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sync:
-    """Runs one sync. The caller holds the lock on the ledger's directory."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sync(Runs):
+    """Runs one sync."""
 
     policy: SyncPolicy
-    ledger: Ledger
-    directory: Path
     exporter: Exporter | None
     """None where the users come from a file."""
-    platform: Platform
-    rng: random.Random
-    progress: Progress
 
     async def run(self, wish: Wish) -> Report:
         """Go on with the open run, or begin one, and take it to its end.
@@ -74,19 +63,19 @@ class Sync:
             run = await self._until_compared(run, wish)
             if wish.plan_only:
                 if run.stage is Stage.COMPARED:
-                    run = self._end(run, Outcome.PLANNED)
+                    run = self.end(run, Outcome.PLANNED)
                 return report(self.ledger, run, resumed=resumed)
             if run.stage is Stage.COMPARED:
                 run = self._check_safety(run, wish)
                 run = self._write(run)
-            await self._upload(run, self.policy.upload)
-            run = self._finish(run)
+            await self.upload(run, self.policy.upload)
+            run = self.finish(run, "the next sync sends those users again")
         except SegmentStopped as error:
-            self._end(run, Outcome.STOPPED, error)
+            self.end(run, Outcome.STOPPED, error)
             raise
         except (InputError, ExportError) as error:
             if not isinstance(error, ExportOverdue):
-                self._end(run, Outcome.FAILED, error)
+                self.end(run, Outcome.FAILED, error)
             raise
         return report(self.ledger, run, resumed=resumed)
 
@@ -99,23 +88,16 @@ class Sync:
                 return run, True
             if run.stage is Stage.WRITTEN:
                 await self._see_through(run)
-            self._end(run, Outcome.ABANDONED)
+            self.end(run, Outcome.ABANDONED)
         return self._begin(wish), False
 
     def _begin(self, wish: Wish) -> Run:
-        now_ms = self._now()
-        self._remove(*_FILES, "errors-*", "rejected.*")
-        source = self.policy.source_segment_id
-        if wish.file is not None:
-            source = "file"
-            self._copy(wish.file)
-        stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
-        # Unique wherever it is begun: the run's document imports are found by this name.
-        name = f"relay-{self.policy.name}-{stamp}-{self.rng.getrandbits(32):08x}"
-        run = self.ledger.begin(name, source, now_ms)
+        source = "file" if wish.file else self.policy.source_segment_id
+        run = self.begin(self.policy.name, source)
         if wish.file is None:
             return run
-        return self.ledger.move(run, Stage.DOWNLOADED, exported_ms=now_ms)
+        self._copy(wish.file)
+        return self.ledger.move(run, Stage.DOWNLOADED, exported_ms=self.now())
 
     def _copy(self, file: Path) -> None:
         """Keep the file: a run that is cut off goes on with what it began with."""
@@ -123,13 +105,13 @@ class Sync:
             opened = file.open("rb")
         except OSError as error:
             raise InputError(f"{file}: cannot be read: {error.strerror}") from None
-        with opened, disk_errors(self.directory), (self.directory / _EXPORT).open("wb") as kept:
+        with opened, disk_errors(self.directory), (self.directory / EXPORT).open("wb") as kept:
             shutil.copyfileobj(opened, kept)
 
     def _is_stale(self, run: Run) -> bool:
         """Whether what it would import is too old, or from elsewhere by now."""
         since_ms = run.exported_ms or run.began_ms
-        old = self._now() - since_ms > self.policy.stale_after_s * 1000
+        old = self.now() - since_ms > self.policy.stale_after_s * 1000
         return old or run.source not in (self.policy.source_segment_id, "file")
 
     async def _until_compared(self, run: Run, wish: Wish) -> Run:
@@ -154,13 +136,13 @@ class Sync:
 
     async def _export(self, run: Run) -> Run:
         export = await self._exporter.wait(run.export_id or "")
-        await self._exporter.download(export.filename or "", self.directory / _EXPORT)
+        await self._exporter.download(export.filename or "", self.directory / EXPORT)
         done = export.end_time or export.start_time
         return self.ledger.move(run, Stage.DOWNLOADED, exported_ms=int(done.timestamp() * 1000))
 
     def _compare(self, run: Run, wish: Wish) -> Run:
         self.progress.begin("reading the export", None, "rows")
-        path = self.directory / _EXPORT
+        path = self.directory / EXPORT
         users = read_users(path, self.policy.ids, called=wish.file)
         with self.ledger.scratch() as db:
             loaded = load(db, users, self.progress.at)
@@ -173,7 +155,7 @@ class Sync:
             )
         self.progress.begin("comparing with the last import")
         with self.ledger.writing() as db:
-            plan = compare(db, loaded, self.policy.expiry, self._now())
+            plan = compare(db, loaded, self.policy.expiry, self.now())
             return self.ledger.move(run, Stage.COMPARED, plan=json.dumps(asdict(plan)))
 
     def _check_safety(self, run: Run, wish: Wish) -> Run:
@@ -182,7 +164,7 @@ class Sync:
             safety = replace(safety, removal_share_max=1.0, shrink_share_max=1.0)
         if wish.allow_growth:
             safety = replace(safety, growth_factor_max=math.inf)
-        sizes = self.ledger.sizes(self._now() - safety.look_back_ms)
+        sizes = self.ledger.sizes(self.now() - safety.look_back_ms)
         check_safety(_plan(run), safety, *sizes)
         return self.ledger.move(run, run.stage, allowed=int(wish.allow_removals))
 
@@ -193,69 +175,39 @@ class Sync:
         header, line = line_writer(self.policy.target, minutes, self.policy.form)
         written: list[Written] = []
         with self.ledger.scratch() as db:
-            for doubtful in (False, True):
+            for lot in (ORDINARY, DOUBTFUL):
                 before = 0
                 for part in write_parts(
-                    self._lines(line, doubtful=doubtful),
+                    self._lines(line, lot),
                     self.directory,
                     self.policy.form.value,
                     header=header,
                     bytes_max=self.policy.part_bytes_max,
                     after=len(written),
                 ):
-                    first = nth_change(db, before, doubtful=doubtful)
-                    last = nth_change(db, before + part.lines - 1, doubtful=doubtful)
-                    written.append(Written(part, first, last, doubtful))
+                    first = nth_change(db, before, lot)
+                    last = nth_change(db, before + part.lines - 1, lot)
+                    written.append(Written(part, first, last, lot))
                     before += part.lines
         return self.ledger.add_parts(run, written, self.policy.form, minutes)
 
-    def _lines(self, line: LineOf, *, doubtful: bool) -> Iterator[bytes]:
-        users = changes(self.ledger.db, doubtful=doubtful)
+    def _lines(self, line: LineOf, lot: int) -> Iterator[bytes]:
+        users = changes(self.ledger.db, lot)
         for count, (user, operation) in enumerate(users, start=1):
             yield line(user, operation)
             if count % _STEP == 0:
                 self.progress.at(count)
 
-    async def _upload(self, run: Run, policy: UploadPolicy) -> None:
-        await Uploads(
-            self.platform, self.ledger, self.directory, run, policy, self.progress
-        ).see_through()
-
     async def _see_through(self, run: Run) -> None:
         """Wait for what an old run has under way; what it has not begun is left to the new one."""
         self.progress.note(f"{run.name} is out of date: seeing through what it has under way")
-        for part in self.ledger.parts(run):
-            if part.state is PartState.WRITTEN and not self.ledger.attempts(part):
-                self.ledger.set_part(part, state=PartState.ABANDONED)
-        await self._upload(run, replace(self.policy.upload, attempts_max=0))
-
-    def _finish(self, run: Run) -> Run:
-        keep_rejected(self.ledger, run, self.directory)
-        failed = why_failed(self.ledger, run, "the next sync sends those users again")
-        if failed is None:
-            return self._end(run, Outcome.DONE)
-        self._end(run, Outcome.FAILED, failed)
-        raise failed
-
-    def _end(self, run: Run, outcome: Outcome, why: RelayError | None = None) -> Run:
-        ended = self.ledger.end(run, outcome, self._now(), why.problem if why else None)
-        self._remove(*_FILES)  # they name people; error files stay until the next run
-        return ended
-
-    def _remove(self, *patterns: str) -> None:
-        with disk_errors(self.directory):
-            for pattern in patterns:
-                for path in self.directory.glob(pattern):
-                    path.unlink()
+        await self.upload(run, replace(self.policy.upload, attempts_max=0))
 
     @property
     def _exporter(self) -> Exporter:
         if self.exporter is None:
             raise AssertionError("a run from a file asks for no export")
         return self.exporter
-
-    def _now(self) -> int:
-        return self.platform.clock.now_ms()
 
 
 def _plan(run: Run) -> Plan:

@@ -4,32 +4,37 @@
 decides what an outcome means for the members of a segment:
 
     Landed    the users are as the commands say, or as they were where all were rejected
-    Unclear   as far as the error file names the rejected users; else the file is taken apart, and
-              the pieces are files of the same run
+    Unclear   the file is taken apart, and the pieces are files of the same run
     Failed    the users are unsure: the next run sends them again
     Held      the run stays open
 """
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
-from relay.apis.errors import ApiError
 from relay.apis.mediarithmics_document_imports import Execution
 from relay.disk import disk_errors
 from relay.errors import sole
 from relay.segments.driver import Driver, Platform, Trip
-from relay.segments.isolator import cuts
+from relay.segments.hints import Hints, read_hints
+from relay.segments.isolator import apart
 from relay.segments.ledger import Ledger, PartRecord, PartState, Run, Written
-from relay.segments.members import MINUTE_MS, Range, apply_sure, apply_unsure, users_in
-from relay.segments.outcome import REJECTED, Failed, Held, Landed, Unclear
+from relay.segments.members import (
+    MINUTE_MS,
+    Range,
+    apply_rejected,
+    apply_sure,
+    apply_unsure,
+    set_apart,
+    users_in,
+)
+from relay.segments.outcome import Failed, Held, Landed, Unclear
 from relay.segments.parts import Part, write_parts
 from relay.segments.policy import UploadPolicy
 from relay.segments.progress import Progress
-from relay.segments.rejections import read_rejections
 
 
 @dataclass(slots=True)
@@ -45,8 +50,8 @@ class Uploads:
     _driver: Driver = field(init=False)
     _slots: asyncio.Semaphore = field(init=False)
     _given_up: bool = False
-    _files_name_users: bool = True
-    """Whether error files have named every rejected user so far: else they are not asked for."""
+    _hints_help: bool = True
+    """Whether error files have told something so far: else they are not asked for."""
     _isolations: int = 0
     _bytes: int = 0
     _bytes_sent: int = 0
@@ -85,8 +90,8 @@ class Uploads:
         async with self._slots:
             trip = self._trip(part)
             begun = trip.import_asked or trip.attempts
-            if self._given_up and not begun:
-                self.ledger.set_part(part, state=PartState.ABANDONED)
+            if not begun and (self._given_up or not self.policy.attempts_max):
+                self._abandon(part, None)
                 return
             outcome = await self._driver.carry(trip)
             match outcome:
@@ -135,60 +140,74 @@ class Uploads:
     # -- what an outcome means -----------------------------------------------------------------
 
     async def _landed(self, part: PartRecord, execution: Execution, rejected: int) -> None:
-        if rejected:
-            named, why = await self._read_error_file(part, execution, rejected)
-            self._fill_rejections(part, named, why)
-        self._settle(part, execution, rejected)
+        reason = (await self._hints(part, execution)).reason if rejected else None
+        users = _range(part)
+        with self.ledger.writing() as db:
+            self.ledger.set_part(
+                part, state=PartState.DONE, succeeded=execution.succeeded, rejected=rejected,
+                problem=reason,
+            )  # fmt: skip
+            if users is not None and rejected:
+                apply_rejected(db, users)
+            elif users is not None:
+                asked_ms = min(attempt.asked_ms for attempt in self.ledger.attempts(part))
+                apply_sure(db, users, *self._ends(asked_ms))
 
     async def _unclear(
         self, part: PartRecord, execution: Execution, rejected: int
     ) -> list[PartRecord]:
         """The pieces to send, of a file of which some lines were rejected."""
-        if self._files_name_users:
-            named, _ = await self._read_error_file(part, execution, rejected)
-            if named == rejected:
-                self._settle(part, execution, rejected)
-                return []
-            self._files_name_users = False
-        pieces = cuts(part.lines, rejected)
+        named = (await self._hints(part, execution)).named
+        pieces = apart(part.lines, rejected, named)
         self._isolations += len(pieces)
         if self._isolations > self.policy.isolations_max:
             problem = (
                 f"{rejected} lines were rejected, and which cannot be told within "
                 f"{self.policy.isolations_max} executions"
             )
-            self._give_up(part, problem, succeeded=execution.succeeded, rejected=rejected)
+            self._give_up(part, problem, execution)
             return []
         self.progress.note(
             f"part {part.number}: {rejected} of {part.lines} lines rejected: taking it apart"
         )
-        return self._take_apart(part, execution, pieces)
+        return self._take_apart(part, execution, pieces, named)
+
+    async def _hints(self, part: PartRecord, execution: Execution) -> Hints:
+        if not self._hints_help:
+            return Hints()
+        file, errors = self.directory / part.file, self.directory / f"errors-{part.number:04d}"
+        found = await read_hints(self.platform.imports, execution, file, part.format, errors)
+        self._hints_help = found != Hints()
+        if errors.exists():
+            self.progress.note(f"part {part.number}: lines were rejected; see {errors}")
+        return found
 
     def _failed(
         self, part: PartRecord, trip: Trip, reason: str, execution: Execution | None
     ) -> None:
         self._given_up = True
-        if not trip.is_out:
-            self.ledger.set_part(part, state=PartState.ABANDONED, problem=reason)
+        if trip.is_out:
+            self._give_up(part, reason, execution)
+        else:
             self.progress.note(f"part {part.number}: given up: {reason}")
-            return
-        counts = (None, None) if execution is None else (execution.succeeded, execution.failed)
-        self._give_up(part, reason, succeeded=counts[0], rejected=counts[1])
+            self._abandon(part, reason)
 
-    def _give_up(self, part: PartRecord, problem: str, **counts: int | None) -> None:
+    def _give_up(self, part: PartRecord, problem: str, execution: Execution | None) -> None:
         self.progress.note(f"part {part.number}: given up: {problem}")
+        counts = (None, None) if execution is None else (execution.succeeded, execution.failed)
         with self.ledger.writing():
-            self.ledger.set_part(part, state=PartState.UNSURE, problem=problem, **counts)
+            self.ledger.set_part(
+                part, state=PartState.UNSURE, problem=problem, succeeded=counts[0],
+                rejected=counts[1],
+            )  # fmt: skip
             self._apply_unsure(part)
 
-    def _settle(self, part: PartRecord, execution: Execution, rejected: int) -> None:
-        users = _range(part)
-        with self.ledger.writing() as db:
-            succeeded = execution.succeeded
-            self.ledger.set_part(part, state=PartState.DONE, succeeded=succeeded, rejected=rejected)
-            if users is not None:
-                asked_ms = min(attempt.asked_ms for attempt in self.ledger.attempts(part))
-                apply_sure(db, part.number, users, *self._ends(asked_ms))
+    def _abandon(self, part: PartRecord, problem: str | None) -> None:
+        """It is not sent. Of a piece, some lines were taken when the whole was sent."""
+        with self.ledger.writing():
+            self.ledger.set_part(part, state=PartState.ABANDONED, problem=problem)
+            if part.parent is not None:
+                self._apply_unsure(part)
 
     def _apply_unsure(self, part: PartRecord) -> None:
         users = _range(part)
@@ -203,77 +222,38 @@ class Uploads:
         lasts_ms = minutes * MINUTE_MS
         return asked_ms + lasts_ms, self.platform.clock.now_ms() + lasts_ms
 
-    # -- which lines were rejected -------------------------------------------------------------
-
-    async def _read_error_file(
-        self, part: PartRecord, execution: Execution, rejected: int
-    ) -> tuple[int, str]:
-        """Note what the error file tells, if it is about these users, and each of them.
-
-        How many of the rejected lines it names without doubt, and a reason that it gives.
-        """
-        path = self.directory / f"errors-{part.number:04d}"
-        if execution.error_file_uri is None:
-            return 0, REJECTED
-        try:
-            await self.platform.imports.error_file(execution.error_file_uri, path)
-        except ApiError as error:
-            self.progress.note(f"part {part.number}: no error file: {error.problem}")
-            return 0, REJECTED
-        with self.ledger.writing() as db:
-            db.execute("DELETE FROM rejections WHERE part = ?", (part.number,))
-            db.executemany(
-                "INSERT INTO rejections (part, user, reason) VALUES (?, ?, ?)",
-                ((part.number, r.user, r.reason) for r in read_rejections(path)),
-            )
-            named, why = db.execute(
-                "SELECT count(DISTINCT user) FILTER (WHERE :first IS NULL OR"
-                " (user BETWEEN :first AND :last AND EXISTS (SELECT 1 FROM changes c"
-                "  WHERE c.user = r.user AND c.doubtful = :doubtful))), max(reason)"
-                " FROM rejections r WHERE part = :part",
-                _range_values(part),
-            ).fetchone()
-            if named != rejected:  # nothing is concluded from it
-                db.execute("DELETE FROM rejections WHERE part = ?", (part.number,))
-        self.progress.note(f"part {part.number}: {rejected} lines rejected; see {path}")
-        return int(named), str(why or REJECTED)
-
-    def _fill_rejections(self, part: PartRecord, named: int, why: str) -> None:
-        """Every line was rejected: whom the error file does not name is known all the same."""
-        if named == part.lines:
-            return
-        with self.ledger.writing() as db:
-            db.execute("DELETE FROM rejections WHERE part = ?", (part.number,))
-            if part.first_user is None:
-                rows = [(part.number, why)] * part.lines
-                db.executemany("INSERT INTO rejections (part, reason) VALUES (?, ?)", rows)
-            else:
-                db.execute(
-                    "INSERT INTO rejections (part, user, reason) SELECT :part, user, :why"
-                    " FROM changes WHERE user BETWEEN :first AND :last AND doubtful = :doubtful",
-                    _range_values(part) | {"why": why},
-                )
-
     def _take_apart(
-        self, part: PartRecord, execution: Execution, pieces: list[int]
+        self,
+        part: PartRecord,
+        execution: Execution,
+        pieces: list[Sequence[int]],
+        named: Mapping[int, str],
     ) -> list[PartRecord]:
         after = self.ledger.next_number(part.run) - 1
         path = self.directory / part.file
-        users = _range(part)
-        with disk_errors(path), path.open("rb") as file:
-            header = b"".join(islice(file, 1)) if part.format.has_header else b""
-            written = list(
-                write_parts(
-                    file, self.directory, part.format.value, header=header,
-                    bytes_max=part.size_bytes, after=after, lines_of=iter(pieces),
-                )
-            )  # fmt: skip
+        first = pieces[0] if isinstance(pieces[0], range) else frozenset(pieces[0])
+        written = list(
+            write_parts(
+                _lines_of(path, first, has_header=part.format.has_header),
+                self.directory, part.format.value, header=_header(path, part),
+                bytes_max=part.size_bytes, after=after, lines_of=map(len, pieces),
+            )
+        )  # fmt: skip
+        whole, lot = _range(part), part.lot
         with self.ledger.writing() as db:
-            named = users_in(db, users) if users is not None else iter(())
+            users: Iterator[str] = iter(())
+            if whole is not None:
+                if not isinstance(first, range):  # they stand between the others
+                    lot = set_apart(db, whole, [named[place] for place in first], after + 1)
+                lots = dict.fromkeys((lot, part.lot))
+                users = chain(*(users_in(db, replace(whole, lot=one)) for one in lots))
+            made = [
+                _written(piece, users, lot if place == 0 else part.lot)
+                for place, piece in enumerate(written)
+            ]
             self.ledger.take_apart(
-                part, [_written(piece, named, part) for piece in written],
-                succeeded=execution.succeeded, rejected=execution.failed,
-            )  # fmt: skip
+                part, made, succeeded=execution.succeeded, rejected=execution.failed
+            )
         with disk_errors(path):
             path.unlink(missing_ok=True)
         return self.ledger.parts(self.run, after)
@@ -286,18 +266,27 @@ def _range(part: PartRecord) -> Range | None:
     """The users of a part; None for a file of commands, whose users are not known one by one."""
     if part.first_user is None or part.last_user is None:
         return None
-    return Range(part.first_user, part.last_user, part.doubtful)
+    return Range(part.first_user, part.last_user, part.lot)
 
 
-def _range_values(part: PartRecord) -> dict[str, Any]:
-    return {
-        "part": part.number, "first": part.first_user, "last": part.last_user,
-        "doubtful": part.doubtful,
-    }  # fmt: skip
+def _header(path: Path, part: PartRecord) -> bytes:
+    if not part.format.has_header:
+        return b""
+    with disk_errors(path), path.open("rb") as file:
+        return file.readline()
 
 
-def _written(piece: Part, users: Iterator[str], whole: PartRecord) -> Written:
+def _lines_of(path: Path, first: Container[int], *, has_header: bool) -> Iterator[bytes]:
+    """The lines of a file: those at the places of its `first` piece, then all others."""
+    for wanted in (True, False):
+        with disk_errors(path), path.open("rb") as file:
+            for place, line in enumerate(islice(file, int(has_header), None)):
+                if (place in first) is wanted:
+                    yield line
+
+
+def _written(piece: Part, users: Iterator[str], lot: int) -> Written:
     """A piece, with the next of the users of the whole."""
     of_piece = list(islice(users, piece.lines))
     first, last = (of_piece[0], of_piece[-1]) if of_piece else (None, None)
-    return Written(piece, first, last, whole.doubtful)
+    return Written(piece, first, last, lot)

@@ -26,8 +26,9 @@ from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.delivery import DeliverySettings
 from relay.settings.kafka import KafkaSettings
 from relay.settings.log import LogSettings
-from relay.settings.options import models_in
+from relay.settings.options import is_optional, models_in
 from relay.settings.problems import model_problems, unknown, variable_problems
+from relay.settings.schema_registry import SchemaRegistrySettings
 from relay.settings.secrets import resolve_secrets
 from relay.settings.segments import SegmentsSettings
 from relay.settings.sources import (
@@ -37,7 +38,7 @@ from relay.settings.sources import (
     process_environ,
     read_environ,
 )
-from relay.settings.topics import SourceSettings, source_problems
+from relay.settings.topics import NEEDS_REGISTRY, SourceSettings, source_problems
 from relay.settings.tracing import TracingSettings
 from relay.settings.tracking import TrackingSettings
 from relay.settings.yaml_file import read_file
@@ -67,6 +68,9 @@ class Settings(BaseModel):
         default_factory=dict,
         description="Mappings by name, for `sources` (docs/MAPPING.md).",
     )
+    schema_registry: SchemaRegistrySettings | None = Field(
+        None, description="Where the schemas of records are, for `sources` that need them."
+    )
     decoding: FormatPolicy = Field(description="Reading records.")
     identity: IdentityPolicy = Field(description="Whose an activity is.")
     mapping: ActivityPolicy = Field(description="Events to activities.")
@@ -84,11 +88,12 @@ class Settings(BaseModel):
                 f"delivery.revoke_budget_s ({budget:g}) by {_COMMIT_S:g} s: partitions are drained "
                 "and committed before the group gives them away"
             )
-        if self.sources and self.segments.membership.enabled:
-            raise ValueError(
-                "sources and segments.membership cannot be used together yet: membership events "
-                "are read in Relay's own format only"
-            )
+        for number, source in enumerate(self.sources):
+            if source.format in NEEDS_REGISTRY and self.schema_registry is None:
+                raise ValueError(
+                    f"sources[{number}].format: {source.format} needs a schema registry "
+                    "(set schema_registry.urls)"
+                )
         return self
 
 
@@ -133,7 +138,8 @@ def _sections(given: Given, needs: Collection[str] | None, problems: list[str]) 
         empty = field.get_default(call_default_factory=True, validated_data={})
         data = given.data.get(name)
         if data is None:  # not there, or a header whose lines are all commented out
-            data = {} if models_in(field.annotation) else empty
+            group = models_in(field.annotation) and not is_optional(field.annotation)
+            data = {} if group else empty
         try:
             sections[name] = TypeAdapter[Any](field.annotation or Any).validate_python(data)
         except ValidationError as error:

@@ -40,8 +40,8 @@ class SchemaRegistrySettings(Section):
         30.0,
         ge=1,
         le=3600,
-        description="Longest pause between attempts while the registry cannot be asked. The stream "
-        "is held meanwhile; nothing is lost.",
+        description="Longest pause between attempts while the registry cannot be asked. The "
+        "partitions that need the schema wait meanwhile; nothing is lost.",
     )
     unknown_wait_s: float = Field(
         30.0,

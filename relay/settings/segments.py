@@ -10,7 +10,6 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from relay.apis.digital_audience import PATHS, Credentials
 from relay.apis.locations import FileAccess, S3Access
-from relay.apis.mediarithmics_document_imports import UploadForm
 from relay.apis.mparticle_segments import BASE_URL
 from relay.base_url import BaseUrl
 from relay.errors import SettingsError
@@ -113,11 +112,6 @@ class ImportSettings(Section):
     """Bulk imports into mediarithmics. Address, datamart and token are those of `tracking`."""
 
     format: FileFormat = Field(FileFormat.NDJSON, description="Format of the files.")
-    upload: UploadForm = Field(
-        UploadForm.RAW,
-        description="`raw`: the file is the body, as documented; `multipart`: as the vendor's own "
-        "interface sends it.",
-    )
     part_bytes_max: int = Field(
         90_000_000,
         ge=1024,

@@ -1,8 +1,10 @@
 """Record → its events, by the source that its topic belongs to; else by Relay's own format.
 
     Record ──format──▶ documents ──mapping──▶ app events ──map_event──▶ Parcel
-                │                    │                         └▶ Unmappable | Unwanted
-                └──────── Undecodable | Unwanted ◀─┘
+                │                    │            │            └▶ Unmappable | Unwanted
+                │                    │            └▶ the road of membership events
+                ├──────── Undecodable | Unwanted ◀─┘
+                └──────── NeedsSchema: read again when it is fetched
 
 Pure. One event gives one outcome, several give `Events` in the order of the record.
 """
@@ -10,15 +12,16 @@ Pure. One event gives one outcome, several give `Events` in the order of the rec
 import fnmatch
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TypeAlias, TypeVar
 
-from relay.model import Record, Undecodable, Unmappable, Unwanted
+from relay.model import NeedsSchema, Record, Undecodable, Unmappable, Unwanted
 from relay.road.settling.dead_letter import Envelope, newest
-from relay.sources.events import app_event
-from relay.sources.formats import Documents, Format, FormatCode, NeedsSchema
-from relay.sources.mapping import Mapped, Part
+from relay.sources.events import EventPart, MappingFunction, events_of
+from relay.sources.formats import Documents, Format, FormatCode
+from relay.sources.mapping import Part
 from relay.sources.mapping.faults import MappingCode
+from relay.sources.shadow import Shadow, beside
 from relay.stream.interpret import (
     Events,
     Interpret,
@@ -30,12 +33,19 @@ from relay.stream.interpret import (
 )
 from relay.stream.mapping import map_event
 
-Mapping: TypeAlias = Callable[[Any, Record], Sequence[Part]]
-"""A compiled mapping or a function of the company's own: (document, record) → its events."""
+Reading: TypeAlias = EventPart | list[EventPart] | NeedsSchema
+"""What a record is: one event or none, or a list with an entry for each of its events."""
 
+Reader: TypeAlias = Callable[[Record], Reading]
+
+T = TypeVar("T")
 DELIVERED_BEFORE = Unwanted("delivered_before_death", "the letter names other events of the record")
-_NOT_FETCHED = Undecodable(FormatCode.SCHEMA_UNKNOWN, "the schema was not fetched")
 _NO_EVENTS = Unwanted(MappingCode.NO_EVENTS, "the record holds no events")
+
+
+# A tuple that exists already: `A | B` would be a new object for each event.
+_NO_EVENT = (Undecodable, Unwanted)
+_NOT_MAPPED = (Unmappable, Unwanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +54,13 @@ class Source:
 
     topics: tuple[str, ...]
     format: Format
-    mapping: Mapping
+    mapping: MappingFunction
     events_max: int
+    ids_from: str | None = None
+    """Who gives its events their ids, for `$unique_key`; None: as for all other topics."""
+    shadow: Shadow | None = None
+    makes_segments: bool = True
+    """Whether an event of it may be one of membership."""
 
 
 def source_interpreter(sources: Sequence[Source], policy: InterpretPolicy) -> Interpret:
@@ -53,38 +68,52 @@ def source_interpreter(sources: Sequence[Source], policy: InterpretPolicy) -> In
     own = interpreter(policy)
     if not sources:
         return own
-    readers = [(matching(source.topics), _reader(source, policy)) for source in sources]
-    chosen: dict[str, Interpret] = {}
+    chosen = by_topic(sources, [_interpret(source, policy) for source in sources], own)
 
     def interpret(record: Record, now_ms: int) -> Interpretation:
-        # A replayed record is what it was where it died, whichever topic it was sent to.
-        death = newest(record.headers) if record.headers else None
-        topic = record.topic if death is None else death.position.topic
-        reader = chosen.get(topic)
-        if reader is None:
-            fitting = (reader for fits, reader in readers if fits(topic))
-            reader = chosen[topic] = next(fitting, own)
+        reader, death = chosen(record)
         outcome = reader(record, now_ms)
-        return outcome if death is None else _that_died(outcome, death)
+        if death is None or not isinstance(outcome, Events):
+            return outcome
+        named = named_by(death, len(outcome.outcomes))
+        return Events(
+            tuple(
+                part if index in named else DELIVERED_BEFORE
+                for index, part in enumerate(outcome.outcomes)
+            )
+        )
 
     return interpret
 
 
-def _that_died(outcome: Interpretation, death: Envelope) -> Interpretation:
-    """Of a replayed record the events that its letter names; the others were delivered.
+def by_topic(
+    sources: Sequence[Source], made: Sequence[T], own: T
+) -> Callable[[Record], tuple[T, Envelope | None]]:
+    """A function that chooses what was made of the source of a record, and says how it died.
+
+    The first source that fits is the one. A replayed record is what it was where it died,
+    whichever topic it was sent to.
+    """
+    fitting = [(matching(source.topics), one) for source, one in zip(sources, made, strict=True)]
+    chosen: dict[str, T] = {}
+
+    def choose(record: Record) -> tuple[T, Envelope | None]:
+        death = newest(record.headers) if record.headers else None
+        topic = record.topic if death is None else death.position.topic
+        if topic not in chosen:
+            chosen[topic] = next((one for fits, one in fitting if fits(topic)), own)
+        return chosen[topic], death
+
+    return choose
+
+
+def named_by(death: Envelope, count: int) -> frozenset[int] | range:
+    """Of a replayed record of so many events those that its letter is about; the others are done.
 
     When the record holds another number of events than it did, because its mapping has changed,
-    nobody can say which are meant: then all are sent, under the keys that they always had.
+    nobody can say which are meant: then all are, under the keys that they always had.
     """
-    if not isinstance(outcome, Events) or len(outcome.outcomes) != death.events_total:
-        return outcome
-    named = frozenset(death.events)
-    return Events(
-        tuple(
-            part if index in named else DELIVERED_BEFORE
-            for index, part in enumerate(outcome.outcomes)
-        )
-    )
+    return frozenset(death.events) if count == death.events_total else range(count)
 
 
 def matching(topics: Sequence[str]) -> Callable[[str], object]:
@@ -92,37 +121,51 @@ def matching(topics: Sequence[str]) -> Callable[[str], object]:
     return re.compile("|".join(fnmatch.translate(name) for name in topics)).match
 
 
-def _reader(source: Source, policy: InterpretPolicy) -> Interpret:
+def reader_of(source: Source) -> Reader:
+    """What a record of the source is."""
     decode, mapping, events_max = source.format, source.mapping, source.events_max
 
-    def outcome_of(part: Part, record: Record, now_ms: int) -> Outcome:
-        if not isinstance(part, Mapped):
-            return part
-        event = app_event(part)
-        if isinstance(event, Undecodable):
-            return event
-        mapped = map_event(event, policy.mapping, now_ms)
-        if isinstance(mapped, Unmappable | Unwanted):
-            return mapped
-        return parcel_of(record, mapped, policy.order_by)
-
-    def read(record: Record, now_ms: int) -> Interpretation:
+    def read(record: Record) -> Reading:
         documents = decode(record)
-        if isinstance(documents, Undecodable | Unwanted):
+        if isinstance(documents, Undecodable | Unwanted | NeedsSchema):
             return documents
-        if isinstance(documents, NeedsSchema):
-            return _NOT_FETCHED
         parts = _parts(documents, record, mapping)
-        if len(parts) == 1:
-            return outcome_of(parts[0], record, now_ms)
         if len(parts) > events_max:
             return _too_many(events_max)
-        return Events(tuple(outcome_of(part, record, now_ms) for part in parts))
+        events = events_of(parts)
+        return events[0] if len(events) == 1 else events
 
     return read
 
 
-def _parts(documents: Documents, record: Record, mapping: Mapping) -> Sequence[Part]:
+def _interpret(source: Source, policy: InterpretPolicy) -> Interpret:
+    shadow = source.shadow
+    if shadow is not None:
+        source = replace(source, mapping=beside(source.mapping, shadow))
+    read, mapping, order_by = reader_of(source), policy.mapping, policy.order_by
+    if source.ids_from is not None:
+        mapping = mapping.model_copy(update={"source": source.ids_from})
+
+    def outcome_of(event: EventPart, record: Record, now_ms: int) -> Outcome:
+        if isinstance(event, _NO_EVENT):
+            return event
+        mapped = map_event(event, mapping, now_ms)
+        if isinstance(mapped, _NOT_MAPPED):
+            return mapped
+        return parcel_of(record, mapped, order_by)
+
+    def interpret(record: Record, now_ms: int) -> Interpretation:
+        found = read(record)
+        if isinstance(found, list):
+            return Events(tuple([outcome_of(event, record, now_ms) for event in found]))
+        if isinstance(found, NeedsSchema):
+            return found
+        return outcome_of(found, record, now_ms)
+
+    return interpret
+
+
+def _parts(documents: Documents, record: Record, mapping: MappingFunction) -> Sequence[Part]:
     if len(documents) == 1 and not isinstance(documents[0], Undecodable):
         return mapping(documents[0], record)
     parts: list[Part] = []

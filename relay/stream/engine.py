@@ -25,6 +25,7 @@ from relay.model import (
     DeadLetterClass,
     Fate,
     Moment,
+    NeedsSchema,
     Parcel,
     Position,
     Record,
@@ -175,7 +176,7 @@ class Engine:
     # -- records come -------------------------------------------------------------------------
 
     def admit(self, record: Record, now: Moment) -> None:
-        """A record was read: it waits in its lane, or has met its fate."""
+        """A record was read: it waits in its lane, or has met its fate, or waits to be read."""
         home = self.custody.admit(record, now.steady)
         if home is None:
             return
@@ -189,6 +190,9 @@ class Engine:
             return
         if isinstance(outcome, Events):
             self._admit_events(record, outcome.outcomes, home, now.steady)
+            return
+        if isinstance(outcome, NeedsSchema):
+            self.custody.await_schema(home, record, outcome.key, now.steady)
             return
         size = record.size_bytes
         self.custody.ledger.took(size)
@@ -315,8 +319,7 @@ class Engine:
         for outcome in outcomes:
             size += outcome.size_bytes - own if isinstance(outcome, Parcel) else 0
         join = self.custody.took_joined(home, record, size, len(outcomes))
-        dead: list[int] = []
-        why: Undecodable | Unmappable | None = None
+        dead: list[tuple[int, Undecodable | Unmappable]] = []
         for index, outcome in enumerate(outcomes):
             part = Part(join, index)
             if isinstance(outcome, Parcel):
@@ -324,17 +327,18 @@ class Engine:
             elif isinstance(outcome, Unwanted):
                 self.custody.settle_part(part, Fate.SKIPPED, outcome.code)
             else:
-                dead.append(index)
-                why = why or outcome
-        if why is None:
+                dead.append((index, outcome))
+        if not dead:
             return
+        why = dead[0][1]
         letter = DeadLetter(
             record,
             _class_of(why),
             why.code,
             why.reason,
-            events=tuple(dead),
+            events=tuple(index for index, _ in dead),
             events_total=join.total,
+            codes=tuple((index, one.code) for index, one in dead) if len(dead) > 1 else (),
         )
         self._dead_letter(home, 0, letter, join=join)
 
@@ -401,7 +405,12 @@ class Engine:
         if len(members) == 1:  # the first question about this flight
             head = first.parcel.payload
             self._load = Load(policy, head) if isinstance(head, Activity) else None
-        return self._load is not None and self._load.takes(payload)
+        if self._load is None:
+            return False
+        one, other = first.part, candidate.part
+        return self._load.takes(
+            payload, of_one_record=one is not None and other is not None and one.join is other.join
+        )
 
     def _request(self, members: Sequence[Waiting]) -> Request:
         payload = members[0].parcel.payload

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 
 from relay.model import (
     Activity,
+    NeedsSchema,
     Parcel,
     Record,
     Undecodable,
@@ -29,7 +30,8 @@ class Events(NamedTuple):
     outcomes: tuple[Outcome, ...]
 
 
-Interpretation: TypeAlias = Outcome | Events
+Interpretation: TypeAlias = Outcome | Events | NeedsSchema
+"""`NeedsSchema`: it cannot be said before that schema is fetched."""
 Interpret: TypeAlias = Callable[[Record, int], Interpretation]
 
 # Tuples that exist already: `A | B` would be a new object for each event.

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from relay.clock import Clock
 from relay.model import Answer, Moment, NoAnswer, Request
+from relay.road.consuming.schema_fetching import SchemaSource
 from relay.road.consuming.source import RecordSource
 from relay.road.loop import Road, RoadPolicy
 from relay.road.settling.letter_writer import DeadLetterSink
@@ -30,12 +31,13 @@ def stream_road(
     clock: Clock,
     policy: RoadPolicy,
     reporter: Reporter,
+    schemas: SchemaSource | None = None,
 ) -> Road:
     """The road of one event, from its parts."""
     carrier = FlightCarrier(engine, wire, clock)
     return Road(
         ROAD, engine, carrier, source, sink,
-        emit=emit, clock=clock, policy=policy, reporter=reporter,
+        emit=emit, clock=clock, policy=policy, reporter=reporter, schemas=schemas,
     )  # fmt: skip
 
 

@@ -3,9 +3,9 @@
 What every road has is in `relay.road.status`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from prometheus_client import Metric
 from prometheus_client.core import (
@@ -22,11 +22,36 @@ from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.engine import Engine
 from relay.stream.mapping.codes import MappingCode
+from relay.stream.schema_status import SchemaReport
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
-from relay.telemetry.facts import Emit, Lifecycle, RecordsSkipped, StreamProgress
+from relay.telemetry.facts import Emit, Lifecycle, RecordsSkipped, ShadowDiffers, StreamProgress
 from relay.telemetry.health import Liveness
 from relay.telemetry.histogram import Histogram
+
+
+class Shadowed(Protocol):
+    """What a second mapping of a source has seen (`relay.sources.shadow`)."""
+
+    @property
+    def source(self) -> str:
+        """The topics."""
+        ...
+
+    @property
+    def documents(self) -> int:
+        """Documents that both mappings have mapped."""
+        ...
+
+    @property
+    def differing(self) -> int:
+        """Of these, those of which they made different things."""
+        ...
+
+    @property
+    def differences(self) -> Mapping[str, int]:
+        """What differs, and of how many documents."""
+        ...
 
 
 class Reporter(RoadReporter):
@@ -34,9 +59,20 @@ class Reporter(RoadReporter):
 
     road: ClassVar[str] = "stream"
 
-    def __init__(self, engine: Engine, emit: Emit, policy: ReportPolicy) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        emit: Emit,
+        policy: ReportPolicy,
+        shadows: Sequence[Shadowed] = (),
+        registry_problem: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`registry_problem` says why the schema registry cannot be asked, when it cannot."""
         super().__init__(engine.custody, emit, policy)
         self._engine = engine
+        self._shadows = shadows
+        self._differing = [shadow.differing for shadow in shadows]
+        self._schemas = SchemaReport(engine.custody, registry_problem)
         self._lagging_since: dict[Partition, float] = {}
         self._settled = -1
         self._settled_at = 0.0
@@ -53,7 +89,7 @@ class Reporter(RoadReporter):
         self._lagging_since = {
             partition: self._lagging_since.get(partition, now)
             for partition, behind in self._lag.items()
-            if behind > 0
+            if behind > 0 and partition not in self._custody.schemas
         }
         by_event = self._custody.by_event
         settled = by_event.taken - by_event.open
@@ -61,6 +97,7 @@ class Reporter(RoadReporter):
             self._settled, self._settled_at = settled, now
 
     def _line(self, seconds: float) -> None:
+        self._shadow_lines()
         engine = self._engine
         counts, before = _Counts.of(engine), self._before
         if counts == before and not self._custody.ledger.open:
@@ -94,9 +131,28 @@ class Reporter(RoadReporter):
             )
         )
 
+    def _shadow_lines(self) -> None:
+        """One for each source whose two mappings made different things since the last."""
+        for at, shadow in enumerate(self._shadows):
+            more = shadow.differing - self._differing[at]
+            self._differing[at] = shadow.differing
+            if more:
+                fields = [f"{name} {count}" for name, count in sorted(shadow.differences.items())]
+                self._emit(
+                    ShadowDiffers(
+                        source=shadow.source,
+                        differing=more,
+                        documents=shadow.documents,
+                        fields=", ".join(fields),
+                    )
+                )
+
     # -- health -------------------------------------------------------------------------------
 
     def _destination_hold(self) -> Hold | None:
+        return self._gate_hold() or self._schemas.hold()
+
+    def _gate_hold(self) -> Hold | None:
         gate = self._engine.destination.gate
         if gate.state in (GateState.HELD, GateState.DOWN):
             return Hold(str(gate.state), gate.reason, gate.since)
@@ -104,7 +160,8 @@ class Reporter(RoadReporter):
 
     def liveness(self) -> Liveness:
         """Not alive when records wait, nothing holds them up, and still none gets through."""
-        held = self.hold() is not None or self._source.readiness() is not None
+        # Some partitions that wait for a schema do not excuse the others.
+        held = self._everything_held() or self._source.readiness() is not None
         if held or self.lifecycle is not Lifecycle.RUNNING:
             return Liveness(alive=True, reason="nothing may move now")
         for home in self._custody.assigned.values():
@@ -114,6 +171,11 @@ class Reporter(RoadReporter):
                 return Liveness(alive=False, reason=reason)
         return Liveness(alive=True, reason="progress")
 
+    def _everything_held(self) -> bool:
+        if self._custody.letters_blocked is not None or self._gate_hold() is not None:
+            return True
+        return self._schemas.holds_all()
+
     def _stands_still_s(self, home: Assigned) -> float:
         """For how long a partition has stood still without an excuse.
 
@@ -122,6 +184,8 @@ class Reporter(RoadReporter):
         and as often again for each further event of the same record.
         """
         if not home.frontier.open_count:
+            if home.partition in self._custody.schemas:
+                return 0.0
             since = self._lagging_since.get(home.partition, self._now)
             return self._now - max(since, self._settled_at)
         pin = self._pin(home)
@@ -158,6 +222,7 @@ class Reporter(RoadReporter):
                 "round_trip_s": _quantiles(engine.round_trips, self._trips),
                 "lateness_s": _quantiles(engine.lateness, self._late),
             },
+            "schema_registry": self._schemas.status(self._now),
         }
 
     def _pin_status(self, home: Assigned) -> Mapping[str, Any]:
@@ -181,6 +246,7 @@ class Reporter(RoadReporter):
     def _destination_metrics(self) -> Iterator[Metric]:
         engine = self._engine
         yield from self._event_metrics()
+        yield from self._shadow_metrics()
         notes = CounterMetricFamily(
             "relay_mapping_notes", "Events sent with less or other than they said.", labels=["code"]
         )
@@ -213,6 +279,7 @@ class Reporter(RoadReporter):
         for known in GateState:
             state.add_metric([known], int(engine.destination.gate.state is known))
         yield state
+        yield from self._schemas.metrics(self._now)
         yield _histogram("relay_round_trip_seconds", "Request to answer.", engine.round_trips)
         yield _histogram(
             "relay_lateness_seconds", "Record's time in Kafka to delivery.", engine.lateness
@@ -243,6 +310,25 @@ class Reporter(RoadReporter):
         returned.add_metric([], events.returned)
         yield returned
         yield GaugeMetricFamily("relay_events_open", "Events without a fate.", events.open)
+
+    def _shadow_metrics(self) -> Iterator[Metric]:
+        seen = CounterMetricFamily(
+            "relay_shadow_documents",
+            "Documents that the second mapping of a source has mapped, too.",
+            labels=["source"],
+        )
+        differences = CounterMetricFamily(
+            "relay_shadow_differences",
+            "Of these, those of which it made something else, by field of the event; `fate`: it "
+            "ends otherwise; `raised`: it failed.",
+            labels=["source", "field"],
+        )
+        for shadow in self._shadows:
+            seen.add_metric([shadow.source], shadow.documents)
+            for name, count in shadow.differences.items():
+                differences.add_metric([shadow.source, name], count)
+        yield seen
+        yield differences
 
 
 @dataclass(frozen=True, slots=True)

@@ -451,12 +451,13 @@ class TokenReloaded(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryUnavailable(Fact):
-    """The schema registry cannot be asked for a schema: the stream is held until it can.
+    """A schema cannot be had: the partitions whose next record needs it wait; all others go on.
 
-    Records whose schema is known go on until one comes whose schema is not.
+    Nothing is lost; Relay is not ready and asks again by itself. Records whose schema is known go
+    on. Where the reason names credentials, an address or a package, somebody has to act.
     """
 
-    level: ClassVar[Level] = Level.WARNING
+    level: ClassVar[Level] = Level.ERROR
     stage: ClassVar[Stage] = Stage.DECODING
     counter: ClassVar[Counter | None] = Counter(
         "relay_registry_outages_total", "Times the schema registry could not be asked."
@@ -468,7 +469,7 @@ class RegistryUnavailable(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryAvailable(Fact):
-    """The schema registry answers again."""
+    """The schema registry answers again, and the partitions that waited go on."""
 
     stage: ClassVar[Stage] = Stage.DECODING
 
@@ -767,6 +768,19 @@ class WorkerEnded(Fact):
     worker: Annotated[int, "Its number."]
     status: Annotated[int, "Its exit status; negative: the signal that killed it."]
     restart_in_s: Annotated[float, "When it is started again; 0: not, and the others end too."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowDiffers(Fact):
+    """The second mapping of a source (`shadow`) makes something else than the one that counts.
+
+    One line for each source between two lines of progress. Nothing of it is sent.
+    """
+
+    source: Annotated[str, "The topics of the source, as the settings name them."]
+    differing: Annotated[int, "Documents of which they made different things, since the last line."]
+    documents: Annotated[int, "Documents that both have mapped, since the start."]
+    fields: Annotated[str, "What differs, each with its count since the start."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,6 @@ from relay.apis.mediarithmics_document_imports import (
     DocumentImports,
     Execution,
     Phase,
-    UploadForm,
 )
 from relay.disk import LocalStateError
 from relay.sandbox.segment_store import SegmentStore
@@ -47,9 +46,8 @@ async def finished(world, imports, import_id):
     return execution
 
 
-@pytest.mark.parametrize("form", list(UploadForm))
-async def test_a_file_becomes_members_of_the_segment(world, file, form):
-    imports = await world.imports(form=form)
+async def test_a_file_becomes_members_of_the_segment(world, file):
+    imports = await world.imports()
     made = await imports.create("relay-1", NDJSON)
     assert made.name == "relay-1"
     started = await imports.start(made.id, file, "application/x-ndjson")
@@ -243,22 +241,14 @@ async def test_a_lost_answer_is_not_repeated_and_what_became_of_it_can_be_found(
 
 
 async def test_an_upload_that_is_throttled_is_repeated_whole(world, file):
-    for form in UploadForm:
-        imports = await world.imports(form=form)
-        made = await imports.create("relay-1", NDJSON)
-        await world.faults(
-            {
-                "kind": "status",
-                "status": 429,
-                "retry_after_s": 3,
-                "times": 1,
-                "path": "*/executions",
-            }
-        )
-        world.clock.waits.clear()
-        await imports.start(made.id, file, "application/x-ndjson")
-        assert world.clock.waits == [3]
-        assert (await finished(world, imports, made.id)).succeeded == 2
+    imports = await world.imports()
+    made = await imports.create("relay-1", NDJSON)
+    await world.faults(
+        {"kind": "status", "status": 429, "retry_after_s": 3, "times": 1, "path": "*/executions"}
+    )
+    await imports.start(made.id, file, "application/x-ndjson")
+    assert world.clock.waits == [3]
+    assert (await finished(world, imports, made.id)).succeeded == 2
 
 
 async def test_what_is_wrong_with_a_request_is_said_in_the_platforms_words(world, file):

@@ -3,9 +3,12 @@
 import asyncio
 import importlib
 import os
+import socket
+import ssl
 import sys
 from contextlib import asynccontextmanager
 
+import certifi
 import httpx
 import pytest
 from moto.server import ThreadedMotoServer
@@ -18,6 +21,7 @@ from relay.apis.s3 import _meaning
 from relay.disk import LocalStateError
 from relay.errors import SettingsError
 from relay.sandbox.s3 import put
+from tests.support.certificates import CertificateAuthority
 from tests.support.synced import watch_syncs
 
 SEGMENT = "seg"
@@ -206,6 +210,42 @@ async def test_a_private_network_is_not_reached_unless_the_settings_say_so(tmp_p
     with pytest.raises(AnswerUnusable, match="in a private network") as caught:
         await fetch(where, tmp_path / "x", FileAccess(), nothing)
     assert "allow_private_hosts" in caught.value.hint
+
+
+async def test_a_name_is_looked_up_once_and_its_certificate_is_still_that_of_the_name(
+    tmp_path, monkeypatch
+):
+    """What was checked is what is called: by its number, and as the name in TLS and in `Host`."""
+    authority = CertificateAuthority(tmp_path)
+    identity = authority.issue("exports")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity.cert, identity.key)
+    names, heads = [], []
+    context.sni_callback = lambda _socket, name, _context: names.append(name)
+
+    async def answer(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nid")
+        await writer.drain()
+        writer.close()
+
+    async def look_up(host, port, **_):
+        looked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    looked = []
+    monkeypatch.setattr(certifi, "where", lambda: str(authority.cert))
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+        assert await fetch(f"https://localhost:{port}/x", tmp_path / "x", HERE, nothing) == 2
+        assert (looked, names) == (["localhost"], ["localhost"])
+        assert f"Host: localhost:{port}".encode() in heads[0]
+        # A name that the certificate does not have is refused, wherever it leads.
+        with pytest.raises(Unreachable, match="broke off"):
+            await fetch(f"https://elsewhere.test:{port}/x", tmp_path / "y", HERE, nothing)
+        assert (looked[1:], len(heads)) == (["elsewhere.test"], 1)
 
 
 async def test_redirects_have_an_end(tmp_path):

@@ -163,6 +163,16 @@ def test_of_several_topics_one_must_be_named(run, kafka):
     assert "--topic" in end.err
 
 
+def test_a_topic_that_has_a_source_is_refused_in_one_line(run):
+    given = {"kafka": {"topics": ["web.a"]}, "sources": [{"topics": ["web.*"], "preset": "jitsu"}]}
+
+    end = run(given, event(1))
+
+    assert end.status == ExitStatus.INPUT
+    assert "topic web.a has a source (json, preset jitsu)" in end.err
+    assert len(end.err.splitlines()) == 1
+
+
 def test_a_file_that_does_not_exist_is_one_line(run, capsys):
     with pytest.raises(SystemExit) as caught:
         cli.main(["emit", "no-such-file"])

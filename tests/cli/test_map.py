@@ -8,6 +8,7 @@ import pytest
 
 from relay import cli
 from relay.errors import ExitStatus
+from relay.settings import load
 from tests.support.app_events import VENDOR_SAMPLES, example
 
 SETTINGS = {
@@ -192,11 +193,15 @@ def test_nothing_personal_is_shown_of_a_line_unless_asked_for(run):
     assert "crm-881" not in end.out
 
 
-def test_a_line_of_anothers_format_is_told_with_the_preset_for_it(run):
+def test_a_line_of_anothers_format_is_told_with_the_settings_for_it(run, tmp_path):
     segment = {"type": "track", "messageId": "m", "userId": "u", "event": "e"}
     end = run([segment, {"type": "track"}, b"{"])
     assert end.status == ExitStatus.FINDINGS
     notes = [line for line in end.err.splitlines() if " note: " in line]
     assert notes == [
-        "line 1: note: this looks like segment; try: relay map explain FILE --mapping segment"
+        "line 1: note: this looks like segment",
     ]
+    settings = end.err.partition("In the settings of relay run:")[2].partition("What that")[0]
+    (tmp_path / "found.yaml").write_text(settings, encoding="utf-8")
+    assert load(tmp_path / "found.yaml", {}, needs=["sources"]).sources[0].preset == "segment"
+    assert "relay map explain FILE --mapping segment" in end.err

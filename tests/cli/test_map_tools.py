@@ -5,6 +5,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from confluent_kafka import Producer
 
 from relay import cli
 from relay.errors import ExitStatus
@@ -137,3 +138,39 @@ def test_what_cannot_be_read_is_one_line(run, arguments, status, told):
     assert end.status == status
     assert told in end.err
     assert "Traceback" not in end.err
+
+
+@pytest.mark.parametrize("given", [[], ["orders.ndjson", "--from", "orders"]])
+def test_diff_wants_a_file_or_a_topic(run, given):
+    end = run("diff", *given, "--old", "shop.yaml", "--new", "shop.yaml")
+    assert end.status == ExitStatus.INPUT
+    assert "name a FILE of records, or a topic (--from TOPIC)" in end.err
+
+
+@pytest.mark.broker
+def test_diff_reads_the_last_records_of_a_topic_in_the_format_of_its_source(run, kafka):
+    topic = kafka.create_topic(partitions=2)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 2})
+    lines = (run.path / "orders.ndjson").read_bytes()
+    for key in (b"a", b"b", b"c", b"d"):
+        producer.produce(topic, lines, key=key)
+    producer.produce(topic, b"{not json", key=b"a")
+    assert producer.flush(30) == 0
+    changed = SHOP.replace("| millis", "| seconds? // .at")
+    (run.path / "next.yaml").write_text(changed)
+    settings = {
+        "kafka": {"bootstrap_servers": kafka.bootstrap_servers, "topics": [topic]},
+        "sources": [{"topics": [topic], "format": "ndjson", "preset": "segment"}],
+    }
+    (run.path / "relay.yaml").write_text(json.dumps(settings))
+    compared = ("--old", "shop.yaml", "--new", "next.yaml")
+    end = run("diff", "--from", topic, *compared)
+    assert end.status == ExitStatus.FINDINGS, end.err
+    assert end.out.splitlines()[0] == "12 records, 12 events"
+    assert "       4  dead-lettered invalid_timestamp  ->  mapped by order" in end.out
+    assert "       1  could not be read, by either" in end.out
+    assert "jane" not in end.out
+    end = run("diff", "--from", topic, "--last", "2", *compared)
+    assert int(end.out.split()[0]) <= 6
+    end = run("diff", "--from", "no-such-topic", *compared)
+    assert end.status == ExitStatus.TOPIC_MISSING

@@ -2,12 +2,16 @@
 
 import gzip
 import json
+import re
+import shlex
+from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 
 from relay import cli
+from relay.apis.digital_audience import PATHS
 from relay.errors import ExitStatus
 from relay.segments.database import locked
 from tests.support.sandbox_thread import sandbox_thread
@@ -365,6 +369,20 @@ def test_segments_are_moved_and_deleted_where_every_answer_is_empty(relay, vendo
     assert audience_state(vendors)["segments"] == []
 
 
+def test_segments_are_moved_and_deleted_where_the_path_to_look_at_them_is_another(
+    relay, vendors, config
+):
+    """A single-page app answers every path that it does not know by its page."""
+    settings = yaml.safe_load(config.read_text())
+    settings["segments"]["digital_audience"]["paths"] = {"segment": "/segment/spa/{id}"}
+    config.write_text(yaml.safe_dump(settings))
+    status, _, err = relay("extend", "501", "--until", "2027-06-30")
+    assert (status, "segments.digital_audience.paths" in err) == (0, True)
+    assert audience_state(vendors)["segments"][0]["endDate"] == "2027-06-30T00:00:00.0000000Z"
+    assert relay("delete", "501", "--yes")[0] == 0
+    assert audience_state(vendors)["segments"] == []
+
+
 @pytest.mark.parametrize(
     ("section", "name", "arguments"),
     [
@@ -437,3 +455,29 @@ def test_a_user_who_enters_and_leaves_in_one_file_is_refused(relay, vendors, tmp
     assert status == ExitStatus.INPUT
     assert "once to enter the segment and once to leave it" in err
     assert vendors.get("/_sandbox/imports/executions").json() == []
+
+
+PAGE = Path(__file__).parents[2] / "docs/SEGMENTS_REFERENCE.md"
+CALLS = re.findall(
+    r"^\| `([A-Z]+) (/[^`]+)` \| `relay segments ([^`]+)` \|$", PAGE.read_text(), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("method", "path", "command"), CALLS)
+def test_every_call_of_the_vendors_is_made_by_the_command_that_the_page_names(  # noqa: PLR0917
+    relay, vendors, tmp_path, monkeypatch, method, path, command
+):
+    monkeypatch.chdir(tmp_path)
+    line = {"operation": "UPDATE", "user_account_id": "a", "segment_id": "7"}
+    (tmp_path / "vip.ndjson").write_text(json.dumps(line | {"expiration_duration": 0}) + "\n")
+    assert relay(*shlex.split(command))[0] == 0
+    pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))
+    log = [json.loads(line) for line in vendors.get("/_sandbox/log").text.splitlines()]
+    assert [
+        entry for entry in log if entry["method"] == method and re.fullmatch(pattern, entry["path"])
+    ]
+
+
+def test_every_path_that_relay_knows_of_digital_audience_has_a_command():
+    said = {path.split("{")[0] for _, path, _ in CALLS}
+    assert {path.split("{")[0] for path in PATHS.values()} <= said

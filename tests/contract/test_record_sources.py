@@ -196,6 +196,33 @@ async def test_from_a_paused_partition_nothing_comes_and_nothing_is_lost(world):
     assert values == [b"%d" % n for n in range(100)]
 
 
+async def test_what_is_put_back_comes_again_in_its_order_and_other_partitions_go_on(world):
+    await world.produce(0, 40)
+    await world.produce(1, 40)
+    zero, one = Partition(world.topic, 0), Partition(world.topic, 1)
+    listener = Listener()
+
+    async with member(world, listener) as source:
+        records = []
+        async with asyncio.timeout(30):
+            while not any(r.tp == zero for r in records):
+                records = await source.poll(7, 0.05)
+        first = next(r for r in records if r.tp == zero)
+        source.put_back(zero, first.offset, first.epoch - 1)  # an assignment that is over
+        source.put_back(zero, first.offset, first.epoch)
+        source.pause([zero])
+        others = [r for r in records if r.tp == one]
+        async with asyncio.timeout(30):
+            while len(others) < 40:
+                others += await source.poll(7, 0.05)
+        source.resume([zero])
+        again = await read(source, 40)
+
+    assert [r.value for r in again] == [b"%d" % n for n in range(40)]
+    assert {r.tp for r in again} == {zero}
+    assert [r.value for r in others if r.tp == one] == [b"%d" % n for n in range(40)]
+
+
 async def test_with_everything_paused_polling_goes_on(world):
     listener = Listener()
 

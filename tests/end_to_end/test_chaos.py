@@ -3,7 +3,8 @@
 Members are killed, come and go; one of them writes to a pipe that nobody reads. Brokers are killed
 and frozen, the password of Kafka changes, the API is slow, fails and forgets, refuses some events
 for a while, and their dead letters are replayed, too early and later, by both ways. Producers send
-events twice. Some events may travel together. Membership events go the other road meanwhile.
+events twice. Some events may travel together. Membership events go the other road meanwhile, and
+on a topic of their own stand mParticle batches of up to 60 events.
 
 The judge reads what was produced, the API's own log and the dead-letter topic, nothing else.
 """
@@ -19,12 +20,14 @@ import uuid
 import orjson
 import pytest
 
+from tests.support.batch_feeder import SIZES, SOURCE_SETTINGS, BatchFeeder, batch_letter
 from tests.support.chaos import REFUSALS, SEGMENTS, Group, MixedFeeder, all_settled, fault_plan
 from tests.support.judge import judge, stored_events
 from tests.support.kafka_admin import wait_for
-from tests.support.road import Process, Sandbox, dead_letters, relay_environ
+from tests.support.road import Process, Sandbox, dead_letters, read_topic, relay_environ
 
 _TOGETHER_MAX = 5
+BATCH_USERS = 20
 QUICK = {
     "KAFKA__REQUEST_TIMEOUT_S": "5",
     "KAFKA__SESSION_TIMEOUT_S": "6",
@@ -51,6 +54,9 @@ class Chaos:
         self.topic = kafka.create_topic(partitions=12)
         kafka.create_topic(f"{self.topic}.dlq", partitions=2)
         self.feeder = MixedFeeder(kafka, self.topic, seed, users)
+        self.batches_topic = kafka.create_topic(partitions=4)
+        kafka.create_topic(f"{self.batches_topic}.dlq", partitions=1)
+        self.batch_feeder = BatchFeeder(kafka, self.batches_topic, seed, BATCH_USERS)
         self.sandbox = stack.enter_context(Sandbox())
         self.sandbox.http.put("/_sandbox/imports", json={"pending_ms": 30, "running_ms": 60})
         self.refusing = set(REFUSALS)
@@ -70,6 +76,16 @@ class Chaos:
             KAFKA__SECURITY__MECHANISM="SCRAM-SHA-512",
             KAFKA__SECURITY__USERNAME=self.login,
             KAFKA__SECURITY__PASSWORD_FILE=str(self._password_file),
+            KAFKA__TOPICS=json.dumps([self.topic, self.batches_topic]),
+            SOURCES=json.dumps(
+                [
+                    {
+                        "topics": [self.batches_topic],
+                        "preset": "mparticle",
+                        "settings": SOURCE_SETTINGS,
+                    }
+                ]
+            ),
             **QUICK,
         )
         self.group = Group(self.environ, _TOGETHER_MAX, stack)
@@ -130,12 +146,13 @@ class Chaos:
     # -- and then -----------------------------------------------------------------------------
 
     def feed(self):
+        self.batch_feeder.send_batches(max(3, self.events_a_time // 100), sorted(REFUSALS))
         self.feeder.send_mixed(self.events_a_time)
 
     def until_delivered(self, share, look=lambda: None):
         """Wait until so much of what the API does not refuse is stored."""
-        produced = self.feeder.produced
-        wanted = share * (sum(produced.good.values()) - len(produced.refused))
+        both = (self.feeder.produced, self.batch_feeder.produced)
+        wanted = share * sum(sum(one.good.values()) - len(one.refused) for one in both)
 
         def delivered():
             look()
@@ -153,15 +170,24 @@ class Chaos:
         for kind in REFUSALS:
             self._accept(kind)
         groups = (self.group_id, f"{self.group_id}-segments")
-        wait_for(lambda: all_settled(self.kafka, self.topic, groups), 240, "not all settled")
+        topics = (self.topic, self.batches_topic)
+
+        def settled():
+            return all(all_settled(self.kafka, topic, groups) for topic in topics)
+
+        wait_for(settled, 240, "not all settled")
         stored = stored_events(self.sandbox.requests())
-        places = [one.place for one in self.letters() if one.event and one.event not in stored]
+        letters = [*self.letters(), *self.batch_letters()]
+        places = [one.place for one in letters if one.event and one.event not in stored]
         if places:
             self._replay(*itertools.chain.from_iterable(("--at", place) for place in places))
-            wait_for(lambda: all_settled(self.kafka, self.topic, groups), 120, "not all settled")
+            wait_for(settled, 120, "not all settled")
 
     def letters(self):
         return dead_letters(self.kafka, f"{self.topic}.dlq")
+
+    def batch_letters(self):
+        return [batch_letter(one) for one in read_topic(self.kafka, f"{self.batches_topic}.dlq")]
 
     def members_of(self, segment):
         text = self.sandbox.http.get(f"/_sandbox/segments/id/{segment}").raise_for_status().text
@@ -179,7 +205,12 @@ class Chaos:
         with self.group.losing_memberships() as look:
             self.kafka.freeze_broker(broker)
             try:
-                wait_for(lambda: self.kafka.leads_nothing(broker, self.topic), 60, "it still leads")
+                topics = (self.topic, self.batches_topic)
+                wait_for(
+                    lambda: all(self.kafka.leads_nothing(broker, topic) for topic in topics),
+                    60,
+                    "it still leads",
+                )
                 self.feed()
                 self.until_delivered(0.95, look)
             finally:
@@ -236,10 +267,14 @@ def chaos(kafka, home, *, events, users, seed, steps):
         _say(f"{time.perf_counter() - started:.0f} s: {run.delivered} events; the end")
         run.settle()
         for member in list(group.members):
-            ledger = member.status()["ledger"]
-            assert ledger["balanced"], ledger
+            for books in ("ledger", "events"):
+                assert member.status()[books]["balanced"], member.status()
             group.leave(member)
-        verdict = judge(feeder.produced, run.sandbox.requests(), run.letters())
+        requests = run.sandbox.requests()
+        of_batches = [one for one in requests if "user-of-batches" in str(one["identifiers"])]
+        others = [one for one in requests if one not in of_batches]
+        verdict = judge(feeder.produced, others, run.letters())
+        batches = judge(run.batch_feeder.produced, of_batches, run.batch_letters())
         failures = group.failures()
         inside = {segment: run.members_of(segment) for segment in SEGMENTS}
     produced, allowed = feeder.produced, group.repeatable + verdict.answers_lost
@@ -257,6 +292,12 @@ def chaos(kafka, home, *, events, users, seed, steps):
         f"{verdict.order_breaks} order breaks, {verdict.lost} lost; "
         f"{time.perf_counter() - started:.0f} s from the first event on"
     )
+    _say(
+        f"batches: {sum(run.batch_feeder.produced.good.values())} events, {batches.delivered} "
+        f"delivered, {batches.dead_lettered} letters, {batches.replayed} of these delivered\n"
+        f"{batches.duplicates} duplicates, {batches.order_breaks} order breaks, "
+        f"{batches.lost} lost"
+    )
     for failure in failures:
         _say(f"a road failed: {json.dumps(failure)}")
     told = json.dumps(vars(verdict))
@@ -269,6 +310,7 @@ def chaos(kafka, home, *, events, users, seed, steps):
     # The window lives in one process: only a change of owner between the two lets both pass.
     assert verdict.passed_twice < len(produced.twice) / 2, told
     assert [failure for failure in failures if failure["code"] == "defect"] == []
+    judge_batches(batches, run.group)
     # All of it was there.
     assert verdict.travelled_together > 0, told
     assert verdict.replayed > 0, told
@@ -277,6 +319,21 @@ def chaos(kafka, home, *, events, users, seed, steps):
             user for (user, where), is_in in feeder.inside.items() if is_in and where == segment
         }
         assert inside[segment] == wanted, f"members of {segment}"
+
+
+def judge_batches(verdict, group):
+    """Nothing lost, each user in order, keys for ever the same, letters only for what must die."""
+    told = json.dumps(vars(verdict))
+    assert verdict.lost == 0, told
+    assert verdict.order_breaks == 0, told
+    assert verdict.repeats == 0, told  # they travel alone, so no key ever changes
+    assert verdict.reused_keys == 0, told
+    assert verdict.wrongly_dead_lettered == 0, told
+    assert verdict.replayed > 0, told
+    # Whoever crashes sends again, of each user, the batch that was under way, and what it had not
+    # committed.
+    allowed = max(SIZES) * (group.repeatable + group.losses * BATCH_USERS) + verdict.answers_lost
+    assert verdict.unaccounted <= allowed, told
 
 
 def _say(text):

@@ -6,6 +6,7 @@ import uuid
 import pytest
 from confluent_kafka import Producer
 
+from relay.errors import ExitStatus
 from tests.support.kafka_admin import wait_for
 from tests.support.road import Sandbox, committed, read_topic, relay_environ, relay_run
 
@@ -72,3 +73,44 @@ def test_three_formats_are_delivered_by_one_run(kafka):
     assert headers["relay-dlq-events-total"] == b"3"
     for topic in (web, batches, shop):
         assert sum(committed(kafka, group, topic).values()) == 1
+
+
+PLUGIN = """
+def to_events(record):
+    for number, name in enumerate(record.document["names"]):
+        yield {
+            "type": "track", "id": f"{record.offset}-{number}", "ts": record.timestamp_ms,
+            "event": name, "user": {"accounts": [{"id": record.key.decode()}]},
+        }
+"""
+
+
+@pytest.mark.timeout(120)
+def test_a_function_of_ones_own_maps_and_what_it_raises_is_one_dead_letter(kafka, tmp_path):
+    (tmp_path / "garden_events.py").write_text(PLUGIN, encoding="utf-8")
+    topic = kafka.create_topic(partitions=1)
+    letters = kafka.create_topic(f"{topic}.dlq", partitions=1)
+    producer = Producer({"bootstrap.servers": kafka.bootstrap_servers, "log_level": 2})
+    for document in ({"names": ["dug", "sown"]}, {"secret": "rose"}, {"names": ["watered"]}):
+        producer.produce(topic, json.dumps(document).encode(), key=b"user-1")
+    assert producer.flush(30) == 0
+    group = f"plugin-{uuid.uuid4().hex[:8]}"
+    source = {"topics": [topic], "mapping": "python:garden_events:to_events"}
+    with Sandbox() as sandbox:
+        environ = relay_environ(kafka, topic, sandbox.url, group, SOURCES=json.dumps([source]))
+        with relay_run({**environ, "PYTHONPATH": str(tmp_path)}) as relay:
+            wait_for(lambda: sandbox.summary()["events"] >= 3, 60, "not all arrived")
+            wait_for(lambda: read_topic(kafka, letters), 30, "no dead letter")
+            assert relay.terminate() == 0, relay.text()
+            assert "rose" not in relay.text()
+        names = [e["name"] for r in sandbox.requests() for e in r["events"]]
+        assert names == ["dug", "sown", "watered"]
+        # Where the module is not found, the start says so in one line.
+        with relay_run(environ) as without:
+            assert without.wait() == ExitStatus.SETTINGS
+            (line,) = [one for one in without.text().splitlines() if not one.startswith("{")]
+            assert "python:garden_events:to_events: the module cannot be imported" in line
+    (letter,) = read_topic(kafka, letters)
+    headers = dict(letter.headers())
+    assert headers["relay-dlq-code"] == b"mapping_raised"
+    assert headers["relay-dlq-reason"] == (b"garden_events:to_events: raised KeyError at line 3")

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.membership.policy import GatherPolicy
-from relay.membership.verdict import Apart, Settled
 from relay.segments.outcome import Failed
 from tests.support.membership_bench import P0, P1, WALL_MS, Bench, asked, changes
 
@@ -104,7 +103,7 @@ def test_when_the_newest_is_rejected_the_one_before_it_flies_next():
     bench = Bench()
     bench.take("alice 88 in")
     rejected = bench.take("alice 88 out")
-    bench.end(bench.due(), Settled(("rejected by the import",)))
+    bench.reject_all(bench.due())
     assert asked(bench.due()) == ["alice 88 in"]
     assert bench.fates == {rejected.position: "line_rejected"}
 
@@ -121,17 +120,19 @@ def test_a_record_with_several_changes_is_delivered_when_all_of_them_are():
 def test_a_record_of_which_one_change_is_rejected_is_one_dead_letter():
     bench = Bench()
     record = bench.take("alice 88,89 in")
-    bench.end(bench.due(), Settled((None, "rejected by the import: segment unknown")))
+    bench.unclear(bench.due(), 1)
+    bench.take_all(bench.due())
+    bench.reject_all(bench.due(), "segment unknown")
     (letter,) = bench.bury()
     assert letter.letter.record is record
     assert letter.letter.reason == "rejected by the import: segment unknown"
-    assert (letter.letter.attempts, letter.letter.cls) == (1, "refused")
+    assert (letter.letter.attempts, letter.letter.cls) == (3, "refused")
 
 
 def test_nothing_flies_before_a_dead_letter_is_confirmed():
     bench = Bench()
     bench.take("alice 88 in")
-    bench.end(bench.due(), Settled(("rejected by the import",)))
+    bench.reject_all(bench.due())
     bench.take("alice 88 out")
     assert bench.fly(later=3600) is None
     assert bench.engine.wakes_at() is None
@@ -145,7 +146,7 @@ def test_an_offset_waits_for_the_import_and_for_the_dead_letter():
     bench.take("alice 88 in")
     bench.take("bob 88 in")
     assert bench.engine.custody.commits(0.0)[P0].offset == 1
-    bench.end(bench.due(), Settled((None, "rejected by the import")))
+    bench.reject(bench.due(), 1)
     assert bench.engine.custody.commits(0.0)[P0].offset == 2
     bench.bury()
     assert bench.engine.custody.commits(0.0)[P0].offset == 3
@@ -239,7 +240,7 @@ def test_a_file_that_is_refused_is_halved_at_once_until_the_bad_line_stands_alon
     while (batch := bench.due()) is not None:
         files += 1
         if any("bad" in line for line in asked(batch)):
-            bench.engine.refused(batch, "400: refused", bench.now)
+            bench.refuse(batch, "400: refused")
         else:
             bench.take_all(batch)
     assert bench.fates == {bad.position: "import_refused"}
@@ -251,10 +252,10 @@ def test_lines_that_may_be_meant_fly_apart_from_the_others():
     bench = Bench()
     for number in range(10):
         bench.take(f"user{number} 88 in")
-    bench.end(bench.due(), Apart(2, frozenset({2, 7})))
+    bench.unclear(bench.due(), 2, 2, 7)
     suspects = bench.due()
     assert asked(suspects) == ["user2 88 in", "user7 88 in"]
-    bench.end(suspects, Settled(("rejected by the import",) * 2))
+    bench.reject_all(suspects)
     rest = bench.due()
     assert len(rest.lines) == 8
     bench.take_all(rest)
@@ -266,7 +267,7 @@ def test_what_could_not_be_sent_at_all_is_sent_again_and_nothing_is_counted_agai
     bench = Bench(attempts_max=1)
     bench.take("alice 88 in")
     for _ in range(30):
-        bench.engine.held_up(bench.due(), "401: the credentials are not accepted", bench.now)
+        bench.hold(bench.due(), "401: the credentials are not accepted")
     assert bench.engine.held_because is not None
     bench.take_all(bench.due())
     assert bench.engine.custody.ledger.delivered == 1
@@ -325,7 +326,7 @@ def test_what_an_earlier_life_settled_beyond_the_commit_is_not_sent_again():
     bench = Bench()
     bench.take("alice 88 in")
     bench.take("bob 88 in")
-    bench.end(bench.due(), Settled(("rejected by the import", None)))
+    bench.reject(bench.due(), 0)
     commits = bench.engine.custody.commits(0.0)
     again = Bench()
     again.assign(P0, commits=commits)
@@ -333,6 +334,32 @@ def test_what_an_earlier_life_settled_beyond_the_commit_is_not_sent_again():
     again.take("bob 88 in", offset=1)
     assert asked(again.due()) == ["alice 88 in"]
     assert again.engine.custody.ledger.skipped["settled_before_restart"] == 1
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_after_a_clean_stop_nobody_waits_for_what_may_be_under_way(clean):
+    """Its last commit says that nothing is under way."""
+    bench = Bench()
+    bench.take("alice 88 in")
+    batch = bench.due()
+    bench.commit()
+    if clean:
+        bench.engine.custody.stop()
+        assert bench.engine.custody.commits(0.0) == {}  # a file is still under way
+        bench.take_all(batch)
+    bench.commit()
+    commits = {home.partition: home.last_commit for home in bench.engine.custody.assigned.values()}
+    again = Bench()
+    again.assign(P0, commits=commits)
+    assert again.engine.custody.assigned[P0].past_is_open is not clean
+    # The next life takes the word back before it sends anything.
+    again.take("bob 88 in", offset=1)
+    again.due()
+    again.commit()
+    commits = {P0: again.engine.custody.assigned[P0].last_commit}
+    last = Bench()
+    last.assign(P0, commits=commits)
+    assert last.engine.custody.assigned[P0].past_is_open
 
 
 def test_a_log_that_was_cut_is_begun_anew():
@@ -358,7 +385,7 @@ class Platform:
         assert self.files < 3000
         bags = [units[-1].change.data_bag for units in batch.flown]
         if '"refused"' in bags:
-            self.bench.engine.refused(batch, "400: refused", self.bench.now)
+            self.bench.refuse(batch)
             return
         # By chance only what flies together: a line alone that fails so often is bad, we say.
         by_chance = len(bags) > 1 and self.rng.random() < 0.2
@@ -368,10 +395,16 @@ class Platform:
         for line, bag in lines:
             if bag in (None, '"good"') and not (fails and self.rng.random() < 0.5):
                 self._apply(*line.split())
-        reasons = tuple("rejected" if bag == '"rejected"' else None for bag in bags)
-        unsaid = any(reasons) and not all(reasons) and self.rng.random() < 0.3
-        verdict = Apart(1, frozenset()) if unsaid else Settled(reasons)
-        self.bench.end(batch, Failed("FAILED") if fails else verdict)
+        bad = [place for place, bag in enumerate(bags) if bag == '"rejected"']
+        if fails:
+            self.bench.end(batch, Failed("FAILED"))
+        elif len(bad) == len(bags):
+            self.bench.reject_all(batch)
+        elif bad:  # an error file may name them, or somebody else, or nobody
+            named = self.rng.choice([bad, [0], []])
+            self.bench.unclear(batch, len(bad), *named)
+        else:
+            self.bench.take_all(batch)
 
     def _apply(self, user, segment, where):
         (self.inside.add if where == "in" else self.inside.discard)((user, segment))

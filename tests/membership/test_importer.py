@@ -235,13 +235,21 @@ async def test_a_token_that_is_refused_holds_before_anything_is_made(world, life
 
 
 @pytest.mark.parametrize(
-    ("error_file", "users"),
-    [("document", ["bob"]), ("csv", ["bob"]), ("missing", []), ("none", []), ("opaque", [])],
+    ("error_file", "named", "reason"),
+    [
+        ("document", {1: "bob"}, "user unknown"),
+        ("csv", {1: "bob"}, ""),
+        ("missing", {}, ""),
+        ("none", {}, ""),
+        ("opaque", {}, ""),
+    ],
 )
-async def test_rejections_are_read_where_there_is_something_to_read(world, life, error_file, users):
+async def test_rejected_lines_are_guessed_where_there_is_something_to_read(
+    world, life, error_file, named, reason
+):
     one = await life()
     await world.put("imports", reject_containing='"bob"', error_file=error_file)
-    execution = await one.carry("alice", "bob")
-    assert (execution.succeeded, execution.failed) == (1, 1)
-    found = await one.importer.rejections(execution, one.errors)
-    assert [rejection.user for rejection in found] == users
+    outcome = await one.outcome("alice", "bob")
+    assert (outcome.execution.succeeded, outcome.rejected) == (1, 1)
+    found = await one.importer.hints(outcome, one.path.with_name(f"{one.path.name}-0"))
+    assert (found.named, found.reason) == (named, reason)

@@ -1,7 +1,6 @@
 """What the road of membership events says of itself."""
 
 from relay.membership.status import MembershipReporter
-from relay.membership.verdict import Settled
 from relay.road.consuming.source import SourceState
 from relay.telemetry.facts import Lifecycle, MembershipProgress
 from tests.support.membership_bench import P0, Bench
@@ -30,12 +29,12 @@ def test_a_line_counts_what_happened_since_the_one_before():
     watched = Watched()
     for value in ("alice 88 in", "bob 88 in", "- 88 in"):
         watched.bench.take(value)
-    watched.bench.end(watched.bench.due(), Settled((None, "rejected by the import")))
+    watched.bench.reject(watched.bench.due(), 1)
     watched.bench.bury()
     watched.tick(10.0, 7)
     (line,) = watched.lines()
     assert (line.received, line.delivered, line.dead_lettered, line.skipped) == (3, 1, 1, 1)
-    assert (line.commands, line.unsettled, line.lag) == (2, 0, 4)
+    assert (line.commands, line.unsettled, line.lag) == (4, 0, 4)
 
 
 def test_a_quiet_road_says_nothing_and_one_that_waits_says_so():
@@ -60,7 +59,7 @@ def test_it_is_not_ready_while_it_is_held_and_says_why():
     watched = Watched()
     assert watched.reporter.readiness().ready
     watched.bench.take("alice 88 in")
-    watched.bench.engine.held_up(watched.bench.due(), "401: not accepted", 1.0)
+    watched.bench.hold(watched.bench.due(), "401: not accepted")
     assert watched.reporter.readiness().reason == "segments: imports: 401: not accepted"
     assert watched.reporter.status()["held"] == "401: not accepted"
     watched.bench.take_all(watched.bench.due())

@@ -24,6 +24,7 @@ FULL = Envelope(
     cut=Cut(2_000_000, "0" * 64),
     events=(1, 4, 5, 6),
     events_total=9,
+    codes=((1, "missing_field"), (4, "invalid_field")),
 )
 some_events = st.sets(st.integers(0, 98), min_size=1).map(lambda which: tuple(sorted(which)))
 ms = st.none() | st.integers(0, 4_102_444_800_000)

@@ -15,6 +15,7 @@ from relay.errors import ExitStatus
 from relay.segments.database import VERSION, locked, open_database, sqlite_errors, transaction
 from relay.segments.errors import SegmentBusy
 from relay.segments.ledger import Ledger, Outcome, PartState
+from relay.segments.next_step import Attempt
 
 ABOUT = {"datamart": "1", "segment": "segment_id 7"}
 
@@ -157,7 +158,8 @@ def test_a_ledger_of_the_version_before_is_taken_along(tmp_path):
     db.close()
     ledger = Ledger(path, {})
     (part,) = ledger.parts(ledger.last_run())
-    assert (part.state, part.parent, part.doubtful) == (PartState.DONE, None, False)
+    assert (part.state, part.parent, part.lot) == (PartState.DONE, None, 0)
+    assert ledger.attempts(part) == [Attempt(1, 7, "e-1", status="SUCCEEDED")]
     assert ledger.sizes(0) == (5, 5)
     ledger.close()
 
@@ -183,6 +185,7 @@ INSERT INTO about VALUES ('segment', 'x');
 INSERT INTO runs VALUES (1, 'r', 'written', 'done', NULL, 1, 2, 's', NULL, NULL, 5, '{"users": 5}');
 INSERT INTO parts (run, number, file, format, size_bytes, lines, sha256, state)
   VALUES (1, 1, 'part-0001.ndjson', 'ndjson', 1, 1, '', 'done');
+INSERT INTO executions VALUES (1, 1, 1, 7, 'e-1', 0, 0, 'SUCCEEDED');
 PRAGMA application_id = 0x526C7953;
 PRAGMA user_version = 1;
 """

@@ -59,7 +59,7 @@ def platform(rng, seed):
         "fail_applied": rng.choice([0.0, 0.5, 1.0]),
         "fail_status": rng.choice(["FAILED", "LOST", "EXECUTOR_NOT_RESPONDING"]),
         "reject_rate": rng.choice([0, 0, 0.05]),
-        "error_file": rng.choice(["document", "number", "lines", "csv", "opaque", "missing"]),
+        "error_file": rng.choice(["document", "number", "csv", "opaque", "missing"]),
         "counts": rng.choice(["result", "result", "parameters", "none"]),
         "ids_as_numbers": rng.random() < 0.5,
     }

@@ -1,5 +1,7 @@
 """The comparison, against a model that a dictionary and a set can hold."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from relay.segments.members import (
     MINUTE_MS,
     ExpiryPolicy,
     Range,
+    apply_rejected,
     apply_sure,
     apply_unsure,
     changes,
@@ -16,6 +19,7 @@ from relay.segments.members import (
     load,
     member_count,
     nth_change,
+    set_apart,
 )
 from relay.segments.model import Operation
 
@@ -43,6 +47,7 @@ def db(tmp_path):
 def fill(db, members):
     with transaction(db):
         db.execute("DELETE FROM members")
+        db.execute("DELETE FROM rejected")
         db.executemany(
             "INSERT INTO members VALUES (?, ?, ?, ?)", [(u, *m) for u, m in members.items()]
         )
@@ -50,6 +55,12 @@ def fill(db, members):
 
 def stored(db):
     return {row["user"]: tuple(row)[1:] for row in db.execute("SELECT * FROM members")}
+
+
+def everybody(asked):
+    """The users of a file of all these changes."""
+    first, last = min(asked, key=str.encode), max(asked, key=str.encode)
+    return Range(first, last)
 
 
 def compared(db, incoming, policy):
@@ -80,11 +91,9 @@ def test_the_changes_are_those_of_the_definition(db, members, incoming, policy):
             or (expires == 0) != (policy.minutes == 0)
         ):
             expected[user] = Operation.UPDATE
-    assert dict(changes(db, doubtful=False)) == expected
-    assert [user for user, _ in changes(db, doubtful=False)] == sorted(expected, key=str.encode)
-    assert [nth_change(db, n, doubtful=False) for n in range(len(expected))] == sorted(
-        expected, key=str.encode
-    )
+    assert dict(changes(db, 0)) == expected
+    assert [user for user, _ in changes(db, 0)] == sorted(expected, key=str.encode)
+    assert [nth_change(db, n, 0) for n in range(len(expected))] == sorted(expected, key=str.encode)
     assert plan.rows == len(incoming)
     assert plan.without_id == incoming.count(None)
     assert plan.users == len(wanted)
@@ -106,12 +115,16 @@ def test_what_was_imported_changes_the_members_and_what_was_rejected_does_not(
 ):
     fill(db, members)
     compared(db, incoming, ExpiryPolicy(100, 50))
-    asked = dict(changes(db, doubtful=False))
-    with transaction(db):
-        db.execute("DELETE FROM rejections")
-        db.executemany("INSERT INTO rejections VALUES (1, NULL, ?, 'x')", [(u,) for u in rejected])
-        if asked:
-            apply_sure(db, 1, Range(min(asked, key=str.encode), max(asked, key=str.encode)), 5, 9)
+    asked = dict(changes(db, 0))
+    alike = {user for user in asked if user in rejected}
+    if asked:
+        whole = everybody(asked)
+        with transaction(db):
+            set_apart(db, whole, alike, 2)
+            apply_sure(db, whole, 5, 9)
+            apply_rejected(db, replace(whole, lot=2))
+    # The next sync sends them in a file of their own.
+    assert {row["user"] for row in db.execute("SELECT * FROM rejected")} == alike
     expected = dict(members)
     for user, operation in asked.items():
         if user in rejected:
@@ -127,7 +140,7 @@ def test_a_file_settles_its_own_users_and_no_others(db):
     fill(db, {})
     compared(db, ["a", "b", "c", "d"], ExpiryPolicy(100, 50))
     with transaction(db):
-        apply_sure(db, 1, Range("b", "c"), 5, 9)
+        apply_sure(db, Range("b", "c"), 5, 9)
     assert set(stored(db)) == {"b", "c"}
 
 
@@ -142,7 +155,7 @@ def test_in_doubt_everybody_may_be_a_member_and_the_next_sync_sends_them_again(d
     }  # fmt: skip
     assert member_count(db) == (3, 2)
     plan = compared(db, ["stays", "enters"], ExpiryPolicy(100, 50))
-    assert dict(changes(db, doubtful=False)) == {
+    assert dict(changes(db, 0)) == {
         "enters": Operation.UPDATE,
         "leaves": Operation.DELETE,
     }
@@ -155,7 +168,7 @@ def test_who_may_have_been_put_in_and_is_not_wanted_any_more_is_taken_out(db):
     with transaction(db):
         apply_unsure(db, Range("a", "a"), NOW + 100 * MINUTE_MS)
     compared(db, ["b"], ExpiryPolicy(100, 50))
-    assert dict(changes(db, doubtful=False)) == {"a": Operation.DELETE, "b": Operation.UPDATE}
+    assert dict(changes(db, 0)) == {"a": Operation.DELETE, "b": Operation.UPDATE}
 
 
 def test_a_renewal_must_come_before_the_end():

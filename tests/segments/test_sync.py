@@ -349,11 +349,22 @@ async def test_rejected_lines_are_reported_and_their_users_are_not_taken_for_mem
     await syncs.sees(PEOPLE)
 
 
-@pytest.mark.parametrize("form", ["document", "lines", "csv"])
-async def test_an_error_file_that_names_the_users_settles_the_others(syncs, world, form):
-    await world.put("imports", reject_containing='"u-7"', error_file=form)
+@pytest.mark.parametrize("form", ["document", "csv"])
+async def test_an_error_file_that_names_the_users_saves_the_search_for_them(syncs, world, form):
+    await world.put("imports", reject_containing="-7", error_file=form)
     report = await syncs.run(PEOPLE)
-    assert (report.members, report.unsure) == (99, 0)
+    assert (report.executions, report.rejected) == (3, 11)
+    assert (report.members, report.unsure) == (89, 0)
+    await syncs.sees([user for user in PEOPLE if "-7" not in user])
+
+
+async def test_an_error_file_that_is_misunderstood_blames_nobody(syncs, world):
+    """It says `line 6`, and there is a user called 6."""
+    users = [str(number) for number in range(1, 101)]
+    await world.put("imports", reject_containing='"5"', error_file="number")
+    report = await syncs.run(users)
+    assert (report.members, report.rejected, report.unsure) == (99, 1, 0)
+    await syncs.sees(set(users) - {"5"})
 
 
 @pytest.mark.parametrize("form", ["number", "opaque", "missing", "none"])
@@ -407,6 +418,23 @@ async def test_a_limit_bounds_what_one_run_spends_and_the_next_goes_on_where_it_
     assert left < 10  # the others are members
     await syncs.run(PEOPLE)
     await syncs.sees([user for user in PEOPLE if user != "u-7"])
+
+
+async def test_pieces_that_are_not_sent_any_more_leave_their_users_in_doubt(world, tmp_path):
+    """Some of them were taken when the whole was sent: a member that nobody knows of would stay."""
+    syncs = Syncs(world, tmp_path, upload=UploadPolicy(in_flight_max=1))
+    await world.put("imports", reject_containing='"u-7"', error_file="none")
+    await world.faults(
+        {"kind": "status", "status": 401, "path": "*/executions", "method": "POST", "skip": 1}
+    )
+    with pytest.raises(LoginRefused):
+        await syncs.run(PEOPLE)
+    await world.faults()
+    await world.put("imports")
+    await world.clock.sleep(25 * 3600)  # the open run is out of date
+    report = await syncs.run(PEOPLE[:50], allow_removals=True)
+    assert report.plan.leaving == 50
+    await syncs.sees(PEOPLE[:50])
 
 
 async def test_a_run_that_ends_while_a_file_is_taken_apart_is_gone_on_with(world, tmp_path):

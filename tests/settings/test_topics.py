@@ -24,7 +24,6 @@ mappings:
     [
         ("sources: [{topics: [a], preset: segmnt}]", "relay.yaml:1: sources[0]: preset: there are"),
         ("sources: [{topics: [a]}]", "give one of preset and mapping"),
-        ("sources: [{topics: [a], format: avro, mapping: shop}]" + RULES, "not available"),
         ("sources: [{topics: [a], mapping: shp}]" + RULES, "did you mean shop?"),
         ("sources: [{topics: [a], mapping: shop, topic: b}]" + RULES, "unknown setting"),
         (
@@ -48,3 +47,50 @@ def test_the_settings_of_the_read_me_are_valid(tmp_path):
     (tmp_path / "relay.yaml").write_text(text, encoding="utf-8")
     settings = load(tmp_path / "relay.yaml", {}, needs=["sources", "mappings", "decoding"])
     assert len(sources_of(settings.sources, settings.mappings, settings.decoding)) == 3
+
+
+COMPLETE = {
+    "RELAY_KAFKA__BOOTSTRAP_SERVERS": "localhost:9092",
+    "RELAY_KAFKA__TOPICS": "a",
+    "RELAY_TRACKING__BASE_URL": "https://api.example.com",
+    "RELAY_TRACKING__API_TOKEN": "t",
+    "RELAY_TRACKING__DATAMART_ID": "1",
+}
+
+
+@pytest.mark.parametrize("name", ["avro", "protobuf", "schema_registry"])
+def test_a_format_that_needs_a_registry_says_so_where_none_is_set(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    text = f"sources: [{{topics: [a], format: {name}, mapping: shop}}]" + RULES
+    (tmp_path / "relay.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load(None, COMPLETE)
+    assert f"sources[0].format: {name} needs a schema registry" in caught.value.problem
+    load(None, COMPLETE | {"RELAY_SCHEMA_REGISTRY__URLS": "http://localhost:8081"})
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ("python:nowhere_at_all:events", "cannot be imported (ModuleNotFoundError)"),
+        ("python:json:event", "the module has no function event"),
+        ("python:json", "is not python:module:function"),
+    ],
+)
+def test_a_function_that_is_not_there_is_one_line_with_its_name(tmp_path, reference, said):
+    text = f'sources: [{{topics: [a], mapping: "{reference}"}}]'
+    (tmp_path / "relay.yaml").write_text(text, encoding="utf-8")
+    settings = load(tmp_path / "relay.yaml", {}, needs=["sources", "mappings", "decoding"])
+    with pytest.raises(SettingsError) as caught:
+        sources_of(settings.sources, settings.mappings, settings.decoding)
+    assert caught.value.problem.startswith(f"mapping {reference}: ")
+    assert said in caught.value.problem
+    assert "\n" not in caught.value.problem
+
+
+def test_a_function_takes_no_settings(tmp_path):
+    text = 'sources: [{topics: [a], mapping: "python:json:loads", settings: {a: b}}]'
+    (tmp_path / "relay.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        load(tmp_path / "relay.yaml", {}, needs=["sources"])
+    assert "a function of your own takes none" in caught.value.problem

@@ -12,6 +12,7 @@ from relay.sources.interpret import DELIVERED_BEFORE, source_interpreter
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.interpret import Events, InterpretPolicy
 from relay.stream.mapping import MappingPolicy
+from relay.stream.mapping.unique_key import unique_key
 
 NOW_MS = 1_767_225_600_000
 SETTINGS = """
@@ -103,3 +104,19 @@ def test_a_record_that_holds_another_number_of_events_now_is_sent_as_a_whole(int
     letter = DeadLetter(died, DeadLetterClass.REFUSED, "x", "y", events=(1,), events_total=3)
     outcome = interpret("shop", [seen(1), seen(2)], headers=envelope(letter, "1"))
     assert all(isinstance(part, Parcel) for part in outcome.outcomes)
+
+
+def test_two_sources_with_the_same_id_and_time_have_keys_of_their_own_where_they_are_named(
+    tmp_path,
+):
+    path = tmp_path / "relay.yaml"
+    web, app = "{topics: [web], mapping: shop}", "{topics: [app], mapping: shop, ids_from: app}"
+    own = SETTINGS.partition("mappings:")[2]
+    path.write_text(f"sources: [{web}, {app}]\nmappings:{own}", encoding="utf-8")
+    settings = load(path, {}, needs=NEEDS)
+    sources = sources_of(settings.sources, settings.mappings, settings.decoding)
+    read = source_interpreter(sources, InterpretPolicy(DecodingPolicy(), MappingPolicy()))
+    keys = [read(record(topic, seen(1)), NOW_MS).payload.unique_key for topic in ("web", "app")]
+    assert keys[0] != keys[1]
+    # What was stored before there was a source for the topic keeps its key.
+    assert keys[0] == unique_key("", "1", NOW_MS)

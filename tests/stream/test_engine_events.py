@@ -8,8 +8,9 @@ from relay.model import Fate
 from relay.road.settling.assigned import Assigned, Join
 from relay.road.settling.frontier import Frontier
 from relay.road.settling.offset_map import OffsetMap
-from relay.stream.engine import Engine
+from relay.stream.engine import Engine, OnDeadLetter
 from relay.stream.interpret import Events
+from relay.stream.sending.coalescing import CoalescingPolicy
 from tests.support.engine_kit import BAD, OK, OOPS, P0, Bench, interpret
 
 DEAD, DELIVERED, SKIPPED = Fate.DEAD_LETTERED, Fate.DELIVERED, Fate.SKIPPED
@@ -74,6 +75,7 @@ def test_events_that_cannot_be_read_share_a_letter_and_the_others_are_delivered(
     bench.deliver_all()
     (letter,) = bench.confirm_letters()
     assert (letter.events, letter.events_total, letter.code) == ((1, 3), 4, "not_json")
+    assert letter.codes == ((1, "not_json"), (3, "no_identifier"))
     records, events = bench.books
     assert records.dead_lettered.total() == 1
     assert (events.delivered, events.dead_lettered.total()) == (2, 2)
@@ -147,3 +149,99 @@ def test_a_random_walk_balances_both_ledgers_and_keeps_each_user_in_order(seed):
     for user in "abc":
         mine = [body for lane, body in first_seen if lane == user]
         assert mine == sorted(mine)
+
+
+def test_a_record_enters_as_a_whole_before_the_next_one_and_in_its_own_order():
+    bench = SeveralBench()
+    bench.feed("a 1|b 1|a 2", "a 3|b 2")
+    left = [sent.split() for sent in sent_by(bench)]
+    assert [n for user, n in left if user == "a"] == ["1", "2", "3"]
+    assert [n for user, n in left if user == "b"] == ["1", "2"]
+
+
+def sent_by(bench):
+    """What is sent until nothing waits: user and event, in the order of sending."""
+    left = []
+    while bench.engine.lanes.waiting:
+        flight = bench.fly_when_open()
+        left += [f"{m.lane} {m.parcel.payload.events[0].decode()[6:-2]}" for m in flight.members]
+        bench.answer(flight)
+    return left
+
+
+def test_a_rebalance_gives_the_whole_record_back_and_a_late_answer_settles_nothing():
+    bench = SeveralBench()
+    bench.feed("a 1|b 2|c 3")
+    flights = {flight.members[0].lane: flight for flight in bench.fly_all()}
+    bench.answer(flights["a"])
+    bench.reassign(P0)
+    bench.answer(flights["b"])
+    records, events = bench.books
+    assert records.balanced
+    assert events.balanced
+    assert (records.returned, events.delivered) == (0, 1)  # c still flies
+    bench.answer(flights["c"])
+    records, events = bench.books
+    assert (records.returned, events.returned, records.open, events.open) == (1, 2, 0, 0)
+    assert bench.ledger.open_bytes == 0
+    # It comes again as a whole.
+    bench.feed("a 1|b 2|c 3")
+    assert len(sent_by(bench)) == 3
+    assert bench.offset() == 1
+
+
+def test_after_a_crash_an_unfinished_record_is_sent_again_as_a_whole_under_the_same_keys():
+    bench = SeveralBench()
+    bench.feed("a 1|b 2")
+    first, second = bench.fly_all()
+    bench.answer(first)
+    commit = bench.commit().get(P0)
+    assert commit is None or commit.offset == 0
+    keys = {m.parcel.payload.unique_key for f in (first, second) for m in f.members}
+    again = SeveralBench()
+    again.feed("a 1|b 2")
+    flights = again.fly_all()
+    assert {m.parcel.payload.unique_key for f in flights for m in f.members} == keys
+
+
+def test_events_of_one_record_travel_together_however_far_apart_they_are():
+    """Sixty events of ten minutes are two requests and not sixty."""
+
+    def far_apart(record, now_ms):
+        found = interpret_several(record, now_ms)
+        if not isinstance(found, Events):
+            return found
+        return Events(
+            tuple(
+                one._replace(payload=one.payload._replace(ts_ms=now_ms + index * 10_000))
+                for index, one in enumerate(found.outcomes)
+            )
+        )
+
+    def requests(*values):
+        bench = SeveralBench(coalescing=CoalescingPolicy(events_max=50))
+        bench.engine = Engine(bench.policy, far_apart, random.Random(1))
+        bench.assign(P0)
+        bench.feed(*values)
+        return len(bench.deliver_all())
+
+    assert requests("|".join(f"a m{n:02}" for n in range(60))) == 2
+    # Those of two records go by the span that the settings allow.
+    halves = ["|".join(f"a m{half}{n}" for n in range(8)) for half in "xy"]
+    assert requests(*halves) == 2
+
+
+def test_a_user_parked_by_a_dead_letter_takes_only_its_own_events_along():
+    bench = SeveralBench(on_dead_letter=OnDeadLetter.PARK_USER)
+    bench.feed("a 1|b 1|a 2", "b 2|a 3")
+    flights = {flight.members[0].lane: flight for flight in bench.fly_all()}
+    bench.answer(flights["a"], BAD)
+    bench.answer(flights["b"])
+    assert sent_by(bench) == ["b 2"]
+    letters = bench.confirm_letters()
+    assert [(x.record.offset, x.events, str(x.cls)) for x in letters] == [
+        (0, (0,), "refused"),
+        (0, (2,), "followed"),
+        (1, (1,), "followed"),
+    ]
+    assert bench.offset() == 2

@@ -285,5 +285,13 @@ def test_one_line_an_interval_says_what_happened_in_it():
     assert (skipped.code, skipped.count) == ("no_consent", 1)
 
 
+def test_an_event_that_the_other_road_imports_is_counted_and_not_told_as_skipped():
+    watched = Watched().tick()
+    watched.feed("~ 1", "- x")
+    watched.ticks(20)
+    assert [fact.code for fact in watched.told(RecordsSkipped)] == ["no_consent"]
+    assert watched.told(StreamProgress)[0].skipped == 2
+
+
 def test_where_nothing_happens_nothing_is_said():
     assert Watched().ticks(100).facts == []

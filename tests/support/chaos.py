@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tests.support.judge import Event
 from tests.support.kafka_admin import Kafka, wait_for
-from tests.support.road import Feeder, Process
+from tests.support.road import QUICK_PRODUCER, Feeder, Process
 from tests.support.run_alone import unread_pipe, unused_ports
 
 SEGMENTS = ("88", "89")
@@ -32,9 +32,7 @@ class MixedFeeder(Feeder):
     def __init__(self, kafka: Kafka, topic: str, seed: int, users: int) -> None:
         # The most active user has a twentieth of all events: at 100 ms each, one after the other,
         # that alone takes two minutes, whatever is done in parallel.
-        # A broker that hangs must not hold up the producer for longer than the others need.
-        quick = {"request.timeout.ms": 3_000, "socket.timeout.ms": 5_000}
-        super().__init__(kafka, topic, seed, users, zipf=0.7, options=quick)
+        super().__init__(kafka, topic, seed, users, zipf=0.7, options=QUICK_PRODUCER)
         self.produced.joinable.update(self._users[::2])
         self.inside: dict[tuple[str, str], bool] = {}
         """User and segment → whether the last membership event was an entry."""
@@ -153,6 +151,8 @@ class Group:
         self._unread = stack.enter_context(unread_pipe())
         self.members: list[Member] = []
         self._everybody: list[Member] = []
+        self.losses = 0
+        """How often somebody may have lost what it had begun."""
         self.repeatable = 0
         """Events that crashes and lost memberships may have had sent again, at most."""
 
@@ -173,7 +173,7 @@ class Group:
         """`kill -9`, and another in its place."""
         in_flight, uncommitted = self._repeatable(member)
         member.process.kill()
-        self.repeatable += in_flight + uncommitted
+        self._may_repeat(in_flight + uncommitted)
         self.members.remove(member)
         self.join(is_unread=member.is_unread)
 
@@ -183,7 +183,7 @@ class Group:
         status = member.process.terminate()
         assert status in accepted, f"exit status {status}:\n{member.process.text()}"
         if status:
-            self.repeatable += in_flight + uncommitted
+            self._may_repeat(in_flight + uncommitted)
         self.members.remove(member)
 
     def failures(self) -> list[dict[str, Any]]:
@@ -208,7 +208,12 @@ class Group:
         look()
         yield look
         look()
-        self.repeatable += sum(sum(peak) for peak in peaks.values())
+        for peak in peaks.values():
+            self._may_repeat(sum(peak))
+
+    def _may_repeat(self, events: int) -> None:
+        self.losses += 1
+        self.repeatable += events
 
     def _repeatable(self, member: Member) -> tuple[int, int]:
         """Events in flight at most, and settled but not committed."""

@@ -4,7 +4,7 @@ A record's value is shorthand for what it is interpreted as:
 
     "alice 3"   event 3 of alice          "- x"   unwanted
     "* 3"       an event without a lane    "? x"   undecodable
-    "! x"       unmappable
+    "! x"       unmappable                 "~ x"   a segment event that the other road imports
 """
 
 import random
@@ -23,6 +23,7 @@ from relay.model import (
     Unwanted,
 )
 from relay.stream.engine import Engine, EnginePolicy, UserPolicy
+from relay.stream.mapping.codes import MappingCode
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
@@ -44,6 +45,8 @@ def interpret(record, now_ms):
     match user:
         case "-":
             return Unwanted("no_consent", "the user said no")
+        case "~":
+            return Unwanted(MappingCode.SEGMENT_IMPORTED, "the other road imports it")
         case "?":
             return Undecodable("not_json", "not JSON")
         case "!":

@@ -12,12 +12,17 @@ from collections import Counter
 
 import orjson
 
+from relay.apis.errors import LoginRefused, Refused
+from relay.apis.mediarithmics_document_imports import Execution
 from relay.membership.engine import MembershipEngine
 from relay.membership.mapping import ELSEWHERE, Change
 from relay.membership.policy import GatherPolicy, MembershipPolicy, TroublePolicy
-from relay.membership.verdict import Settled
 from relay.model import Moment, Partition, Record, Unmappable, Unwanted
+from relay.segments.hints import Hints
+from relay.segments.outcome import Failed, Held, Landed, Unclear
 
+HINTS = Hints()
+DONE = Execution("1", "SUCCEEDED")
 P0, P1 = Partition("events", 0), Partition("events", 1)
 WALL_MS = 1_767_225_600_000
 
@@ -92,11 +97,30 @@ class Bench:
                 return batch
         return None
 
-    def end(self, batch, verdict):
-        self.engine.ended(batch, verdict, self.now)
+    def end(self, batch, outcome, hints=HINTS):
+        self.engine.ended(batch, outcome, hints, self.now)
 
     def take_all(self, batch):
-        self.end(batch, Settled((None,) * len(batch.lines)))
+        self.end(batch, Landed(DONE, 0))
+
+    def reject_all(self, batch, reason=""):
+        self.end(batch, Landed(DONE, len(batch.lines)), Hints(reason=reason))
+
+    def reject(self, batch, *places):
+        """Some lines are rejected, and an error file names them: both pieces fly, and end."""
+        self.unclear(batch, len(places), *places)
+        bad, good = self.due(), self.due()
+        self.take_all(good)
+        self.reject_all(bad)
+
+    def unclear(self, batch, rejected, *places):
+        self.end(batch, Unclear(DONE, rejected), Hints(dict.fromkeys(places, "")))
+
+    def refuse(self, batch, reason="400: refused"):
+        self.end(batch, Failed(reason, refused=Refused(reason)))
+
+    def hold(self, batch, reason):
+        self.end(batch, Held(LoginRefused(reason)))
 
     def bury(self):
         letters = self.engine.custody.next_letters(1000)

@@ -158,6 +158,10 @@ def relay_run(environ: Mapping[str, str]) -> Process:
     return Process(["run"], environ)
 
 
+QUICK_PRODUCER = {"request.timeout.ms": 3_000, "socket.timeout.ms": 5_000}
+"""A broker that hangs must not hold up the producer for longer than the others need."""
+
+
 class Feeder:
     """Sends events of many users, some more active than others, keyed by user."""
 

@@ -18,9 +18,8 @@ from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from relay.model import Record
+from relay.model import NeedsSchema, Record
 from relay.sources.formats import Decoded, Format, FormatName, FormatPolicy, build_format
-from relay.sources.formats.outcome import NeedsSchema
 from relay.sources.registry.client import RegistryClient
 from relay.sources.registry.loader import SchemaLoader
 from relay.sources.registry.policy import RegistryPolicy

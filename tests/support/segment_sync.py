@@ -92,7 +92,10 @@ class Syncs:
             await world.imports(), world.clock, world.clock.sleep, world.clock.steady
         )
         with locked(self.directory, "the sync churn"), self.ledger() as ledger:
-            sync = Sync(made, ledger, self.directory, exporter, platform, rng, self.notes)
+            sync = Sync(
+                policy=made, ledger=ledger, directory=self.directory, exporter=exporter,
+                platform=platform, rng=rng, progress=self.notes,
+            )  # fmt: skip
             return await sync.run(Wish(**wish))
 
     async def sees(self, users: Iterable[str]) -> None:

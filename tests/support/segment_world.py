@@ -18,7 +18,7 @@ from relay.apis.caller import Caller, Patience
 from relay.apis.clients import TokenAuth, open_client
 from relay.apis.digital_audience import HINTS as AUDIENCE_HINTS
 from relay.apis.digital_audience import PATHS, Credentials, DigitalAudience
-from relay.apis.mediarithmics_document_imports import DocumentImports, UploadForm, error_words
+from relay.apis.mediarithmics_document_imports import DocumentImports, error_words
 from relay.apis.mparticle_segments import HINTS, MparticleSegments
 from relay.sandbox.app import create_app
 from relay.sandbox.options import SandboxOptions
@@ -97,15 +97,11 @@ class World:
         entries = [json.loads(line) for line in answer.text.splitlines()]
         return [(entry["method"], entry["path"], entry["status"]) for entry in entries]
 
-    async def imports(
-        self, token: str = TOKEN, form: UploadForm = UploadForm.RAW, datamart: str = "1234"
-    ) -> DocumentImports:
+    async def imports(self, token: str = TOKEN, datamart: str = "1234") -> DocumentImports:
         client = await self._client(
             open_client(self.url, auth=TokenAuth(lambda: token), verify=False)
         )
-        return DocumentImports(
-            self._caller("mediarithmics", client, words=error_words), datamart, form
-        )
+        return DocumentImports(self._caller("mediarithmics", client, words=error_words), datamart)
 
     async def mparticle(self, key: str = API_KEY, token: str = ACCESS_TOKEN) -> MparticleSegments:
         auth = httpx.BasicAuth(key, token)

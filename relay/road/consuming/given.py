@@ -5,6 +5,7 @@ restart begins anew.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
 from relay.model import Commit, Partition, Record
@@ -28,11 +29,14 @@ class GivenRecords:
         self._per_second = per_second
         self._listener: AssignmentListener | None = None
         self._paused: set[Partition] = set()
-        self._next: Record | None = None
+        self._batch: list[Record] = []
+        self._waiting: deque[Record] = deque()
         self._reading: asyncio.Task[Record | None] | None = None
         self._began = 0.0
         self._taken = 0
+        self._ended = False
         self.exhausted = False
+        """Whether all was handed out and nothing of it put back."""
 
     async def start(self, listener: AssignmentListener) -> None:
         """All partitions are ours at once: there is no group."""
@@ -44,16 +48,21 @@ class GivenRecords:
         """The next ones, as many as the rate allows and as have come."""
         until = asyncio.get_running_loop().time() + timeout_s
         records: list[Record] = []
-        while len(records) < min(records_max, self._allowed()) and not self.exhausted:
-            record = self._next or await self._read(0.0 if records else timeout_s)
-            self._next = None
-            if record is None:
+        self._batch = records
+        while len(records) < min(records_max, self._allowed()):
+            if self._waiting:
+                record = self._waiting.popleft()
+            elif self._ended or (read := await self._read(0.0 if records else timeout_s)) is None:
                 break
+            else:
+                record = read
             if record.tp in self._paused:
-                self._next = record
+                self._waiting.appendleft(record)
                 break
             records.append(record)
         self._taken += len(records)
+        # Not with the last records: they may be put back before the next poll.
+        self.exhausted = self._ended and not records and not self._waiting
         if not records:
             await asyncio.sleep(max(0.0, until - asyncio.get_running_loop().time()))
         return records
@@ -65,6 +74,13 @@ class GivenRecords:
     def resume(self, partitions: Collection[Partition]) -> None:
         """Take from these again."""
         self._paused.difference_update(partitions)
+
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+        """Hand out again from `offset` on; `RecordSource.put_back`."""
+        if epoch == EPOCH:
+            again = [r for r in self._batch if r.tp == partition and r.offset >= offset]
+            self._taken -= len(again)
+            self._waiting.extendleft(reversed(again))
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """Nothing to store: what was given stays where it is."""
@@ -114,7 +130,7 @@ class GivenRecords:
         if not done:
             return None
         record, self._reading = self._reading.result(), None
-        self.exhausted = record is None
+        self._ended = record is None
         return record
 
     async def _following(self) -> Record | None:

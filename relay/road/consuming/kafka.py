@@ -147,6 +147,14 @@ class KafkaSource:
         self._paused.difference_update(partitions)
         self._update()
 
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+        """Hand out again from `offset` on; `RecordSource.put_back`."""
+        # aiokafka changes its assignment and calls `assigned` without a pause in between, so the
+        # epoch tells which assignment it is that we would seek in.
+        if epoch == self._epoch and partition in self._assigned:
+            self._consumer.seek(TopicPartition(*partition), offset)
+            self._taken.put_back(partition, offset)
+
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """Store offsets with metadata; `RecordSource.commit`."""
         for partition, commit in commits.items():

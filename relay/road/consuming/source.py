@@ -81,6 +81,13 @@ class RecordSource(Protocol):
         """Take from these again."""
         ...
 
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+        """Hand out again what the last `poll` handed out of this partition from `offset` on.
+
+        Nothing happens when the assignment `epoch` is over.
+        """
+        ...
+
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """Store these offsets, each with its metadata.
 

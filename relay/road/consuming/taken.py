@@ -22,6 +22,10 @@ class Taken:
         self._open.setdefault(partition, first)
         self._next[partition] = last + 1
 
+    def put_back(self, partition: Partition, offset: int) -> None:
+        """From `offset` on it will be handed out again."""
+        self._next[partition] = offset
+
     def committed(self, partition: Partition, offset: int) -> None:
         """A commit was sent; what lies before it has its fate, whether Kafka takes it or not."""
         if offset > self._open.get(partition, offset):

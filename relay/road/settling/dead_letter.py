@@ -15,6 +15,7 @@ next envelope goes behind the last, so the headers hold the whole history in ord
 | mapping | version of the mapping that was in use |
 | events | of a record that holds several events: those that died, from 0, as `1,4-6` |
 | events-total | how many events it holds; without the two, the letter is the whole record |
+| reasons | where several died: the first eight of them, each with its code, as `1=missing_field` |
 | cut | `value`: only its beginning is there; `record`: headers and a long key are gone too |
 | value-bytes, value-sha256 | size and hash of the whole value, when it was cut |
 """
@@ -31,6 +32,8 @@ VERSION = "1"
 HISTORY_MAX = 8
 """Envelopes kept: the first, which says where the record came from, and the latest."""
 TEXT_BYTES_MAX = 1024
+CODES_MAX = 8
+"""Events of one letter whose codes are told."""
 
 _CUT_VALUE, _CUT_RECORD = "value", "record"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,6 +47,7 @@ _EVENTS_MAX = 1_000_000
 class _Events(TypedDict, total=False):
     events: tuple[int, ...]
     events_total: int
+    codes: tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class Envelope:
     events: tuple[int, ...] = ()
     """Which events of the record died, ascending from 0; none: the record as a whole."""
     events_total: int = 0
+    codes: tuple[tuple[int, str], ...] = ()
+    """Of several events that died the first few, each with its code."""
 
 
 def envelope(
@@ -97,6 +103,7 @@ def envelope(
         cut=cut,
         events=letter.events,
         events_total=letter.events_total,
+        codes=letter.codes[:CODES_MAX],
     )
     kept = [*history, death]
     if cut is not None and not cut.value_only:
@@ -172,12 +179,16 @@ def sealed(death: Envelope) -> tuple[Header, ...]:
     headers = tuple((PREFIX + name, _short(text)) for name, text in said if text is not None)
     if not death.events_total:
         return headers
-    return (
+    named = (
         *headers,
         # Never shortened: a replay would take the rest for delivered.
         (f"{PREFIX}events", spans(death.events).encode()),
         (f"{PREFIX}events-total", str(death.events_total).encode()),
     )
+    if not death.codes:
+        return named
+    told = ",".join(f"{event}={code}" for event, code in death.codes)
+    return (*named, (f"{PREFIX}reasons", told.encode()))
 
 
 def _parsed(group: Sequence[Header]) -> Envelope | None:
@@ -243,7 +254,11 @@ def _events_read(said: Mapping[str, str]) -> _Events:
         if not (events[-1] if events else -1) < begin <= end < total <= _EVENTS_MAX:
             raise ValueError(span)
         events.extend(range(begin, end + 1))
-    return {"events": tuple(events), "events_total": total}
+    codes: list[tuple[int, str]] = []
+    for pair in filter(None, said.get("reasons", "").split(",")):
+        event, _, code = pair.partition("=")
+        codes.append((int(event), code))
+    return {"events": tuple(events), "events_total": total, "codes": tuple(codes)}
 
 
 def _short(text: str) -> bytes:

@@ -42,6 +42,10 @@ FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
         {"pattern": r"^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$"},
     ),
     "events-total": ("How many events the record holds.", {"pattern": r"^[1-9][0-9]*$"}),
+    "reasons": (
+        "Where several events died: the first of them, each with its code.",
+        {"pattern": r"^[0-9]+=[^,=]+(,[0-9]+=[^,=]+)*$"},
+    ),
 }
 OPTIONAL = frozenset(
     {
@@ -54,6 +58,7 @@ OPTIONAL = frozenset(
         "value-sha256",
         "events",
         "events-total",
+        "reasons",
     }
 )
 

@@ -50,6 +50,16 @@ class Frontier:
             if self._unseen and self._unseen[0] == offset:
                 self._unseen.popleft()
 
+    def withdraw(self, offset: int) -> None:
+        """The record that was taken last, and is open, is not taken after all: it comes again."""
+        if self._next != offset + 1:
+            raise AssertionError(f"offset {offset} was not taken last")
+        self._next = offset
+        if offset < self._known_end:
+            self._unseen.appendleft(offset)
+        else:
+            del self._open[offset]
+
     def finished(self, offset: int) -> None:
         """The record met its fate. Raises KeyError when it was not open: a fate comes once."""
         del self._open[offset]

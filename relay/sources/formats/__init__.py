@@ -26,8 +26,6 @@ from relay.sources.formats.outcome import (
     FormatCode,
     FormatName,
     FormatPolicy,
-    NeedsSchema,
-    SchemaKey,
 )
 from relay.sources.formats.schemas import NoRegistry, SchemaKind, SchemaLookup
 from relay.sources.formats.snowplow_tsv import snowplow_tsv_format
@@ -41,8 +39,6 @@ __all__ = [
     "FormatCode",
     "FormatName",
     "FormatPolicy",
-    "NeedsSchema",
-    "SchemaKey",
     "build_format",
     "require_extra",
 ]

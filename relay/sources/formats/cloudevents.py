@@ -12,7 +12,7 @@ has no batch mode; a batch is taken nevertheless, since some producers write one
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from relay.model import Record, Undecodable, Unwanted
+from relay.model import NeedsSchema, Record, Undecodable, Unwanted
 from relay.sources.formats.json_text import parse
 from relay.sources.formats.outcome import (
     Decoded,
@@ -20,7 +20,6 @@ from relay.sources.formats.outcome import (
     Format,
     FormatCode,
     FormatPolicy,
-    NeedsSchema,
     as_documents,
     no_value,
     too_large,

@@ -14,7 +14,7 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from relay.model import Record, Undecodable, Unwanted
+from relay.model import NeedsSchema, Record, Undecodable, Unwanted
 from relay.sources.formats import values
 from relay.sources.formats.cloudevents import ReadFramed
 from relay.sources.formats.json_text import parse
@@ -25,7 +25,6 @@ from relay.sources.formats.outcome import (
     Format,
     FormatCode,
     FormatPolicy,
-    NeedsSchema,
     no_value,
     too_large,
 )

@@ -11,11 +11,11 @@ there yet is an outcome of its own, and whoever reads the topic holds it and wha
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import Field
 
-from relay.model import Record, Undecodable, Unwanted
+from relay.model import NeedsSchema, Record, Undecodable, Unwanted
 from relay.stream.decoding.decode import DecodingPolicy, NullValue
 from relay.stream.decoding.reasons import UndecodableCode
 
@@ -24,16 +24,6 @@ Document: TypeAlias = dict[str, Any]
 
 Documents: TypeAlias = tuple[Document | Undecodable, ...]
 """One part for each event of the record, in the order of the record. One part may be unusable."""
-
-SchemaKey: TypeAlias = int | str
-"""What names a schema in its registry: the id, or the GUID as text."""
-
-
-class NeedsSchema(NamedTuple):
-    """The schema of this record is not cached: fetch it, then decode the record again."""
-
-    key: SchemaKey
-
 
 Decoded: TypeAlias = Documents | Undecodable | Unwanted | NeedsSchema
 Format: TypeAlias = Callable[[Record], Decoded]

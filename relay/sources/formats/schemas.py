@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
-from relay.model import Undecodable
-from relay.sources.formats.outcome import FormatCode, SchemaKey
+from relay.model import SchemaKey, Undecodable
+from relay.sources.formats.outcome import FormatCode
 
 Read: TypeAlias = Callable[[bytes, bytes | None], Any]
 """(body, what follows the schema's id where that stands in a header) → value, or Undecodable."""

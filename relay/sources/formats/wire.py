@@ -10,14 +10,12 @@ For Protobuf a list of message indexes follows the id or GUID, wherever that sta
 from typing import NamedTuple
 from uuid import UUID
 
-from relay.model import Record, Undecodable
+from relay.model import NeedsSchema, Record, SchemaKey, Undecodable
 from relay.sources.formats.outcome import (
     Decoded,
     Format,
     FormatCode,
     FormatPolicy,
-    NeedsSchema,
-    SchemaKey,
     as_documents,
     no_value,
     too_large,

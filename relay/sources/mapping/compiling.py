@@ -76,6 +76,11 @@ class CompiledMapping:
                 return part
         return self.otherwise
 
+    @property
+    def makes_segments(self) -> bool:
+        """Whether one of its rules may make events of membership."""
+        return any(rule.outcome_of in {"segment", "native"} for rule in self.rules)
+
     def rule_for(self, here: Any, scope: Scope) -> Rule | None:
         """The rule that decides about an element; for those who explain."""
         for rule in self.rules:

@@ -4,9 +4,11 @@ A closure takes the element that is looked at and its scope, and gives a value, 
 It may raise Unfit, and nothing else, on any JSON; a `soft` one never does.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from relay.model import Record
@@ -52,6 +54,8 @@ class Scope(NamedTuple):
 
 
 Closure = Callable[[Any, Any], Any]
+
+DIGEST = Meta("digest")
 
 
 class NotCompiled(Exception):
@@ -129,7 +133,7 @@ def _out(scope: Scope, hops: int) -> Scope:
 
 
 def _costs(node: Expression) -> bool:
-    return not isinstance(node, Path | Literal | Meta | Setting)
+    return node == DIGEST or not isinstance(node, Path | Literal | Meta | Setting)
 
 
 def _closure(  # noqa: C901, PLR0911, PLR0912 -- a case for each kind of node
@@ -354,6 +358,12 @@ def _utf8(value: bytes | None) -> str | None:
         return None
 
 
+@lru_cache(maxsize=1)
+def _digest(value: bytes) -> str:
+    """Of one value at a time: a record of many documents is hashed once."""
+    return hashlib.sha256(value).hexdigest()
+
+
 def _header(record: Record, name: str) -> str | None:
     for key, value in reversed(record.headers):
         if key == name:
@@ -368,6 +378,7 @@ _OF_RECORD: dict[str, Callable[[Record, str], Any]] = {
     "partition": lambda record, _: record.partition,
     "offset": lambda record, _: record.offset,
     "timestamp": lambda record, _: record.timestamp_ms,
+    "digest": lambda record, _: _digest(record.value or b""),
 }
 
 

@@ -47,7 +47,7 @@ _TEXT = re.compile(r'"((?:[^"\\]|\\["\\nt])*)"')
 _ESCAPED = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "t": "\t"}
 _SPACE = re.compile(r"\s*")
-_META = frozenset({"key", "topic", "partition", "offset", "timestamp", "index"})
+_META = frozenset({"key", "topic", "partition", "offset", "timestamp", "digest", "index"})
 _STARTS_EXPRESSION = re.compile(r'\s*(?:[.^@"]|\((?=\s*(?:[.^@"(]|not\b|has\b)))')
 _STARTS_HOLE = re.compile(r"\{(?=\s*[.^@(\"])")
 _CUT_OFF = (
@@ -273,8 +273,8 @@ class _Parser:
         if name not in _META:
             self.at -= len(name)
             self.fail(
-                "after @ may stand key, header(…), topic, partition, offset, timestamp, index, "
-                "settings.… or null"
+                "after @ may stand key, header(…), topic, partition, offset, timestamp, digest, "
+                "index, settings.… or null"
             )
         return Meta(name)
 

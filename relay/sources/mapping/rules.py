@@ -48,14 +48,16 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "segment": Segment,
 }
 # What the key that names the kind fills in the event.
-_FILLED_BY_KIND = {
+FILLED_BY_KIND = {
     "track": "event",
     "profile": "properties",
     "choice": "processing_id",
     "segment": "action",
 }
 OUTCOMES = (*MODELS, "native", "skip")
-_OWN_KEYS = frozenset({"name", "when", "reason"})
+OWN_KEYS = frozenset({"name", "when", "reason"})
+# What YAML 1.1 took for true or false.
+_YAML_WORDS = frozenset({"yes", "no", "on", "off", "y", "n"})
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,59}\Z").match
 _NAME_MAX = 80
 _READ_SHOWN = 3
@@ -162,7 +164,7 @@ def read_rule(
 
 def _skipping(given: dict[str, Any], loc: Loc, problems: Problems) -> Outcome:
     code, reason = given["skip"], given.get("reason", "a rule skips it")
-    for key in given.keys() - {"skip"} - _OWN_KEYS:
+    for key in given.keys() - {"skip"} - OWN_KEYS:
         problems.error((*loc, key), "has no meaning beside skip")
     if not isinstance(code, str) or not _CODE(code):
         problems.error(
@@ -180,14 +182,14 @@ def _nodes(
 ) -> dict[str, Node]:
     """The fields of the event, in the words of the input format."""
     known = set(Track.model_fields) if kind == "native" else set(MODELS[kind].model_fields)
-    known -= {"type", _FILLED_BY_KIND.get(kind, "")}
+    known -= {"type", FILLED_BY_KIND.get(kind, "")}
     nodes: dict[str, Node] = {}
     for key, value in given.items():
-        if key in _OWN_KEYS - {"reason"}:
+        if key in OWN_KEYS - {"reason"}:
             continue
         here = (*loc, key)
         if key == kind:
-            nodes[_FILLED_BY_KIND.get(kind, "native")] = read_value(value, here, problems)
+            nodes[FILLED_BY_KIND.get(kind, "native")] = read_value(value, here, problems)
         elif key in known:
             nodes[key] = read_value(value, here, problems)
         else:
@@ -251,11 +253,15 @@ def _judge_detail(detail: ErrorDetails, nodes: dict[str, Node], problems: Proble
                 node = node.value
             case _:  # the name of a form, or the mark of a key
                 continue
+    if any(problem.loc == node.loc for problem in problems.found):
+        return  # one line for each mistake
     if detail["type"] == "extra_forbidden" and detail["loc"]:
         problems.error(node.loc, "is not a field of the input format here")
     elif isinstance(node, Constant) and node.value is not None:
         text = detail["msg"].removeprefix("Input ").replace("should", "must")
         hint = "; a path begins with a dot" if isinstance(node.value, str) else ""
+        if isinstance(node.value, str) and node.value.lower() in _YAML_WORDS:
+            hint = f"; {node.value} is a text here: write true or false"
         problems.error(node.loc, f"this constant does not fit: {text}{hint}")
 
 

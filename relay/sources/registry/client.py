@@ -2,6 +2,7 @@
 
     GET /schemas/ids/{id}, /schemas/guids/{guid}      the schema
     GET /subjects/{subject}/versions/{version}        a reference
+    GET /subjects/{subject}/versions/latest           what `relay check` asks
 
 A schema without `schemaType` is Avro. No text of an answer is repeated in a reason: a registry's
 error may quote what it was asked for, and a proxy's may hold anything.
@@ -17,7 +18,7 @@ import jiter
 
 from relay.apis.caller import retry_after_s
 from relay.clock import Clock, SystemClock
-from relay.sources.formats.outcome import SchemaKey
+from relay.model import SchemaKey
 from relay.sources.formats.schemas import SchemaKind, SchemaUnusable
 from relay.sources.registry.policy import RegistryPolicy
 
@@ -86,6 +87,17 @@ class RegistryClient:
         except _Away as away:
             return away.why
         return SchemaText(schema_kind, text, tuple(references.items()))
+
+    async def kind_of(self, subject: str) -> SchemaKind | NotFound | Unavailable:
+        """The language of a subject's newest schema. Raises SchemaUnusable for one we do not read.
+
+        To ask for a subject that nobody has shows whether the registry answers and lets us in.
+        """
+        try:
+            found = await self._get(f"/subjects/{quote(subject, safe='')}/versions/latest")
+        except _Away as away:
+            return away.why
+        return NotFound() if found is None else _kind(found)
 
     async def _gather(
         self, schema: dict[str, Any], found: dict[str, str], above: tuple[str, ...]

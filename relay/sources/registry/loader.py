@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from random import Random
 
-from relay.model import Undecodable
-from relay.sources.formats.outcome import FormatCode, SchemaKey
+from relay.errors import SettingsError
+from relay.model import SchemaKey, Undecodable
+from relay.sources.formats.outcome import FormatCode
 from relay.sources.formats.schemas import NoSchema, Schema, SchemaCache, SchemaUnusable
 from relay.sources.registry.client import NotFound, RegistryClient, Unavailable
 from relay.sources.registry.compiling import CompilerFailed, compile_schema
@@ -41,24 +42,22 @@ class SchemaLoader:
         self._patience = Patience(policy)
         self._asking: dict[SchemaKey, asyncio.Lock] = {}
         self._away_since: float | None = None
-        self._problem: str | None = None
+        self._problems: dict[SchemaKey, str] = {}
 
     @property
     def problem(self) -> str | None:
-        """Why the stream is held for the registry, or None when it is not."""
-        return self._problem
+        """Why a schema cannot be had now and is asked for again; None while all can."""
+        return next(iter(self._problems.values()), None)
 
     async def resolve(self, key: SchemaKey) -> None:
-        """Return when `schemas.get(key)` is an answer. May be cancelled and called again.
-
-        Raises SettingsError where the package that reads such schemas is not installed.
-        """
+        """Return when `schemas.get(key)` is an answer. May be cancelled and called again."""
         lock = self._asking.setdefault(key, asyncio.Lock())
         try:
             async with lock:
                 if self.schemas.get(key) is None:
                     self.schemas.put(key, await self._load(key))
         finally:
+            self._problems.pop(key, None)
             if not lock.locked():
                 self._asking.pop(key, None)
 
@@ -68,18 +67,18 @@ class SchemaLoader:
             try:
                 found = await self._look_up(key)
             except SchemaUnusable as error:
-                self._available()
+                self._available(key)
                 return self._unusable(key, error)
             if not isinstance(found, NotFound | Unavailable):
-                self._available()
+                self._available(key)
                 wait.found()
                 return found
             now = asyncio.get_running_loop().time()
             if isinstance(found, Unavailable):
-                self._unavailable(found, now)
+                self._unavailable(key, found, now)
                 step = wait.after(Outcome.UNAVAILABLE, now, found.retry_after_s)
             else:
-                self._available()
+                self._available(key)
                 step = wait.after(Outcome.NOT_FOUND, now)
             if not isinstance(step, AskAgain):
                 return self._unknown(key)
@@ -93,6 +92,9 @@ class SchemaLoader:
             return await compile_schema(found)
         except CompilerFailed as error:
             return Unavailable(str(error), refused=True)
+        except SettingsError as error:  # a package is not installed: no record's fault
+            hint = "" if error.hint is None else f" ({error.hint})"
+            return Unavailable(f"{error.problem}{hint}", refused=True)
 
     def _unknown(self, key: SchemaKey) -> NoSchema:
         self._forget_later(key)
@@ -110,15 +112,17 @@ class SchemaLoader:
         """It may come, or be repaired: ask again some time, without waiting for it again."""
         asyncio.get_running_loop().call_later(self._policy.unknown_for_s, self.schemas.forget, key)
 
-    def _unavailable(self, why: Unavailable, now: float) -> None:
+    def _unavailable(self, key: SchemaKey, why: Unavailable, now: float) -> None:
         if self._away_since is None:
             self._away_since = now
-        if why.reason != self._problem:
-            self._problem = why.reason
+        is_news = why.reason not in self._problems.values()
+        self._problems[key] = why.reason
+        if is_news:
             self._emit(RegistryUnavailable(reason=why.reason, refused=why.refused))
 
-    def _available(self) -> None:
-        if self._away_since is not None:
+    def _available(self, key: SchemaKey) -> None:
+        self._problems.pop(key, None)
+        if self._away_since is not None and not self._problems:
             held_s = asyncio.get_running_loop().time() - self._away_since
-            self._away_since = self._problem = None
+            self._away_since = None
             self._emit(RegistryAvailable(held_s=round(held_s, 1)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.model import Record, Undecodable
+from relay.model import Record, Undecodable, Unwanted
 from relay.sources.events import MappingFunction, app_event
 from relay.sources.mapping.faults import kind_of
 from relay.sources.mapping.rules import Mapped, Part
@@ -56,13 +56,19 @@ class Comparison:
 def _fate(parts: Sequence[Part], at: int) -> str:
     if at >= len(parts):
         return "no such event"
-    part = parts[at]
+    part, fate = parts[at], fate_of(parts[at])
+    return f"{fate} by {part.rule.name}" if isinstance(part, Mapped) and fate == MAPPED else fate
+
+
+MAPPED = "mapped"
+
+
+def fate_of(part: Part) -> str:
+    """How an event ends, as far as its mapping decides."""
     found = app_event(part) if isinstance(part, Mapped) else part
     if isinstance(found, Undecodable):
         return f"dead-lettered {found.code}"
-    if isinstance(part, Mapped):
-        return f"mapped by {part.rule.name}"
-    return f"skipped {part.code}"
+    return f"skipped {found.code}" if isinstance(found, Unwanted) else MAPPED
 
 
 def masked(value: Any) -> str:

@@ -18,8 +18,8 @@ from relay.sources.mapping.compiling import CompiledMapping
 from relay.sources.mapping.rules import Mapped, Part
 from relay.sources.tools.trace import Traced, trace
 
-_TEST_KEYS = ("name", "record", "key", "headers", "topic", "timestamp", "expect")
-_EXPECT_KEYS = ("rule", "event", "skipped", "dead_lettered", "reason")
+TEST_KEYS = ("name", "record", "key", "headers", "topic", "timestamp", "expect")
+EXPECT_KEYS = ("rule", "event", "skipped", "dead_lettered", "reason")
 ABSENT = object()
 
 
@@ -44,7 +44,7 @@ def run_test(mapping: CompiledMapping, test: Any, number: int) -> TestResult:
     if not isinstance(test, dict):
         return TestResult(f"test {number}", ("must be a map with record and expect",))
     name = str(test.get("name", f"test {number}"))
-    wrong = _unknown(test, _TEST_KEYS, "")
+    wrong = _unknown(test, TEST_KEYS, "")
     wrong += [f"has no {key}" for key in ("record", "expect") if key not in test]
     record = _record(test, wrong)
     if wrong or record is None:
@@ -99,12 +99,12 @@ def _judge(parts: Sequence[Part], rules: Sequence[str | None], expect: Any) -> l
 def _judge_part(part: Part, rule: str | None, expect: Any) -> list[str]:
     if not isinstance(expect, dict) or not expect:
         return ["expect: must be a map that says something"]
-    wrong = _unknown(expect, _EXPECT_KEYS, "expect.")
+    wrong = _unknown(expect, EXPECT_KEYS, "expect.")
     fates = [key for key in ("event", "skipped", "dead_lettered") if key in expect]
     if len(fates) > 1:
         return [*wrong, f"expect: cannot be {' and '.join(fates)} at once"]
     became = _became(part) | ({} if rule is None else {"rule": rule})
-    for key in _EXPECT_KEYS:
+    for key in EXPECT_KEYS:
         if key not in expect:
             continue
         if key == "event" and "event" in became:

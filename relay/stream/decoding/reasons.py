@@ -87,7 +87,8 @@ def why_not_json(value: bytes, error: ValueError) -> Undecodable:
     if value[:1] == b"\0" and len(value) >= _WIRE_FORMAT_BYTES:
         return Undecodable(
             UndecodableCode.INVALID_JSON,
-            "begins with a byte 0 and a schema's id (Confluent wire format), which is not JSON",
+            "begins with a byte 0 and a schema's id (Confluent wire format), which is not JSON: "
+            "a source with format schema_registry reads it",
         )
     try:
         value.decode()

@@ -68,6 +68,8 @@ def _activity(
     notes = identity.notes
     if isinstance(event, Track) and name != event.event:
         notes = (*notes, MappingCode.EVENT_RENAMED)
+    if envelope["$type"] == "APP_VISIT" and envelope.get("$session_status") == "NO_SESSION":
+        notes = (*notes, MappingCode.APP_WITHOUT_SESSION)
     return Activity(
         envelope=to_json(envelope),
         ts_ms=event.ts if visit.ts is None else visit.ts,

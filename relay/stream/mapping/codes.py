@@ -43,3 +43,4 @@ class MappingCode(StrEnum):
     EMAIL_REPAIRED = "email_repaired"
     ADVERTISING_ID_CASE = "advertising_id_case"
     EVENT_RENAMED = "event_renamed"
+    APP_WITHOUT_SESSION = "app_without_session"

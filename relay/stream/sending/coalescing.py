@@ -39,8 +39,11 @@ class Load:
         self._events = len(first.events)
         self._bytes = sum(map(len, first.events))
 
-    def takes(self, candidate: Activity) -> bool:
-        """Whether `candidate` may travel behind those it has; if so, it has it now."""
+    def takes(self, candidate: Activity, *, of_one_record: bool = False) -> bool:
+        """Whether `candidate` may travel behind those it has; if so, it has it now.
+
+        Events of one record may lie further apart than others: their producer put them together.
+        """
         policy, first = self._policy, self._first
         events = self._events + len(candidate.events)
         size = self._bytes + sum(map(len, candidate.events))
@@ -50,7 +53,7 @@ class Load:
             and events <= policy.events_max
             and size <= policy.bytes_max
             and first.envelope == candidate.envelope
-            and abs(candidate.ts_ms - first.ts_ms) <= policy.span_s * 1000
+            and (of_one_record or abs(candidate.ts_ms - first.ts_ms) <= policy.span_s * 1000)
         ):
             self._events, self._bytes = events, size
             return True

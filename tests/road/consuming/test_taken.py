@@ -23,3 +23,13 @@ def test_what_was_handed_out_counts_until_a_commit_passes_it():
 
     taken.clear()
     assert taken.uncommitted([ONE, TWO]) == {"a": 0}
+
+
+def test_what_is_put_back_is_not_handed_out():
+    taken = Taken()
+    taken.took(ONE, 10, 19)
+    taken.put_back(ONE, 12)
+    assert taken.next_offset(ONE) == 12
+    assert taken.uncommitted([ONE]) == {"a": 2}
+    taken.put_back(ONE, 10)
+    assert taken.uncommitted([ONE]) == {"a": 0}

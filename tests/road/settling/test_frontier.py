@@ -114,3 +114,26 @@ def test_a_stuck_record_pins_the_frontier_and_is_named():
 def test_what_an_earlier_life_finished_is_known_and_what_it_left_open_is_not():
     frontier = Frontier(OffsetMap(10, 15, (10, 13)))
     assert [offset for offset in range(10, 18) if frontier.seen_before(offset)] == [11, 12, 14]
+
+
+def test_what_is_withdrawn_comes_again_and_nothing_was_known_of_it():
+    frontier = Frontier(OffsetMap(5, 5))
+    frontier.taken(5)
+    frontier.taken(8)  # after a gap
+    frontier.withdraw(8)
+    assert (frontier.next_offset, frontier.open_count) == (8, 1)
+    frontier.finished(5)
+    assert frontier.snapshot().offset == 8
+    frontier.taken(8)
+    assert frontier.snapshot() == OffsetMap(8, 9, (8,))
+
+
+def test_what_was_open_in_an_earlier_life_is_open_still_when_it_is_withdrawn():
+    frontier = Frontier(OffsetMap(3, 9, (3, 6)))
+    frontier.taken(3)
+    frontier.withdraw(3)
+    assert frontier.open_count == 0
+    assert frontier.snapshot() == OffsetMap(3, 9, (3, 6))
+    frontier.taken(3)
+    frontier.finished(3)
+    assert frontier.snapshot() == OffsetMap(6, 9, (6,))

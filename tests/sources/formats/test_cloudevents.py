@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from relay.model import Undecodable
-from relay.sources.formats import FormatName, FormatPolicy, NeedsSchema, build_format
+from relay.model import NeedsSchema, Undecodable
+from relay.sources.formats import FormatName, FormatPolicy, build_format
 from relay.sources.formats.schemas import Schema, SchemaCache, SchemaKind
 from tests.support.schemas import record
 

@@ -3,8 +3,8 @@ from uuid import UUID
 import pytest
 
 from relay.errors import SettingsError
-from relay.model import Undecodable
-from relay.sources.formats import FormatName, FormatPolicy, NeedsSchema, build_format
+from relay.model import NeedsSchema, Undecodable
+from relay.sources.formats import FormatName, FormatPolicy, build_format
 from relay.sources.formats.schemas import NoSchema, Schema, SchemaCache, SchemaKind
 from tests.support.schemas import record
 

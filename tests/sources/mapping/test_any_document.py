@@ -8,6 +8,10 @@ from relay.sources.events import events_of
 from relay.sources.mapping import Mapped, judge_mapping
 from relay.sources.mapping.parse import NotParsed, parse
 from relay.sources.mapping.transforms import TRANSFORMS
+from relay.sources.shadow import Shadow
+from relay.sources.tools.comparing import Comparison
+from relay.sources.tools.lint import lint, lint_paths
+from relay.sources.tools.trace import trace
 from relay.yaml_text import Located
 from tests.sources.mapping.test_transforms import ARGUMENTS
 from tests.support.mappings import RECORD
@@ -87,6 +91,23 @@ def test_any_mapping_of_any_document_ends_in_parts_that_tell_no_value(given_mapp
         if isinstance(event, Undecodable | Unwanted):
             assert SECRET not in event.reason
     assert compiled(document, RECORD) == parts or "nan" in repr(document)
+    check_tools(compiled, given_mapping, document, parts)
+
+
+def check_tools(compiled, given_mapping, document, parts):
+    """The tools that look at mappings take whatever the language takes."""
+    problems = [*lint(compiled, given_mapping), *lint_paths(compiled, [document])]
+    assert SECRET not in repr(
+        [problem.text for problem in problems if "no sample" not in problem.text]
+    )
+    for traced in trace(compiled, document, RECORD):
+        assert all(value.fault is None or SECRET not in value.fault for value in traced.values)
+    comparison = Comparison()
+    comparison.add(compiled, compiled, document, RECORD)
+    assert not comparison.differs or "nan" in repr(document)
+    shadow = Shadow("shop", compiled)
+    shadow.look(parts, document, RECORD)
+    assert not shadow.differing or "nan" in repr(document)
 
 
 @settings(max_examples=500, deadline=None)

@@ -17,7 +17,8 @@ ROWS = [
         r"^\| `(.+?)` \| `(\{.+?\})` \| (.+?) \|$", MANUAL, re.MULTILINE
     )
 ]
-MAPPINGS = re.findall(r"^```yaml\n(.+?)^```", MANUAL, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```yaml\n(.+?)^```", MANUAL, re.MULTILINE | re.DOTALL)
+MAPPINGS = [block for block in BLOCKS if "rules:" in block]
 
 
 @pytest.mark.parametrize(("expression", "document", "gives"), ROWS, ids=[row[0] for row in ROWS])

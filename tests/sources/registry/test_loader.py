@@ -86,7 +86,7 @@ async def test_an_unknown_schema_is_asked_for_again_some_time_later():
         (FormatName.PROTOBUF, "grpc_tools", "mics-relay[protobuf]"),
     ],
 )
-async def test_a_package_that_is_missing_is_a_settings_error_and_no_dead_letter(
+async def test_a_package_that_is_missing_is_a_problem_and_no_dead_letter(
     monkeypatch, name, package, command
 ):
     monkeypatch.setitem(sys.modules, package, None)  # what find_spec takes for "not installed"
@@ -94,8 +94,29 @@ async def test_a_package_that_is_missing_is_a_settings_error_and_no_dead_letter(
         build_format(name, FormatPolicy(), SchemaCache())
     assert f"pip install '{command}'" in str(caught.value)
     kind = schema_answer(schema="x", schemaType=name.upper())
+    said = Said()
     with registry_stand_in(lambda *_: kind) as url:
-        async with fetching(url, FormatName.SCHEMA_REGISTRY) as decoder:
-            with pytest.raises(SettingsError) as caught:
-                await decoder.decode(VALUE)
-    assert f"pip install '{command}'" in str(caught.value)
+        async with fetching(url, FormatName.SCHEMA_REGISTRY, said=said) as decoder:
+            async with asyncio.TaskGroup() as group:
+                waiting = group.create_task(decoder.decode(VALUE))
+                await said.first.wait()
+                assert f"pip install '{command}'" in decoder.loader.problem
+                waiting.cancel()
+            assert decoder.loader.problem is None
+    assert said[0].refused
+
+
+async def test_one_schema_that_cannot_be_had_is_a_problem_until_it_is_there():
+    """Others that are found meanwhile do not make it disappear and come again."""
+    answers = {"/schemas/ids/7": (503, {}, b""), "/schemas/ids/8": STRING}
+    said = Said()
+    with registry_stand_in(lambda path, _: answers[path]) as url:
+        async with fetching(url, FormatName.AVRO, said=said) as decoder:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(decoder.loader.resolve(7))
+                await said.first.wait()
+                await decoder.loader.resolve(8)
+                assert decoder.loader.problem == "it answered 503"
+                answers["/schemas/ids/7"] = STRING
+            assert decoder.loader.problem is None
+    assert [type(fact) for fact in said] == [RegistryUnavailable, RegistryAvailable]

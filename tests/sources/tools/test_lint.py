@@ -81,6 +81,8 @@ def test_a_condition_whose_parts_exclude_each_other_can_never_hold(condition):
         ("rules: [{track: e, id: customer.no, ts: .t, user: {}}]", "looks like a path: .customer.no?"),
         ("rules: [{track: e, id: 'x', ts: .t, user: {}}]", "id is the same for every event"),
         ("rules: [{track: e, id: .i, ts: .t}]", "rules[0]: has no user"),
+        ("rules: [{track: e, id: '{.b}/{@offset}', ts: .t, user: {}}]", "@offset is another one after a replay"),
+        ("rules: [{track: e, id: .i, ts: .t, user: {}, app_id: '1'}]", "has app_id and no session_status"),
         ("rules: [{skip: a, when: has(.x)}]", "has no otherwise"),
         ("rules: [{skip: a}]\ntables: {t: {a: 1}}", "tables.t: is used nowhere"),
         ("rules: [{skip: a}]\nsettings: {s: 1}", "settings.s: is used nowhere"),

@@ -10,6 +10,11 @@ from relay.stream.decoding.reasons import UndecodableCode
 
 POLICY = DecodingPolicy()
 
+FRAMED = (
+    "begins with a byte 0 and a schema's id (Confluent wire format), which is not JSON: "
+    "a source with format schema_registry reads it"
+)
+
 
 def event(**changes):
     fields = {
@@ -54,12 +59,12 @@ def test_an_event_comes_out_with_the_values_that_went_in():
         (
             b"\0\0\0\0\x07\x02x",
             "invalid_json",
-            "begins with a byte 0 and a schema's id (Confluent wire format), which is not JSON",
+            FRAMED,
         ),
         (
             b'\0\0\0\0\x07{"a":1}',
             "invalid_json",
-            "begins with a byte 0 and a schema's id (Confluent wire format), which is not JSON",
+            FRAMED,
         ),
         (b"\0\0", "invalid_json", "not valid JSON"),
         (b"[" * 1000, "too_deep", "nested too deeply"),

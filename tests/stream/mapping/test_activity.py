@@ -235,6 +235,8 @@ def test_segments_are_not_activities():
     outcome = map_event(event("segment"), POLICY, NOW)
     assert isinstance(outcome, Unwanted)
     assert outcome.code == "segment_not_routed"
+    outcome = map_event(event("segment"), changed(POLICY, segments_are_imported=True), NOW)
+    assert outcome.code == "segment_imported"
 
 
 @pytest.mark.parametrize("name", ["$app_install", "$app_update", "$page_view"])

@@ -25,6 +25,7 @@ class Stored:
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 @dataclass
@@ -34,8 +35,8 @@ class Log:
     records: list[Stored] = field(default_factory=list)
     next: int = 0
 
-    def append(self, timestamp_ms, key, value):
-        stored = Stored(self.next, timestamp_ms, key, value)
+    def append(self, timestamp_ms, key, value, headers=()):
+        stored = Stored(self.next, timestamp_ms, key, value, headers)
         self.records.append(stored)
         self.next += 1
         return stored.offset
@@ -59,12 +60,12 @@ class SimCluster:
         self._changed = asyncio.Event()
         self._arrived = asyncio.Event()
 
-    def produce(self, number, timestamp_ms, key, value):
+    def produce(self, number, timestamp_ms, key, value, headers=()):
         """Append a record; now and then an offset is skipped, as after a transaction marker."""
         log = self.logs[Partition(self.topic, number)]
         if self.rng.random() < 0.02:
             log.next += 1
-        offset = log.append(timestamp_ms, key, value)
+        offset = log.append(timestamp_ms, key, value, headers)
         self._arrived.set()
         self._arrived = asyncio.Event()
         return offset
@@ -182,6 +183,7 @@ class SimSource:
                         stored.timestamp_ms,
                         stored.key,
                         stored.value,
+                        stored.headers,
                         epoch=self.epoch,
                     )
                 )
@@ -193,6 +195,10 @@ class SimSource:
 
     def resume(self, partitions):
         self.paused -= set(partitions)
+
+    def put_back(self, partition, offset, epoch):
+        if epoch == self.epoch and self.owned.get(partition) is not None:
+            self.owned[partition] = offset
 
     async def commit(self, commits):
         await asyncio.sleep(0.002)

@@ -232,8 +232,7 @@ class MixedWorld(World):
             VirtualClock(loop),
         )
         self.sandbox = app.state.sandbox
-        plan = {"seed": self.mix.seed, **self.mix.faults}
-        self.sandbox.set_faults(FaultPlan.model_validate_json(orjson.dumps(plan)))
+        self.set_faults(self.mix.faults)
         # A defect of the sandbox must not pass for a lost answer: it is counted below.
         transport = httpx.ASGITransport(app)
         self.api = HttpxWire(
@@ -241,6 +240,10 @@ class MixedWorld(World):
         )
         await super()._run()
         await self.api.close()
+
+    def set_faults(self, faults):
+        plan = {"seed": self.mix.seed, **faults}
+        self.sandbox.set_faults(FaultPlan.model_validate_json(orjson.dumps(plan)))
 
     def _engine_policy(self):
         return replace(super()._engine_policy(), activities_path=activities_path(DATAMART))
@@ -278,6 +281,7 @@ class MixedWorld(World):
                     event["$properties"]["seq"]
                     for activity in shown["activities"]
                     for event in activity["$events"]
+                    if "seq" in event["$properties"]
                 ]
             )
         return users

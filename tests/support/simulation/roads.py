@@ -1,12 +1,14 @@
 """Any road on a bench, in virtual time: a simulated broker, and an end that takes its time.
 
 A record is the shorthand "alice" for something good of alice, "! alice" for something that cannot
-be mapped, and "odd" for something that meets a defect.
+be mapped, and "odd" for something that meets a defect. "#7 alice" can be read only when schema 7 is
+there (the stream alone).
 """
 
 import asyncio
 import contextlib
 import random
+from typing import ClassVar
 
 from relay.errors import KafkaRefused
 from relay.membership.engine import MembershipEngine
@@ -19,7 +21,7 @@ from relay.membership.policy import (
     TroublePolicy,
 )
 from relay.membership.status import MembershipReporter
-from relay.model import Commit, Moment, Partition, Record
+from relay.model import Commit, Moment, NeedsSchema, Partition, Record
 from relay.road.custody import CustodyPolicy
 from relay.road.loop import RoadPolicy
 from relay.road.status import ReportPolicy
@@ -64,11 +66,30 @@ class Sink:
         self.written += letters
 
 
+class SimSchemas:
+    """A registry: `known` is in the cache; what is asked for waits until it is let go."""
+
+    def __init__(self):
+        self.known = set()
+        self.asked = []
+        self.problem = None
+        self._waiting = {}
+
+    async def resolve(self, key):
+        self.asked.append(key)
+        await self._waiting.setdefault(key, asyncio.Event()).wait()
+        self.known.add(key)
+
+    def let_go(self, key):
+        self._waiting.setdefault(key, asyncio.Event()).set()
+
+
 class _Wire:
     def __init__(self, bench):
         self._bench = bench
 
-    async def send(self, _request):
+    async def send(self, request):
+        self._bench.sent.append(request.body.decode())
         await asyncio.sleep(self._bench.takes_s)
         return OK
 
@@ -87,27 +108,45 @@ class _Steady(random.Random):
         return self._bench.takes_s if high > 1 else super().uniform(low, high)
 
 
+class _EachAlone(RoadPolicy):
+    slice_s: ClassVar[float] = 0.0
+
+
 class RoadBench:
     """One road of either kind, and everything it touches."""
 
-    def __init__(self, kind, *, custody=None, takes_s=0.05, **times):
+    def __init__(self, kind, *, custody=None, takes_s=0.05, each_alone=False, **times):
+        """`each_alone`: the loop looks at its other tasks between any two records of a batch."""
         self.kind = kind
         self.takes_s = takes_s
         self.facts = []
+        self.sent = []
+        self.schemas = SimSchemas()
         self.cluster = SimCluster(2, random.Random(1), sabotage=Sabotage())
         self.source, self.sink = SimSource(self.cluster), Sink()
         loop = asyncio.get_running_loop()
         clock = VirtualClock(loop)
-        policy = RoadPolicy(**{"commit_every_s": 0.5, **times})
+        policy = (_EachAlone if each_alone else RoadPolicy)(**{"commit_every_s": 0.5, **times})
         rng = random.Random(2)
         shared = {"emit": self.facts.append, "clock": clock, "policy": policy}
         if kind == "stream":
             self.engine = Engine(
                 EnginePolicy(custody=custody or CustodyPolicy()), self._interpret, rng
             )
-            reporter = Reporter(self.engine, self.facts.append, ReportPolicy())
+            reporter = Reporter(
+                self.engine,
+                self.facts.append,
+                ReportPolicy(),
+                registry_problem=lambda: self.schemas.problem,
+            )
             self.road = stream_road(
-                self.engine, self.source, _Wire(self), self.sink, reporter=reporter, **shared
+                self.engine,
+                self.source,
+                _Wire(self),
+                self.sink,
+                reporter=reporter,
+                schemas=self.schemas,
+                **shared,
             )
             return
         policy = MembershipPolicy(
@@ -126,11 +165,15 @@ class RoadBench:
             self.engine, self.source, importer, self.sink, reporter=reporter, **shared
         )
 
-    @staticmethod
-    def _interpret(record, now_ms):
-        if record.value == b"odd":
+    def _interpret(self, record, now_ms):
+        value = record.value
+        if value == b"odd":
             raise Odd("somebody@example.com")
-        return interpret(record._replace(value=record.value + b" 1"), now_ms)
+        if value.startswith(b"#"):
+            schema, _, value = value[1:].partition(b" ")
+            if int(schema) not in self.schemas.known:
+                return NeedsSchema(int(schema))
+        return interpret(record._replace(value=value + b" %d" % record.offset), now_ms)
 
     @staticmethod
     def _changing(record, now_ms):

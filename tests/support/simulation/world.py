@@ -105,8 +105,7 @@ class World:
     restarting = True
 
     def start_member(self):
-        interpret = interpreter(self.interpret_policy())
-        engine = WatchedEngine(self._engine_policy(), interpret, self.rng)
+        engine = WatchedEngine(self._engine_policy(), self.interpret(), self.rng)
         engine.watch(self.cluster)
         source = SimSource(self.cluster)
         pipeline = stream_road(
@@ -125,6 +124,9 @@ class World:
         self.sources.append(source)
         task.add_done_callback(lambda done: self.running.pop(done, None))
         return pipeline
+
+    def interpret(self):
+        return interpreter(self.interpret_policy())
 
     def interpret_policy(self):
         return _INTERPRET[self.storm.order_by]
@@ -236,7 +238,8 @@ class World:
         loop = asyncio.get_running_loop()
         while loop.time() - 1000.0 < self.storm.deadline_s:
             await asyncio.sleep(1)
-            self.unbalanced += sum(not engine.custody.ledger.balanced for engine in self.engines)
+            for custody in (engine.custody for engine in self.engines):
+                self.unbalanced += not (custody.ledger.balanced and custody.by_event.balanced)
             if all(self._is_settled(p, log) for p, log in self.cluster.logs.items()):
                 self.settled_at = loop.time() - 1000.0
                 return

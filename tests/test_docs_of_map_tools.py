@@ -1,0 +1,34 @@
+"""docs/MAP_TOOLS.md: each command that it shows is run, and says what the page says it does."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from relay import cli
+
+PAGE = (Path(__file__).parent.parent / "docs" / "MAP_TOOLS.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+COMMANDS = re.findall(r"^```console\n\$ relay (.+?)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(("command", "shown"), COMMANDS, ids=[command for command, _ in COMMANDS])
+def test_a_command_says_what_the_page_shows(home, capsys, command, shown):
+    with pytest.raises(SystemExit):
+        cli.main(shlex.split(command))
+    out, err = capsys.readouterr()
+    assert err + out == shown
+
+
+def test_the_page_shows_every_tool():
+    shown = {command.split()[1] for command, _ in COMMANDS}
+    assert {"test", "lint", "explain", "diff", "events.ndjson"} <= shown
