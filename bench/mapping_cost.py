@@ -1,17 +1,20 @@
 """What a mapping costs for each record, beside what decoding the native format costs here.
 
-    python -m bench.mapping_cost
+    python -m bench.mapping_cost [--instructions]
 
-Times of one machine cannot be compared with those of another; their ratio to `decode` can.
+Times of one machine cannot be compared with those of another; their ratio to `decode` can. On a
+machine that others use, too, count instructions: under valgrind, in about a minute.
 """
 
+import argparse
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.instructions import counted, section
 from relay.model import Record
 from relay.sources.events import events_of
 from relay.sources.mapping import CompiledMapping, compile_mapping
@@ -71,26 +74,73 @@ CASES: dict[str, tuple[Callable[[], tuple[CompiledMapping, Any]], float]] = {
 }
 
 
+Work = tuple[Callable[[], Any], Callable[[], Any]]
+
+
+def work_of(case: Callable[[], tuple[CompiledMapping, Any]]) -> tuple[Work, int]:
+    """What maps a record, what judges its parts by the models of the input format; how many."""
+    mapping, document = case()
+    parts = mapping(document, RECORD)
+    return (lambda: mapping(document, RECORD), lambda: events_of(parts)), len(parts)
+
+
+def decoding() -> Callable[[], Any]:
+    """The native format: bytes to an event."""
+    example, policy = (ROOT / "schemas/examples/track.json").read_bytes(), DecodingPolicy()
+    return lambda: decode(example, policy)
+
+
+def run_sections() -> None:
+    """Each part by itself, to be counted."""
+    calls = {"decode": decoding()}
+    for name, (case, _) in CASES.items():
+        (calls[f"{name}: map"], calls[f"{name}: judge"]), _ = work_of(case)
+    for name, call in calls.items():
+        for _ in range(_WARM):
+            call()
+        with section(name, _COUNTED):
+            for _ in range(_COUNTED):
+                call()
+
+
+_WARM, _COUNTED = 20, 100
+
+
+def by_instructions() -> Iterator[tuple[str, float, float, float]]:
+    """Of each case: thousands of instructions of decoding, mapping and judging."""
+    found = counted("bench.mapping_cost", ["--sections"])
+    for name in CASES:
+        yield name, *(found[k] / 1000 for k in ("decode", f"{name}: map", f"{name}: judge"))
+
+
+def by_time() -> Iterator[tuple[str, float, float, float]]:
+    """Of each case: microseconds of decoding, mapping and judging."""
+    native = decoding()
+    for name, (case, _) in CASES.items():
+        yield name, *cheapest_us(native, *work_of(case)[0])
+
+
 def main() -> int:
     """Print a line a case; the status says whether every goal was met."""
-    example = (ROOT / "schemas/examples/track.json").read_bytes()
-    policy = DecodingPolicy()
-    print(f"a part, in µs; `as if` is where decoding takes {DECODE_US:g} µs")
-    print(f"{'':26}{'decode':>8}{'map':>8}{'+ judge':>9}{'as if':>8}{'goal':>7}   parts")
+    parser = argparse.ArgumentParser(prog="python -m bench.mapping_cost", description=__doc__)
+    parser.add_argument("--instructions", action="store_true", help="counted, not timed")
+    parser.add_argument("--sections", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.sections:
+        run_sections()
+        return 0
+    unit = "thousands of instructions" if given.instructions else "µs"
+    print(f"of each event, in {unit}; `as if` is µs of mapping where decoding takes {DECODE_US:g}")
+    print(f"{'':26}{'decode':>8}{'map':>8}{'+ judge':>9}{'as if':>8}{'goal':>7}   events")
     missed = 0
-    for name, (case, goal) in CASES.items():
-        mapping, document = case()
-        parts = mapping(document, RECORD)
-        unit, mapped, judged = cheapest_us(
-            lambda: decode(example, policy),
-            lambda m=mapping, d=document: m(d, RECORD),  # type: ignore[misc]
-            lambda p=parts: events_of(p),  # type: ignore[misc]
-        )
-        mapped, judged = mapped / len(parts), judged / len(parts)
-        scaled = mapped * DECODE_US / unit
+    for name, decoded, mapped, judged in by_instructions() if given.instructions else by_time():
+        case, goal = CASES[name]
+        events = work_of(case)[1]
+        scaled = mapped / events * DECODE_US / decoded
         missed += scaled > goal
         print(
-            f"{name:26}{unit:8.1f}{mapped:8.1f}{judged:9.1f}{scaled:8.1f}{goal:7.0f}{len(parts):8}"
+            f"{name:26}{decoded:8.1f}{mapped / events:8.1f}{judged / events:9.1f}{scaled:8.1f}"
+            f"{goal:7.0f}{events:8}"
         )
     return int(missed > 0)
 

@@ -10,6 +10,7 @@ The map, in reading order. What every road from Kafka has in common:
     road/status.py        their state → health, metrics, /status, the line of each interval
     road/source_status.py what is wrong between a road and its Kafka
     road/rates.py         how fast its counters moved of late
+    road/steps.py         steps of closing: each is taken, and the first error counts
     road/keep.py          a road that fails is started again, and its neighbour goes on
 
 The road of one event:
@@ -40,7 +41,7 @@ Beside the roads:
     errors.py             what can stop a command, and the exit status of each cause
     clock.py, disk.py     the wall clock; files that survive a crash
     section.py            a group of limits: written once, in the room that uses it
-    base_url.py           the address of an API, as settings and clients want it
+    base_url.py           addresses that paths can be put behind
     secret_file.py        a file that holds one secret → the secret
     yaml_text.py          YAML text → plain values, each with its line
     kafka_client/         addresses, logins, certificates, and what Kafka's errors mean

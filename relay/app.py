@@ -105,6 +105,9 @@ def membership_edges(settings: Settings, emit: Emit) -> KafkaEdges:
         consumer,
         group_id=settings.segments.membership_group(consumer.group_id),
         group_instance_id=None if instance is None else f"{instance}-segments",
+        # A new owner waits until nothing is under way in the group (`Importer.wait_for_others`),
+        # which never comes while the other members go on.
+        keeps_partitions=False,
     )
     letters = settings.dead_letter.policy(settings.kafka)
     return KafkaEdges(KafkaSource(own, emit), DeadLetterTopic(letters, emit))
@@ -262,7 +265,11 @@ class _Stream:
             clock=SystemClock(),
             policy=delivery,
             reporter=Reporter(
-                self.engine, self._emit, delivery, self._shadows, self._registry_problem
+                self.engine,
+                self._emit,
+                delivery,
+                shadows=self._shadows,
+                registry_problem=self._registry_problem,
             ),
             schemas=self._loader,
         )

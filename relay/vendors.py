@@ -16,9 +16,9 @@ from relay.apis.caller import Caller, Patience
 from relay.apis.clients import TokenAuth, open_client
 from relay.apis.mediarithmics_document_imports import DocumentImports, error_words
 from relay.settings import Settings
-from relay.settings.schema_registry import SchemaRegistrySettings
 from relay.sources.registry.client import RegistryClient
 from relay.sources.registry.loader import SchemaLoader
+from relay.sources.registry.policy import RegistryPolicy
 from relay.stream.sending.tls import client_context
 from relay.stream.sending.token import Authorization, TokenFile, static_token
 from relay.telemetry.facts import Emit
@@ -53,26 +53,26 @@ async def open_document_imports(
 
 
 @asynccontextmanager
-async def open_registry(settings: SchemaRegistrySettings) -> AsyncIterator[RegistryClient]:
+async def open_registry(settings: RegistryPolicy) -> AsyncIterator[RegistryClient]:
     """The schema registry."""
     context = client_context(
         settings.ca_file, settings.client_cert_file, settings.client_key_file, "schema_registry"
     )
     async with open_client(auth=_registry_auth(settings), verify=context) as client:
         client.timeout = httpx.Timeout(settings.timeout_s)
-        yield RegistryClient(client, settings.policy())
+        yield RegistryClient(client, settings)
 
 
 @asynccontextmanager
 async def open_schema_loader(
-    settings: SchemaRegistrySettings, rng: random.Random, emit: Emit
+    settings: RegistryPolicy, rng: random.Random, emit: Emit
 ) -> AsyncIterator[SchemaLoader]:
     """The schema registry, with a cache of its own. Nothing is asked before a schema is needed."""
     async with open_registry(settings) as client:
-        yield SchemaLoader(client, settings.policy(), rng, emit)
+        yield SchemaLoader(client, settings, rng, emit)
 
 
-def _registry_auth(settings: SchemaRegistrySettings) -> httpx.Auth | None:
+def _registry_auth(settings: RegistryPolicy) -> httpx.Auth | None:
     if settings.username is not None and settings.password is not None:
         return httpx.BasicAuth(settings.username, settings.password.get_secret_value())
     token: Authorization

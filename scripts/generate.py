@@ -6,14 +6,15 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from relay.schemas import SCHEMAS, rendered
+from relay.settings.editor_schemas import EDITOR_SCHEMAS
 from scripts.dashboard import dashboard
 from scripts.logs_docs import logs_page
 from scripts.metrics_docs import metrics_page
 from scripts.runbook_page import runbook_page
 from scripts.settings_docs import env_file, settings_page, yaml_file
-from scripts.settings_schema import mapping_schema, settings_schema
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,15 +24,18 @@ def chart_alerts() -> str:
     return (ROOT / "deploy/alerts.yaml").read_text(encoding="utf-8")
 
 
+def _schema(made: Callable[[], dict[str, Any]]) -> str:
+    return rendered(made())
+
+
+ALL_SCHEMAS = {**SCHEMAS, **EDITOR_SCHEMAS}
 FILES: dict[str, Callable[[], str]] = {
     "docs/SETTINGS.md": settings_page,
     "docs/LOGS.md": logs_page,
     "docs/METRICS.md": metrics_page,
     ".env.example": env_file,
     "relay.example.yaml": yaml_file,
-    **{f"schemas/{name}.json": partial(rendered, name) for name in SCHEMAS},
-    "schemas/relay.v1.json": settings_schema,
-    "schemas/mapping.v1.json": mapping_schema,
+    **{f"schemas/{name}.json": partial(_schema, made) for name, made in ALL_SCHEMAS.items()},
     "deploy/dashboard.json": dashboard,
     "relay/telemetry/page/runbook.html": runbook_page,
     "deploy/helm/relay/files/alerts.yaml": chart_alerts,

@@ -80,6 +80,23 @@ GUARDS = (
         "tests/stream/test_engine.py::test_a_retry_never_lets_a_later_event_of_the_user_pass",
     ),
     Guard(
+        "Each user's events arrive in order: nothing passes a record that waits for its schema.",
+        "what stands behind such a record is not admitted",
+        CUSTODY,
+        "if self.schemas.waits and home is not None and home.partition in self.schemas.waits:",
+        "if False:",
+        "tests/road/test_schema_waits.py::test_its_partition_waits_in_order_and_the_others_go_on",
+    ),
+    Guard(
+        "Each user's events arrive in order: a partition goes on with the record that waited.",
+        "a partition whose schema has come goes on between two polls only",
+        "relay/road/consuming/schema_waits.py",
+        "wait.has_come |= wait.key == key\n",
+        "wait.has_come |= wait.key == key\n        self.between_polls(lambda _: True)\n",
+        "tests/road/test_schema_waits.py::"
+        "test_what_came_after_it_in_one_batch_does_not_pass_it_when_the_schema_comes_meanwhile",
+    ),
+    Guard(
         "A restart does not repeat what was done.",
         "offsets that the map knows to be finished are skipped",
         "relay/road/settling/frontier.py",
@@ -180,13 +197,21 @@ GUARDS = (
         "tests/membership/test_batches.py::test_no_new_file_flies_while_partitions_leave",
     ),
     Guard(
+        "A partition has one owner at a time.",
+        "what a member holds is given to nobody else before it lets go",
+        "relay/road/consuming/assigning.py",
+        "if p not in disputed and holders.get(p, name) == name",
+        "if p not in disputed",
+        "tests/road/consuming/test_assigning.py",
+    ),
+    Guard(
         "A commit never overwrites that of the next owner.",
-        "commits under way end when their partitions have been handed over",
+        "a commit that is tried again ends when its partition is ours by another assignment",
         "relay/road/consuming/group_commits.py",
-        "limit.reschedule(asyncio.get_running_loop().time())",
-        "pass",
+        "if self._ours(commits.keys()) != epochs:",
+        "if self._ours(commits.keys()) is None:",
         "tests/road/consuming/test_kafka_source.py::"
-        "test_a_commit_under_way_ends_when_its_partitions_have_been_handed_over",
+        "test_a_commit_ends_when_its_partition_is_not_ours_by_the_same_assignment",
         broker=True,
     ),
     Guard(

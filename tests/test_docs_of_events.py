@@ -8,6 +8,7 @@ import pytest
 from relay.membership.policy import MembershipCode
 from relay.stream.decoding.reasons import UndecodableCode
 from relay.stream.mapping.codes import MappingCode
+from relay.stream.mapping.rules import ANY_NAMES, NAMES_BY_TYPE, VISIT_NAMES
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,3 +24,10 @@ def test_no_code_is_explained_that_does_not_exist():
     tables = text.partition("## What is decided about an event")[2]
     explained = set(re.findall(r"^\| `(\w+)` \|", tables, re.MULTILINE))
     assert explained == {*UndecodableCode, *MappingCode, *MembershipCode}
+
+
+def test_the_page_names_the_platforms_names_by_type_as_lint_knows_them():
+    page = (ROOT / "docs" / "EVENTS.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if "predefined event names" in line)
+    shown = set(re.findall(r"`(\$\w+)`", row))
+    assert shown == set(VISIT_NAMES.union(ANY_NAMES, *NAMES_BY_TYPE.values()))

@@ -102,11 +102,12 @@ class Caller:
         With `into` its body goes to that file instead of memory. `shown` stands for the path in
         errors, where the path names somebody.
         """
-        call = _Call(method, path, content, into, options, shown)
+        what = f"{self.vendor}: {method} {shown or path}"
         attempt = 0
         while True:
             attempt += 1
-            outcome = await self._attempt(call)
+            body = content() if callable(content) else content
+            outcome = await self._attempt(what, into, method, path, content=body, **options)
             if isinstance(outcome, httpx.Response):
                 return outcome
             if not repeatable and outcome.performed:
@@ -118,23 +119,21 @@ class Caller:
 
     async def value(
         self, method: str, path: str, adapter: TypeAdapter[Any], *, repeatable: bool = True,
-        **options: Any,
+        shown: str | None = None, **options: Any,
     ) -> Any:  # fmt: skip
         """What the answer says. One that cannot be read tells nothing of a call that matters."""
-        answer = await self.send(method, path, repeatable=repeatable, **options)
+        answer = await self.send(method, path, repeatable=repeatable, shown=shown, **options)
         try:
-            return parse(f"{self.vendor}: {method} {path}", adapter, answer.content)
+            return parse(f"{self.vendor}: {method} {shown or path}", adapter, answer.content)
         except AnswerUnusable as error:
             raise error if repeatable else lost(error) from None
 
-    async def _attempt(self, call: "_Call") -> httpx.Response | Trouble:
-        what = f"{self.vendor}: {call.method} {call.shown or call.path}"
-        content = call.content() if callable(call.content) else call.content
+    async def _attempt(
+        self, what: str, into: Path | None, method: str, path: str, **options: Any
+    ) -> httpx.Response | Trouble:
         try:
-            async with self.client.stream(
-                call.method, call.path, content=content, **call.options
-            ) as response:
-                await _read(response, what, call.into if response.is_success else None)
+            async with self.client.stream(method, path, **options) as response:
+                await _read(response, what, into if response.is_success else None)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return no_answer(what, error)
         except AnswerUnusable as error:
@@ -162,16 +161,6 @@ class Caller:
             return None if asked > patience.retry_after_s_max else asked
         ceiling = min(patience.wait_s * 2 ** (attempt - 1), patience.wait_s_max)
         return self.rng.uniform(ceiling / 2, ceiling)
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    method: str
-    path: str
-    content: Content | None
-    into: Path | None
-    options: dict[str, Any]
-    shown: str | None
 
 
 def parse(what: str, adapter: TypeAdapter[Any], body: bytes) -> Any:

@@ -11,11 +11,10 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from relay.apis.caller import Caller, parse
+from relay.apis.caller import Caller
 from relay.apis.errors import AnswerUnusable, NotThere, Refused, vendor_words
 from relay.model import Request
 
@@ -38,16 +37,10 @@ class UserPoints:
 
     async def put(self, request: Request) -> dict[str, Any]:
         """Put a profile or a choice; what the platform says that it is now."""
-        what = _name(request.path)
-        response = await self._careful(request.path, request.body).send(
-            request.method,
-            request.path,
-            repeatable=True,
-            shown=what,
-            content=request.body,
-            headers={"content-type": "application/json"},
+        headers = {"content-type": "application/json"}
+        data = await self._data(
+            request.method, request.path, request.body, content=request.body, headers=headers
         )
-        data = _data(what, response)
         return data if isinstance(data, dict) else {}
 
     async def choices(self, path: str) -> list[dict[str, Any]]:
@@ -58,26 +51,26 @@ class UserPoints:
         found: list[dict[str, Any]] = []
         while True:
             try:
-                response = await self._careful(path, b"").send(
-                    "GET",
-                    path,
-                    repeatable=True,
-                    shown=_name(path),
-                    params={"first_result": len(found), "max_results": PAGE},
+                page = await self._data(
+                    "GET", path, params={"first_result": len(found), "max_results": PAGE}
                 )
             except NotThere:
                 return found
-            page = _data(_name(path), response)
             if not isinstance(page, list):
                 raise AnswerUnusable(f"{VENDOR}: {_name(path)}: the answer is not a list")
             found += page
             if len(page) < PAGE:
                 return found
 
-    def _careful(self, path: str, body: bytes) -> Caller:
-        """A caller that leaves out the vendor's words where they quote what was sent."""
+    async def _data(self, method: str, path: str, body: bytes = b"", **options: Any) -> Any:
+        """What a call answers. The vendor's words are left out where they quote what was sent."""
         known = [value for value in _values(path, body) if len(value) >= _TELLING_CHARACTERS]
-        return replace(self._caller, words=_words_without(known))
+        careful = replace(self._caller, words=_words_without(known))
+        shown = _name(path)
+        envelope: _Envelope = await careful.value(method, path, _ENVELOPE, shown=shown, **options)
+        if envelope.status != "ok":
+            raise Refused(f"{VENDOR}: {shown}: 200 with an error inside", status=HTTPStatus.OK)
+        return envelope.data
 
 
 class _Envelope(BaseModel):
@@ -89,16 +82,6 @@ class _Envelope(BaseModel):
 
 
 _ENVELOPE = TypeAdapter(_Envelope)
-
-
-def _data(what: str, response: httpx.Response) -> Any:
-    envelope: _Envelope = parse(f"{VENDOR}: {what}", _ENVELOPE, response.content)
-    if envelope.status != "ok":
-        raise Refused(
-            f"{VENDOR}: {what}: {response.status_code} with an error inside",
-            status=response.status_code,
-        )
-    return envelope.data
 
 
 def _name(path: str) -> str:

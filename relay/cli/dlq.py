@@ -161,27 +161,30 @@ def show(
 ) -> None:
     """Show one dead letter: every death with its reason, and the record, masked unless asked.
 
-    POSITION is where the letter lies, or where its record stood when it died.
+    POSITION is where the letter lies, or where its record stood when it died. Of a letter about
+    some events of a record those events are shown, where a mapping of the settings made them.
 
     Example: relay dlq show app-events.dlq-0-17
     """
     import asyncio
 
     from relay.cli import letters
+    from relay.cli.letter_events import events_of_letter
     from relay.dead_letters.buried import Letter
     from relay.errors import InputError
     from relay.settings import load
     from relay.telemetry.log import silence
 
     silence()
-    settings = load(config, needs=["kafka", "dead_letter"])
+    settings = load(config, needs=["kafka", "dead_letter", "sources", "mappings", "decoding"])
     wanted = letters.wanted(positions=[position])
     kept: list[Letter] = []
     asyncio.run(letters.look(settings, topic or [], wanted, None, kept.append))
     if not kept:
         raise InputError(f"no dead letter at {position}", hint="relay dlq list shows positions")
     for letter in kept:
-        full = letters.in_full(letter, exact=show_personal_data)
+        events = events_of_letter(letter, settings)
+        full = letters.in_full(letter, events, exact=show_personal_data)
         typer.echo(json.dumps(full) if as_json else letters.in_words(full))
 
 

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from relay.kafka_client.producer import Producer
 from relay.model import DeadLetterClass
 from relay.road.settling.dead_letter import Cut, Envelope, spans
 from relay.settings import Settings
-from relay.telemetry.outline import MASK, outline
+from relay.telemetry.outline import MASK, masked_values, outline
 
 
 @dataclass(slots=True)
@@ -199,9 +199,10 @@ def as_line(one: Letter) -> str:
     return json.dumps(said, ensure_ascii=False)
 
 
-def in_full(one: Letter, *, exact: bool) -> dict[str, Any]:
-    """Everything about a letter; key, value and headers masked unless `exact`."""
+def in_full(one: Letter, events: Mapping[int, Any], *, exact: bool) -> dict[str, Any]:
+    """Everything about a letter; key, value, headers and events masked unless `exact`."""
     buried = one.buried
+    shown = {index: event if exact else masked_values(event) for index, event in events.items()}
     return {
         "position": str(buried.position),
         "died_at": _time(buried.died_ms),
@@ -213,6 +214,7 @@ def in_full(one: Letter, *, exact: bool) -> dict[str, Any]:
         ],
         "value": _bytes(buried.value, exact=True) if exact else outline(buried.value),
         "value_bytes": None if buried.value is None else len(buried.value),
+        "events": {f"#{index}": event for index, event in shown.items()},
     }
 
 
@@ -224,7 +226,13 @@ def in_words(shown: dict[str, Any]) -> str:
         lines += [f"  {name}: {text}" for name, text in death.items() if text not in (None, "")]
     lines.append(f"key: {shown['key']}")
     lines += [f"header {name}: {value}" for name, value in shown["headers"]]
-    lines.append(f"value ({shown['value_bytes']} bytes): {shown['value']}")
+    if shown["events"]:
+        lines += [
+            f"event {index}: {json.dumps(event, ensure_ascii=False, default=str)}"
+            for index, event in shown["events"].items()
+        ]
+    else:
+        lines.append(f"value ({shown['value_bytes']} bytes): {shown['value']}")
     return "\n".join(lines)
 
 

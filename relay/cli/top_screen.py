@@ -113,7 +113,7 @@ def held_by(pin: Status | None) -> str:
     """What keeps a partition's commit from moving; empty when nothing does."""
     if pin is None:
         return ""
-    tried = ""
+    tried = f", its schema {pin['schema']} is not there" if "schema" in pin else ""
     if pin.get("last_verdict"):
         tried = f", {pin['attempts']} attempts, last {pin['last_verdict']}"
     elif pin.get("attempts"):

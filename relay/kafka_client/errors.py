@@ -160,8 +160,8 @@ _HINTS: dict[type[BaseException], str] = {
     theirs.GroupAuthorizationFailedError: "grant READ on the consumer group (ACLs)",
     FencedInstanceId: "another member of the group has the same kafka.group_instance_id: give each "
     "a name of its own, for example with {hostname}",
-    theirs.InconsistentGroupProtocolError: "another program uses this group: set kafka.group_id to "
-    "a name of its own",
+    theirs.InconsistentGroupProtocolError: "another program uses this group, or an earlier version "
+    "of Relay: stop it, or set kafka.group_id to another name",
     theirs.ClusterAuthorizationFailedError: "grant IDEMPOTENT_WRITE on the cluster (ACLs)",
     theirs.MessageSizeTooLargeError: "raise the topic's max.message.bytes",
     theirs.RecordListTooLargeError: "raise the topic's max.message.bytes",

@@ -68,6 +68,8 @@ async def last_records(
     Raises:
         KafkaError: The cluster does not answer, or refuses.
     """
+    if not topics:
+        return  # a consumer that was never given a partition cannot be stopped in peace
     async with looker(client, "reading") as consumer:
         for topic, count in topics.items():
             doing = f"reading {topic}"

@@ -8,12 +8,11 @@ that was given up for lost may show up yet is not used for another file.
 
 import itertools
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from relay.apis.errors import ApiError, NotThere
+from relay.apis.errors import NotThere
 from relay.apis.mediarithmics_document_imports import Phase
 from relay.membership.policy import ImporterPolicy
 from relay.segments.driver import Driver, Platform, Trip
@@ -41,9 +40,7 @@ class Importer:
     def __init__(self, platform: Platform, policy: ImporterPolicy, rng: random.Random) -> None:
         self._platform = platform
         self._policy = policy
-        self.on_trouble: Callable[[ApiError], None] = _nothing
-        """Hears at once that an upload got no usable answer."""
-        self._driver = Driver(platform, policy.upload, on_trouble=self._has_trouble)
+        self._driver = Driver(platform, policy.upload)
         self._mark = f"{rng.getrandbits(32):08x}"
         self._numbers = itertools.count()
         self._places: dict[int, _Place] = {}
@@ -78,7 +75,7 @@ class Importer:
             await self._platform.sleep(self._policy.upload.poll_s_max)
             hours = hours if moving else range(2)  # an upload goes to the import of its hour
 
-    def trip(self, place: int, path: Path, lines: int, keep: Callable[[Trip], None]) -> Trip:
+    def trip(self, place: int, path: Path, lines: int) -> Trip:
         """A file that is to be carried from a place where nothing else is under way."""
         policy = self._policy
         hour = self._hour()
@@ -88,7 +85,7 @@ class Importer:
             here = self._places[place] = _Place(hour, name)
         return Trip(
             here.name, path, path.stat().st_size, lines, policy.form,
-            import_id=here.import_id, others=frozenset(here.known), keep=keep,
+            import_id=here.import_id, others=frozenset(here.known),
         )  # fmt: skip
 
     async def carry(self, place: int, trip: Trip) -> Outcome:
@@ -111,9 +108,6 @@ class Importer:
                 form = self._policy.form
                 return await read_hints(self._platform.imports, execution, file, form, to)
         return Hints()
-
-    def _has_trouble(self, error: ApiError) -> None:
-        self.on_trouble(error)
 
     def _remember(self, place: int, trip: Trip) -> None:
         here = self._places.get(place)
@@ -144,7 +138,3 @@ class Importer:
     def _hour(self, offset: int = 0) -> str:
         now = datetime.fromtimestamp(self._platform.clock.now_ms() / 1000, UTC)
         return (now + timedelta(hours=offset)).strftime("%Y%m%dT%H")
-
-
-def _nothing(_: object) -> None:
-    pass

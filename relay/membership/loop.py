@@ -90,7 +90,6 @@ class FileCarrier:
         self._changed = asyncio.Event()
         self._flights: list[_Flight] = []
         self._places = list(range(engine.policy.gather.in_flight_max))
-        importer.on_trouble = self._trouble
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Carry files side by side, each seen through to its end; `Carrier.run`."""
@@ -158,9 +157,9 @@ class FileCarrier:
         """Until it ends it may be applied at any time, so nothing of its members is sent before."""
         batch, failures = flight.batch, 0
         self._write(batch, path)
-        flight.trip = trip = self._importer.trip(
-            flight.place, path, len(batch.lines), lambda trip: self._note(flight, trip)
-        )
+        flight.trip = trip = self._importer.trip(flight.place, path, len(batch.lines))
+        trip.keep = lambda trip: self._note(flight, trip)
+        trip.on_trouble = self._trouble
         while isinstance(outcome := await self._fly(flight, trip), Held):
             if not trip.is_out:
                 self._hold(batch, outcome.error)

@@ -180,7 +180,7 @@ class Custody:
         behind a record that waits for its schema, and comes again.
         """
         home = self.assigned.get(record.tp)
-        if self.schemas and home is not None and home.partition in self.schemas:
+        if self.schemas.waits and home is not None and home.partition in self.schemas.waits:
             return None
         if home is None or home.leaving or home.epoch != record.epoch:
             self.ledger.fenced += 1
@@ -260,7 +260,7 @@ class Custody:
         if self.is_full or self.stopped:
             return set(self.assigned)
         self._grown = {home: None for home in self._grown if self._holds_too_much(home)}
-        return {home.partition for home in self._grown} | self.schemas.partitions
+        return {home.partition for home in self._grown} | self.schemas.waits.keys()
 
     # -- dead letters -------------------------------------------------------------------------
 
@@ -330,7 +330,7 @@ class Custody:
         return changed
 
     def committed(self, commits: Mapping[Partition, Commit]) -> None:
-        """The broker confirmed these."""
+        """The broker confirmed these, which were sent together."""
         self.commits_confirmed += 1
         for partition, commit in commits.items():
             home = self.assigned.get(partition)

@@ -10,7 +10,7 @@ committed and the group is left, and when the deadline comes, whatever still wai
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import ClassVar, Protocol
 
 from pydantic import Field
@@ -23,6 +23,7 @@ from relay.road.consuming.source import CommitRefused, RecordSource
 from relay.road.custody import Custody
 from relay.road.settling.letter_writer import DeadLetterSink, LetterWriter
 from relay.road.status import RoadReporter
+from relay.road.steps import each
 from relay.section import Section
 from relay.telemetry.facts import (
     CommitFailed,
@@ -56,7 +57,8 @@ class RoadPolicy(Section):
         20.0,
         ge=0,
         le=3600,
-        description="How long a rebalance may wait for answers. Below kafka.rebalance_timeout_s.",
+        description="How long a partition that moves to another member may wait for answers; all "
+        "others go on. Below kafka.rebalance_timeout_s.",
     )
     poll_timeout_s: ClassVar[float] = 0.2
     slice_s: ClassVar[float] = 0.005
@@ -85,7 +87,7 @@ class Carrier(Protocol):
         ...
 
     def assigned(self, share: float) -> None:
-        """The group has dealt anew; our part of all partitions is `share`, 0 to 1."""
+        """A rebalance is over; our part of all partitions is `share`, 0 to 1."""
         ...
 
     def revoked(self) -> None:
@@ -179,8 +181,10 @@ class Road:
             raise sole(group) from None
         finally:
             self._custody.stop()
-            await self._close()
+            failed = await self._close()
             self._become(Lifecycle.STOPPED)
+        if failed is not None:  # and nothing before
+            raise failed
 
     async def _start(self) -> bool:
         """Connect and join the group; False when `stop` came first."""
@@ -242,6 +246,7 @@ class Road:
         unsettled = custody.open_in(partitions)
         custody.drop(partitions)
         self._carrier.revoked()
+        self._carrier.assigned(self._source.share())
         self._paused -= set(partitions)
         self._react()
         self._emit(
@@ -276,10 +281,11 @@ class Road:
     def _look_after_schemas(self) -> None:
         """Put back what cannot be read yet, ask for its schema, let go on what has its schema."""
         schemas = self._custody.schemas
-        if not schemas or self._fetching is None:
+        if not schemas.waits or self._fetching is None:
             return
-        for wait in schemas.between_polls():
-            self._source.put_back(wait.partition, wait.offset, wait.epoch)
+        schemas.between_polls(
+            lambda wait: self._source.put_back(wait.partition, wait.offset, wait.epoch)
+        )
         self._fetching.due.set()
 
     def _apply_pauses(self) -> None:
@@ -411,16 +417,19 @@ class Road:
                 while await self._commit():  # noqa: ASYNC110 - only Kafka can change that
                     await asyncio.sleep(_COMMIT_AGAIN_S)
 
-    async def _close(self) -> None:
-        """Leave the group and close the connections, by the deadline."""
+    async def _close(self) -> Exception | None:
+        """Leave the group and close the connections, by the deadline; what failed first."""
         deadline = self._deadline
         if deadline is None:
             deadline = self._loop.time() + self._policy.stop_deadline_s
-        for close in (self._source.stop, self._sink.stop):
+
+        async def in_time(close: Callable[[], Awaitable[None]]) -> None:
             # A moment for each even when the time is over: to close the connections.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(max(deadline, self._loop.time() + _CLOSE_S)):
                     await close()
+
+        return await each(lambda: in_time(self._source.stop), lambda: in_time(self._sink.stop))
 
     def _before_deadline(self, shares: int) -> float:
         """When the stop must go on so that there is time for what comes after."""

@@ -196,9 +196,16 @@ class RoadReporter(ABC):
     def _pinned_by(self, home: Assigned) -> Mapping[str, Any] | None:
         offset = home.frontier.lowest_open
         if offset is None:
-            return None
+            return self._waits_for_schema(home)
         for_s = round(max(0.0, self._now - home.pinned_since), 3)
         return {"offset": offset, "for_s": for_s, **self._pin_status(home)}
+
+    def _waits_for_schema(self, home: Assigned) -> Mapping[str, Any] | None:
+        wait = self._custody.schemas.waits.get(home.partition)
+        if wait is None:
+            return None
+        for_s = round(max(0.0, self._now - wait.since), 3)
+        return {"offset": wait.offset, "for_s": for_s, "schema": wait.key}
 
     def _pin_status(self, _home: Assigned) -> Mapping[str, Any]:
         return {}

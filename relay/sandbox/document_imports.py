@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from relay.sandbox import envelopes
 from relay.sandbox.segment_lines import refused_at_once
-from relay.sandbox.segment_store import Counts, ErrorFile, ExecutionSeen, SegmentStore
+from relay.sandbox.segment_store import ExecutionSeen, SegmentStore
 from relay.sandbox.stand_in import behaviour
 from relay.sandbox.state import State
 from relay.sandbox.tracking import check_caller, invalid, not_found
@@ -197,14 +197,14 @@ class DocumentImports:
         }
         if seen.final and not seen.fails and seen.status != "CANCELED":
             counts: dict[str, Any] = {
-                "total_success": seen.succeeded + (options.counts is Counts.WRONG),
+                "total_success": seen.succeeded + (options.counts == "wrong"),
                 "total_failure": len(seen.rejected),
             }
-            if seen.rejected and options.error_file is not ErrorFile.NONE:
+            if seen.rejected and options.error_file != "none":
                 counts["error_file_uri"] = f"mics://data_file/errors/{seen.id}.errors"
-            if options.counts is Counts.PARAMETERS:
+            if options.counts == "parameters":
                 document["parameters"] = parameters | counts
-            elif options.counts is not Counts.NONE:
+            elif options.counts != "none":
                 document["result"] = counts
         return self._ids(document)
 

@@ -8,8 +8,7 @@ import asyncio
 import hashlib
 import random
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,30 +19,14 @@ from relay.sandbox.state import State
 _SLICE = 5000
 
 
-class ErrorFile(StrEnum):
-    """What an error file looks like. The vendor does not say: each is one guess."""
+ErrorFile = Literal["document", "number", "csv", "opaque", "missing", "none"]
+"""What an error file looks like. The vendor does not say: each is one guess.
 
-    DOCUMENT = "document"
-    """A JSON object a line: number, reason, and the rejected line as an object."""
-    NUMBER = "number"
-    """A JSON object a line: number and reason."""
-    CSV = "csv"
-    """A CSV with the rejected identifiers and a reason."""
-    OPAQUE = "opaque"
-    """A sentence for people."""
-    MISSING = "missing"
-    """An address that leads nowhere."""
-    NONE = "none"
-    """No address."""
-
-
-class Counts(StrEnum):
-    """Where an execution says how many lines succeeded."""
-
-    RESULT = "result"
-    PARAMETERS = "parameters"
-    NONE = "none"
-    WRONG = "wrong"
+JSON objects with number, reason and the rejected line; those without the line; a CSV with the
+rejected identifiers and a reason; a sentence for people; an address that leads nowhere; none.
+"""
+Counts = Literal["result", "parameters", "none", "wrong"]
+"""Where an execution says how many lines succeeded."""
 
 
 class ImportOptions(BaseModel):
@@ -63,8 +46,8 @@ class ImportOptions(BaseModel):
     reject_rate: float = Field(default=0, ge=0, le=1, description="Share of lines rejected.")
     reject_containing: str | None = Field(default=None, description="Reject lines with this text.")
     reject_reason: str = "user unknown"
-    error_file: ErrorFile = ErrorFile.DOCUMENT
-    counts: Counts = Counts.RESULT
+    error_file: ErrorFile = "document"
+    counts: Counts = "result"
     success_status: str = "SUCCEEDED"
     ids_as_numbers: bool = False
     segments: tuple[str, ...] | None = Field(
@@ -155,16 +138,14 @@ class SegmentStore:
 
     def error_file(self, seen: ExecutionSeen) -> bytes | None:
         """The content of an execution's error file; None when its address leads nowhere."""
-        match self.options.error_file:
-            case ErrorFile.MISSING | ErrorFile.NONE:
-                return None
-            case ErrorFile.OPAQUE:
-                return f"{len(seen.rejected)} line(s) could not be imported\n".encode()
-            case ErrorFile.CSV:
-                return _error_csv(seen.rejected)
-            case ErrorFile.NUMBER | ErrorFile.DOCUMENT:
-                with_document = self.options.error_file is ErrorFile.DOCUMENT
-                return b"".join(_error_line(row, why, with_document) for row, why in seen.rejected)
+        kind = self.options.error_file
+        if kind == "opaque":
+            return f"{len(seen.rejected)} line(s) could not be imported\n".encode()
+        if kind == "csv":
+            return _error_csv(seen.rejected)
+        if kind in ("missing", "none"):
+            return None
+        return b"".join(_error_line(row, why, kind == "document") for row, why in seen.rejected)
 
     async def _finish(self, seen: ExecutionSeen, now: int) -> None:
         lines = seen.body.count(b"\n") + 1

@@ -24,17 +24,14 @@ from relay.segments.errors import ImportOverdue
 from relay.segments.formats import FileFormat
 from relay.segments.next_step import (
     HALF_DONE,
-    NOT_LISTED,
-    Adopt,
     Attempt,
     Ended,
     GiveUp,
-    Gone,
     Hold,
+    Note,
     Seen,
     Step,
     Upload,
-    Vanished,
     Wait,
     next_step,
 )
@@ -79,23 +76,18 @@ class Trip:
     """Executions of other files in the same document import."""
     keep: Callable[["Trip"], None] = _nothing
     on_bytes: Callable[[int], None] = _nothing
+    on_trouble: Callable[[ApiError], None] = _nothing
+    """Hears at once that an upload got no usable answer."""
 
     @property
     def is_out(self) -> bool:
         """Whether something of the file may be on the platform, or come there yet."""
         return any(not attempt.vanished for attempt in self.attempts)
 
-    def add(self, attempt: Attempt) -> None:
-        """One more attempt."""
-        self.attempts.append(attempt)
-        self.keep(self)
-
-    def note(self, number: int, **changes: object) -> None:
-        """Something is known of an attempt."""
-        self.attempts = [
-            replace(a, **changes) if a.number == number else a  # type: ignore[arg-type]
-            for a in self.attempts
-        ]
+    def note(self, attempt: Attempt) -> None:
+        """One more attempt, or something is known of one."""
+        others = [a for a in self.attempts if a.number != attempt.number]
+        self.attempts = sorted([*others, attempt], key=lambda a: a.number)
         self.keep(self)
 
 
@@ -121,8 +113,6 @@ class Driver:
     policy: UploadPolicy
     tell: Callable[[str], None] = _nothing
     """Hears what somebody may want to read afterwards."""
-    on_trouble: Callable[[ApiError], None] = _nothing
-    """Hears at once that an upload got no usable answer."""
 
     async def carry(self, trip: Trip) -> Outcome:
         """See a file through, from wherever it is.
@@ -153,14 +143,13 @@ class Driver:
                 raise ServerFault(f"{uploads} uploads did not get through: {why}")
             case Upload():
                 await self._upload(trip, watch)
-            case Vanished(attempt):
-                trip.note(attempt, vanished=True)
-                watch.looking = None
-            case Gone(attempt):
-                trip.note(attempt, status=NOT_LISTED)
-                watch.missing = None
-            case Adopt(execution, attempt):
-                self._adopt(trip, execution, attempt)
+            case Note(attempt):
+                if attempt.adopted and attempt.number > len(trip.attempts):
+                    self.tell(f"execution {attempt.execution_id} is one more than was asked for")
+                elif attempt.adopted:
+                    self.tell(f"adopted execution {attempt.execution_id}")
+                trip.note(attempt)
+                watch.looking = watch.missing = None
             case Wait(execution):
                 await self._wait(trip, watch, execution)
         return None
@@ -224,37 +213,24 @@ class Driver:
                 f"{trip.path} is not the file that was written",
                 hint="run with --fresh: what is missing is sent again",
             )
-        number = len(trip.attempts) + 1
-        trip.add(Attempt(number, self.platform.clock.now_ms()))
+        attempt = Attempt(len(trip.attempts) + 1, self.platform.clock.now_ms())
+        trip.note(attempt)
         try:
             started = await self.platform.imports.start(
                 trip.import_id or "", trip.path, trip.form.content_type, trip.on_bytes
             )
         except AnswerLost as lost:
             self.tell(f"{lost.problem}; looking what became of it")
-            self.on_trouble(lost)
+            trip.on_trouble(lost)
             watch.trouble = lost
         except ApiError:
-            trip.note(number, vanished=True)  # it certainly was not carried out
+            trip.note(replace(attempt, vanished=True))  # it certainly was not carried out
             raise
         else:
-            trip.note(number, execution_id=started.id, status=started.status)
+            trip.note(replace(attempt, execution_id=started.id, status=started.status))
         watch.uploaded = self.platform.steady()
         watch.looking, watch.wait_s = None, 0.0
         await self._wait(trip, watch, None)
-
-    def _adopt(self, trip: Trip, execution: Execution, attempt: int | None) -> None:
-        if attempt is None:
-            number = len(trip.attempts) + 1
-            now_ms = self.platform.clock.now_ms()
-            trip.add(Attempt(number, now_ms, execution.id, adopted=True))
-            self.tell(
-                f"execution {execution.id} is one more than was asked for; it carries the same "
-                "commands"
-            )
-        else:
-            trip.note(attempt, execution_id=execution.id, adopted=True)
-            self.tell(f"adopted execution {execution.id}")
 
     def _note_statuses(self, trip: Trip, watch: _Watch, listed: list[Execution]) -> None:
         """Remember what each execution is doing; one that failed may have done half of it."""
@@ -266,7 +242,7 @@ class Driver:
             watch.last = execution
             if execution.status == attempt.status:
                 continue
-            trip.note(attempt.number, status=execution.status)
+            trip.note(replace(attempt, status=execution.status))
             if execution.phase in HALF_DONE:
                 said = f": {execution.error}" if execution.error else ""
                 self.tell(f"execution {execution.id} ended as {execution.status}{said}")

@@ -17,7 +17,7 @@ from relay.segments.formats import FileFormat, read_commands
 
 REJECTED = "rejected by the import"
 
-_BYTES_MAX = 16 << 20
+_BYTES_MAX = 4 << 20
 """Of a larger error file no more is looked at."""
 _WORD = re.compile(rb'[^",;\t\r\n\\]+')
 _REASON = re.compile(rb'(?i)"(?:error_?message|error|message|reason|cause)"\s*:\s*"([^"\\]+)')

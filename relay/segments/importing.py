@@ -5,13 +5,16 @@ that is asked for, and an import that was cut off is gone on with.
 """
 
 import hashlib
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from relay.disk import disk_errors
 from relay.errors import InputError
-from relay.segments.contradictions import Contradictions
+from relay.segments.database import sqlite_errors
 from relay.segments.formats import FileFormat, encoder, read_commands
 from relay.segments.ledger import Outcome, Run, Stage, Written
 from relay.segments.model import Operation, SegmentCommand
@@ -43,20 +46,49 @@ def check_file(path: Path, form: FileFormat, progress: Progress) -> Checked:
     progress.begin("checking the file", None, "lines")
     used: set[str] = set()
     counts = dict.fromkeys(Operation, 0)
-    with Contradictions() as asked:
+
+    def asked() -> Iterator[tuple[bytes, bool, int]]:
         for count, (number, command) in enumerate(read_commands(path, form), start=1):
             counts[command.operation] += 1
-            used |= command.model_fields_set
-            asked.add(number, command)
+            used.update(command.model_fields_set)
+            enters = command.operation is Operation.UPDATE
+            yield from ((digest, enters, number) for digest in _memberships(command))
             if count % 10_000 == 0:
                 progress.at(count)
-        asked.check(path)
+
+    _refuse_contradictions(path, asked())
     if not any(counts.values()):
         raise InputError(f"{path}: holds no command")
     columns = tuple(name for name in SegmentCommand.model_fields if name in used)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Checked(sha256, counts[Operation.UPDATE], counts[Operation.DELETE], columns)
+
+
+def _memberships(command: SegmentCommand) -> Iterator[bytes]:
+    """User and segment, as digests: files may have millions of lines, and name people."""
+    for segment in command.segments:
+        text = "\0".join((*command.user, *segment)).encode("utf-8", "surrogatepass")
+        yield hashlib.blake2b(text, digest_size=16).digest()
+
+
+def _refuse_contradictions(path: Path, asked: Iterator[tuple[bytes, bool, int]]) -> None:
+    """UPDATE and DELETE of one user in one segment: which of them wins, nobody knows."""
+    # A temporary database, on the disk where it is large.
+    with closing(sqlite3.connect("")) as db, disk_errors(path), sqlite_errors(path):
+        db.execute("PRAGMA cache_size = -16000")
+        db.execute("CREATE TABLE asked (whom BLOB, enters INTEGER, line INTEGER)")
+        db.executemany("INSERT INTO asked VALUES (?, ?, ?)", asked)
+        found = db.execute(
+            "SELECT min(line), max(line) FROM asked GROUP BY whom"
+            " HAVING min(enters) < max(enters) ORDER BY 1 LIMIT 1"
+        ).fetchone()
+    if found is not None:
+        raise InputError(
+            f"{path}:{found[1]}: the user of this line stands in line {found[0]} too, once to "
+            "enter the segment and once to leave it",
+            hint="the platform may read the lines in any order: leave one of the two",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,17 +168,16 @@ class Ledger:
     def sizes(self, since_ms: int) -> tuple[int, int]:
         """The largest size since then, or since removals were allowed; and that of the last run."""
         size = "json_extract(plan, '$.users')"
-        with sqlite_errors(self.path):
-            (peak,) = self.db.execute(
-                f"SELECT max({size}) FROM runs WHERE outcome = 'done'"  # noqa: S608 - a literal
-                " AND ended_ms >= ? AND id >= (SELECT coalesce(max(id), 0) FROM runs"
-                "  WHERE outcome = 'done' AND allowed = 1)",
-                (since_ms,),
-            ).fetchone()
-            last = self.db.execute(
-                f"SELECT {size} FROM runs WHERE outcome = 'done' ORDER BY id DESC LIMIT 1"  # noqa: S608 - a literal
-            ).fetchone()
-        return int(peak or 0), int(0 if last is None else last[0] or 0)
+        ((peak,),) = self._rows(
+            f"SELECT max({size}) FROM runs WHERE outcome = 'done'"  # noqa: S608 - a literal
+            " AND ended_ms >= ? AND id >= (SELECT coalesce(max(id), 0) FROM runs"
+            "  WHERE outcome = 'done' AND allowed = 1)",
+            since_ms,
+        )
+        last = self._rows(
+            f"SELECT {size} FROM runs WHERE outcome = 'done' ORDER BY id DESC LIMIT 1"  # noqa: S608 - a literal
+        )
+        return int(peak or 0), int((last[0][0] or 0) if last else 0)
 
     def end(self, run: Run, outcome: Outcome, now_ms: int, problem: str | None = None) -> Run:
         """End a run. What is known about it stays; the list of its changes goes."""
@@ -206,9 +205,8 @@ class Ledger:
 
     def next_number(self, run_id: int) -> int:
         """The number of the next part of a run."""
-        with sqlite_errors(self.path):
-            found = self.db.execute("SELECT max(number) FROM parts WHERE run = ?", (run_id,))
-            return int(found.fetchone()[0] or 0) + 1
+        ((last,),) = self._rows("SELECT max(number) FROM parts WHERE run = ?", run_id)
+        return int(last or 0) + 1
 
     def _insert(
         self, run: int, files: Iterable[Written], form: FileFormat, first: int, parent: int | None
@@ -226,10 +224,9 @@ class Ledger:
 
     def parts(self, run: Run, after: int = 0) -> list[PartRecord]:
         """The files of a run, in order; those after a number."""
-        with sqlite_errors(self.path):
-            found = self.db.execute(
-                "SELECT * FROM parts WHERE run = ? AND number > ? ORDER BY number", (run.id, after)
-            ).fetchall()
+        found = self._rows(
+            "SELECT * FROM parts WHERE run = ? AND number > ? ORDER BY number", run.id, after
+        )
         return _PARTS.validate_python([dict(row) for row in found])
 
     def set_part(self, part: PartRecord, **columns: Any) -> None:
@@ -238,10 +235,9 @@ class Ledger:
 
     def attempts(self, part: PartRecord) -> list[Attempt]:
         """The attempts to upload a file, in order."""
-        with sqlite_errors(self.path):
-            (found,) = self.db.execute(
-                "SELECT attempts FROM parts WHERE run = ? AND number = ?", (part.run, part.number)
-            ).fetchone()
+        ((found,),) = self._rows(
+            "SELECT attempts FROM parts WHERE run = ? AND number = ?", part.run, part.number
+        )
         return _ATTEMPTS.validate_json(found)
 
     def keep(self, part: PartRecord, trip: Trip) -> None:
@@ -252,11 +248,14 @@ class Ledger:
         )
 
     def _run(self, condition: str) -> Run | None:
+        rows = self._rows(
+            f"SELECT * FROM runs WHERE {condition} ORDER BY id DESC LIMIT 1"  # noqa: S608 - conditions are literals of this file
+        )
+        return _RUN.validate_python(dict(rows[0])) if rows else None
+
+    def _rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
         with sqlite_errors(self.path):
-            row = self.db.execute(
-                f"SELECT * FROM runs WHERE {condition} ORDER BY id DESC LIMIT 1"  # noqa: S608 - conditions are literals of this file
-            ).fetchone()
-        return None if row is None else _RUN.validate_python(dict(row))
+            return self.db.execute(query, values).fetchall()
 
     def _must(self, condition: str) -> Run:
         run = self._run(condition)

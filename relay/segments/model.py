@@ -123,16 +123,11 @@ class SegmentCommand(BaseModel):
     @property
     def segments(self) -> tuple[tuple[str, str], ...]:
         """Every segment it names: ("id" or "technical_name", value)."""
-        return (
-            *(("id", value) for value in self.segment_ids or ()),
-            *(("technical_name", value) for value in self.segment_technical_names or ()),
-            *([] if self.segment_id is None else [("id", self.segment_id)]),
-            *(
-                []
-                if self.segment_technical_name is None
-                else [("technical_name", self.segment_technical_name)]
-            ),
-        )
+        form = next(name for name in SEGMENT_FORMS if getattr(self, name) is not None)
+        given: str | tuple[str, ...] = getattr(self, form)
+        values = (given,) if isinstance(given, str) else given
+        kind = form.removeprefix("segment_").removesuffix("s")
+        return tuple((kind, value) for value in values)
 
 
 def segment_command_schema() -> dict[str, Any]:

@@ -2,18 +2,18 @@
 
 Cases, in this order:
 
-1. An execution is listed that we do not know: it is ours (`Adopt`). What else goes into the same
-   document import is left out by the caller.
-2. An upload got no answer: it is looked for (`Wait`), and after a while not there (`Vanished`).
+1. An execution is listed that we do not know: it is ours, and adopted (`Note`). What else goes into
+   the same document import is left out by the caller.
+2. An upload got no answer: it is looked for (`Wait`), and after a while it vanished (`Note`).
 3. An execution runs, or has a status that we do not know: `Wait`.
-4. One that began is not listed any more: `Wait`, and after a while it counts as failed (`Gone`).
+4. One that began is not listed any more: `Wait`, and after a while it counts as failed (`Note`).
 5. One succeeded: `Ended`. One was canceled on the platform: `GiveUp`.
 6. As many executions failed as may: `GiveUp`. As many uploads vanished as may: `Hold`.
 7. Nothing is under way: `Upload`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relay.apis.mediarithmics_document_imports import Execution, Phase, phase_of
 from relay.segments.policy import UploadPolicy
@@ -56,25 +56,10 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Adopt:
-    """`attempt` is the one that it answers; None when all have an answer: it is one too many."""
+class Note:
+    """Something is known of an attempt now; or there is one that nobody asked for."""
 
-    execution: Execution
-    attempt: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Vanished:
-    """An upload without an answer was looked for long enough."""
-
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """An execution has not been listed for long enough."""
-
-    attempt: int
+    attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +95,7 @@ class Hold:
     uploads: int
 
 
-Step = Adopt | Vanished | Gone | Upload | Wait | Ended | GiveUp | Hold
+Step = Note | Upload | Wait | Ended | GiveUp | Hold
 
 
 def next_step(attempts: Sequence[Attempt], seen: Seen, policy: UploadPolicy) -> Step:
@@ -119,11 +104,14 @@ def next_step(attempts: Sequence[Attempt], seen: Seen, policy: UploadPolicy) -> 
     unanswered = [a for a in attempts if a.execution_id is None and not a.vanished]
     strangers = [execution for execution in seen.listed if execution.id not in known]
     if strangers:
-        # The oldest answers the oldest question; the platform lists the newest first.
-        return Adopt(strangers[-1], unanswered[0].number if unanswered else None)
+        # The oldest answers the oldest question; the platform lists the newest first. Where all
+        # have an answer it is one too many, and carries the same commands.
+        one_more = Attempt(len(attempts) + 1, attempts[-1].asked_ms)
+        asked = unanswered[0] if unanswered else one_more
+        return Note(replace(asked, execution_id=strangers[-1].id, adopted=True))
     if unanswered:
         late = seen.looked_s >= policy.adoption_s
-        return Vanished(unanswered[0].number) if late else Wait()
+        return Note(replace(unanswered[0], vanished=True)) if late else Wait()
     listed = {execution.id: execution for execution in seen.listed}
     ours = [a for a in attempts if a.execution_id is not None]
     executions = [listed[a.execution_id] for a in ours if a.execution_id in listed]
@@ -132,7 +120,8 @@ def next_step(attempts: Sequence[Attempt], seen: Seen, policy: UploadPolicy) -> 
         return Wait(moving[-1])
     missing = [a for a in ours if a.execution_id not in listed and a.status != NOT_LISTED]
     if missing:
-        return Gone(missing[0].number) if seen.missing_s >= policy.adoption_s else Wait()
+        late = seen.missing_s >= policy.adoption_s
+        return Note(replace(missing[0], status=NOT_LISTED)) if late else Wait()
     vanished = sum(a.vanished for a in attempts) - seen.vanished_before
     return _when_all_ended(executions, len(ours), vanished, policy)
 

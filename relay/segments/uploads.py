@@ -55,7 +55,6 @@ class Uploads:
     _isolations: int = 0
     _bytes: int = 0
     _bytes_sent: int = 0
-    _uploading: int = 0
 
     def __post_init__(self) -> None:
         self._driver = Driver(self.platform, self.policy, self.progress.note)

@@ -28,7 +28,6 @@ from relay.settings.kafka import KafkaSettings
 from relay.settings.log import LogSettings
 from relay.settings.options import is_optional, models_in
 from relay.settings.problems import model_problems, unknown, variable_problems
-from relay.settings.schema_registry import SchemaRegistrySettings
 from relay.settings.secrets import resolve_secrets
 from relay.settings.segments import SegmentsSettings
 from relay.settings.sources import (
@@ -43,6 +42,7 @@ from relay.settings.tracing import TracingSettings
 from relay.settings.tracking import TrackingSettings
 from relay.settings.yaml_file import read_file
 from relay.sources.formats import FormatPolicy
+from relay.sources.registry.policy import RegistryPolicy
 from relay.stream.mapping.policy import ActivityPolicy, IdentityPolicy
 from relay.yaml_text import Located
 
@@ -68,7 +68,7 @@ class Settings(BaseModel):
         default_factory=dict,
         description="Mappings by name, for `sources` (docs/MAPPING.md).",
     )
-    schema_registry: SchemaRegistrySettings | None = Field(
+    schema_registry: RegistryPolicy | None = Field(
         None, description="Where the schemas of records are, for `sources` that need them."
     )
     decoding: FormatPolicy = Field(description="Reading records.")

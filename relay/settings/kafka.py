@@ -196,8 +196,9 @@ class KafkaSettings(Section):
         None,
         min_length=1,
         description="A name for this member that survives restarts (static membership): a "
-        "restart within `session_timeout_s` then moves no partitions. Unique in the group; "
-        "`{hostname}` in it stands for the name of the host, as of a pod of a StatefulSet.",
+        "restart within `session_timeout_s` then moves no partitions, so raise that to what a "
+        "restart takes. Unique in the group; `{hostname}` in it stands for the name of the host, "
+        "as of a pod of a StatefulSet.",
     )
     client_id: str = Field("relay", min_length=1, description="Our name in the broker's logs.")
     security: SecuritySettings = Field(
@@ -227,10 +228,11 @@ class KafkaSettings(Section):
         30.0, ge=1, le=300, description="How long a broker may take to answer a request."
     )
     session_timeout_s: float = Field(
-        45.0,
+        15.0,
         ge=1,
         le=1800,
-        description="After how long without a sign of life the group gives our partitions away.",
+        description="After how long without a sign of life the group gives our partitions away. "
+        "Those of a member that died wait as long, and no others.",
     )
     rebalance_timeout_s: float = Field(
         45.0,
@@ -316,6 +318,7 @@ class KafkaSettings(Section):
             isolation_level=self.isolation_level,
             start_timeout_s=self.start_timeout_s,
             session_timeout_s=self.session_timeout_s,
+            keeps_partitions=True,
             rebalance_timeout_s=self.rebalance_timeout_s,
             poll_interval_max_s=self.poll_interval_max_s,
             new_partition_wait_s=self.new_partition_wait_s,

@@ -43,7 +43,9 @@ def unknown(loc: Loc, given: Given, model: type[BaseModel]) -> str:
     near = difflib.get_close_matches(key, keys(models_at(model, level)), n=1, cutoff=_NEAR)
     names = [_dotted((*level, found)) for found in near]
     if not names:  # the right word on the wrong level, as a top-level `datamart_id`
-        leaves = {option.path[-1]: option.name for option in options(model)}
+        leaves: dict[str, str] = {}
+        for option in options(model):
+            leaves.setdefault(option.path[-1], option.name)
         close = difflib.get_close_matches(key, leaves, n=1, cutoff=_NEAR_ELSEWHERE)
         names = [leaves[leaf] for leaf in close]
     where = f"{origin}: " if origin else ""

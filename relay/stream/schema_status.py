@@ -32,9 +32,8 @@ class SchemaReport:
 
     def holds_all(self) -> bool:
         """Whether no partition is left that does not wait."""
-        return bool(self._custody.schemas) and (
-            self._custody.schemas.partitions >= self._custody.assigned.keys()
-        )
+        waits = self._custody.schemas.waits
+        return bool(waits) and waits.keys() >= self._custody.assigned.keys()
 
     def status(self, now: float) -> Mapping[str, Any]:
         """For /status: what is wrong with the registry, and who waits for which schema."""

@@ -64,6 +64,7 @@ class Reporter(RoadReporter):
         engine: Engine,
         emit: Emit,
         policy: ReportPolicy,
+        *,
         shadows: Sequence[Shadowed] = (),
         registry_problem: Callable[[], str | None] = lambda: None,
     ) -> None:
@@ -89,7 +90,7 @@ class Reporter(RoadReporter):
         self._lagging_since = {
             partition: self._lagging_since.get(partition, now)
             for partition, behind in self._lag.items()
-            if behind > 0 and partition not in self._custody.schemas
+            if behind > 0 and partition not in self._custody.schemas.waits
         }
         by_event = self._custody.by_event
         settled = by_event.taken - by_event.open
@@ -184,7 +185,7 @@ class Reporter(RoadReporter):
         and as often again for each further event of the same record.
         """
         if not home.frontier.open_count:
-            if home.partition in self._custody.schemas:
+            if home.partition in self._custody.schemas.waits:
                 return 0.0
             since = self._lagging_since.get(home.partition, self._now)
             return self._now - max(since, self._settled_at)

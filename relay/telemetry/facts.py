@@ -557,7 +557,7 @@ class StreamProgress(Fact):
     in_flight: Annotated[int, "Requests under way."]
     waiting: Annotated[int, "Records in memory that wait for their turn."]
     limit: Annotated[int, "Most requests under way that Relay allows itself now."]
-    lag: Annotated[int, "Records that are not settled, read or not."]
+    lag: Annotated[int, "Records that are not settled: not read yet, or without a fate."]
     oldest_s: Annotated[float, "Age in memory of the oldest record without a fate."]
     round_trip_p50_ms: Annotated[float, "Half of the requests were answered faster."]
     round_trip_p99_ms: Annotated[float, "All but a hundredth of the requests were answered faster."]

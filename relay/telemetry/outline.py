@@ -17,19 +17,20 @@ def outline(raw: bytes | None) -> str | None:
     if raw is None:
         return None
     try:
-        return json.dumps(_masked(orjson.loads(raw)), ensure_ascii=False)
+        return json.dumps(masked_values(orjson.loads(raw)), ensure_ascii=False)
     except (ValueError, RecursionError):
         return MASK
 
 
-def _masked(value: Any) -> Any:
+def masked_values(value: Any) -> Any:
+    """The same of a document that is decoded."""
     if isinstance(value, dict):
         return {
-            name: inner if name in _TELLING_NOTHING and not _nested(inner) else _masked(inner)
+            name: inner if name in _TELLING_NOTHING and not _nested(inner) else masked_values(inner)
             for name, inner in value.items()
         }
     if isinstance(value, list):
-        return [_masked(inner) for inner in value]
+        return [masked_values(inner) for inner in value]
     return value if value is None or isinstance(value, bool) else MASK
 
 

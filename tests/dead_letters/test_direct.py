@@ -68,6 +68,25 @@ async def test_all_partitions_are_ours_from_start_to_stop_and_nothing_is_committ
     assert listener.told == [("assigned", both, 1), ("revoked", both)]
 
 
+async def test_what_is_put_back_comes_again_and_nothing_is_exhausted_before():
+    source = await started(dead(1), dead(2, partition=1), dead(3), dead(4, partition=1))
+
+    assert len(await source.poll(10, 0.0)) == 4
+    assert not source.exhausted
+    assert not source.put_back(ZERO, 1, epoch=2)
+    assert source.put_back(ZERO, 3, epoch=1)
+    assert source.put_back(ONE, 2, epoch=1)
+    source.pause([ZERO, ONE])
+    assert await source.poll(10, 0.0) == []
+    assert not source.exhausted
+    source.resume([ZERO, ONE])
+    again = [(r.partition, r.offset) for r in await source.poll(10, 0.0)]
+    assert sorted(again) == [(0, 3), (1, 2), (1, 4)]
+    assert again.index((1, 2)) < again.index((1, 4))
+    assert await source.poll(10, 0.0) == []
+    assert source.exhausted
+
+
 async def test_a_paused_partition_holds_its_letter_until_it_is_resumed():
     source = await started(dead(1), dead(2, partition=1), dead(2))
 

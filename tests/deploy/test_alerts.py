@@ -4,18 +4,27 @@ The values of a moment are scraped; what they would be after minutes is drawn ou
 """
 
 import asyncio
+import io
 import uuid
 
 import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
+from confluent_kafka.admin import AclOperation
 from prometheus_client import CollectorRegistry, generate_latest
 
+from relay.model import Partition
 from relay.road.consuming.kafka import KafkaSource
+from relay.road.consuming.schema_waits import SchemaWait
+from relay.road.custody import Custody, CustodyPolicy
 from relay.road.source_status import SourceReport
 from relay.settings.kafka import KafkaSettings
+from relay.stream.schema_status import SchemaReport
+from relay.telemetry.log import configure
+from relay.telemetry.telemetry import Telemetry
 from tests.support.kafka_admin import wait_for
-from tests.support.promtool import Alerts, growing, samples, steady
+from tests.support.kafka_security import USERS
+from tests.support.promtool import Alerts, growing, samples, steady, stepped
 from tests.support.road import Feeder, relay_environ, relay_run
 
 
@@ -27,12 +36,14 @@ def alerts(tmp_path):
 class Member:
     """A source with its report, scraped as the admin port would be."""
 
-    def __init__(self, kafka, topic):
-        settings = KafkaSettings(
-            bootstrap_servers=kafka.bootstrap_servers, topics=[topic], group_id=topic
-        )
-        self.source = KafkaSource(settings.consumer("{topic}.dlq"), lambda _fact: None)
-        self.report = SourceReport(lambda _fact: None)
+    def __init__(self, kafka, topic, **settings):
+        settings = {"bootstrap_servers": kafka.bootstrap_servers, "topics": [topic], **settings}
+        policy = KafkaSettings(group_id=topic, metadata_age_max_s=1, **settings)
+        self.registry = CollectorRegistry()
+        telemetry = Telemetry(configure(json=True, stream=io.BytesIO()), self.registry)
+        self.source = KafkaSource(policy.consumer("{topic}.dlq"), telemetry.emit)
+        self.report = SourceReport(telemetry.emit)
+        self.registry.register(self)
 
     async def on_assigned(self, partitions, epoch):
         pass
@@ -45,9 +56,7 @@ class Member:
 
     def scrape(self, *, later_s=0.0):
         self.report.tick(asyncio.get_running_loop().time() + later_s, self.source.state())
-        registry = CollectorRegistry()
-        registry.register(self)
-        return generate_latest(registry).decode()
+        return generate_latest(self.registry).decode()
 
     async def until(self, condition):
         async with asyncio.timeout(40):
@@ -101,6 +110,50 @@ async def test_a_transaction_that_hangs_fires(alerts, kafka, topic):
 
 
 @pytest.mark.broker
+async def test_access_that_is_taken_away_fires_however_soon_it_is_back(alerts, secured_kafka):
+    kafka, topic = secured_kafka, secured_kafka.create_topic()
+    security = {"protocol": "SASL_PLAINTEXT", "mechanism": "SCRAM-SHA-256"}
+    login = {"username": "guest", "password": USERS["guest"]}
+    member = Member(
+        kafka, topic, bootstrap_servers=kafka.address("SASL_PLAIN"), security={**security, **login}
+    )
+    counter = "relay_kafka_access_refused_total"
+    await member.source.start(member)
+    try:
+        await member.until(member.source.ends)
+        before = samples(member.scrape(), counter)
+        await asyncio.to_thread(kafka.security.deny, kafka.admin, "guest", topic, AclOperation.READ)
+        await member.until(lambda: samples(member.scrape(), counter) != before)
+        after = samples(member.scrape(), counter)
+        await asyncio.to_thread(kafka.security.forgive, kafka.admin, topic)
+    finally:
+        await member.source.stop()
+
+    alerts.fire(steady(before, 20), "RelayKafkaAccessRefused", 10)
+    alerts.fire(stepped(before, after, 30), "RelayKafkaAccessRefused", 10, {})
+    alerts.fire(stepped(before, after, 30), "RelayKafkaAccessRefused", 25)
+
+
+@pytest.mark.broker
+async def test_a_topic_that_is_deleted_while_it_is_read_fires(alerts, kafka, topic):
+    member = Member(kafka, topic)
+    counter = "relay_topics_gone_total"
+    await member.source.start(member)
+    try:
+        await member.until(member.source.ends)
+        before = samples(member.scrape(), counter)
+        gone = kafka.admin.delete_topics([topic])[topic]
+        await asyncio.to_thread(gone.result, 30)
+        await member.until(lambda: samples(member.scrape(), counter) != before)
+        after = samples(member.scrape(), counter)
+    finally:
+        await member.source.stop()
+
+    alerts.fire(steady(before, 20), "RelayTopicGone", 10)
+    alerts.fire(stepped(before, after, 30), "RelayTopicGone", 10, {})
+
+
+@pytest.mark.broker
 def test_a_lag_that_grows_fires_while_nothing_is_read(alerts, kafka, topic):
     """The API is away and memory is full, so every partition is paused: that is when it matters."""
     feeder = Feeder(kafka, topic, seed=1, users=50)
@@ -124,3 +177,25 @@ def test_a_lag_that_grows_fires_while_nothing_is_read(alerts, kafka, topic):
 
     alerts.fire(steady(second, 60), "RelayLagGrows", 60)
     alerts.fire(growing(first, second, 60), "RelayLagGrows", 60, {})
+
+
+def test_a_partition_that_waits_for_its_schema_fires(alerts):
+    custody = Custody(CustodyPolicy(), None)
+    custody.schemas.begin(SchemaWait(Partition("orders", 3), 1, 7, key=5, since=1000.0))
+    report = SchemaReport(custody, lambda: None)
+
+    class At:
+        def __init__(self, now):
+            self.now = now
+
+        def collect(self):
+            return report.metrics(self.now)
+
+    def scraped(now):
+        registry = CollectorRegistry()
+        registry.register(At(now))
+        return samples(generate_latest(registry).decode(), "relay_schema_wait_seconds")
+
+    alerts.fire(steady(scraped(1030.0), 10), "RelaySchemaMissing", 10)
+    where = {"topic": "orders", "partition": "3"}
+    alerts.fire(steady(scraped(1121.0), 10), "RelaySchemaMissing", 5, where)

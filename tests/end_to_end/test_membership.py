@@ -275,3 +275,46 @@ def test_a_wrong_token_holds_the_segments_and_loses_nothing(topic):
             wait_for(lambda: topic.settled(f"{topic.group}-segments"), 60, "not settled")
             assert relay.terminate() == 0, relay.text()
         assert imports.members("88") == {"jane"}
+
+
+def test_a_topic_with_a_source_is_imported_and_sent_by_what_its_mapping_makes(topic):
+    """Lists of moves and visits: the visits are activities, the moves lines of imports."""
+    move = {"when": "has(.tier)", "segment": ".move", "segment_ids": [".tier"]}
+    who = {"accounts": [{"id": ".who", "compartment": "1000"}]}
+    mapping = {
+        "all": {"id": ".no", "ts": ".at", "user": who},
+        "rules": [move, {"track": "visited"}],
+    }
+    at = 1_767_225_600_000
+
+    def moved(number, user, tier, how):
+        return {"no": f"m-{number}", "at": at + number, "who": user, "tier": tier, "move": how}
+
+    def visited(number, user):
+        return {"no": f"v-{number}", "at": at + number, "who": user}
+
+    records = [
+        [moved(1, "ann", "88", "add"), visited(2, "ann"), moved(3, "bob", "88", "add")],
+        [moved(4, "bob", "88", "remove"), {**moved(5, "cid", "88", "add"), "who": None}],
+        moved(6, "dan", "89", "add"),
+        [visited(7, "bob"), visited(8, "dan")],
+    ]
+    topic.produce(("k", orjson.dumps(record)) for record in records)
+    with Sandbox() as sandbox:
+        imports = Imports(sandbox)
+        imports.behave()
+        more = {
+            "SOURCES": orjson.dumps([{"topics": [topic.name], "mapping": "loyalty"}]).decode(),
+            "MAPPINGS": orjson.dumps({"loyalty": mapping}).decode(),
+        }
+        with topic.run(sandbox.url, **more) as relay:
+            groups = (topic.group, f"{topic.group}-segments")
+            wait_for(lambda: all(map(topic.settled, groups)), 60, relay.text())
+            assert relay.terminate() == 0, relay.text()
+        assert imports.members("88") == {"ann"}
+        assert imports.members("89") == {"dan"}
+        assert sandbox.summary()["events"] == 3
+    (letter,) = topic.letters()
+    told = headers(letter)
+    assert (told["relay-dlq-code"], told["relay-dlq-events"]) == ("no_identifier", "1")
+    assert told["relay-dlq-events-total"] == "2"

@@ -32,7 +32,6 @@ class Life:
         platform = Platform(imports, world.clock, world.clock.sleep, world.clock.steady)
         policy = ImporterPolicy(NAME, upload=upload, fence_hours=3)
         self.importer = Importer(platform, policy, random.Random(seed))
-        self.importer.on_trouble = self.trouble.append
 
     def trip(self, *users, operation=Operation.UPDATE, place=0):
         line = encoder(FileFormat.NDJSON).line
@@ -40,7 +39,9 @@ class Life:
         lines = [line(command(target, user, operation, 0)) for user in users]
         path = self.path.with_name(f"{self.path.name}-{place}")
         path.write_bytes(b"".join(lines))
-        return self.importer.trip(place, path, len(lines), lambda trip: None)
+        trip = self.importer.trip(place, path, len(lines))
+        trip.on_trouble = self.trouble.append
+        return trip
 
     async def outcome(self, *users, operation=Operation.UPDATE, place=0):
         return await self.importer.carry(place, self.trip(*users, operation=operation, place=place))

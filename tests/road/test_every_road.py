@@ -57,6 +57,29 @@ async def test_what_is_settled_is_committed_and_a_clean_stop_leaves_nothing(kind
 
 
 @on_any_road
+async def test_commits_are_counted_as_often_as_the_broker_took_one(kind):
+    bench = RoadBench(kind)
+    taken = []
+    commit = bench.source.commit
+
+    async def refusing_the_first(commits):
+        if not taken:
+            taken.append(None)
+            raise KafkaUnreachable("no answer")
+        await commit(commits)
+        taken.append(commits)
+
+    bench.source.commit = refusing_the_first
+    async with bench.running():
+        for user in ("alice", "bob", "carol"):
+            bench.produce(user)
+            await bench.until(lambda: bench.committed() == bench.end())
+    prefix = bench.road.reporter.prefix
+    (counted,) = [m for m in bench.road.reporter.metrics() if m.name == f"{prefix}_commits"]
+    assert counted.samples[0].value == len(taken) - 1 >= 3
+
+
+@on_any_road
 async def test_no_commit_passes_a_dead_letter_that_is_not_confirmed(kind):
     bench = RoadBench(kind)
     bench.sink.refuses = True
@@ -148,6 +171,37 @@ async def test_a_stop_before_it_has_joined_is_an_orderly_end(kind):
         assert not bench.road.has_run
     assert bench.run.result() is None
     assert bench.told(DrainEnded) == []
+
+
+@on_any_road
+async def test_the_error_that_ends_a_road_is_not_hidden_by_those_of_closing_it(kind):
+    bench = RoadBench(kind)
+    closed = []
+
+    async def failing():
+        closed.append(None)
+        raise ZeroDivisionError
+
+    bench.source.stop = bench.sink.stop = failing
+    async with bench.running():
+        await bench.until(lambda: bench.custody.assigned)
+        bench.source.failure = KafkaUnreachable("gone")
+        await bench.until(bench.run.done)
+    assert isinstance(bench.run.result(), KafkaUnreachable)
+    assert len(closed) == 2
+
+
+@on_any_road
+async def test_an_error_of_closing_alone_is_raised(kind):
+    bench = RoadBench(kind)
+
+    async def failing():
+        raise ZeroDivisionError
+
+    bench.sink.stop = failing
+    async with bench.running():
+        await bench.until(lambda: bench.custody.assigned)
+    assert isinstance(bench.run.result(), ZeroDivisionError)
 
 
 @on_any_road

@@ -68,12 +68,12 @@ async def test_partitions_that_wait_for_one_schema_ask_for_it_once_and_each_for_
     async with bench.running():
         bench.produce("#7 alice", "#8 alice")
         bench.produce("#7 bob", "#9 bob", partition=1)
-        await bench.until(lambda: len(bench.custody.schemas.partitions) == 2)
+        await bench.until(lambda: len(set(bench.custody.schemas.waits)) == 2)
         bench.schemas.let_go(7)
         await bench.until(lambda: sorted(bench.schemas.asked) == [7, 8, 9])
         bench.schemas.let_go(9)
         await bench.until(lambda: bench.committed(P1) == bench.end(P1))
-        assert bench.custody.schemas.partitions == {P0}
+        assert set(bench.custody.schemas.waits) == {P0}
         bench.schemas.let_go(8)
         await bench.until(lambda: bench.committed() == bench.end())
     assert sorted(bench.schemas.asked) == [7, 8, 9]
@@ -94,10 +94,11 @@ async def test_a_partition_that_leaves_while_it_waits_goes_on_with_its_next_owne
     bench = RoadBench("stream")
     async with bench.running():
         bench.produce("alice", "#7 alice", "alice")
-        await bench.until(lambda: bench.custody.schemas)
+        await bench.until(lambda: bench.custody.schemas.waits)
+        bench.cluster.keeps = False
         bench.cluster.member_changed()
         await bench.until(lambda: bench.source.epoch == 2)
-        await bench.until(lambda: bench.custody.schemas)
+        await bench.until(lambda: bench.custody.schemas.waits)
         bench.schemas.let_go(7)
         await bench.until(lambda: bench.committed() == bench.end())
     assert sent(bench, "alice") == stored(bench, 0)
@@ -110,7 +111,7 @@ async def test_while_the_registry_cannot_be_asked_it_is_not_ready_and_says_which
     async with bench.running():
         bench.produce("#7 alice")
         bench.produce("bob", partition=1)
-        await bench.until(lambda: bench.custody.schemas)
+        await bench.until(lambda: bench.custody.schemas.waits)
         await asyncio.sleep(2)
         assert reporter.readiness().ready  # it is asked for, and may come at any moment
         bench.schemas.problem = "it answered 503"
@@ -125,6 +126,8 @@ async def test_while_the_registry_cannot_be_asked_it_is_not_ready_and_says_which
         assert waiting[0] == "events-0"
         assert (waiting[1]["offset"], waiting[1]["schema"]) == (stored(bench, 0)[0], 7)
         assert waiting[1]["for_s"] > 400
+        pinned = reporter.status()["partitions"]["events-0"]["pinned_by"]
+        assert pinned == waiting[1]
         held_s = next(m for m in reporter.metrics() if m.name == "relay_schema_wait_seconds")
         assert [sample.labels for sample in held_s.samples] == [
             {"topic": "events", "partition": "0"}

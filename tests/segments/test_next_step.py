@@ -5,15 +5,13 @@ import pytest
 from relay.apis.mediarithmics_document_imports import Execution
 from relay.segments.next_step import (
     NOT_LISTED,
-    Adopt,
     Attempt,
     Ended,
     GiveUp,
-    Gone,
     Hold,
+    Note,
     Seen,
     Upload,
-    Vanished,
     Wait,
     next_step,
 )
@@ -24,6 +22,10 @@ POLICY = UploadPolicy(attempts_max=2, adoption_s=60)
 
 def record(number, execution_id=None, *, vanished=False, status=None):
     return Attempt(number, 0, execution_id, False, vanished, status)
+
+
+def adopted(number, execution_id):
+    return Attempt(number, 0, execution_id, adopted=True)
 
 
 def execution(id_, status):
@@ -49,16 +51,16 @@ RUNNING, DONE, FAILED, CANCELED, STRANGE = (
         ([], Seen(), Upload()),
         # Asked, no answer: looked for, for a while, and then not there.
         ([record(1)], Seen(looked_s=59), Wait()),
-        ([record(1)], Seen(looked_s=60), Vanished(1)),
+        ([record(1)], Seen(looked_s=60), Note(record(1, vanished=True))),
         ([record(1, vanished=True)], Seen(), Upload()),
         # Asked, no answer, and there it is: whatever it is doing.
-        ([record(1)], Seen([RUNNING]), Adopt(RUNNING, 1)),
-        ([record(1)], Seen([DONE], 999), Adopt(DONE, 1)),
+        ([record(1)], Seen([RUNNING]), Note(adopted(1, "r"))),
+        ([record(1)], Seen([DONE], 999), Note(adopted(1, "d"))),
         # Nobody asked for this one, or it was given up as vanished: it is ours all the same.
-        ([record(1, "d")], Seen([RUNNING, DONE]), Adopt(RUNNING, None)),
-        ([record(1, vanished=True)], Seen([DONE]), Adopt(DONE, None)),
+        ([record(1, "d")], Seen([RUNNING, DONE]), Note(adopted(2, "r"))),
+        ([record(1, vanished=True)], Seen([DONE]), Note(adopted(2, "d"))),
         # Several at once: the oldest first, and the list begins with the newest.
-        ([record(1), record(2)], Seen([RUNNING, FAILED]), Adopt(FAILED, 1)),
+        ([record(1), record(2)], Seen([RUNNING, FAILED]), Note(adopted(1, "f"))),
         # Under way.
         ([record(1, "r")], Seen([RUNNING]), Wait(RUNNING)),
         ([record(1, "r")], Seen([]), Wait()),
@@ -79,7 +81,7 @@ RUNNING, DONE, FAILED, CANCELED, STRANGE = (
         ),
         # Listed once, and not any more: waited for, and then it counts as failed.
         ([record(1, "r")], Seen([], missing_s=59), Wait()),
-        ([record(1, "r")], Seen([], missing_s=60), Gone(1)),
+        ([record(1, "r")], Seen([], missing_s=60), Note(record(1, "r", status=NOT_LISTED))),
         ([record(1, "r", status=NOT_LISTED)], Seen([]), Upload()),
         (
             [record(1, "r", status=NOT_LISTED), record(2, "q", status=NOT_LISTED)],

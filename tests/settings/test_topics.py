@@ -7,6 +7,7 @@ import pytest
 from relay.errors import SettingsError
 from relay.settings import load
 from relay.settings.topics import sources_of
+from relay.sources.formats.schemas import SchemaCache
 
 RULES = """
 mappings:
@@ -46,7 +47,8 @@ def test_the_settings_of_the_read_me_are_valid(tmp_path):
     text = page.partition("## Your topic")[2].partition("```yaml\n")[2].partition("```")[0]
     (tmp_path / "relay.yaml").write_text(text, encoding="utf-8")
     settings = load(tmp_path / "relay.yaml", {}, needs=["sources", "mappings", "decoding"])
-    assert len(sources_of(settings.sources, settings.mappings, settings.decoding)) == 3
+    schemas = SchemaCache()
+    assert len(sources_of(settings.sources, settings.mappings, settings.decoding, schemas)) == 3
 
 
 COMPLETE = {

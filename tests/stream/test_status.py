@@ -295,3 +295,17 @@ def test_an_event_that_the_other_road_imports_is_counted_and_not_told_as_skipped
 
 def test_where_nothing_happens_nothing_is_said():
     assert Watched().ticks(100).facts == []
+
+
+def test_commits_are_counted_and_not_the_lines_that_tell_of_them():
+    watched = Watched().tick()
+    before = float(watched.metrics()["relay_commits_total"])
+    for _ in range(3):
+        watched.feed("a 1")
+        watched.answer(watched.fly(), OK)
+        watched.tick()
+    assert float(watched.metrics()["relay_commits_total"]) - before == 3
+    assert watched.told(StreamProgress) == [], "no line was due yet"
+    watched.ticks(30)
+    assert float(watched.metrics()["relay_commits_total"]) - before == 3
+    assert len(watched.told(StreamProgress)) == 1

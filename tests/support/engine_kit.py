@@ -164,7 +164,8 @@ class Bench:
     def commit(self):
         """What would be committed now, and is."""
         commits = self.engine.custody.commits(self.now)
-        self.engine.custody.committed(commits)
+        if commits:
+            self.engine.custody.committed(commits)
         return commits
 
     def offset(self, partition=P0):

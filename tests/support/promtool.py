@@ -29,6 +29,13 @@ def steady(values: Mapping[str, float], minutes: int) -> dict[str, str]:
     return {series: f"{value}x{minutes}" for series, value in values.items()}
 
 
+def stepped(
+    first: Mapping[str, float], second: Mapping[str, float], minutes: int
+) -> dict[str, str]:
+    """Series that keep their first value for five minutes and then the second."""
+    return {series: f"{value}x4 {second[series]}x{minutes}" for series, value in first.items()}
+
+
 def growing(
     first: Mapping[str, float], second: Mapping[str, float], minutes: int
 ) -> dict[str, str]:

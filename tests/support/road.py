@@ -204,6 +204,15 @@ class Feeder:
             self._produce(user, value)
         assert self._producer.flush(60) == 0, "the broker did not confirm everything"
 
+    def look_for_partitions(self, count: int) -> None:
+        """Wait until the producer spreads keys over so many partitions."""
+
+        def known() -> bool:
+            found = self._producer.list_topics(self._topic, timeout=10)
+            return len(found.topics[self._topic].partitions) == count
+
+        wait_for(known, 30, "the producer does not find the new partitions")
+
     def _produce(self, user: str, value: bytes) -> None:
         self._producer.produce(self._topic, value, key=user.encode())
         self._producer.poll(0)

@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from random import Random
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 from confluent_kafka.schema_registry import SchemaRegistryClient
@@ -165,6 +165,17 @@ class Said(list[Any]):
         self.first.set()
 
 
+def registry_policy(*urls: str, **options: Any) -> RegistryPolicy:
+    """A policy; `options` may change what nobody can set, too."""
+    fixed = {
+        name: options.pop(name) for name in options.keys() - RegistryPolicy.model_fields.keys()
+    }
+    notes = dict.fromkeys(fixed, ClassVar[Any])
+    kind = type("TestPolicy", (RegistryPolicy,), {"__annotations__": notes, **fixed})
+    made: RegistryPolicy = kind(urls=urls, **options)
+    return made
+
+
 @asynccontextmanager
 async def fetching(
     url: str | tuple[str, ...], name: FormatName, **options: Any
@@ -172,9 +183,8 @@ async def fetching(
     """A decoder with a registry, and short pauses. `said` collects the facts."""
     said = options.pop("said", Said())
     urls = (url,) if isinstance(url, str) else url
-    policy = RegistryPolicy(
-        urls=urls, **({"retry_s": 0.01, "retry_s_max": 0.2, "unknown_wait_s": 0.3} | options)
-    )
+    quick = {"retry_s": 0.01, "retry_s_max": 0.2, "unknown_wait_s": 0.3}
+    policy = registry_policy(*urls, **(quick | options))
     async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
         loader = SchemaLoader(RegistryClient(client, policy), policy, Random(1), said.emit)
         yield FetchingDecoder(loader, name)

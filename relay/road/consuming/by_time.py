@@ -85,7 +85,6 @@ class Bounded:
         self._source = source
         self._ends = ends
         self._assigned: frozenset[Partition] = frozenset()
-        self._epoch = 0
         self._next: dict[Partition, int] = {}
         self._beyond: set[Partition] = set()
         self._listener: AssignmentListener | None = None
@@ -110,10 +109,10 @@ class Bounded:
 
     async def on_assigned(self, partitions: Collection[Partition], epoch: int) -> None:
         """See `AssignmentListener`."""
-        self._assigned = frozenset(partitions)
-        self._epoch = epoch
-        self._next.clear()
-        self._beyond.clear()
+        self._assigned = self._assigned.union(partitions)
+        for partition in partitions:
+            self._next.pop(partition, None)
+        self._beyond.difference_update(partitions)
         if self._listener is not None:
             await self._listener.on_assigned(partitions, epoch)
 
@@ -144,12 +143,13 @@ class Bounded:
         """All but those whose end was reached."""
         self._source.resume([one for one in partitions if one not in self._beyond])
 
-    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> bool:
         """See `RecordSource`. Its end may have been reached in the batch that is put back."""
-        if epoch == self._epoch:
-            self._next[partition] = offset
-            self._beyond.discard(partition)
-        self._source.put_back(partition, offset, epoch)
+        if not self._source.put_back(partition, offset, epoch):
+            return False
+        self._next[partition] = offset
+        self._beyond.discard(partition)
+        return True
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """See `RecordSource`."""

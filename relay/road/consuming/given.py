@@ -75,12 +75,14 @@ class GivenRecords:
         """Take from these again."""
         self._paused.difference_update(partitions)
 
-    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> bool:
         """Hand out again from `offset` on; `RecordSource.put_back`."""
-        if epoch == EPOCH:
-            again = [r for r in self._batch if r.tp == partition and r.offset >= offset]
-            self._taken -= len(again)
-            self._waiting.extendleft(reversed(again))
+        if epoch != EPOCH:
+            return False
+        again = [r for r in self._batch if r.tp == partition and r.offset >= offset]
+        self._taken -= len(again)
+        self._waiting.extendleft(reversed(again))
+        return True
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """Nothing to store: what was given stays where it is."""

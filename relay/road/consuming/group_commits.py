@@ -2,99 +2,96 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
-from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka import errors as theirs
 
 from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable
-from relay.kafka_client.errors import MOVED_ON, translated
+from relay.kafka_client.errors import translated
 from relay.model import Commit, Partition
-from relay.road.consuming.inside import Inside
+from relay.road.consuming.group_offsets import GroupOffsets
 from relay.road.consuming.positions import AGAIN_S, LOOK_UP_S
 from relay.road.consuming.source import CommitRefused
 
+_SOON_S = 0.1
+
 
 class GroupCommits:
-    """Over a consumer, for one source."""
+    """Over a consumer, for one source.
+
+    A commit is tried again while that may help, as Kafka answers:
+
+    | answer | what it means |
+    |---|---|
+    | it is rebalancing, or this is another generation | we hear of the new one in a moment |
+    | another broker coordinates the group, or this one does not answer | we look for the other |
+    | it does not know us | our partitions are, or will be, another member's |
+
+    It ends as soon as the partitions are not ours any more, or are so anew: what it would store is
+    older than what their next owner has committed.
+    """
 
     def __init__(
         self,
-        consumer: Any,  # aiokafka is untyped
-        inside: Inside,
+        offsets: GroupOffsets,
         request_s: float,
         *,
+        ours: Callable[[Collection[Partition]], Mapping[Partition, int] | None],
         told: Callable[[KafkaError, float], None],
         held: Callable[[KafkaRefused], bool],
     ) -> None:
         """What the source does for us.
 
         Args:
-            consumer: Writes the commits.
-            inside: Reads them, with their metadata.
-            request_s: How long a request may take.
+            offsets: Sends the requests.
+            request_s: How long a commit, or one look-up, may take.
+            ours: By which assignment each of these is ours; None when one is not.
             told: Tells of an error, and when the next attempt is made.
             held: Whether a refusal is told, and tried again, instead of raised.
         """
-        self._consumer = consumer
-        self._inside = inside
+        self._offsets = offsets
         self._request_s = request_s
+        self._ours = ours
         self._told = told
         self._held = held
-        self._assignments = 0
-        self._under_way: set[asyncio.Timeout] = set()
+        self.stopping = False
+        """Whether to give up what does not succeed at once."""
 
     async def write(self, commits: Mapping[Partition, Commit]) -> None:
         """See `RecordSource.commit`."""
-        offsets = {
-            TopicPartition(*partition): (commit.offset, commit.metadata)
-            for partition, commit in commits.items()
-        }
-        began_in = self._assignments
+        epochs = self._ours(commits.keys())
+        if epochs is None:
+            raise CommitRefused("the partitions are not ours any more")
+        with translated("committing offsets"):
+            async with asyncio.timeout(self._request_s):
+                while not await self._stored(commits):
+                    await asyncio.sleep(_SOON_S)
+                    if self._ours(commits.keys()) != epochs:
+                        raise CommitRefused("the partitions are not ours any more")
+
+    async def _stored(self, commits: Mapping[Partition, Commit]) -> bool:
+        """False when trying again may help."""
         try:
-            with translated("committing offsets"):
-                # aiokafka repeats a commit until it succeeds, with whatever generation it is in by
-                # then: one that began before a rebalance could overwrite the next owner's.
-                # So every commit under way is ended when its partitions have been handed over.
-                async with asyncio.timeout(self._request_s) as limit:
-                    self._under_way.add(limit)
-                    try:
-                        await self._consumer.commit(offsets)
-                    finally:
-                        self._under_way.discard(limit)
-        except IllegalStateError as error:  # not assigned, says aiokafka
-            raise CommitRefused(str(error)) from error
-        except KafkaUnreachable as error:
-            if began_in != self._assignments or isinstance(error.__cause__, MOVED_ON):
-                raise CommitRefused(error.problem) from error
-            raise
-
-    def assignment_changed(self) -> None:
-        """Partitions came, or were handed over."""
-        self._assignments += 1
-
-    def end(self) -> None:
-        """The partitions have been handed over: end what is under way for them."""
-        self.assignment_changed()
-        for limit in self._under_way:
-            limit.reschedule(asyncio.get_running_loop().time())
+            await self._offsets.write(commits)
+        except theirs.UnknownMemberIdError as error:
+            raise CommitRefused("the group does not know this member any more") from error
+        except (theirs.RebalanceInProgressError, theirs.IllegalGenerationError):
+            return False
+        except theirs.KafkaError as error:
+            if not error.retriable:
+                raise
+            return False
+        return True
 
     async def read(self, partitions: Collection[Partition]) -> Mapping[Partition, Commit | None]:
         """See `RecordSource.committed`. Tries again, with more patience, while an error passes."""
-        wanted = [TopicPartition(*partition) for partition in partitions]
         patience_s = LOOK_UP_S
-        while (found := await self._attempt(wanted, patience_s)) is None:
+        while (found := await self._attempt(partitions, patience_s)) is None:
             patience_s = min(2 * patience_s, self._request_s)
-        return {
-            Partition(*tp): Commit(found[tp].offset, found[tp].metadata or "")
-            if tp in found
-            else None
-            for tp in wanted
-        }
+        return {partition: found.get(partition) for partition in partitions}
 
     async def _attempt(
-        self, wanted: Collection[TopicPartition], patience_s: float
-    ) -> Mapping[TopicPartition, Any] | None:
+        self, partitions: Collection[Partition], patience_s: float
+    ) -> Mapping[Partition, Commit] | None:
         """None when the broker that knows did not answer: it may be another by now.
 
         Called while partitions are handed over, where an error would end the process.
@@ -102,14 +99,14 @@ class GroupCommits:
         try:
             with translated("reading committed offsets"):
                 async with asyncio.timeout(patience_s):
-                    return await self._inside.committed(wanted)
+                    return await self._offsets.read(partitions)
         except KafkaUnreachable as problem:
-            if self._inside.closing():
+            if self.stopping:
                 raise
             self._told(problem, AGAIN_S)
-            self._inside.look_for_coordinator()
+            self._offsets.look_for_coordinator()
         except KafkaRefused as problem:
-            if self._inside.closing() or not self._held(problem):
+            if self.stopping or not self._held(problem):
                 raise
         await asyncio.sleep(AGAIN_S)
         return None

@@ -57,14 +57,6 @@ class Inside:
                 with translated("Kafka's client broke down"):
                     raise task.exception()
 
-    async def committed(
-        self, partitions: Collection[TopicPartition]
-    ) -> Mapping[TopicPartition, Any]:
-        """Committed offsets with their metadata, which the public method drops."""
-        found: Mapping[TopicPartition, Any]
-        found = await self._consumer._coordinator.fetch_committed_offsets(partitions)
-        return found
-
     def refuse_to_replace_a_namesake(self) -> None:
         """For a member with a name: `relay.road.consuming.fencing`."""
         refuse_to_replace_a_namesake(self._consumer._coordinator)
@@ -72,10 +64,6 @@ class Inside:
     def closing(self) -> bool:
         """Whether the consumer has been told to stop."""
         return bool(self._consumer._coordinator._closing.done())
-
-    def look_for_coordinator(self) -> None:
-        """The broker that the group asks has not answered: find out who it is now."""
-        self._consumer._coordinator.coordinator_dead()
 
     def rejoin(self) -> None:
         """Join the group anew; a heartbeat that was refused is never sent again otherwise."""
@@ -119,6 +107,26 @@ class Inside:
             asked[topic].append((number, _EARLIEST if first else _LATEST))
         found = await self._consumer._fetcher._proc_offset_request(leader, asked)
         return {Partition(*tp): offset for tp, (offset, _) in found.items()}
+
+    @property
+    def generation(self) -> int:
+        """The number of the last rebalance that the group told us; -1 when it does not know us."""
+        return int(self._consumer._coordinator.generation)
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the group knows us, as far as we have heard."""
+        return bool(self._consumer._coordinator.member_id)
+
+    def go_on_meanwhile(self) -> None:
+        """During a rebalance, hand out records as before: aiokafka would wait for its end."""
+        subscription = self._consumer._subscription.subscription
+        if subscription is not None:
+            subscription._reassignment_in_progress = False
+
+    def start_heartbeats(self) -> None:
+        """Aiokafka starts them when partitions have been handed over, which may take a while."""
+        self._consumer._coordinator._start_heartbeat_task()
 
     async def metadata_of(self, topics: Collection[str]) -> None:
         """Wait until the metadata has these topics, or an answer in which they are missing."""
@@ -201,7 +209,11 @@ class Inside:
         """Leave the group and close everything.
 
         aiokafka cancels a fetch that rests before its next attempt, and lets that out of its
-        `stop` as if we had been cancelled. Only the connections are open by then.
+        `stop` as if we had been cancelled. Only the connections are open by then, as when one of
+        its tasks had ended with an error, which is raised again.
+
+        Raises:
+            KafkaError: One of its tasks had ended with an error.
         """
         try:
             await self._consumer.stop()
@@ -210,10 +222,17 @@ class Inside:
             if ours is None or ours.cancelling():
                 raise
             await self.close_connections()
+        except Exception as error:
+            await self.close_connections()
+            with translated("Kafka's client broke down"):
+                raise error from None
 
     async def close_connections(self) -> None:
         """The end of `stop`, for when its beginning takes too long."""
-        await self._consumer._client.close()
+        client = self._consumer._client
+        if client._sync_task is not None and client._sync_task.done():
+            client._sync_task = None  # its error would keep the connections open
+        await client.close()
 
     def _state(self, tp: TopicPartition) -> Any:
         subscription = self._consumer._subscription.subscription

@@ -19,9 +19,12 @@ from relay.kafka_client.fresh import fresh
 from relay.kafka_client.header_names import accept_any_names
 from relay.model import Commit, Partition, Record
 from relay.road.consuming.access import AccessWatch
+from relay.road.consuming.assignor import CooperativeAssignor
 from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.connecting import connect_apart
 from relay.road.consuming.group_commits import GroupCommits
+from relay.road.consuming.group_offsets import GroupOffsets
+from relay.road.consuming.held import Held
 from relay.road.consuming.inside import Inside
 from relay.road.consuming.options import consumer_options, join_s
 from relay.road.consuming.policy import ConsumerPolicy
@@ -32,6 +35,7 @@ from relay.road.consuming.taken import Taken
 from relay.road.consuming.topic_watch import TopicWatch
 from relay.road.consuming.topics import await_topics, reading_pattern
 from relay.road.consuming.troubles import Troubles
+from relay.road.steps import each
 from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
 
 _POLL_GRACE_S = 0.1
@@ -48,12 +52,11 @@ class KafkaSource:
         self._positions: FirstPositions
         self._commits: GroupCommits
         self._listener: AssignmentListener | None = None
-        self._epoch = 0
-        self._assigned: frozenset[Partition] = frozenset()
+        self._ours = Held()
         self._paused: set[Partition] = set()
         self._wanted: tuple[TopicPartition, ...] = ()
-        self._told = False
         self._changed = asyncio.Event()
+        self._handing = asyncio.Lock()
         self._taken = Taken()
         self._failure: BaseException | None = None
         self._troubles = Troubles()
@@ -69,7 +72,7 @@ class KafkaSource:
         accept_any_names()
         cluster = await await_topics(self._policy, self._emit)
         self._listener = listener
-        options = consumer_options(self._policy)
+        options = consumer_options(self._policy, CooperativeAssignor(self._claim))
         # An address that answers: aiokafka tries them one after the other.
         options["bootstrap_servers"] = cluster.entrance
         # From here on `stop` closes it: a start that is cancelled must not wait for brokers.
@@ -78,9 +81,9 @@ class KafkaSource:
         self._consumer = consumer
         self._inside = Inside(consumer)
         self._commits = GroupCommits(
-            consumer,
-            self._inside,
+            GroupOffsets(consumer),
             self._policy.client.request_timeout_s,
+            ours=self._ours.epochs,
             told=self._tell,
             held=self._held,
         )
@@ -111,6 +114,9 @@ class KafkaSource:
         if self._failure is not None:
             raise self._failure
         self._inside.check_alive()
+        if self._ours.forgotten:
+            async with self._handing:
+                await self._give_up_forgotten()
         self._positions.check()
         self._watch.check()
         now = asyncio.get_running_loop().time()
@@ -139,7 +145,7 @@ class KafkaSource:
 
     def pause(self, partitions: Collection[Partition]) -> None:
         """Take nothing from these; `RecordSource.pause`."""
-        self._paused |= self._assigned.intersection(partitions)
+        self._paused |= self._ours.all.intersection(partitions)
         self._update()
 
     def resume(self, partitions: Collection[Partition]) -> None:
@@ -147,13 +153,13 @@ class KafkaSource:
         self._paused.difference_update(partitions)
         self._update()
 
-    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> bool:
         """Hand out again from `offset` on; `RecordSource.put_back`."""
-        # aiokafka changes its assignment and calls `assigned` without a pause in between, so the
-        # epoch tells which assignment it is that we would seek in.
-        if epoch == self._epoch and partition in self._assigned:
-            self._consumer.seek(TopicPartition(*partition), offset)
-            self._taken.put_back(partition, offset)
+        if partition not in self._ours.all or epoch != self._ours.epoch_of(partition):
+            return False
+        self._consumer.seek(TopicPartition(*partition), offset)
+        self._taken.put_back(partition, offset)
+        return True
 
     async def commit(self, commits: Mapping[Partition, Commit]) -> None:
         """Store offsets with metadata; `RecordSource.commit`."""
@@ -169,14 +175,14 @@ class KafkaSource:
         for partition, commit in found.items():
             if commit is not None:
                 self._taken.begins(partition, commit.offset)
-            elif not self._told and partition in self._assigned:
+            elif partition in self._ours.coming:
                 # All at once, while they are handed over: later they turn up one by one.
                 self._positions.needed(partition)
         return found
 
     def ends(self) -> Mapping[Partition, int]:
         """One past the last record of each; `RecordSource.ends`."""
-        known = {partition: self._end(partition) for partition in self._assigned}
+        known = {partition: self._end(partition) for partition in self._ours.all}
         return {partition: end for partition, end in known.items() if end is not None}
 
     def _end(self, partition: Partition) -> int | None:
@@ -204,57 +210,116 @@ class KafkaSource:
         # Of all topics that are read: of some, other members may have everything.
         topics = self._consumer.subscription()
         total = sum(len(self._consumer.partitions_for_topic(topic) or ()) for topic in topics)
-        return min(1.0, len(self._assigned) / total) if total else 1.0
+        return min(1.0, len(self._ours.all) / total) if total else 1.0
 
     async def stop(self) -> None:
         """Leave the group; `RecordSource.stop`."""
         if self._consumer is None:
             return
+        self._commits.stopping = True
         left = False
         try:
-            await self._watch.stop()
-            await self.revoked()  # aiokafka does not call the listener when it stops
-            await self._inside.stop()
+            failed = await each(
+                self._watch.stop, self._give_up_all, self._positions.end, self._inside.stop
+            )
             left = True
         finally:
             if not left:  # in the middle of a join, or no broker answers
                 await self._inside.close_connections()
+        if failed is not None:
+            raise failed
+
+    # -- rebalances (called by aiokafka's coordinator) ------------------------------------------
+
+    async def joining(self) -> None:
+        """We are about to join the group: what is ours stays ours during the rebalance.
+
+        aiokafka takes it all for revoked. Records are handed out, sent and committed meanwhile.
+        """
+        if not self._inside.is_member:
+            self._ours.forget()
+            async with self._handing:
+                await self._give_up_forgotten()
+        if not self._policy.keeps_partitions:
+            await self._give_up_all()
+        self._inside.go_on_meanwhile()
+        await self._positions.look_before_join(self._consumer.subscription())
+
+    def _claim(self) -> tuple[frozenset[Partition], int]:
+        """What we hold, and since which generation; asked for at every attempt to join."""
+        claim = self._ours.claim(is_member=self._inside.is_member)
+        if self._ours.forgotten:
+            self._changed.set()
+        return claim
 
     async def assigned(self, partitions: Collection[Partition]) -> None:
-        """The group gave us these; called by aiokafka's coordinator."""
-        self._epoch += 1
-        self._commits.assignment_changed()
-        self._assigned = frozenset(partitions)
-        self._paused.clear()
-        self._taken.clear()
-        self._watch.assigned(self._assigned)
+        """The rebalance is over, and these are ours from now on."""
+        given, ours = frozenset(partitions), self._ours
+        if not ours.forgotten:  # at once: aiokafka would begin at the commits
+            for partition in ours.all & given:
+                position = self._taken.position(partition)
+                if position is not None:
+                    self._consumer.seek(TopicPartition(*partition), position)
+        self._update()  # of a new assignment nothing is paused
+        is_first = ours.rebalanced(self._inside.generation)
+        self._inside.start_heartbeats()
+        async with self._handing:
+            await self._give_up_forgotten()
+            leaving = ours.all - given
+            ours.leave(leaving)
+            self._update()
+            await self._take_over(given - ours.all)
+            if self._inside.closing():
+                return
+            await self._give_up(leaving)
+            # Now they are free. And a member with a name is given what its predecessor had: what
+            # that was about to give up is nobody's until the next rebalance.
+            inherits = is_first and self._policy.group_instance_id is not None
+            if leaving or (inherits and self._policy.keeps_partitions):
+                self._inside.rejoin()
+
+    async def _take_over(self, partitions: frozenset[Partition]) -> None:
+        if not partitions and self._ours.epoch:
+            return
+        epoch = self._ours.begin(partitions)
+        self._taken.forget(partitions)
+        self._watch.assigned(self._ours.all)
         if self._listener is not None:
-            await self._listener.on_assigned(self._assigned, self._epoch)
+            await self._listener.on_assigned(partitions, epoch)
         # Not earlier: aiokafka would hand out records while the listener is still being told.
         if self._inside.closing():
-            return  # stopped meanwhile: nobody would call `revoked` again
-        self._told = True
+            return  # stopped meanwhile: nobody would call `_give_up` again
+        self._ours.begun()
         self._positions.begin()
         self._update()
 
-    async def revoked(self) -> None:
-        """The group takes all partitions back (aiokafka knows no other way)."""
-        leaving = self._assigned
-        self._told = False
-        await self._positions.end()
+    async def _give_up(self, leaving: frozenset[Partition]) -> None:
+        """Let the listener finish with these; only then are they somebody else's."""
+        if not leaving:
+            return
+        self._ours.leave(leaving)
+        await self._positions.keep(self._ours.read)
         self._update()
         try:
-            if leaving and self._listener is not None:
+            if self._listener is not None:
                 await self._listener.on_revoked(leaving)
         finally:
             self._topics.revoked(self._taken.uncommitted(leaving))
-            self._assigned = frozenset()
-            self._watch.assigned(())
-            self._commits.end()
+            self._ours.left(leaving)
+            self._paused -= leaving
+            self._taken.forget(leaving)
+            self._watch.assigned(self._ours.all)
 
-    async def joining(self) -> None:
-        """We are about to join the group, with nothing assigned."""
-        await self._positions.look_before_join(self._consumer.subscription())
+    async def _give_up_all(self) -> None:
+        async with self._handing:
+            await self._give_up(self._ours.all)
+
+    async def _give_up_forgotten(self) -> None:
+        if self._ours.forgotten:
+            try:
+                await self._give_up(self._ours.all)
+            finally:
+                self._ours.forgotten = False
 
     def failed(self, error: BaseException) -> None:
         """The listener failed; aiokafka would log that and go on, so `poll` raises it."""
@@ -287,9 +352,10 @@ class KafkaSource:
                     key=message.key,
                     value=message.value,
                     headers=message.headers,
-                    epoch=self._epoch,
+                    epoch=epoch,
                 )
                 for tp, messages in batches.items()
+                for epoch in (self._ours.epoch_of(Partition(*tp)),)
                 for message in messages
             ]
             for tp, messages in batches.items():
@@ -316,7 +382,7 @@ class KafkaSource:
         """Begin at these offsets."""
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(*partition), offset)
-            self._taken.begins(partition, offset)
+            self._taken.moved(partition, offset)
         for partition, was in lost.items():
             self._emit(
                 PositionLost(
@@ -354,9 +420,9 @@ class KafkaSource:
 
     def _update(self) -> None:
         """Make aiokafka fetch for what is wanted, and for nothing else."""
-        ready = self._assigned - self._paused - self._positions.pending
+        ready = self._ours.read - self._paused - self._positions.pending
         wanted = {TopicPartition(*partition) for partition in ready}
-        self._wanted = tuple(wanted) if self._told else ()
+        self._wanted = tuple(wanted)
         for tp in self._consumer.assignment():
             # Left out, what was fetched ahead is kept; paused, nothing more is fetched.
             if tp in wanted:

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-
 from relay.kafka_client.options import client_options
+from relay.road.consuming.assignor import CooperativeAssignor
 from relay.road.consuming.policy import ConsumerPolicy
 
 _JOIN_MARGIN_S = 5.0
@@ -15,7 +14,7 @@ def join_s(policy: ConsumerPolicy) -> float:
     return max(policy.client.request_timeout_s, policy.rebalance_timeout_s + _JOIN_MARGIN_S)
 
 
-def consumer_options(policy: ConsumerPolicy) -> dict[str, Any]:
+def consumer_options(policy: ConsumerPolicy, assignor: CooperativeAssignor) -> dict[str, Any]:
     """What the consumer is made with.
 
     Raises:
@@ -47,6 +46,6 @@ def consumer_options(policy: ConsumerPolicy) -> dict[str, Any]:
         "max_partition_fetch_bytes": policy.partition_fetch_bytes_max,
         "check_crcs": True,
         "exclude_internal_topics": True,
-        # Its sticky assignor shares state between all consumers of a process.
-        "partition_assignment_strategy": (RoundRobinPartitionAssignor,),
+        # Its own take every partition from every member at each change.
+        "partition_assignment_strategy": (assignor,),
     }

@@ -38,6 +38,8 @@ class ConsumerPolicy:
     session_timeout_s: float
     rebalance_timeout_s: float
     poll_interval_max_s: float
+    keeps_partitions: bool
+    """Whether partitions stay with us during a rebalance, or all are given back first."""
     new_partition_wait_s: float
     """0 where no order is kept that new partitions could break."""
     fetch_wait_ms: int

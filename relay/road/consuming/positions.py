@@ -88,17 +88,27 @@ class FirstPositions:
         self._wake.set()
 
     def begin(self) -> None:
-        """A new assignment."""
-        # Its parent is the assignment, which no block of code spans: `end` is called at its end.
-        self._task = asyncio.create_task(self._work())  # noqa: TID251
+        """Partitions may need us from now on."""
+        # Its parent is the source, which has no block of code that spans it: `end` is called.
+        if self._task is None:
+            self._task = asyncio.create_task(self._work())  # noqa: TID251
 
     def check(self) -> None:
         """Raise what ended the work."""
         if self._task is not None and self._task.done() and not self._task.cancelled():
             self._task.result()
 
+    async def keep(self, partitions: AbstractSet[Partition]) -> None:
+        """All others have left: drop what is under way for them, and begin anew for these."""
+        pending = {tp: lost for tp, lost in self._pending.items() if tp in partitions}
+        await self.end()
+        self._pending.update(pending)
+        if partitions:
+            self.begin()
+            self._wake.set()
+
     async def end(self) -> None:
-        """The assignment is over; what is under way is dropped."""
+        """Drop all that is under way."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

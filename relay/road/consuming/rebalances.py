@@ -16,12 +16,8 @@ class Owner(Protocol):
         """The group gave us these."""
         ...
 
-    async def revoked(self) -> None:
-        """The group takes all partitions back."""
-        ...
-
     async def joining(self) -> None:
-        """We are about to join the group, with nothing assigned."""
+        """We are about to join the group."""
         ...
 
     def failed(self, error: BaseException) -> None:
@@ -45,7 +41,6 @@ class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is
     async def on_partitions_revoked(self, _revoked: Collection[TopicPartition]) -> None:
         """Called by aiokafka's coordinator before it joins the group, also for the first time."""
         try:
-            await self._owner.revoked()
             await self._owner.joining()
         except Exception as error:  # noqa: BLE001 - raised by the next poll
             self._owner.failed(error)

@@ -8,7 +8,7 @@ Both only between two polls: the rest of a batch must not pass the record that w
 schema. A partition that waits holds nothing in memory, so it takes no room from the others.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from relay.model import Partition, SchemaKey
@@ -31,36 +31,26 @@ class SchemaWaits:
     """At most one wait for each partition."""
 
     def __init__(self) -> None:
-        self._waits: dict[Partition, SchemaWait] = {}
+        self.waits: dict[Partition, SchemaWait] = {}
+        """To be read only. A plain attribute: it is looked at for each record."""
         self._asked: set[SchemaKey] = set()
-
-    def __bool__(self) -> bool:
-        return bool(self._waits)
-
-    def __contains__(self, partition: Partition) -> bool:
-        return partition in self._waits
-
-    @property
-    def partitions(self) -> set[Partition]:
-        """Those that wait."""
-        return set(self._waits)
 
     def waiting(self) -> list[SchemaWait]:
         """The waits, in the order of the partitions."""
-        return [wait for _, wait in sorted(self._waits.items())]
+        return [wait for _, wait in sorted(self.waits.items())]
 
     def begin(self, wait: SchemaWait) -> None:
         """This partition waits from now on."""
-        self._waits[wait.partition] = wait
+        self.waits[wait.partition] = wait
 
     def forget(self, partitions: Collection[Partition]) -> None:
         """These partitions are not ours any more."""
         for partition in partitions:
-            self._waits.pop(partition, None)
+            self.waits.pop(partition, None)
 
     def to_ask(self) -> list[SchemaKey]:
         """The schemas that somebody waits for and nobody was asked for: they are asked for now."""
-        wanted = {wait.key: None for wait in self._waits.values() if not wait.has_come}
+        wanted = {wait.key: None for wait in self.waits.values() if not wait.has_come}
         new = [key for key in wanted if key not in self._asked]
         self._asked.update(new)
         return new
@@ -68,13 +58,16 @@ class SchemaWaits:
     def came(self, key: SchemaKey) -> None:
         """What is known of this schema is in the cache, or that there is none."""
         self._asked.discard(key)
-        for wait in self._waits.values():
+        for wait in self.waits.values():
             wait.has_come |= wait.key == key
 
-    def between_polls(self) -> list[SchemaWait]:
-        """The records to be put back now. Whose schema has come goes on."""
-        put_back = [wait for wait in self._waits.values() if not wait.was_put_back]
-        for wait in put_back:
-            wait.was_put_back = True
-        self._waits = {tp: wait for tp, wait in self._waits.items() if not wait.has_come}
-        return put_back
+    def between_polls(self, put_back: Callable[[SchemaWait], bool]) -> None:
+        """Put back what was not yet; let go on whose record is back and whose schema has come.
+
+        What cannot be put back belongs to an assignment that is over: it waits to be forgotten.
+        """
+        for wait in self.waits.values():
+            wait.was_put_back = wait.was_put_back or put_back(wait)
+        self.waits = {
+            tp: wait for tp, wait in self.waits.items() if not (wait.has_come and wait.was_put_back)
+        }

@@ -81,10 +81,10 @@ class RecordSource(Protocol):
         """Take from these again."""
         ...
 
-    def put_back(self, partition: Partition, offset: int, epoch: int) -> None:
+    def put_back(self, partition: Partition, offset: int, epoch: int) -> bool:
         """Hand out again what the last `poll` handed out of this partition from `offset` on.
 
-        Nothing happens when the assignment `epoch` is over.
+        False, and nothing happens, when the assignment is over in which its records had `epoch`.
         """
         ...
 

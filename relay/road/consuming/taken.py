@@ -6,7 +6,7 @@ from relay.model import Partition
 
 
 class Taken:
-    """Since the last assignment. Counts offsets, which is at most a little more than records."""
+    """Since each came to us. Counts offsets, which is at most a little more than records."""
 
     def __init__(self) -> None:
         self._next: dict[Partition, int] = {}
@@ -35,6 +35,10 @@ class Taken:
         """One past the last record that was handed out, or where reading begins; 0 if unknown."""
         return self._next.get(partition, 0)
 
+    def position(self, partition: Partition) -> int | None:
+        """Where reading goes on; None before it has begun."""
+        return self._next.get(partition)
+
     def uncommitted(self, partitions: Iterable[Partition]) -> dict[str, int]:
         """For each topic of these, how much was handed out and is not committed."""
         found: dict[str, int] = {}
@@ -43,7 +47,12 @@ class Taken:
             found[tp.topic] = found.get(tp.topic, 0) + count
         return found
 
-    def clear(self) -> None:
-        """A new assignment begins."""
-        self._next.clear()
-        self._open.clear()
+    def moved(self, partition: Partition, offset: int) -> None:
+        """Reading goes on there instead."""
+        self._next[partition] = offset
+
+    def forget(self, partitions: Iterable[Partition]) -> None:
+        """They have left, or have come anew."""
+        for partition in partitions:
+            self._next.pop(partition, None)
+            self._open.pop(partition, None)

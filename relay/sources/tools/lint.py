@@ -30,7 +30,6 @@ from relay.sources.mapping.syntax import (
     Expression,
     Has,
     Literal,
-    Meta,
     Name,
     Not,
     Path,
@@ -39,10 +38,10 @@ from relay.sources.mapping.syntax import (
     walk,
     written,
 )
+from relay.sources.tools.lint_platform import judge_for_the_platform
 from relay.stream.mapping.rules import COMPUTED_NAMES, KIND_OF_NAME
 
 _LIKE_A_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\Z").match
-_PLACE = frozenset({"partition", "offset", "timestamp"})
 _LOOKED_UP = ("id", "ts", "user", "app_id", "site_id")
 
 
@@ -84,31 +83,9 @@ def _judge_rule(rule: Rule) -> Iterator[Problem]:
             yield _warning(
                 node.loc, f"{key} is the same for every event: the platform may drop them"
             )
-    yield from _judge_place(rule)
+    yield from judge_for_the_platform(rule)
     if rule.outcome_of not in {"skip", "native"} and "user" not in rule.nodes:
         yield _warning(rule.loc, "has no user: its events have nobody to belong to")
-
-
-def _judge_place(rule: Rule) -> Iterator[Problem]:
-    """What is right for one record in one place, and not for it elsewhere."""
-    for expression in evaluated_in(rule.nodes["id"]) if "id" in rule.nodes else ():
-        placed = {node.name for node in walk(expression.tree) if isinstance(node, Meta)} & _PLACE
-        for name in sorted(placed):
-            yield _warning(
-                expression.loc,
-                f"@{name} is another one after a replay or in a mirrored topic, and so would be "
-                "the id: take it from the event, or from @digest and @index",
-            )
-    if "app_id" in rule.nodes and _is_without_session(rule.nodes.get("session_status")):
-        yield _warning(
-            rule.loc,
-            "has app_id and no session_status: apps send IN_SESSION or CLOSED_SESSION, and of "
-            "NO_SESSION (the default) the platform makes no sessions",
-        )
-
-
-def _is_without_session(node: Node | None) -> bool:
-    return node is None or (isinstance(node, Constant) and node.value == "NO_SESSION")
 
 
 # --- which rules can never apply ------------------------------------------------------------

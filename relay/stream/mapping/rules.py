@@ -11,6 +11,34 @@ COMPUTED_NAMES = frozenset({"$app_install", "$app_update", "$page_view"})
 # These are made from the kinds `profile` and `choice`, which check what they need.
 KIND_OF_NAME = {"$set_user_profile_properties": "profile", "$set_user_choice": "choice"}
 
+VISIT_NAMES = frozenset(
+    {
+        "$home_view",
+        "$item_list_view",
+        "$item_view",
+        "$basket_view",
+        "$transaction_confirmed",
+        "$app_open",
+    }
+)
+ANY_NAMES = frozenset({"$conversion"})
+NAMES_BY_TYPE = {
+    "DISPLAY_AD": frozenset({"$ad_view", "$ad_click"}),
+    "EMAIL": frozenset(
+        {
+            "$email_sent",
+            "$email_delivered",
+            "$email_view",
+            "$email_click",
+            "$email_soft_bounce",
+            "$email_hard_bounce",
+            "$email_unsubscribe",
+            "$email_complaint",
+        }
+    ),
+}
+"""The platform's own names of events: of visits, of any activity, of activities of one type."""
+
 # Keys of the objects around the properties: inside them they are a producer's mistake, or an
 # attempt to be someone else.
 RESERVED_PROPERTIES = frozenset(

@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from aiokafka import errors as theirs
+from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.errors import KafkaError
 from relay.model import Commit, Partition
-from tests.road.consuming.test_kafka_source import member, numbers, produce, read
-from tests.road.consuming.test_positions import frozen
+from tests.road.consuming.test_kafka_source import member, numbers, polled_until, produce, read
+from tests.road.consuming.test_positions import coordinator, frozen
 
 pytestmark = pytest.mark.broker
 
@@ -32,3 +34,46 @@ async def test_a_coordinator_that_hangs_is_left_for_the_next_however_long_a_join
                     break
             found = await source.committed([Partition(topic, 0)])
     assert found == {Partition(topic, 0): Commit(2)}
+
+
+async def test_a_broker_that_hangs_during_a_rebalance_ends_no_task_of_the_client(kafka_cluster):
+    """Of two requests that wait on one connection the first whose time is over closes it.
+
+    aiokafka then does not find it for the second. Were that a fetch, nothing would be fetched any
+    more; each poll raises what ended the task that fetches.
+    """
+    topic = kafka_cluster.create_topic(partitions=6, replication=1)
+    names = (f"{topic}-{n}" for n in range(50))
+    group, index = next(
+        (name, index)
+        for name in names
+        for index in (1, 2, 3)
+        if index != coordinator(kafka_cluster, name)
+        and any(kafka_cluster.leader(topic, n) == index for n in range(6))
+    )
+    async with member(kafka_cluster, topics=[topic], group_id=group, request_timeout_s=2) as source:
+        await polled_until(source, lambda: len(source.ends()) == 6)
+
+        async def asked():
+            with pytest.raises(theirs.RequestTimedOutError):
+                await source._consumer._client.send(index, MetadataRequest([]))
+
+        with frozen(kafka_cluster, index):
+            for _ in range(2):
+                async with asyncio.TaskGroup() as tasks:
+                    asking = [tasks.create_task(asked()) for _ in range(3)]
+                    await rebalanced(source)
+                    await over(source, asking)
+        for number in range(6):
+            await produce(kafka_cluster, topic, [b"after"], partition=number)
+        assert {record.partition for record in await read(source, 6, 40)} == set(range(6))
+
+
+async def rebalanced(source):
+    before = source._inside.generation
+    source._inside.rejoin()
+    await polled_until(source, lambda: source._inside.generation > before)
+
+
+async def over(source, tasks):
+    await polled_until(source, lambda: all(task.done() for task in tasks))

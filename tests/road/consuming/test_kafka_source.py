@@ -2,20 +2,24 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import sys
 from dataclasses import dataclass, field
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka import errors as theirs
+from aiokafka.protocol.commit import OffsetCommitRequest
 
-from relay.errors import KafkaRefused, TopicMissing
+from relay.errors import KafkaRefused, KafkaUnreachable, TopicMissing
 from relay.model import Commit, Partition
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.source import CommitRefused
 from relay.settings.kafka import KafkaSettings
 from relay.telemetry.facts import PositionLost, TopicsAwaited
 from tests.support.kafka_security import USERS
+from tests.support.road import committed
 
 pytestmark = pytest.mark.broker
 
@@ -358,42 +362,157 @@ async def test_a_resume_ends_a_poll_that_waits_with_everything_paused(kafka, top
             assert await waiting is not None
 
 
+def owned(listener):
+    """What a listener has after all it was told."""
+    now = frozenset()
+    for what, partitions, *_ in listener.told:
+        now = now | partitions if what == "assigned" else now - partitions
+    return now
+
+
+@contextlib.asynccontextmanager
+async def polling(source, records):
+    """Take whatever comes, beside the test."""
+
+    async def take():
+        while True:
+            records.extend(await source.poll(500, 0.05))
+
+    async with asyncio.TaskGroup() as group:
+        taking = group.create_task(take())
+        try:
+            yield
+        finally:
+            taking.cancel()
+
+
+async def until(condition, seconds=30.0):
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what other members do raises no event here
+            await asyncio.sleep(0.02)
+
+
+def waits_for_the_group(source):
+    """Whether it has asked to join, and no answer has come."""
+    return source._consumer._coordinator._heartbeat_task is None
+
+
 async def test_a_second_member_takes_over_half_and_commits_of_the_drain_count(kafka):
     topic = kafka.create_topic(partitions=4)
     everything = {Partition(topic, n) for n in range(4)}
     for n in range(4):
         await produce(kafka, topic, numbers(10), partition=n)
-    first, second = Listener(), Listener()
+    first, second, ours, again = Listener(), Listener(), [], []
 
-    async with member(kafka, first, topics=[topic], group_id=topic) as one:
-        await read(one, 40)
+    async with member(kafka, first, topics=[topic], group_id=topic) as one, polling(one, ours):
+        await until(lambda: len(ours) == 40)
 
         async def drain(partitions):
             await one.commit({p: Commit(7, "drained") for p in partitions})
 
         first.on["revoked"] = drain
-        async with member(kafka, second, topics=[topic], group_id=topic) as two:
-
-            async def keep_polling():
-                return await polled_until(one, lambda: first.count("assigned") == 2)
-
-            async with asyncio.TaskGroup() as group:
-                polling = group.create_task(keep_polling())
-                again = await polled_until(two, lambda: second.count("assigned"))
-            ours = polling.result()
-            assert first.told[1] == ("revoked", frozenset(everything))
-            mine, theirs = first.told[2][1], second.told[0][1]
+        async with (
+            member(kafka, second, topics=[topic], group_id=topic) as two,
+            polling(two, again),
+        ):
+            await until(lambda: len(owned(second)) == 2)
+            mine, theirs = owned(first), owned(second)
             assert mine | theirs == everything
-            assert (len(mine), len(theirs)) == (2, 2)
-            again += await read(two, 6 - len(again))
-            ours += await read(one, 6 - len(ours))
-            assert [r.offset for r in again if r.partition == min(theirs).number] == [7, 8, 9]
-            assert {r.epoch for r in ours} == {2}
-            assert {r.epoch for r in again} == {1}
+            assert first.told[1:] == [("revoked", theirs)]
+            await until(lambda: len(again) == 6)
+            assert sorted(r.offset for r in again) == [7, 7, 8, 8, 9, 9]
+            assert {r.tp for r in again} == theirs
+
+            for partition in everything:
+                await produce(kafka, topic, [b"more"], partition=partition.number)
+            await until(lambda: len(ours) == 42 and len(again) == 8)
+            kept = [r for r in ours if r.offset == 10]
+            assert {r.tp for r in kept} == mine, "what stayed went on where it was"
+            assert {r.epoch for r in ours} == {1}
+            assert len({r.epoch for r in again}) == 1
 
             with pytest.raises(CommitRefused):
                 await one.commit({p: Commit(8, "") for p in theirs})
             first.on.clear()
+
+
+async def test_what_stays_goes_on_while_the_rest_is_handed_over_however_long_that_takes(kafka):
+    topic = kafka.create_topic(partitions=2)
+    first, second, ours, theirs = Listener(), Listener(), [], []
+    finished = asyncio.Event()
+
+    async def slow(_):
+        await finished.wait()
+
+    first.on["revoked"] = slow
+    async with (
+        member(kafka, first, topics=[topic], group_id=topic) as one,
+        polling(one, ours),
+    ):
+        await until(lambda: len(owned(first)) == 2)
+        async with (
+            member(kafka, second, topics=[topic], group_id=topic) as two,
+            polling(two, theirs),
+        ):
+            await until(lambda: first.count("revoked"))
+            (leaving,) = first.told[-1][1]
+            for number in range(2):
+                await produce(kafka, topic, [b"x"], partition=number)
+            await until(lambda: len(ours) == 1)
+            assert ours[0].tp != leaving
+            await one.commit({ours[0].tp: Commit(1, "")})
+            await one.commit({leaving: Commit(0, "still ours")})
+            assert owned(second) == frozenset()
+            assert theirs == []
+
+            finished.set()
+            await until(lambda: len(theirs) == 1)
+            assert (theirs[0].tp, owned(second)) == (leaving, {leaving})
+            first.on.clear()
+
+
+async def test_what_is_ours_goes_on_while_the_group_waits_for_a_member_that_is_dead(kafka):
+    """Kafka answers nobody's request to join until the dead one's session has ended."""
+    topic = kafka.create_topic(partitions=2)
+    group = {"topics": [topic], "group_id": topic, "session_timeout_s": 20}
+    first, dead, ours, theirs = Listener(), Listener(), [], []
+    async with member(kafka, first, **group) as one, polling(one, ours):
+        async with that_dies(kafka, dead, **group) as killed, polling(killed, theirs):
+            await until(lambda: len(owned(dead)) == 1)
+        (kept,) = owned(first)
+        async with member(kafka, Listener(), **group):
+            await until(lambda: waits_for_the_group(one))
+            await produce(kafka, topic, numbers(3), partition=kept.number)
+            await until(lambda: len(ours) == 3)
+            await one.commit({kept: Commit(2, "")})
+            assert await one.committed([kept]) == {kept: Commit(2, "")}
+            assert waits_for_the_group(one)
+            found = await asyncio.to_thread(committed, kafka, topic, topic)
+            assert found[kept.number] == 2
+
+
+async def test_a_session_that_was_lost_gives_everything_up_and_claims_nothing(kafka, topic):
+    here = Partition(topic, 0)
+    listener, records = Listener(), []
+    async with (
+        member(kafka, listener, topics=[topic], group_id=topic) as source,
+        polling(source, records),
+    ):
+        await until(lambda: owned(listener) == {here})
+        await produce(kafka, topic, numbers(3))
+        await until(lambda: len(records) == 3)
+        assert source._claim() == ({here}, source._inside.generation)
+
+        source._consumer._coordinator.reset_generation()
+        assert source._claim() == (frozenset(), -1)
+        await until(lambda: listener.count("assigned") == 2)
+        assert [told[:2] for told in listener.told] == [
+            ("assigned", {here}),
+            ("revoked", {here}),
+            ("assigned", {here}),
+        ]
+        await until(lambda: len(records) == 6)
+        assert {r.epoch for r in records[3:]} == {2}, "from the commit, as of somebody else"
 
 
 async def test_a_member_that_was_thrown_out_cannot_commit(kafka, topic):
@@ -407,29 +526,122 @@ async def test_a_member_that_was_thrown_out_cannot_commit(kafka, topic):
             await source.commit({here: Commit(1, "")})
 
 
-async def test_a_commit_under_way_ends_when_its_partitions_have_been_handed_over(kafka, topic):
-    """Aiokafka would repeat it in the next generation, over what the next owner committed."""
+async def test_a_commit_ends_when_its_partition_is_not_ours_by_the_same_assignment(kafka, topic):
+    """Tried again, it would come after what the next owner has committed, and pass for newer."""
+    here = Partition(topic, 0)
+    listener = Listener()
+    async with member(kafka, listener, topics=[topic], group_id=topic) as source:
+        await polled_until(source, source.ends)
+        await source.commit({here: Commit(5, "ours")})
+        tried = asyncio.Event()
+        write = source._commits._offsets.write
+
+        async def too_late(commits):
+            source._commits._offsets.write = write
+            source._consumer._coordinator.reset_generation()
+            await polled_until(source, lambda: listener.count("assigned") == 2)
+            await source.commit({here: Commit(7, "of the next owner")})
+            tried.set()
+            raise theirs.RebalanceInProgressError
+
+        source._commits._offsets.write = too_late
+        with pytest.raises(CommitRefused):
+            await source.commit({here: Commit(6, "late")})
+        assert tried.is_set()
+        assert await source.committed([here]) == {here: Commit(7, "of the next owner")}
+
+
+async def test_a_commit_that_meets_a_rebalance_is_stored_after_it(kafka, topic):
+    """Between its answers to joining and to the assignment, Kafka takes no commit."""
+    here = Partition(topic, 0)
     async with member(kafka, topics=[topic], group_id=topic) as source:
-        await polled_until(source, lambda: source._assigned)
-        under_way = asyncio.Event()
+        await polled_until(source, source.ends)
+        write, answers = source._commits._offsets.write, []
 
-        async def unanswered(_offsets):
-            under_way.set()
-            await asyncio.Event().wait()
+        async def refused_at_first(commits):
+            if len(answers) < 2:
+                answers.append(None)
+                raise (theirs.RebalanceInProgressError, theirs.IllegalGenerationError)[
+                    len(answers) - 1
+                ]
+            await write(commits)
 
-        source._consumer.commit = unanswered
+        source._commits._offsets.write = refused_at_first
+        await source.commit({here: Commit(5, "kept")})
+        assert await source.committed([here]) == {here: Commit(5, "kept")}
 
-        async def refused():
+
+async def test_a_member_that_the_group_does_not_know_commits_nothing(kafka, topic):
+    """Kafka takes a commit without a member from anybody while the group has no members."""
+    here = Partition(topic, 0)
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        await polled_until(source, source.ends)
+        coordinator = source._consumer._coordinator
+        known = coordinator.generation, coordinator.member_id
+        coordinator.generation, coordinator.member_id = -1, ""
+        try:
             with pytest.raises(CommitRefused):
-                await source.commit({Partition(topic, 0): Commit(0, "")})
-
-        async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
-            tasks.create_task(refused())
-            await under_way.wait()
-            await source.revoked()
+                await source.commit({here: Commit(5, "")})
+        finally:
+            coordinator.generation, coordinator.member_id = known
 
 
-async def test_polling_ends_in_time_while_the_group_rebalances(kafka, topic):
+async def test_a_commit_whose_time_is_over_leaves_nothing_behind(kafka, topic):
+    """Aiokafka's own would leave a task whose error nobody asks for."""
+    here, said = Partition(topic, 0), []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, what: said.append(what))
+    async with member(kafka, topics=[topic], group_id=topic) as source:
+        await polled_until(source, source.ends)
+        source._commits._request_s = 0.05
+        send = source._consumer._client.send
+        asked, over = asyncio.Event(), asyncio.Event()
+
+        async def silent(node, request, **options):
+            if not isinstance(request, OffsetCommitRequest):
+                return await send(node, request, **options)
+            asked.set()
+            await over.wait()
+            raise theirs.RequestTimedOutError
+
+        source._consumer._client.send = silent
+        with pytest.raises(KafkaUnreachable):
+            await source.commit({here: Commit(1, "")})
+        assert asked.is_set()
+        over.set()
+        source._consumer._client.send = send
+        await source.commit({here: Commit(2, "")})
+    gc.collect()
+    assert said == []
+
+
+async def test_what_ended_a_task_of_the_client_closes_it_all_the_same(kafka, topic):
+    listener = Listener()
+    async with contextlib.AsyncExitStack() as stack:
+        source = await stack.enter_async_context(
+            member(kafka, listener, topics=[topic], group_id=topic)
+        )
+        await polled_until(source, source.ends)
+        client = source._consumer._client
+
+        def broken():
+            ended = asyncio.get_running_loop().create_future()
+            ended.set_exception(ZeroDivisionError())
+            return ended
+
+        source._consumer._fetcher._fetch_task.cancel()
+        source._consumer._fetcher._fetch_task = broken()
+        client._sync_task.cancel()
+        client._sync_task = broken()
+        with pytest.raises(ZeroDivisionError):
+            await polled_until(source, lambda: False)
+        with pytest.raises(ZeroDivisionError):
+            await stack.aclose()
+    assert listener.told[-1] == ("revoked", {Partition(topic, 0)})
+    assert not any(connection.connected() for connection in client._conns.values())
+
+
+async def test_polling_ends_in_time_while_partitions_are_handed_over(kafka):
+    topic = kafka.create_topic(partitions=2)
     listener = Listener()
     released = asyncio.Event()
 
@@ -441,14 +653,14 @@ async def test_polling_ends_in_time_while_the_group_rebalances(kafka, topic):
         listener.on["revoked"] = slow
         async with member(kafka, topics=[topic], group_id=topic):
             await polled_until(one, lambda: listener.count("revoked"))
-            await produce(kafka, topic, [b"x"])
+            await produce(kafka, topic, [b"x"], partition=min(listener.told[-1][1]).number)
             loop = asyncio.get_running_loop()
             before = loop.time()
             assert await one.poll(10, 0.2) == []
             assert loop.time() - before < 5.0
             released.set()
             listener.on.clear()
-            await polled_until(one, lambda: listener.count("assigned") == 2)
+            await polled_until(one, lambda: len(one._ours.all) == 1)
 
 
 async def test_no_record_comes_before_the_listener_knows_of_its_partition(kafka, topic):
@@ -480,10 +692,63 @@ async def test_a_listener_that_fails_ends_the_next_poll(kafka, topic, call):
         listener.on[call] = fail
         if call == "revoked":
             await polled_until(source, lambda: listener.count("assigned"))
-            source._consumer._coordinator.request_rejoin()
+            source._consumer._coordinator.reset_generation()
         with pytest.raises(ZeroDivisionError):
             await polled_until(source, lambda: False)
         listener.on.clear()
+
+
+@contextlib.asynccontextmanager
+async def that_dies(kafka, listener, **given):
+    """A member that is gone at the end, without a word to the group."""
+    given = {"bootstrap_servers": kafka.bootstrap_servers, "metadata_age_max_s": 1, **given}
+    source = KafkaSource(KafkaSettings(**given).consumer("{topic}.dlq"), lambda _: None)
+    await source.start(listener)
+    try:
+        yield source
+    finally:
+        coordinator = source._consumer._coordinator
+        await coordinator._stop_heartbeat_task()
+        coordinator._coordination_task.cancel()
+        await source._watch.stop()
+        await source._positions.end()
+        await source._consumer._client.close()
+        source._consumer._closed = True
+        source._consumer._fetcher._fetch_task.cancel()
+
+
+async def test_what_a_member_with_a_name_was_giving_up_when_it_died_is_assigned_after_its_restart(
+    kafka,
+):
+    """Kafka gives its successor what it had been assigned, and tells nobody else of it."""
+    topic = kafka.create_topic(partitions=2)
+    given = {"topics": [topic], "group_id": topic, "session_timeout_s": 60}
+    first, other, again = Listener(), Listener(), Listener()
+    others = []
+
+    async def for_ever(_):
+        await asyncio.Event().wait()
+
+    first.on["revoked"] = for_ever
+    async with contextlib.AsyncExitStack() as stack:
+        async with that_dies(kafka, first, group_instance_id="a", **given) as dying:
+            async with polling(dying, []):
+                await until(lambda: len(owned(first)) == 2)
+                two = await stack.enter_async_context(
+                    member(kafka, other, group_instance_id="b", **given)
+                )
+                await stack.enter_async_context(polling(two, others))
+                await until(lambda: first.count("revoked"))
+            assert owned(other) == frozenset()
+        records = []
+        async with (
+            member(kafka, again, group_instance_id="a", **given) as one,
+            polling(one, records),
+        ):
+            await until(lambda: len(owned(other) | owned(again)) == 2)
+            for number in range(2):
+                await produce(kafka, topic, [b"x"], partition=number)
+            await until(lambda: len(records) + len(others) == 2)
 
 
 async def test_members_with_a_name_keep_their_partitions_over_a_restart(kafka):
@@ -493,13 +758,14 @@ async def test_members_with_a_name_keep_their_partitions_over_a_restart(kafka):
 
     async with member(kafka, stays, group_instance_id="a", **given) as one:
         await polled_until(one, lambda: stays.count("assigned"))
-        async with member(kafka, first, group_instance_id="b", **given):
-            await polled_until(one, lambda: stays.count("assigned") == 2)
+        async with member(kafka, first, group_instance_id="b", **given), polling(one, []):
+            await until(lambda: owned(first))
+            before = owned(first)
         async with member(kafka, again, group_instance_id="b", **given) as two:
             await polled_until(two, lambda: again.count("assigned"))
             await one.poll(1, 0.1)
 
-        assert again.told[0][1] == first.told[0][1]
+        assert again.told[0][1] == before
         assert stays.count("revoked") == 1
 
 
@@ -632,6 +898,8 @@ async def test_without_a_commit_reading_begins_where_the_settings_say(kafka, top
 LATIN_1_PRODUCER = """
 import asyncio, sys
 from aiokafka import AIOKafkaProducer
+from aiokafka import errors as theirs
+from aiokafka.protocol.commit import OffsetCommitRequest
 class Name(str):
     def encode(self, *_): return b"caf\\xe9"
 async def main(address, topic, codec):

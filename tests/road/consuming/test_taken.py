@@ -21,8 +21,21 @@ def test_what_was_handed_out_counts_until_a_commit_passes_it():
     taken.committed(ONE, 25)
     assert taken.uncommitted([ONE]) == {"a": 0}
 
-    taken.clear()
+    taken.forget([TWO])
     assert taken.uncommitted([ONE, TWO]) == {"a": 0}
+    assert (taken.position(ONE), taken.position(TWO)) == (20, None)
+
+
+def test_where_reading_goes_on_is_behind_what_was_handed_out_unless_it_was_moved():
+    taken = Taken()
+    assert taken.position(ONE) is None
+    taken.begins(ONE, 5)
+    assert taken.position(ONE) == 5
+    taken.took(ONE, 5, 9)
+    taken.begins(ONE, 5)  # looked up again
+    assert taken.position(ONE) == 10
+    taken.moved(ONE, 100)
+    assert taken.position(ONE) == 100
 
 
 def test_what_is_put_back_is_not_handed_out():

@@ -23,7 +23,7 @@ rules:
         ("site_id: {.uid}", "rules[0].site_id..uid: put the template in quotes"),
         (
             'properties: {a: .x | number(","), b: 1}',
-            "m.yaml:7: is not valid YAML",
+            "m.yaml:6: is not valid YAML: a quote is opened here",
         ),
         ("consents: {'10': no}", "rules[0].consents.10: this constant does not fit: must be"),
         ("properties: {a: .x | }", "a: character 5: the text stops in the middle"),

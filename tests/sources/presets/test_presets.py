@@ -1,6 +1,7 @@
 """The presets, by their tests in `NAME….map-test.yaml` here, which reach each of their rules."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from relay.sources.tools.lint import lint
 from relay.sources.tools.testing import run_test
 from relay.yaml_text import Located, read_yaml
 from tests.support.mappings import RECORD
+from tests.support.preset_mutants import mutants
 
+RULE_LEFT_OUT = re.compile(r"(events|no_user|(all|rules\[\d+\])(\.\w+)?) left out$").match
 FILES = sorted(Path(__file__).parent.glob("*.map-test.yaml"))
 
 
@@ -73,31 +76,32 @@ def test_a_preset_works_without_any_settings(name):
     assert compile_mapping(preset(name)).rules
 
 
-def mutants(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A mapping with one thing taken out: a rule, or a field of a rule or of `all`."""
-    for at, rule in enumerate(data["rules"]):
-        rules = data["rules"]
-        yield f"rules[{at}]", data | {"rules": [*rules[:at], *rules[at + 1 :]]}
-        for key in rule.keys() - {"name", "reason"}:
-            less = {name: value for name, value in rule.items() if name != key}
-            changed = data | {"rules": [*rules[:at], less, *rules[at + 1 :]]}
-            yield f"rules[{at}].{key}", changed
-    for key in data.get("all", {}):
-        yield f"all.{key}", data | {"all": {k: v for k, v in data["all"].items() if k != key}}
-    for key in data.keys() & {"no_user", "events"}:
-        yield key, {name: value for name, value in data.items() if name != key}
+@pytest.mark.parametrize("name", preset_names())
+@pytest.mark.storm
+@pytest.mark.timeout(300)
+def test_of_each_mistake_in_a_preset_its_tests_notice(name):
+    """Whatever can be left out, and every path, transform, word and text that can be wrong."""
+    unnoticed, count = survivors(name, mutants(preset(name).data))
+    assert unnoticed == []
+    assert count > 20
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_whatever_is_taken_out_of_a_preset_its_tests_notice(name):
-    given = preset(name).data
-    suites = [read(path) for path in FILES if name_of(path) == name]
-    unnoticed = [
-        what
-        for what, mutant in mutants(given)
-        if not any(fails(mutant, settings, tests) for settings, tests in suites)
-    ]
+    coarse = (one for one in mutants(preset(name).data) if RULE_LEFT_OUT(one[0]))
+    unnoticed, count = survivors(name, coarse)
     assert unnoticed == []
+    assert count
+
+
+def survivors(name: str, given: Iterable[tuple[str, dict[str, Any]]]) -> tuple[list[str], int]:
+    """The mistakes that no test of the preset fails of, and how many were made."""
+    suites = [read(path) for path in FILES if name_of(path) == name]
+    found = [
+        (what, any(fails(mutant, settings, tests) for settings, tests in suites))
+        for what, mutant in given
+    ]
+    return [what for what, noticed in found if not noticed], len(found)
 
 
 def fails(mutant: dict[str, Any], settings: dict[str, Any], tests: list[Any]) -> bool:

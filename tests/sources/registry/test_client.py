@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from relay.errors import SettingsError
-from relay.settings.schema_registry import SchemaRegistrySettings
 from relay.sources.formats import FormatName
 from relay.sources.formats.schemas import SchemaKind, SchemaUnusable
 from relay.sources.registry.client import NotFound, RegistryClient, SchemaText, Unavailable
@@ -15,7 +14,7 @@ from relay.sources.registry.policy import RegistryPolicy
 from relay.vendors import open_schema_loader
 from tests.support.certificates import CertificateAuthority
 from tests.support.registry_stand_in import NOT_THERE, registry_stand_in, schema_answer
-from tests.support.schemas import fetching, record
+from tests.support.schemas import fetching, record, registry_policy
 
 GUID = "0a1b2c3d-0000-4000-8000-00000000beef"
 
@@ -23,7 +22,7 @@ GUID = "0a1b2c3d-0000-4000-8000-00000000beef"
 async def look_up(respond, key=7, **options):
     with registry_stand_in(respond) as url:
         async with httpx.AsyncClient(trust_env=False) as http:
-            policy = RegistryPolicy(options.pop("urls", lambda url: (url,))(url), **options)
+            policy = registry_policy(*options.pop("urls", lambda url: (url,))(url), **options)
             return await RegistryClient(http, policy).look_up(key)
 
 
@@ -129,7 +128,7 @@ async def test_of_several_addresses_the_next_is_asked_and_the_one_that_answered_
     with registry_stand_in(respond) as good, registry_stand_in(lambda *_: (500, {}, b"")) as bad:
         async with httpx.AsyncClient(trust_env=False) as http:
             closed = "http://127.0.0.1:9"
-            client = RegistryClient(http, RegistryPolicy((closed, bad, good)))
+            client = RegistryClient(http, registry_policy(closed, bad, good))
             assert isinstance(await client.look_up(1), SchemaText)
             assert isinstance(await client.look_up(2), SchemaText)
             assert client._first == 2
@@ -139,9 +138,9 @@ async def test_of_several_addresses_the_next_is_asked_and_the_one_that_answered_
 async def test_an_id_is_unknown_only_where_no_member_failed_to_answer():
     with registry_stand_in(lambda *_: NOT_THERE) as url:
         async with httpx.AsyncClient(trust_env=False) as http:
-            both = RegistryPolicy((url, "http://127.0.0.1:9"))
+            both = registry_policy(url, "http://127.0.0.1:9")
             assert isinstance(await RegistryClient(http, both).look_up(1), Unavailable)
-            assert await RegistryClient(http, RegistryPolicy((url, url))).look_up(1) == NotFound()
+            assert await RegistryClient(http, registry_policy(url, url)).look_up(1) == NotFound()
 
 
 async def test_an_answer_that_unpacks_to_more_than_the_limit_is_not_read_to_its_end():
@@ -157,7 +156,7 @@ async def test_a_schema_of_a_kind_that_nobody_reads_is_unusable():
 
 
 async def resolved(url, **settings):
-    given = SchemaRegistrySettings(urls=[url], unknown_wait_s=0, **settings)
+    given = RegistryPolicy(urls=[url], unknown_wait_s=0, **settings)
     async with open_schema_loader(given, random.Random(1), lambda _fact: None) as loader:
         await loader.resolve(7)
         return loader.schemas.get(7)
@@ -225,4 +224,4 @@ async def test_a_file_that_is_not_there_names_its_setting(tmp_path):
 )
 def test_settings_that_contradict_themselves_are_refused(given):
     with pytest.raises(ValueError, match=r"schema_registry|urls|username|token|client_key_file"):
-        SchemaRegistrySettings(**given)
+        RegistryPolicy(**given)

@@ -2,12 +2,10 @@ from random import Random
 
 import pytest
 
-from relay.sources.registry.policy import RegistryPolicy
 from relay.sources.registry.waiting import AskAgain, Outcome, Patience, Unknown, Wait
+from tests.support.schemas import registry_policy
 
-POLICY = RegistryPolicy(
-    ("http://r",), retry_s=1, retry_s_max=8, unknown_wait_s=10, unknown_for_s=100
-)
+POLICY = registry_policy("http://r", retry_s=1, retry_s_max=8, unknown_wait_s=10, unknown_for_s=100)
 
 
 @pytest.fixture

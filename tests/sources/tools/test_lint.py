@@ -83,6 +83,10 @@ def test_a_condition_whose_parts_exclude_each_other_can_never_hold(condition):
         ("rules: [{track: e, id: .i, ts: .t}]", "rules[0]: has no user"),
         ("rules: [{track: e, id: '{.b}/{@offset}', ts: .t, user: {}}]", "@offset is another one after a replay"),
         ("rules: [{track: e, id: .i, ts: .t, user: {}, app_id: '1'}]", "has app_id and no session_status"),
+        ("rules: [{track: $item_viewed, id: .i, ts: .t, user: {}}]", "$item_viewed is none of the platform's names; did you mean $item_view?"),
+        ("rules: [{track: $email_click, id: .i, ts: .t, user: {}}]", "$email_click belongs to activities of type EMAIL"),
+        ("rules: [{track: $ad_view, id: .i, ts: .t, user: {}, activity: {type: EMAIL}}]", "belongs to activities of type DISPLAY_AD"),
+        ("rules: [{track: e, id: .i, ts: .t, user: {emails: [{hash: .mail | trim | sha256}]}}]", "user.emails[0].hash: hashes an address without"),
         ("rules: [{skip: a, when: has(.x)}]", "has no otherwise"),
         ("rules: [{skip: a}]\ntables: {t: {a: 1}}", "tables.t: is used nowhere"),
         ("rules: [{skip: a}]\nsettings: {s: 1}", "settings.s: is used nowhere"),
@@ -105,3 +109,21 @@ rules:
     assert lines(text, samples) == [
         "m.yaml:4: rules[0].id: no sample has .eventid; did you mean .eventId?"
     ]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "{track: $item_view, id: .i, ts: .t, user: {}}",
+        "{track: $conversion, id: .i, ts: .t, user: {}}",
+        "{track: $email_click, id: .i, ts: .t, user: {}, activity: {type: EMAIL, source: .s}}",
+        "{track: $email_click, id: .i, ts: .t, user: {}, activity: {type: .kind}}",
+        "{track: e, id: .i, ts: .t, user: {emails: [{hash: .mail | trim | lower | sha256}]}}",
+        "{track: e, id: .i, ts: .t, user: {accounts: [{id: .mail | sha256}]}}",
+    ],
+)
+def test_what_is_as_the_platform_wants_it_is_not_told(rule):
+    expected = ("has no tests",)
+    assert [
+        line for line in lines(f"rules: [{rule}]") if not any(e in line for e in expected)
+    ] == []

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from relay.model import Activity, Unmappable, Unwanted
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
+from relay.stream.mapping.codes import MappingCode
 from relay.stream.mapping.policy import (
     DAY_MS,
     IdentityPolicy,
@@ -412,3 +413,18 @@ def test_an_id_of_the_origin_is_text_or_a_number(wrong):
         "invalid_field",
         "activity.origin.creative_id: must be text, or a whole number of at most 63 bits",
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "noted"),
+    [
+        ({"app_id": "7"}, True),
+        ({"app_id": "7", "session_status": "NO_SESSION"}, True),
+        ({"app_id": "7", "session_status": "IN_SESSION"}, False),
+        ({"site_id": "7"}, False),
+        ({}, False),
+    ],
+)
+def test_an_app_channel_without_a_session_is_noted_and_sent(fields, noted):
+    activity = map_event(event(**fields), POLICY, NOW)
+    assert (MappingCode.APP_WITHOUT_SESSION in activity.notes) is noted

@@ -1,8 +1,8 @@
 """A broker with one consumer group: logs, commits with metadata, rebalances, fencing.
 
-Speaks the words of `relay.road.consuming.source` as the Kafka edge does: the eager protocol, in
-which every rebalance revokes everything; commits of an old generation are refused; a member that
-dies is noticed after the session timeout.
+Speaks the words of `relay.road.consuming.source` as the Kafka edge does: partitions are assigned by
+`relay.road.consuming.assigning`, what moves is given up before it is given to another; commits of
+an old generation are refused; a member that dies is noticed after the session timeout.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from relay.errors import KafkaError, KafkaUnreachable
 from relay.model import Commit, Partition, Record
+from relay.road.consuming.assigning import Member, assign
 from relay.road.consuming.source import CommitRefused, SourceState
 from tests.support.simulation.sabotage import Sabotage
 
@@ -48,9 +49,13 @@ class SimCluster:
     SESSION_TIMEOUT_S = 10.0
     REBALANCE_TIMEOUT_S = 60.0
 
-    def __init__(self, partitions, rng: random.Random, topic="events", sabotage=None):
+    def __init__(
+        self, partitions, rng: random.Random, topic="events", sabotage=None, *, keeps=True
+    ):
         self.topic = topic
         self.sabotage = sabotage or Sabotage()
+        self.keeps = keeps
+        """Whether members keep their partitions during a rebalance."""
         self.logs = {Partition(topic, n): Log() for n in range(partitions)}
         self.commits: dict[Partition, Commit] = {}
         self.members: list[SimSource] = []
@@ -71,7 +76,7 @@ class SimCluster:
         return offset
 
     async def coordinate(self):
-        """Run the group until cancelled: each time members come or go, everything is dealt anew."""
+        """Run the group until cancelled: each time members come or go, all is assigned anew."""
         while True:
             await self._changed.wait()
             self._changed.clear()
@@ -81,31 +86,45 @@ class SimCluster:
         self._changed.set()
 
     async def _rebalance(self):
-        alive = [m for m in self.members if not m.dead]
-        async with asyncio.TaskGroup() as revoking:
-            for member in alive:
-                revoking.create_task(self._revoke(member))
-        self.generation += 1
         alive = [m for m in self.members if not m.dead and not m.left]
         for member in self.members:
-            member.owned = {}
-        for index, partition in enumerate(sorted(self.logs)):
-            if alive:
-                member = alive[index % len(alive)]
-                member.owned[partition] = None
+            if member not in alive:
+                member.owned = {}
+        if not self.keeps:
+            async with asyncio.TaskGroup() as giving_up:
+                for member in alive:
+                    giving_up.create_task(self._give_up(member, set(member.owned)))
+            alive = [m for m in alive if not m.dead and not m.left]
+        topics = frozenset({self.topic})
+        claims = {
+            f"{number:03}": Member(topics, frozenset(member.owned), member.generation)
+            for number, member in enumerate(alive)
+        }
+        assignment = assign(claims, list(self.logs))
+        self.generation += 1
         for member in alive:
             member.generation = self.generation
-            member.epoch += 1
-            await member.assign()
+        async with asyncio.TaskGroup() as handing:
+            for member, given in zip(alive, assignment.values(), strict=True):
+                handing.create_task(self._hand_over(member, given))
 
-    async def _revoke(self, member):
-        if member.owned and not member.dead:
-            try:
-                async with asyncio.timeout(self.REBALANCE_TIMEOUT_S):
-                    await member.listener.on_revoked(set(member.owned))
-            except TimeoutError:
-                pass
-        member.owned = {}
+    async def _hand_over(self, member, given):
+        leaving = member.owned.keys() - given
+        await member.take_over(given - member.owned.keys())
+        if leaving:
+            await self._give_up(member, set(leaving))
+            self._changed.set()  # now they are free
+
+    async def _give_up(self, member, leaving):
+        if not leaving or member.dead or member.left:
+            return
+        try:
+            async with asyncio.timeout(self.REBALANCE_TIMEOUT_S):
+                await member.listener.on_revoked(sorted(leaving))
+        except TimeoutError:
+            pass
+        for partition in leaving:
+            member.owned.pop(partition, None)
 
     async def arrival(self, timeout_s):
         """Wait for something new, at most so long."""
@@ -125,6 +144,7 @@ class SimSource:
         self.listener = None
         self.owned: dict[Partition, int | None] = {}
         self.paused: set[Partition] = set()
+        self.epochs: dict[Partition, int] = {}
         self.generation = -1
         self.epoch = 0
         self.dead = False
@@ -138,14 +158,19 @@ class SimSource:
         self.cluster.members.append(self)
         self.cluster.member_changed()
 
-    async def assign(self):
-        self.paused.clear()
-        if self.owned:
-            try:
-                await self.listener.on_assigned(set(self.owned), self.epoch)
-            except KafkaError as error:  # the next poll raises it, as with the Kafka edge
-                self.failure = error
-        for partition in self.owned:
+    async def take_over(self, gained):
+        if not gained and self.epoch:
+            return
+        self.epoch += 1
+        self.paused.difference_update(gained)
+        gained = sorted(gained)  # whatever the hashes of this process are
+        self.owned.update(dict.fromkeys(gained))  # no position yet: nothing is handed out
+        self.epochs.update(dict.fromkeys(gained, self.epoch))
+        try:
+            await self.listener.on_assigned(gained, self.epoch)
+        except KafkaError as error:  # the next poll raises it, as with the Kafka edge
+            self.failure = error
+        for partition in filter(self.owned.__contains__, gained):
             commit = self.cluster.commits.get(partition)
             self.owned[partition] = commit.offset if commit else 0
 
@@ -184,7 +209,7 @@ class SimSource:
                         stored.key,
                         stored.value,
                         stored.headers,
-                        epoch=self.epoch,
+                        epoch=self.epochs[partition],
                     )
                 )
                 self.owned[partition] = stored.offset + 1
@@ -197,8 +222,10 @@ class SimSource:
         self.paused -= set(partitions)
 
     def put_back(self, partition, offset, epoch):
-        if epoch == self.epoch and self.owned.get(partition) is not None:
-            self.owned[partition] = offset
+        if epoch != self.epochs.get(partition) or self.owned.get(partition) is None:
+            return False
+        self.owned[partition] = offset
+        return True
 
     async def commit(self, commits):
         await asyncio.sleep(0.002)

@@ -219,7 +219,7 @@ class MembershipWorld:
     def __init__(self, storm):
         self.storm = storm
         self.rng = random.Random(storm.seed)
-        self.cluster = SimCluster(storm.partitions, random.Random(storm.seed + 1))
+        self.cluster = SimCluster(storm.partitions, random.Random(storm.seed + 1), keeps=False)
         self.platform = SimPlatform(
             random.Random(storm.seed + 2),
             failing=storm.failing,

@@ -5,7 +5,6 @@ file of its own. They say which keys there are, of which kind their values are, 
 What `relay check` knows beyond that, an editor does not: it never refuses what Relay takes.
 """
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,9 +47,10 @@ _KINDS = {
 }
 
 
-def settings_schema() -> str:
-    """schemas/relay.v1.json."""
+def settings_schema() -> dict[str, Any]:
+    """The schema of a settings file."""
     schema = Settings.model_json_schema()
+    schema.pop("title")
     for model in _models(Settings):
         _eased(schema["$defs"][model.__name__], model)
     _eased(schema, Settings)
@@ -67,18 +67,17 @@ def settings_schema() -> str:
         "$id": "urn:mics-relay:schema:relay.v1",
         "title": "Settings of relay (relay.yaml)",
     }
-    return _written({**schema, **head})
+    return {**head, **schema}
 
 
-def mapping_schema() -> str:
-    """schemas/mapping.v1.json."""
+def mapping_schema() -> dict[str, Any]:
+    """The schema of a mapping in a file of its own."""
     defs = _mapping_defs()
     head = {"$schema": _DRAFT, "$id": "urn:mics-relay:schema:mapping.v1", "title": "A mapping"}
-    return _written({**head, **defs.pop("Mapping"), "$defs": defs})
+    return {**head, **defs.pop("Mapping"), "$defs": defs}
 
 
-def _written(schema: dict[str, Any]) -> str:
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+EDITOR_SCHEMAS = {"relay.v1": settings_schema, "mapping.v1": mapping_schema}
 
 
 def _models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
@@ -227,7 +226,7 @@ def _test() -> dict[str, Any]:
 
 
 def _expected() -> dict[str, Any]:
-    one = {key: {} for key in EXPECT_KEYS}
+    one: dict[str, Any] = {key: {} for key in EXPECT_KEYS}
     events = {"type": "array", "items": {"$ref": "#/$defs/Expected"}}
     return {
         "type": "object",

@@ -1,0 +1,71 @@
+"""`relay dlq show` of a letter about some events of its record: those events, and no others."""
+
+import json
+
+import pytest
+
+from relay.cli.letter_events import events_of_letter
+from relay.cli.letters import in_full, in_words
+from relay.dead_letters.buried import Buried, letter
+from relay.model import DeadLetter, DeadLetterClass, Position, Record
+from relay.road.settling.dead_letter import envelope
+from relay.settings import load
+
+SETTINGS = {
+    "sources": [
+        {"topics": ["batches"], "preset": "mparticle"},
+        {"topics": ["lines"], "preset": "segment"},
+        {"topics": ["own"], "mapping": "python:json:loads"},
+    ]
+}
+BATCH = {"batch_id": 1, "events": [{"event_type": "a"}, {"event_type": "b", "data": "jane"}]}
+LINES = [{"type": "track", "event": "x"}, {"type": "track", "event": "jane"}]
+
+
+@pytest.fixture
+def settings(tmp_path):
+    path = tmp_path / "relay.yaml"
+    path.write_text(json.dumps(SETTINGS), encoding="utf-8")
+    return load(path, {}, needs=["sources", "mappings", "decoding"])
+
+
+def buried(topic, value, events=(), total=0):
+    record = Record(topic, 0, 7, 0, b"k", json.dumps(value).encode(), (("own", b"x"),))
+    death = DeadLetter(
+        record, DeadLetterClass.REFUSED, "http_400", "no", events=events, events_total=total
+    )
+    found = letter(
+        Buried(Position(f"{topic}.dlq", 0, 3), 0, record.key, record.value, envelope(death, "1"))
+    )
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("topic", "value", "events", "total", "shown"),
+    [
+        ("batches", BATCH, (1,), 2, {1: BATCH["events"][1]}),
+        ("batches", BATCH, (0, 1), 2, dict(enumerate(BATCH["events"]))),
+        ("lines", LINES, (1,), 2, {1: LINES[1]}),
+        ("batches", BATCH, (), 0, {}),  # about the record as a whole
+        ("batches", BATCH, (1,), 3, {}),  # the mapping makes another number of them by now
+        ("others", BATCH, (1,), 2, {}),  # no source
+        ("own", BATCH, (1,), 2, {}),  # nobody knows what a function of theirs looks at
+    ],
+)
+def test_the_events_that_a_letter_names_are_shown(  # noqa: PLR0917
+    settings, topic, value, events, total, shown
+):
+    assert events_of_letter(buried(topic, value, events, total), settings) == shown
+
+
+def test_they_are_masked_unless_asked_for_and_stand_in_place_of_the_record(settings):
+    one = buried("batches", BATCH, (1,), 2)
+    events = events_of_letter(one, settings)
+    words = in_words(in_full(one, events, exact=False))
+    assert 'event #1: {"event_type": "***", "data": "***"}' in words
+    assert "value (" not in words
+    assert "jane" not in words
+    assert "jane" in in_words(in_full(one, events, exact=True))
+    whole = in_words(in_full(buried("batches", BATCH), {}, exact=False))
+    assert "value (" in whole
