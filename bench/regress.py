@@ -88,7 +88,7 @@ def _engine(records: list, interpret: Callable) -> None:
                 flying.append(flight)
             if not flying:
                 break
-            engine.answered(flying.popleft(), accepted, now)
+            engine.take_answer(flying.popleft(), accepted, now)
         commits = engine.custody.commits(now.steady)
         engine.custody.committed(commits)
     if engine.custody.ledger.delivered != len(records):

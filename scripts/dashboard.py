@@ -79,7 +79,7 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
         (
             Panel(
                 "Lag",
-                "Records in Kafka that were not read yet.",
+                "Records that are not settled, read or not.",
                 (("sum by (topic) (relay_lag@)", "{{topic}}"),),
             ),
             Panel(

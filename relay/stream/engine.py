@@ -129,7 +129,10 @@ class Engine:
 
     def __init__(self, policy: EnginePolicy, interpret: Interpret, rng: random.Random) -> None:
         self.policy = policy
-        self._interpret = interpret
+        self.interpret = interpret
+        """Record → what it becomes. Whoever looks on puts a function of its own here."""
+        self.take_answer: Callable[[Flight, Answer, Moment], None] = self.answered
+        """What the carrier calls: `answered`, or whoever looks on and calls that."""
         self._rng = rng
         # A deployment may have a rule of its own about 200: then every answer goes by the table.
         about_200 = next((rule for rule in policy.rules if 200 in rule.statuses), None)  # noqa: PLR2004
@@ -197,7 +200,7 @@ class Engine:
             return
         outcome: Interpretation
         try:
-            outcome = self._interpret(record, now.wall_ms)
+            outcome = self.interpret(record, now.wall_ms)
         except Exception as error:  # noqa: BLE001 - a defect at one record must not stop the others
             outcome = self.custody.defect(record, error)
         if isinstance(outcome, Parcel):

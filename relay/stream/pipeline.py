@@ -120,7 +120,7 @@ class FlightCarrier:
         while True:
             answer = await self._attempt(flight.request)
             now = self._moment()
-            engine.answered(flight, answer, now)
+            engine.take_answer(flight, answer, now)
             following = engine.next_flight(now)
             self._launch(now, nothing_flies=following is None)
             self._changed()

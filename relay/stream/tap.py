@@ -1,10 +1,9 @@
 """A live sample of events and what became of them, for somebody who looks.
 
-While nobody looks, the engine and the custody do not know that this exists: there is no flag that
-they would ask for each event. The first listener puts a method of the tap in the place of three of
-theirs, on these objects alone, and the last one that leaves takes them out again. So a tap costs
-nothing when nobody looks; and a sample is bounded in its rate, so it costs little when somebody
-does.
+While nobody looks, this is not there: no flag is asked for each event. The engine calls two
+functions that it holds as values. The first listener puts functions of the tap in their place,
+which call them, and the last one that leaves puts them back. A sample is bounded in its rate, so
+the tap costs little while somebody looks.
 """
 
 import hashlib
@@ -14,9 +13,9 @@ from typing import Any
 
 import orjson
 
-from relay.model import Activity, Answer, Fate, Moment, Record
-from relay.road.settling.assigned import Assigned, PendingLetter
+from relay.model import Activity, Answer, Moment, Record, Undecodable, Unmappable, Unwanted
 from relay.stream.engine import Engine, Flight
+from relay.stream.interpret import Interpretation
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.outline import outline
 from relay.telemetry.samples import RATE_MAX, Sample, Wanted
@@ -43,7 +42,8 @@ class Tap:
         self._clock = now
         self._destination = destination
         self._listeners: list[_Listener] = []
-        self._replaced: list[tuple[Any, str, Any]] = []
+        self._quiet_until = 0.0
+        """Before this nobody wants a sample."""
 
     @property
     def is_open(self) -> bool:
@@ -58,6 +58,7 @@ class Tap:
         if not self._listeners:
             self._attach()
         self._listeners.append(listener)
+        self._quiet_until = 0.0
 
         def close() -> None:
             if listener in self._listeners:
@@ -67,85 +68,67 @@ class Tap:
 
         return close
 
-    # -- in the place of methods of the engine and the custody --------------------------------
+    # -- in the place of what the engine calls ------------------------------------------------
 
     def _attach(self) -> None:
-        """Whatever stands there, the class's own method or that of tracing, is called first."""
-        engine, custody = self._engine, self._engine.custody
-        self._before = engine.answered
-        self._buried = custody.dead_letter
-        self._settled = custody.settle
-        for owner, name, ours in (
-            (engine, "answered", self._answered),
-            (custody, "dead_letter", self._dead_letter),
-            (custody, "settle", self._settle),
-        ):
-            self._replaced.append((owner, name, owner.__dict__.get(name)))
-            setattr(owner, name, ours)
+        """Whatever stands there, the engine's own or that of tracing, is called first."""
+        engine = self._engine
+        self._answered_by, self._interpreted_by = engine.take_answer, engine.interpret
+        engine.take_answer, engine.interpret = self._answered, self._interpreted
 
     def _detach(self) -> None:
-        for owner, name, before in self._replaced:
-            if before is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, before)
-        self._replaced.clear()
+        engine = self._engine
+        engine.take_answer, engine.interpret = self._answered_by, self._interpreted_by
 
     def _answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
-        before = self._delivered()
-        self._before(flight, answer, now)
-        for listener in self._listeners:
-            if now.steady >= listener.quiet_until:
-                self._look(listener, flight, answer, delivered=self._delivered() > before)
+        if now.steady < self._quiet_until:
+            self._answered_by(flight, answer, now)
+            return
+        looking = [one for one in self._listeners if now.steady >= one.quiet_until]
+        letters = self._engine.custody.letters
+        delivered, dead = self._delivered(), len(letters)
+        self._answered_by(flight, answer, now)
+        became, reason = "attempt failed", ""
+        if self._delivered() > delivered:
+            became = "delivered"
+        elif len(letters) > dead:
+            became, reason = "dead-lettered", letters[-1].letter.reason
+        for listener in looking:
+            self._look(listener, flight, answer, became, reason)
+
+    def _interpreted(self, record: Record, now_ms: int) -> Interpretation:
+        outcome = self._interpreted_by(record, now_ms)
+        if isinstance(outcome, Undecodable | Unmappable | Unwanted):
+            became = "skipped" if isinstance(outcome, Unwanted) else "dead-lettered"
+            for listener in self._listeners:
+                if self._wants(listener.wanted, record, outcome.code, None):
+                    more = {"code": outcome.code, "reason": outcome.reason}
+                    self._tell(listener, record, became, record.value, **more)
+        return outcome
 
     def _delivered(self) -> int:
         custody = self._engine.custody
         return custody.ledger.delivered + custody.parts.delivered
 
     def _look(
-        self, listener: _Listener, flight: Flight, answer: Answer, *, delivered: bool
+        self, listener: _Listener, flight: Flight, answer: Answer, became: str, reason: str
     ) -> None:
         for waiting in flight.members:
-            code = waiting.last_code
-            record = waiting.parcel.record
-            if not self._wants(listener.wanted, record, code, waiting):
-                continue
-            self._tell(
-                listener,
-                record,
-                "delivered" if delivered else "attempt failed",
-                flight.request.body,
-                code=code,
-                attempts=waiting.attempts,
-                events=len(flight.members),
-                path=flight.request.path if listener.wanted.exact else None,
-                status=answer.status or None,
-            )
-            return
-
-    def _dead_letter(self, pending: PendingLetter) -> None:
-        self._buried(pending)
-        letter = pending.letter
-        for listener in self._listeners:
-            if self._wants(listener.wanted, letter.record, letter.code, None):
+            record, code = waiting.parcel.record, waiting.last_code
+            if self._wants(listener.wanted, record, code, waiting):
                 self._tell(
                     listener,
-                    letter.record,
-                    "dead-lettered",
-                    letter.record.value,
-                    code=letter.code,
-                    reason=letter.reason,
-                    attempts=letter.attempts,
+                    record,
+                    became,
+                    flight.request.body,
+                    code=code,
+                    reason=reason,
+                    attempts=waiting.attempts,
+                    events=len(flight.members),
+                    path=flight.request.path if listener.wanted.exact else None,
+                    status=answer.status or None,
                 )
-
-    def _settle(self, home: Assigned, offset: int, size_bytes: int, fate: Fate, code: str) -> None:
-        self._settled(home, offset, size_bytes, fate, code)
-        if fate is not Fate.SKIPPED:
-            return
-        record = Record(*home.partition, offset, -1, None, None, ())
-        for listener in self._listeners:
-            if self._wants(listener.wanted, record, code, None):
-                self._tell(listener, record, "skipped", None, code=code)
+                return
 
     # -- samples ------------------------------------------------------------------------------
 
@@ -169,6 +152,7 @@ class Tap:
             return
         wanted = listener.wanted
         listener.quiet_until = now + 1 / min(wanted.rate, RATE_MAX)
+        self._quiet_until = min(one.quiet_until for one in self._listeners)
         shown = _text(body) if wanted.exact else outline(body)
         listener.take(
             {

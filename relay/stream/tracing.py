@@ -5,12 +5,12 @@ the fate; below it a span `POST` for the request that decided it, with the earli
 number. Events that travelled together have one `POST`, below the first of them and linked to all.
 
 Whether an event is traced is decided by the producer's `traceparent` before OpenTelemetry is
-touched. With tracing off, this is not there: like a tap it is put in the place of methods of the
-engine and the custody. No key, identifier, path or content is in a span.
+touched. With tracing off, this is not there: like a tap it is put in the place of what the engine
+calls. No key, identifier, path or content is in a span.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -27,9 +27,9 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from relay.model import Answer, Moment, Record, RequestKind
-from relay.road.settling.assigned import PendingLetter
+from relay.model import Answer, Moment, Record, RequestKind, Undecodable, Unmappable
 from relay.stream.engine import Engine, Flight
+from relay.stream.interpret import Interpretation
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.histogram import Histogram
 from relay.telemetry.trace_context import TraceContext, trace_context
@@ -48,16 +48,15 @@ class Tracing:
         self._tracer = tracer
         self._ratio = ratio
         self._rng = rng
-        self._answered: Callable[[Flight, Answer, Moment], None] = engine.answered
-        self._buried: Callable[[PendingLetter], None] = engine.custody.dead_letter
+        self._answered = engine.take_answer
+        self._interpreted = engine.interpret
 
     def attach(self) -> None:
         """From now on, until the engine is thrown away."""
-        setattr(self._engine, "answered", self.answered)  # noqa: B010 - on this object alone
-        setattr(self._engine.custody, "dead_letter", self.dead_letter)  # noqa: B010 - as above
+        self._engine.take_answer, self._engine.interpret = self.answered, self.interpreted
 
     def answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
-        """In the place of `Engine.answered`."""
+        """In the place of `Engine.take_answer`."""
         traced: list[Traced] = []
         for waiting in flight.members:
             headers = waiting.parcel.record.headers
@@ -76,17 +75,16 @@ class Tracing:
         elif len(custody.letters) > letters:
             self._tell(flight, traced, answer, now, "dead_lettered")
 
-    def dead_letter(self, pending: PendingLetter) -> None:
-        """In the place of `Custody.dead_letter`; what was never sent has a span, too."""
-        self._buried(pending)
-        letter = pending.letter
-        context = trace_context(letter.record.headers)
-        if letter.attempts or not self._is_traced(context):
-            return
-        at_ms = max(0, letter.record.timestamp_ms)
-        span = self._process(letter.record, context, at_ms * _NS)
-        self._fate(span, "dead_lettered", letter.code, 0)
-        span.end(at_ms * _NS)
+    def interpreted(self, record: Record, now_ms: int) -> Interpretation:
+        """In the place of `Engine.interpret`: what is never sent has a span, too."""
+        outcome = self._interpreted(record, now_ms)
+        if isinstance(outcome, Undecodable | Unmappable) and record.headers:
+            context = trace_context(record.headers)
+            if self._is_traced(context):
+                span = self._process(record, context, now_ms * _NS)
+                self._fate(span, "dead_lettered", outcome.code, 0)
+                span.end(now_ms * _NS)
+        return outcome
 
     def _is_traced(self, context: TraceContext | None) -> bool:
         if context is None:

@@ -72,7 +72,7 @@ def admin_app(
             ready = source.readiness()
             said = {
                 "process": {**view.about, "ready": ready.ready, "ready_reason": ready.reason},
-                "troubles": troubles(said),
+                "troubles": troubles(said, "" if ready.ready else ready.reason),
                 **said,
                 "recent": view.recent.status(),
             }

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import orjson
+
 MASK = "***"
 _TELLING_NOTHING = frozenset({"type", "event", "ts", "$event_name", "$ts", "$type"})
 
@@ -15,7 +17,7 @@ def outline(raw: bytes | None) -> str | None:
     if raw is None:
         return None
     try:
-        return json.dumps(masked_values(json.loads(raw)), ensure_ascii=False)
+        return json.dumps(masked_values(orjson.loads(raw)), ensure_ascii=False)
     except (ValueError, RecursionError):
         return MASK
 

@@ -16,12 +16,18 @@ _LATE_S = 300.0
 _NAMED_MAX = 3
 
 
-def troubles(status: Status) -> list[Trouble]:
-    """Of all roads. Each has `level` (error, warning), `what`, `reason`, `for_s`, `runbook`."""
+def troubles(status: Status, not_ready: str = "") -> list[Trouble]:
+    """Of all roads. Each has `level` (error, warning), `what`, `reason`, `for_s`, `runbook`.
+
+    `not_ready` is the reason of /readyz: told as it is where nothing else explains it.
+    """
     found = list(_of_a_road(status, segments=False))
     segments = status.get("segments")
     if segments:
         found += _of_a_road(segments, segments=True)
+    explained = any(one["level"] == "error" for one in found)
+    if not_ready and not explained and status.get("lifecycle") == "running":
+        found.append(_trouble("error", "Relay is not ready", not_ready))
     return sorted(found, key=lambda one: one["level"] != "error")
 
 

@@ -98,7 +98,7 @@ def test_a_defect_is_one_dead_letter_and_is_told_without_data():
             raise Odd("somebody@example.com")
         return interpret(record, now_ms)
 
-    bench.engine._interpret = defective
+    bench.engine.interpret = defective
     bench.feed("alice 1", "odd 1", "bob 1")
     assert bench.deliver_all() == ["alice 1", "bob 1"]
     (letter,) = bench.confirm_letters()

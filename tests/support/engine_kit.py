@@ -128,7 +128,7 @@ class Bench:
         return flights
 
     def answer(self, flight, answer=OK):
-        self.engine.answered(flight, answer, self.moment)
+        self.engine.take_answer(flight, answer, self.moment)
 
     def later(self, seconds):
         self.now += seconds

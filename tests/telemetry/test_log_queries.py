@@ -84,7 +84,7 @@ def test_when_the_api_was_held(log):
     question = "When was the API held, down or throttling, and for how long?"
     found = [json.loads(line) for line in answer(question, log)]
     assert [row["event"] for row in found] == ["destination_held", "destination_resumed"]
-    assert found[1]["after_s"] > 0
+    assert found[1]["after_s"] >= 0  # a hold may be over within a millisecond
 
 
 def test_which_partitions_came_and_went(log):

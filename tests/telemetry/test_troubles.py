@@ -116,6 +116,15 @@ def test_the_worst_comes_first_and_the_other_road_is_looked_at_too():
     assert [one["runbook"] for one in found] == ["relaysegmentsheld", "relaylate"]
 
 
+def test_what_nothing_else_explains_is_told_as_readyz_tells_it():
+    running = road(lifecycle="running")
+    (one,) = troubles(running, "stream: schema_registry: it does not answer")
+    assert (one["level"], one["reason"]) == ("error", "stream: schema_registry: it does not answer")
+    held = road(lifecycle="running", destination={"state": "held", "reason": "401", "for_s": 3.0})
+    assert len(troubles(held, "stream: held: 401")) == 1
+    assert troubles(road(lifecycle="draining"), "stream: draining") == []
+
+
 def test_every_entry_that_is_named_is_in_the_runbook():
     source = (ROOT / "relay/telemetry/troubles.py").read_text(encoding="utf-8")
     page = (ROOT / "relay/telemetry/page/runbook.html").read_text(encoding="utf-8")
