@@ -129,9 +129,9 @@ def run(service, seconds, policy=SMALL, seed=1, demand=None):
             outcome.limits[second] = destination.limit.value
         now = later
         while landing and landing[0][0] <= now:
-            _, _, left_at, answer, left = heapq.heappop(landing)
+            _, user, left_at, answer, left = heapq.heappop(landing)
             verdict = judge(answer, DEFAULT_RULES, 0)
-            destination.judged(verdict, now - left_at, len(landing) + 1, now, left=left)
+            destination.judged(verdict, now - left_at, len(landing) + 1, now, left=left, lane=user)
             if now < seconds:
                 outcome.delivered[int(now)] += answer is OK
                 outcome.throttled += answer.status == 429
