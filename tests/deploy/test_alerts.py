@@ -44,6 +44,7 @@ class Member:
         self.source = KafkaSource(policy.consumer("{topic}.dlq"), telemetry.emit)
         self.report = SourceReport(telemetry.emit)
         self.registry.register(self)
+        self.taken = 0
 
     async def on_assigned(self, partitions, epoch):
         pass
@@ -61,7 +62,7 @@ class Member:
     async def until(self, condition):
         async with asyncio.timeout(40):
             while not condition():
-                await self.source.poll(500, 0.05)
+                self.taken += len(await self.source.poll(500, 0.05))
 
 
 @pytest.mark.broker
@@ -118,9 +119,11 @@ async def test_access_that_is_taken_away_fires_however_soon_it_is_back(alerts, s
         kafka, topic, bootstrap_servers=kafka.address("SASL_PLAIN"), security={**security, **login}
     )
     counter = "relay_kafka_access_refused_total"
+    async with AIOKafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
+        await producer.send_and_wait(topic, b"{}")
     await member.source.start(member)
     try:
-        await member.until(member.source.ends)
+        await member.until(lambda: member.taken)  # else access was never there
         before = samples(member.scrape(), counter)
         await asyncio.to_thread(kafka.security.deny, kafka.admin, "guest", topic, AclOperation.READ)
         await member.until(lambda: samples(member.scrape(), counter) != before)

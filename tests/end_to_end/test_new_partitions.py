@@ -41,10 +41,14 @@ def moved(kafka, **settings):
         with relay_run(environ) as relay:
             feeder.send(USERS)
             wait_for(lambda: sandbox.summary()["events"] >= USERS, 60, "the group has not begun")
+            assigned = len(relay.said("partitions_assigned"))
+            sandbox.faults({"latency_ms": [500, 500]})  # so that the backlog is still there then
             feeder.send(BACKLOG)
             add_partitions(kafka, topic, 8)
             feeder.look_for_partitions(8)
             feeder.send(NEWER)
+            wait_for(lambda: len(relay.said("partitions_assigned")) > assigned, 60, "not assigned")
+            sandbox.faults({"latency_ms": [20, 40]})
             total = feeder.produced.total
             wait_for(lambda: sandbox.summary()["events"] >= total, 120, "not all arrived")
             assert relay.terminate() == 0, relay.text()

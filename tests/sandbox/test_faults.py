@@ -110,5 +110,7 @@ def test_a_plan_that_makes_no_sense_is_refused_with_the_field(rule, says):
 
 def test_the_plan_in_the_documentation_is_one():
     page = Path(__file__).parents[2] / "docs" / "SANDBOX.md"
-    (example,) = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(FaultPlan.model_validate_json(example).rules) == 6
+    examples = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    plans = [FaultPlan.model_validate_json(example) for example in examples]
+    assert [bool(plan.rules) or bool(plan.limiters) for plan in plans] == [True, True]
+    assert len(plans[0].rules) == 6
