@@ -36,7 +36,7 @@ async def open_exporter(settings: Settings, progress: Progress) -> AsyncIterator
         yield Exporter(
             api,
             segments.file_access(),
-            segments.export_policy(),
+            segments.mparticle,
             chance(),
             progress,
         )

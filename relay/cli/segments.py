@@ -177,7 +177,7 @@ def import_file(  # noqa: PLR0917 - options of a command are given by name
                         path=file,
                         form=chosen,
                         part_bytes_max=imports.part_bytes_max,
-                        policy=imports.policy(),
+                        policy=imports,
                         ledger=ledger,
                         directory=directory,
                         platform=platform,

@@ -3,6 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import Field
+
+from relay.section import Section
 from relay.segments.errors import SegmentStopped
 
 
@@ -57,19 +60,33 @@ class Plan:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class SafetyPolicy:
+class SafetyPolicy(Section):
     """How much a segment may change without somebody who means it."""
 
-    removal_share_max: float = 0.3
-    """Of the members, in one run."""
-    removals_free: int = 100
-    """So many may always leave, or enter: the share of a small segment says little."""
-    shrink_share_max: float = 0.5
-    """Of the largest size that it had in the last `look_back_ms`, over all runs together."""
-    look_back_ms: int = 28 * 86_400_000
-    growth_factor_max: float = 3.0
-    """How many times as many users there may be as after the last run."""
+    removal_share_max: float = Field(
+        0.3, ge=0, le=1, description="Largest share of the members that may leave at once."
+    )
+    removals_free: int = Field(
+        100, ge=0, description="So many may leave whatever share of the members they are."
+    )
+    shrink_share_max: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Largest share of the members that may leave within `look_back_days`, over "
+        "all runs together.",
+    )
+    look_back_days: float = Field(
+        28.0, gt=0, le=365, description="How far back the size of the segment is looked at."
+    )
+    growth_factor_max: float = Field(
+        3.0, ge=1, description="How many times as many users as members there may be."
+    )
+
+    @property
+    def look_back_ms(self) -> int:
+        """`look_back_days` in milliseconds."""
+        return int(self.look_back_days * 86_400_000)
 
 
 def check_safety(plan: Plan, policy: SafetyPolicy, peak: int = 0, last: int = 0) -> None:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from pydantic import Field
+
+from relay.section import Section
 from relay.segments.formats import FileFormat
 from relay.segments.lines import Target
 from relay.segments.members import ExpiryPolicy
@@ -10,35 +13,60 @@ from relay.segments.plan import SafetyPolicy
 from relay.segments.user_ids import IdPolicy
 
 
-@dataclass(frozen=True, slots=True)
-class ExportPolicy:
+class ExportPolicy(Section):
     """How an export is waited for: seconds as a rule, hours for a large one."""
 
-    poll_s: float = 2.0
-    poll_s_max: float = 60.0
-    patience_s: float = 6 * 3600.0
+    poll_s: float = Field(2.0, gt=0, le=3600, description="First wait for an export; they grow.")
+    poll_s_max: float = Field(60.0, gt=0, le=3600, description="Longest wait between two looks.")
+    patience_hours: float = Field(
+        6.0,
+        gt=0,
+        le=48,
+        description="How long to wait for an export. The run stays open: the next one goes on.",
+    )
+
+    @property
+    def patience_s(self) -> float:
+        """`patience_hours` in seconds."""
+        return self.patience_hours * 3600
 
 
-@dataclass(frozen=True, slots=True)
-class UploadPolicy:
+class UploadPolicy(Section):
     """How uploads are seen through."""
 
-    attempts_max: int = 3
-    """Executions of one file that may fail before it is given up; 0 begins none.
+    in_flight_max: int = Field(4, ge=1, le=100, description="Most executions under way at a time.")
+    attempts_max: int = Field(
+        3, ge=1, le=100, description="Executions of one file that may fail before it is given up."
+    )
+    adoption_s: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="How long an upload whose answer was lost is looked for among the platform's "
+        "executions before it is made again.",
+    )
+    poll_s: float = Field(5.0, gt=0, le=3600, description="First wait for an execution.")
+    poll_s_max: float = Field(30.0, gt=0, le=3600, description="Longest wait between two looks.")
+    patience_hours: float = Field(
+        6.0, gt=0, le=168, description="How long to wait for an execution in one go."
+    )
+    isolations_max: int = Field(
+        5000,
+        ge=0,
+        le=1_000_000,
+        description="Executions that one run spends on finding out which lines were rejected, "
+        "where the error file does not tell; what is left is found by the next runs.",
+    )
+    verify_counts: bool = Field(
+        True,
+        description="Whether an import counts as unsure, and is sent again, when the platform "
+        "does not say how many lines it took.",
+    )
 
-    As many uploads that do not get through hold it up.
-    """
-    adoption_s: float = 60.0
-    """How long an upload without an answer is looked for before it is made again."""
-    poll_s: float = 5.0
-    poll_s_max: float = 30.0
-    patience_s: float = 6 * 3600.0
-    """How long an execution may run before this process stops waiting for it."""
-    in_flight_max: int = 4
-    verify_counts: bool = True
-    """Whether an import whose counts the platform does not say counts as unsure."""
-    isolations_max: int = 5000
-    """Executions that one run may spend on finding out which lines were rejected."""
+    @property
+    def patience_s(self) -> float:
+        """`patience_hours` in seconds."""
+        return self.patience_hours * 3600
 
 
 @dataclass(frozen=True, slots=True)

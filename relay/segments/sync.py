@@ -9,7 +9,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from relay.apis.errors import ExportError, ExportExpired, ExportOverdue
@@ -159,11 +159,12 @@ class Sync(Runs):
             return self.ledger.move(run, Stage.COMPARED, plan=json.dumps(asdict(plan)))
 
     def _check_safety(self, run: Run, wish: Wish) -> Run:
-        safety = self.policy.safety
+        meant: dict[str, float] = {}
         if wish.allow_removals:
-            safety = replace(safety, removal_share_max=1.0, shrink_share_max=1.0)
+            meant |= {"removal_share_max": 1.0, "shrink_share_max": 1.0}
         if wish.allow_growth:
-            safety = replace(safety, growth_factor_max=math.inf)
+            meant |= {"growth_factor_max": math.inf}
+        safety = self.policy.safety.model_copy(update=meant)
         sizes = self.ledger.sizes(self.now() - safety.look_back_ms)
         check_safety(_plan(run), safety, *sizes)
         return self.ledger.move(run, run.stage, allowed=int(wish.allow_removals))
@@ -201,7 +202,7 @@ class Sync(Runs):
     async def _see_through(self, run: Run) -> None:
         """Wait for what an old run has under way; what it has not begun is left to the new one."""
         self.progress.note(f"{run.name} is out of date: seeing through what it has under way")
-        await self.upload(run, replace(self.policy.upload, attempts_max=0))
+        await self.upload(run, self.policy.upload.model_copy(update={"attempts_max": 0}))
 
     @property
     def _exporter(self) -> Exporter:

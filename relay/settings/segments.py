@@ -1,7 +1,6 @@
 """Audience segments: where they come from, where they go, and how each is kept in step."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -33,20 +32,12 @@ from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
 
 
-class MparticleSettings(Section):
+class MparticleSettings(ExportPolicy):
     """mParticle Analytics, where segments are exported from."""
 
     base_url: BaseUrl = Field(BASE_URL, description="Address of the Analytics API.")
     api_key: SecretStr | None = Field(None, description="API key of the project.")
     access_token: SecretStr | None = Field(None, description="Access token of the project.")
-    poll_s: float = Field(2.0, gt=0, le=3600, description="First wait for an export; they grow.")
-    poll_s_max: float = Field(60.0, gt=0, le=3600, description="Longest wait between two looks.")
-    patience_hours: float = Field(
-        6.0,
-        gt=0,
-        le=48,
-        description="How long to wait for an export. The run stays open: the next one goes on.",
-    )
 
 
 class S3Settings(Section):
@@ -108,7 +99,7 @@ class DigitalAudienceSettings(Section):
         return value
 
 
-class ImportSettings(Section):
+class ImportSettings(UploadPolicy):
     """Bulk imports into mediarithmics. Address, datamart and token are those of `tracking`."""
 
     format: FileFormat = Field(FileFormat.NDJSON, description="Format of the files.")
@@ -118,50 +109,9 @@ class ImportSettings(Section):
         le=100_000_000,
         description="Largest file; more is cut between lines. The vendor asks for at most 100 MB.",
     )
-    in_flight_max: int = Field(4, ge=1, le=100, description="Most executions under way at a time.")
-    attempts_max: int = Field(
-        3, ge=1, le=100, description="Executions of one file that may fail before it is given up."
-    )
-    adoption_s: float = Field(
-        60.0,
-        ge=0,
-        le=86_400,
-        description="How long an upload whose answer was lost is looked for among the platform's "
-        "executions before it is made again.",
-    )
-    poll_s: float = Field(5.0, gt=0, le=3600, description="First wait for an execution.")
-    poll_s_max: float = Field(30.0, gt=0, le=3600, description="Longest wait between two looks.")
-    patience_hours: float = Field(
-        6.0, gt=0, le=168, description="How long to wait for an execution in one go."
-    )
-    isolations_max: int = Field(
-        5000,
-        ge=0,
-        le=1_000_000,
-        description="Executions that one run spends on finding out which lines were rejected, "
-        "where the error file does not tell; what is left is found by the next runs.",
-    )
-    verify_counts: bool = Field(
-        True,
-        description="Whether an import counts as unsure, and is sent again, when the platform "
-        "does not say how many lines it took.",
-    )
-
-    def policy(self) -> UploadPolicy:
-        """How uploads are seen through."""
-        return UploadPolicy(
-            attempts_max=self.attempts_max,
-            adoption_s=self.adoption_s,
-            poll_s=self.poll_s,
-            poll_s_max=self.poll_s_max,
-            patience_s=self.patience_hours * 3600,
-            in_flight_max=self.in_flight_max,
-            verify_counts=self.verify_counts,
-            isolations_max=self.isolations_max,
-        )
 
 
-class SyncSettings(Section):
+class SyncSettings(SafetyPolicy):
     """One segment that is kept in step."""
 
     name: str = Field(
@@ -200,25 +150,6 @@ class SyncSettings(Section):
         ge=0,
         description="A member is renewed when it would expire within this time. Left out: half "
         "of `expiration_minutes`.",
-    )
-    removal_share_max: float = Field(
-        0.3, ge=0, le=1, description="Largest share of the members that may leave at once."
-    )
-    removals_free: int = Field(
-        100, ge=0, description="So many may leave whatever share of the members they are."
-    )
-    shrink_share_max: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="Largest share of the members that may leave within `look_back_days`, over "
-        "all runs together.",
-    )
-    look_back_days: float = Field(
-        28.0, gt=0, le=365, description="How far back the size of the segment is looked at."
-    )
-    growth_factor_max: float = Field(
-        3.0, ge=1, description="How many times as many users as members there may be."
     )
     last_line_end: bool = Field(
         True,
@@ -392,14 +323,8 @@ class SegmentsSettings(Section):
                 sync.last_line_end,
             ),
             expiry=sync.expiry(),
-            safety=SafetyPolicy(
-                sync.removal_share_max,
-                sync.removals_free,
-                sync.shrink_share_max,
-                int(sync.look_back_days * 86_400_000),
-                sync.growth_factor_max,
-            ),
-            upload=self.imports.policy(),
+            safety=sync,
+            upload=self.imports,
             form=self.imports.format,
             part_bytes_max=self.imports.part_bytes_max,
             stale_after_s=sync.stale_after_hours * 3600,
@@ -455,19 +380,15 @@ class SegmentsSettings(Section):
         return ImporterPolicy(
             name=f"relay-membership-{group_id}",
             form=imports.format,
-            upload=replace(
-                imports.policy(),
-                attempts_max=1,
-                poll_s=min(imports.poll_s, self.membership.delay_goal_s / 15),
-                poll_s_max=min(imports.poll_s_max, self.membership.delay_goal_s / 6),
+            upload=imports.model_copy(
+                update={
+                    "attempts_max": 1,
+                    "poll_s": min(imports.poll_s, self.membership.delay_goal_s / 15),
+                    "poll_s_max": min(imports.poll_s_max, self.membership.delay_goal_s / 6),
+                }
             ),
             fence_hours=math.ceil(imports.patience_hours),
         )
-
-    def export_policy(self) -> ExportPolicy:
-        """How exports are waited for."""
-        mparticle = self.mparticle
-        return ExportPolicy(mparticle.poll_s, mparticle.poll_s_max, mparticle.patience_hours * 3600)
 
     def file_access(self) -> FileAccess:
         """How the file of an export is reached."""

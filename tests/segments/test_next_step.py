@@ -16,6 +16,7 @@ from relay.segments.next_step import (
     next_step,
 )
 from relay.segments.policy import UploadPolicy
+from tests.support.policies import tuned
 
 POLICY = UploadPolicy(attempts_max=2, adoption_s=60)
 
@@ -102,7 +103,7 @@ def test_the_next_step_follows_from_what_is_known(records, seen, step):
 
 
 def test_where_nothing_may_be_begun_nothing_is():
-    none = UploadPolicy(attempts_max=0)
+    none = tuned(UploadPolicy, attempts_max=0)
     assert next_step([], Seen(), none) == GiveUp("it was not uploaded")
     assert next_step([record(1, "f")], Seen([FAILED]), none) == GiveUp(
         "the execution ended as FAILED: why"

@@ -25,12 +25,12 @@ def plan(members, leaving, **counts):
 )
 def test_a_sync_stops_above_the_share_and_above_the_number(members, leaving, stops):
     if not stops:
-        check_safety(plan(members, leaving), SafetyPolicy(0.3, 100))
+        check_safety(plan(members, leaving), SafetyPolicy(removal_share_max=0.3, removals_free=100))
         return
     with pytest.raises(
         SegmentStopped, match=f"{leaving} of {members}.*nothing was uploaded"
     ) as caught:
-        check_safety(plan(members, leaving), SafetyPolicy(0.3, 100))
+        check_safety(plan(members, leaving), SafetyPolicy(removal_share_max=0.3, removals_free=100))
     assert caught.value.exit_status is ExitStatus.SEGMENT_STOPPED
 
 
@@ -40,7 +40,7 @@ def test_the_numbers_of_a_plan_add_up():
     assert found.document()["removal_share"] == 0.3
 
 
-SAFE = SafetyPolicy(0.3, 10, 0.5, 28 * 86_400_000, 3.0)
+SAFE = SafetyPolicy(removals_free=10)
 
 
 @pytest.mark.parametrize(

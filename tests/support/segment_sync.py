@@ -31,7 +31,7 @@ def policy(**changes: Any) -> SyncPolicy:
         "target": Target("7", compartment_id="1000"),
         "ids": IdPolicy(IdType.CUSTOMER_ID, column="id"),
         "expiry": ExpiryPolicy(WEEK, WEEK // 2),
-        "safety": SafetyPolicy(0.3, 10),
+        "safety": SafetyPolicy(removal_share_max=0.3, removals_free=10),
         "upload": UploadPolicy(),
     }
     return SyncPolicy(**(fields | changes))
