@@ -21,14 +21,14 @@ class DeadLetterPolicy:
     topic: str
     source_topics: tuple[str, ...]
     mapping_version: str
-    create: bool = True
-    partitions: int = 1
-    replication_factor: int | None = None
-    retention_ms: int = -1
-    record_bytes_max: int = 16_777_216
-    too_large: TooLarge = TooLarge.TRUNCATE
-    start_timeout_s: float = 60.0
-    write_timeout_s: float = 30.0
+    create: bool
+    partitions: int
+    replication_factor: int | None
+    retention_ms: int
+    record_bytes_max: int
+    too_large: TooLarge
+    start_timeout_s: float
+    write_timeout_s: float
 
     def topic_for(self, source: str) -> str:
         """The dead-letter topic of a topic."""
