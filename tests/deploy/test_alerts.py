@@ -120,7 +120,7 @@ async def test_access_that_is_taken_away_fires_however_soon_it_is_back(alerts, s
     counter = "relay_kafka_access_refused_total"
     await member.source.start(member)
     try:
-        await member.until(member.source.ends)
+        await member.until(lambda: member.source._worked)  # before, it is a wrong setting
         before = samples(member.scrape(), counter)
         await asyncio.to_thread(kafka.security.deny, kafka.admin, "guest", topic, AclOperation.READ)
         await member.until(lambda: samples(member.scrape(), counter) != before)
