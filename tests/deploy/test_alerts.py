@@ -12,12 +12,12 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from confluent_kafka.admin import AclOperation
 from prometheus_client import CollectorRegistry, generate_latest
-from relay.stream.schema_status import SchemaReport
 
 from relay.model import Partition
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.schema_waits import SchemaWait
 from relay.road.custody import Custody, CustodyPolicy
+from relay.road.schema_status import SchemaReport
 from relay.road.source_status import SourceReport
 from relay.settings.kafka import KafkaSettings
 from relay.telemetry.log import configure
