@@ -32,6 +32,7 @@ def test_the_same_for_other_seeds(model, seed):
     assert found.refused_share <= 0.05
 
 
+@pytest.mark.storm
 def test_a_limiter_that_is_lifted_is_forgotten():
     model = Model("", LimiterRule(kind=LimiterKind.TOKEN_BUCKET, per_second=20.0, burst=5), 20.0)
     run = Simulated(model)
