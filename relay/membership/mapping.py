@@ -12,7 +12,7 @@ from relay.model import NeedsSchema, Record, Unmappable, Unwanted
 from relay.segments.formats import FileFormat, encoder
 from relay.segments.model import Operation, SegmentCommand
 from relay.sources.events import EventPart
-from relay.sources.interpret import DELIVERED_BEFORE, Source, by_topic, named_by, reader_of
+from relay.sources.interpret import Source, by_topic, owed, reader_of
 from relay.stream.decoding import Segment, decode
 from relay.stream.mapping.identity import Entry, best_of, identifiers
 from relay.stream.mapping.rules import check_consent, check_time
@@ -66,13 +66,7 @@ def changing(policy: ChangePolicy, sources: Sequence[Source] = ()) -> Changing:
         outcome = of_record(record, now_ms)
         if death is None or not isinstance(outcome, Several):
             return outcome
-        named = named_by(death, len(outcome.outcomes))
-        return Several(
-            tuple(
-                one if index in named else DELIVERED_BEFORE
-                for index, one in enumerate(outcome.outcomes)
-            )
-        )
+        return Several(owed(death, outcome.outcomes))
 
     return changes_of
 

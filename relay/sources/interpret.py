@@ -76,13 +76,7 @@ def source_interpreter(sources: Sequence[Source], policy: InterpretPolicy) -> In
         outcome = reader(record, now_ms)
         if death is None or not isinstance(outcome, Events):
             return outcome
-        named = named_by(death, len(outcome.outcomes))
-        return Events(
-            tuple(
-                part if index in named else DELIVERED_BEFORE
-                for index, part in enumerate(outcome.outcomes)
-            )
-        )
+        return Events(owed(death, outcome.outcomes))
 
     return interpret
 
@@ -108,13 +102,16 @@ def by_topic(
     return choose
 
 
-def named_by(death: Envelope, count: int) -> frozenset[int] | range:
-    """Of a replayed record of so many events those that its letter is about; the others are done.
+def owed(death: Envelope, outcomes: tuple[T, ...]) -> tuple[T | Unwanted, ...]:
+    """Of a replayed record's events those that its letter is about; the others are done.
 
     When the record holds another number of events than it did, because its mapping has changed,
     nobody can say which are meant: then all are, under the keys that they always had.
     """
-    return frozenset(death.events) if count == death.events_total else range(count)
+    if len(outcomes) != death.events_total:
+        return outcomes
+    named = frozenset(death.events)
+    return tuple(one if index in named else DELIVERED_BEFORE for index, one in enumerate(outcomes))
 
 
 def matching(topics: Sequence[str]) -> Callable[[str], object]:
