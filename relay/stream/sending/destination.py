@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from relay.model import NoAnswer, RequestKind, Verdict, VerdictKind
 from relay.stream.sending.brake import Brake, BrakePolicy
-from relay.stream.sending.gate import Gate, GatePolicy, GateState
+from relay.stream.sending.gate import FLOWING, Gate, GatePolicy, GateState
 from relay.stream.sending.granted import Grant
 from relay.stream.sending.limit import AdaptiveLimit, LimitPolicy
 from relay.stream.sending.pacing import RateLimiter, RatePolicy
@@ -32,6 +32,9 @@ _LONG_PAUSE_S = 1.0
 _UNAUTHORISED = 401
 _UNAUTHORISED_MAX = 100
 ALL_ROUTES = "all"
+# Asked of each event; see `FLOWING`.
+_ACTIVITY = RequestKind.ACTIVITY
+_DELIVERED = VerdictKind.DELIVERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Destination:
 
     def opens_at(self, in_flight: int, now: float) -> float | None:
         """When one more may leave, with `in_flight` under way; None: when one of those lands."""
-        if self.gate.state is GateState.PAUSED:
+        if self.gate.state is not FLOWING:
             self._settle_pause(self.gate, ALL_ROUTES, now)
         if in_flight >= self.limit.value:
             return None
@@ -137,7 +140,7 @@ class Destination:
     def route(self, kind: RequestKind) -> Route:
         """The route of such requests."""
         # Not looked up in the dictionary: hashing an enum costs more than all the rest.
-        return self._activities if kind is RequestKind.ACTIVITY else self._points
+        return self._activities if kind is _ACTIVITY else self._points
 
     @property
     def flowing(self) -> bool:
@@ -168,7 +171,7 @@ class Destination:
         """Learn from an attempt; `in_flight` counts it, `lane` is whose it was."""
         route = self.route(kind)
         route.in_flight -= 1
-        if verdict.kind is VerdictKind.DELIVERED:
+        if verdict.kind is _DELIVERED:
             # Only what was done says how long doing it takes: failures come back sooner.
             self.limit.sample(round_trip_s, in_flight, now)
             self.budget.succeeded()
@@ -193,8 +196,7 @@ class Destination:
     # -- inside -------------------------------------------------------------------------------
 
     def _all_is_well(self, route: Route) -> bool:
-        flowing = GateState.FLOWING
-        return self.gate.state is flowing and route.gate.state is flowing and self._brake.idle
+        return self.gate.state is FLOWING and route.gate.state is FLOWING and self._brake.idle
 
     def _accepted(self, landed: _Landed) -> Learned:
         self._brake.accepted()

@@ -255,7 +255,7 @@ class Lanes:
 
     def _line(self, route: RequestKind) -> deque[Hashable]:
         # Not looked up in the dictionary: hashing an enum costs more than all the rest.
-        return self._activities if route is RequestKind.ACTIVITY else self._points
+        return self._activities if route is _ACTIVITY else self._points
 
     def _make_ready(self, lane: Hashable) -> None:
         self._line(self._queues[lane][0].route).append(lane)
@@ -270,7 +270,8 @@ class Lanes:
                 self._make_ready(lane)
 
 
-_ACTIVITIES = [RequestKind.ACTIVITY]
+_ACTIVITY = RequestKind.ACTIVITY  # found once: it is asked of each event
+_ACTIVITIES = [_ACTIVITY]
 
 
 class _Alarms:

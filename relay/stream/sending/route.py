@@ -9,7 +9,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Hashable
 
-from relay.stream.sending.gate import Gate, GatePolicy, GateState
+from relay.stream.sending.gate import FLOWING, Gate, GatePolicy
 from relay.stream.sending.granted import Grant, GrantedRate, Timeline
 from relay.stream.sending.scope import ASKED_MIN, Lately
 
@@ -57,7 +57,7 @@ class Route:
     @property
     def is_free(self) -> bool:
         """Whether nothing of the route's own holds a request back."""
-        free = self.gate.state is GateState.FLOWING and not self.lately.asked
+        free = self.gate.state is FLOWING and not self.lately.asked
         return free and self._granted.rate is None
 
     def opens_at(self, now: float) -> float | None:
