@@ -263,7 +263,7 @@ GUARDS = (
         "signal.pthread_sigmask(signal.SIG_BLOCK, stop_signals())",
         "signal.pthread_sigmask(signal.SIG_BLOCK, ())",
         "tests/process/test_signals.py::"
-        "test_sigterm_at_any_moment_of_the_start_of_workers_ends_with_status_0",
+        "test_sigterm_in_the_first_moments_of_a_worker_ends_with_status_0",
     ),
     Guard(
         "Late answers of an earlier assignment change nothing.",

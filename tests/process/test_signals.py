@@ -63,6 +63,20 @@ def test_sigterm_at_any_moment_of_the_start_of_workers_ends_with_status_0(ticks)
     assert children(relay.pid) == []
 
 
+@pytest.mark.parametrize("ticks", [0, 1, 2, 4, 7])
+def test_sigterm_in_the_first_moments_of_a_worker_ends_with_status_0(ticks):
+    """Found by the worker itself: how long the supervisor takes to start it may change."""
+    with Alone("--workers", "2", held_back=STOP) as relay:
+
+        def so_far() -> bool:
+            workers = children(relay.pid)
+            return bool(workers) and cpu_ticks(workers[0]) >= ticks
+
+        wait_for(so_far, 60, "no worker comes so far", every_s=0.001)
+        assert relay.end() == 0
+    assert children(relay.pid) == []
+
+
 @pytest.mark.parametrize("number", STOPS, ids=lambda number: number.name)
 def test_every_stop_signal_stops_all_workers_with_status_0(number):
     with Alone("--workers", "2") as relay:

@@ -66,10 +66,12 @@ class Kafka:
         return False
 
 
-def wait_for(condition: Callable[[], bool], seconds: float, failure: str) -> None:
+def wait_for(
+    condition: Callable[[], bool], seconds: float, failure: str, *, every_s: float = 0.05
+) -> None:
     """Wait for something in another process; `failure` says what did not come true."""
     end = time.monotonic() + seconds  # noqa: TID251 - other processes live in real time
     while not condition():
         if time.monotonic() > end:  # noqa: TID251 - as above
             raise NoKafka(failure)
-        time.sleep(0.05)  # noqa: TID251 - as above
+        time.sleep(every_s)  # noqa: TID251 - as above
