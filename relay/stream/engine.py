@@ -230,7 +230,11 @@ class Engine:
             return None
         if not self.lanes.none_sleeps:
             self._wake_rested(now.steady)
-        route = self._open_route(now.steady)
+        routes = self.lanes.ready_routes()
+        if not routes:
+            return None
+        in_flight = self.lanes.in_flight
+        route = self._open_route(routes, in_flight, now.steady)
         members = None if route is None else self.lanes.take(self._joins, route)
         if route is None or members is None:
             return None
@@ -247,7 +251,7 @@ class Engine:
             waiting.home.in_flight += 1
         self.requests += 1
         self.retries += members[0].attempts > 1
-        left = self.destination.left(now.steady, route, self.lanes.in_flight)
+        left = self.destination.left(now.steady, route, in_flight + 1)
         return Flight(tuple(members), self._request(members), now.steady, left)
 
     def wakes_at(self, now: float) -> float | None:
@@ -342,12 +346,11 @@ class Engine:
     def _may_fly(self) -> bool:
         return not self.custody.stopped and self.custody.letters_blocked is None
 
-    def _open_route(self, now: float) -> RequestKind | None:
-        """The route on which a request may leave now and some lane's head wants to."""
-        routes = self.lanes.ready_routes()
-        if not routes:
-            return None
-        opens_at = self.destination.opens_at(self.lanes.in_flight, now)
+    def _open_route(
+        self, routes: list[RequestKind], in_flight: int, now: float
+    ) -> RequestKind | None:
+        """Of these routes the one on which a request may leave now, beside so many."""
+        opens_at = self.destination.opens_at(in_flight, now)
         if opens_at is None or opens_at > now:
             return None
         if len(routes) > 1 and self.requests % 2:

@@ -34,22 +34,18 @@ class Brake:
     def __init__(self, policy: BrakePolicy) -> None:
         self._policy = policy
         self._number = policy.number
-        self._refused = 0
+        self.refused = 0
+        """Lately; while it is 0, acceptances need not be told."""
         self._accepted = 0
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing was refused lately: then acceptances need not be told."""
-        return not self._refused
 
     def accepted(self) -> None:
         """A record was accepted."""
-        if not self._refused:
+        if not self.refused:
             return
         self._accepted += 1
-        if self._refused + self._accepted >= 2 * self._policy.number:
+        if self.refused + self._accepted >= 2 * self._policy.number:
             # Lately nothing was wrong for long enough: all is as at the beginning.
-            self._refused = self._accepted = 0
+            self.refused = self._accepted = 0
             self._number = self._policy.number
 
     def refuses(self) -> bool:
@@ -60,17 +56,17 @@ class Brake:
         """
         if not self._policy.number:
             return False
-        self._refused += 1
-        decided = self._refused + self._accepted
+        self.refused += 1
+        decided = self.refused + self._accepted
         if decided <= self._number:
             return False
-        if self._refused < self._policy.share * decided:
-            if 2 * self._refused < self._policy.share * decided:
+        if self.refused < self._policy.share * decided:
+            if 2 * self.refused < self._policy.share * decided:
                 self._number = min(self._policy.number, 2 * self._number)
-            self._refused //= 2
+            self.refused //= 2
             self._accepted //= 2
             return False
         self._number = max(1, self._number // 2)
-        self._refused = 1
+        self.refused = 1
         self._accepted = 0
         return True

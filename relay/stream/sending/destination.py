@@ -131,6 +131,9 @@ class Destination:
         """A request leaves, which makes `in_flight` of them. Returns what to give to `judged`."""
         self.rate.left(now)
         route = self.route(kind)
+        if route.is_plain and self.gate.state is FLOWING:
+            route.in_flight += 1
+            return NO_PROBES
         route_probe = route.left(now)
         probe = self.gate.left()
         if probe or route_probe or route.watched:
@@ -175,7 +178,7 @@ class Destination:
             # Only what was done says how long doing it takes: failures come back sooner.
             self.limit.sample(round_trip_s, in_flight, now)
             self.budget.succeeded()
-            if route.calm and self._all_is_well(route) and verdict.retry_after_s is None:
+            if self._all_is_well(route) and verdict.retry_after_s is None:
                 route.accepted_in_calm(now)
                 return ORDINARY
         elif verdict.code in _OVERLOAD_CODES and verdict.kind is VerdictKind.UNAVAILABLE:
@@ -196,7 +199,7 @@ class Destination:
     # -- inside -------------------------------------------------------------------------------
 
     def _all_is_well(self, route: Route) -> bool:
-        return self.gate.state is FLOWING and route.gate.state is FLOWING and self._brake.idle
+        return route.is_plain and self.gate.state is FLOWING and not self._brake.refused
 
     def _accepted(self, landed: _Landed) -> Learned:
         self._brake.accepted()

@@ -55,6 +55,14 @@ class Route:
         return not (self._watched_until or lately.row or lately.asked)
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it flows, nothing failed lately and no limiter was met: what most answers find.
+
+        Then no probe is out and no rate is kept to.
+        """
+        return self.gate.state is FLOWING and self.calm
+
+    @property
     def is_free(self) -> bool:
         """Whether nothing of the route's own holds a request back."""
         free = self.gate.state is FLOWING and not self.lately.asked
