@@ -4,7 +4,6 @@ Each batch is one user's and holds 1 to 60 events. Some events cannot be mapped,
 refuses for a while; they stand between others that are fine.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ import orjson
 
 from tests.support.judge import Event, Letter
 from tests.support.kafka_admin import Kafka
-from tests.support.road import QUICK_PRODUCER, Feeder
+from tests.support.road import QUICK_PRODUCER, Feeder, letter_of
 
 SIZES = (1, 2, 5, 20, 60)
 SOURCE_SETTINGS = {"compartment": "1000"}
@@ -74,18 +73,10 @@ class BatchFeeder(Feeder):
 
 def batch_letter(message: Any) -> Letter:
     """What a letter about events of a batch says, as the judge wants it."""
-    # Of a record that died several times the last death is told by the headers behind the others.
-    told: Mapping[str, str] = {name: (value or b"").decode() for name, value in message.headers()}
-    batch = json.loads(message.value())
-    event = None
-    if told["relay-dlq-class"] != "undecodable":
-        index = int(told.get("relay-dlq-events", "0"))  # one event, one letter
-        number = batch["events"][index]["data"]["custom_attributes"]["seq"]
-        event = Event(batch["user_identities"]["customer_id"], number)
-    topic, partition, offset = (told[f"relay-dlq-{n}"] for n in ("topic", "partition", "offset"))
-    return Letter(
-        origin=(topic, partition, offset),
-        place=f"{message.topic()}-{message.partition()}-{message.offset()}",
-        code=told["relay-dlq-code"],
-        event=event,
-    )
+    return letter_of(message, _event)
+
+
+def _event(batch: Any, told: Mapping[str, str]) -> Event:
+    index = int(told.get("relay-dlq-events", "0"))  # one event, one letter
+    number = batch["events"][index]["data"]["custom_attributes"]["seq"]
+    return Event(batch["user_identities"]["customer_id"], number)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -262,16 +262,21 @@ def read_topic(kafka: Kafka, topic: str) -> list[Any]:
 
 def dead_letters(kafka: Kafka, topic: str) -> list[Letter]:
     """What lies on a dead-letter topic, as the judge wants it."""
-    return [_letter(message) for message in read_topic(kafka, topic)]
+    return [letter_of(message, _event) for message in read_topic(kafka, topic)]
 
 
-def _letter(message: Any) -> Letter:
+def _event(value: Any, _told: Mapping[str, str]) -> Event:
+    user, _, number = value["id"].rpartition("-")
+    return Event(user, int(number))
+
+
+def letter_of(message: Any, event_of: Callable[[Any, Mapping[str, str]], Event]) -> Letter:
+    """What a message of a dead-letter topic says; `event_of` knows which event of a document."""
     # Of a record that died several times the last death is told by the headers behind the others.
     told = {name: (value or b"").decode() for name, value in message.headers()}
     event = None
     if told["relay-dlq-class"] != "undecodable":
-        user, _, number = json.loads(message.value())["id"].rpartition("-")
-        event = Event(user, int(number))
+        event = event_of(json.loads(message.value()), told)
     topic, partition, offset = (told[f"relay-dlq-{n}"] for n in ("topic", "partition", "offset"))
     return Letter(
         origin=(topic, partition, offset),
