@@ -8,6 +8,8 @@ What a limiter accepts while it also refuses is what it grants, whatever its kin
     | more (a bucket)                           |                                                  |
     | it refuses everything for a while, then   | accepted before that, in a time as long as it    |
     | accepts again (a window)                  | asked to wait, or as that while: the rate        |
+    | the first it refuses, one or two, and     | nothing: the API or this process was slow, and   |
+    | nothing is answered for a while           | the refusals may be about those records alone    |
     | it refuses where much is under way, and   | the number under way that divides the two        |
     | accepts where less is (concurrency)       |                                                  |
     | at a lower rate as many are refused       | nothing: it does not limit the rate              |
@@ -28,6 +30,7 @@ _ENOUGH = 10
 _A_FEW = 8
 _REFUSED_MIN = 2
 _USER_SLOWNESS = 1.6
+_REFUSED_IN_SILENCE_MIN = 3
 _MANY_MIN = 3
 _MANY = 0.5
 _GAP_S = 0.3
@@ -180,7 +183,7 @@ class GrantedRate:
         over_at = self._over_at
         if over_at is not None:
             gap_s, over_s = now - max(self._last_accepted_at, over_at), now - over_at
-            if gap_s >= self._gap_s() and gap_s > over_s / 2:
+            if gap_s >= self._gap_s() and gap_s > over_s / 2 and self._refused_everything:
                 # All that it grants in a time was used up before the first refusal.
                 seconds = max(self._asked_s, gap_s, _MEASURE_S, self._some_s())
                 rate = self.timeline.accepted_since(over_at - seconds) / seconds
@@ -206,6 +209,16 @@ class GrantedRate:
         return found
 
     # -- inside -------------------------------------------------------------------------------
+
+    @property
+    def _refused_everything(self) -> bool:
+        """Whether the time without an acceptance is one of refusals, and not of silence.
+
+        Once a limiter is known, at the pace that it grants, one refusal is enough.
+        """
+        if self._of_a_user or self.rate is not None:
+            return True
+        return self._refused >= max(_REFUSED_IN_SILENCE_MIN, self._accepted)
 
     def _some_s(self) -> float:
         """So long, a few are accepted at the pace that we keep."""

@@ -59,6 +59,27 @@ def test_what_is_refused_whatever_the_rate_does_not_bring_the_rate_to_nothing():
     assert granted.rate is None or granted.rate > 30.0
 
 
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_refusal_before_a_silence_is_no_window(refusals):
+    """One record is asked to wait, then nothing is answered for a while: the process was busy."""
+    granted = GrantedRate(0.0, Timeline())
+    granted.accepted(1, 0.1)
+    for _ in range(refusals):
+        granted.refused(30.0, 16, 0.1, 0.2)
+    granted.accepted(15, 3.0)
+    assert granted.rate is None
+
+
+def test_refusals_of_all_before_a_silence_are_a_window():
+    granted = GrantedRate(0.0, Timeline())
+    for tenth in range(100):
+        granted.accepted(4, tenth / 10)
+    for _ in range(4):
+        granted.refused(10.0, 4, 9.9, 10.0)
+    granted.accepted(1, 20.0)
+    assert granted.rate == pytest.approx(10, rel=0.1)
+
+
 def test_the_timeline_counts_the_last_minute():
     timeline = Timeline()
     for tenth in range(1000):
