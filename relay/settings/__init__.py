@@ -112,8 +112,11 @@ def load(
     if path is None and DEFAULT_FILE.exists():
         path = DEFAULT_FILE
     low = Given() if path is None else read_file(path)
+    if low.problems and not low.data:  # unreadable: what else it holds or lacks is not known
+        raise SettingsError("\n".join(low.problems))
     high = read_environ(process_environ() if environ is None else environ, Settings)
     given = merge(low, high)
+    given.file = path is not None
     drop_empty_groups(given.data, Settings)
     resolve_secrets(given, Settings, low, high)
     problems = [*given.problems, *variable_problems(given, Settings)]
