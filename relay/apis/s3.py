@@ -12,6 +12,8 @@ from relay.apis.errors import AccessRefused, ApiError, ExportError, ExportExpire
 from relay.apis.locations import KEPT, FileAccess, S3Access, check_size
 
 _PIECE_BYTES = 8 << 20
+# obstore looks at HTTP_PROXY and its like unless a proxy is given: one that no host goes through.
+_NO_PROXY = {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": "*,0.0.0.0/0,::/0"}
 
 
 async def read_object(
@@ -79,7 +81,7 @@ def _store(bucket: str, access: S3Access, proxy: str | None) -> S3Store:
             "allow_http": (access.endpoint or "").startswith("http://"),
             "connect_timeout": "10s",
             "timeout": "120s",  # for one piece
-            **({} if proxy is None else {"proxy_url": proxy}),
+            **(_NO_PROXY if proxy is None else {"proxy_url": proxy}),
         },
         retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=120)},
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
