@@ -110,3 +110,60 @@ def test_a_packed_file_is_told_as_one(capsys):
     assert told(capsys, "run", "--config", "my.yaml") == [
         "relay: my.yaml: is compressed by gzip: unpack it first"
     ]
+
+
+CLEAR = {
+    "tracking.base_url": TRACKING.format("http://api.example.com"),
+    "schema_registry.urls": (
+        "schema_registry: {urls: ['http://api.example.com'], username: u, password: p}\n" + REST
+    ),
+    "kafka.security.oauth.token_url": (
+        "kafka: {security: {protocol: SASL_SSL, mechanism: OAUTHBEARER, oauth: "
+        "{token_url: 'http://api.example.com/t', client_id: c, client_secret: s}}}\n" + REST
+    ),
+    "segments.mparticle.base_url": (
+        "segments: {mparticle: {base_url: 'http://api.example.com', api_key: k}}\n" + REST
+    ),
+    "segments.digital_audience.base_url": (
+        "segments: {digital_audience: {base_url: 'http://api.example.com', password: p}}\n" + REST
+    ),
+    "segments.s3.endpoint": (
+        "segments: {s3: {endpoint: 'http://api.example.com', access_key_id: a, "
+        "secret_access_key: b}}\n" + REST
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLEAR)
+def test_a_secret_goes_over_http_only_to_hosts_that_are_named(capsys, name):
+    Path("my.yaml").write_text(CLEAR[name])
+    (said,) = told(capsys, "run", "--config", "my.yaml")
+    assert said.startswith(f"relay: my.yaml:1: {name}: by http:// everybody on the way can read")
+    Path("my.yaml").write_text("surplus: 1\nhttp: {clear_hosts: [api.example.com]}\n" + CLEAR[name])
+    (said,) = told(capsys, "run", "--config", "my.yaml")
+    assert said == "relay: my.yaml:1: surplus: unknown setting"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://api.example.com", "http://localhost:1", "http://127.0.0.2:1", "http://[::1]:1"],
+)
+def test_addresses_that_nobody_can_listen_to_need_no_name(capsys, address):
+    Path("my.yaml").write_text("surplus: 1\n" + TRACKING.format(address))
+    (said,) = told(capsys, "run", "--config", "my.yaml")
+    assert said == "relay: my.yaml:1: surplus: unknown setting"
+
+
+def test_an_address_without_a_secret_may_be_http(capsys):
+    registry = "schema_registry: {urls: ['http://api.example.com']}\n"
+    Path("my.yaml").write_text("surplus: 1\n" + registry + REST)
+    (said,) = told(capsys, "run", "--config", "my.yaml")
+    assert said == "relay: my.yaml:1: surplus: unknown setting"
+
+
+def test_the_token_of_a_tap_stays_on_this_machine_too(capsys):
+    Path("token").write_text("a long token")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["tap", "--url", "http://relay.example.com:9464", "--token-file", "token"])
+    assert ended.value.code == ExitStatus.INPUT
+    assert "by http:// everybody on the way can read the token" in capsys.readouterr().err
