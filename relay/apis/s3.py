@@ -6,14 +6,14 @@ from typing import BinaryIO
 
 import obstore
 from obstore import exceptions as known
-from obstore.store import S3Store
+from obstore.store import ClientConfig, S3Store
 
 from relay.apis.errors import AccessRefused, ApiError, ExportError, ExportExpired, Unreachable
 from relay.apis.locations import KEPT, FileAccess, S3Access, check_size
 
 _PIECE_BYTES = 8 << 20
 # obstore looks at HTTP_PROXY and its like unless a proxy is given: one that no host goes through.
-_NO_PROXY = {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": "*,0.0.0.0/0,::/0"}
+_NO_PROXY: ClientConfig = {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": "*,0.0.0.0/0,::/0"}
 
 
 async def read_object(
@@ -72,6 +72,7 @@ def _store(bucket: str, access: S3Access, proxy: str | None) -> S3Store:
         "secret_access_key": access.secret_access_key,
         "session_token": access.session_token,
     }
+    through: ClientConfig = _NO_PROXY if proxy is None else {"proxy_url": proxy}
     return S3Store(
         bucket,
         region=access.region,
@@ -81,7 +82,7 @@ def _store(bucket: str, access: S3Access, proxy: str | None) -> S3Store:
             "allow_http": (access.endpoint or "").startswith("http://"),
             "connect_timeout": "10s",
             "timeout": "120s",  # for one piece
-            **(_NO_PROXY if proxy is None else {"proxy_url": proxy}),
+            **through,
         },
         retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=120)},
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
