@@ -2,18 +2,24 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import obstore
 from obstore import exceptions as known
-from obstore.store import ClientConfig, S3Store
+from obstore.store import S3Store
 
 from relay.apis.errors import AccessRefused, ApiError, ExportError, ExportExpired, Unreachable
 from relay.apis.locations import KEPT, FileAccess, S3Access, check_size
 
+if TYPE_CHECKING:  # obstore has it for type checkers only
+    from obstore.store import ClientConfig
+
 _PIECE_BYTES = 8 << 20
 # obstore looks at HTTP_PROXY and its like unless a proxy is given: one that no host goes through.
-_NO_PROXY: ClientConfig = {"proxy_url": "http://127.0.0.1:9", "proxy_excludes": "*,0.0.0.0/0,::/0"}
+_NO_PROXY: "ClientConfig" = {
+    "proxy_url": "http://127.0.0.1:9",
+    "proxy_excludes": "*,0.0.0.0/0,::/0",
+}
 
 
 async def read_object(
