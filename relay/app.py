@@ -30,6 +30,7 @@ from relay.membership.importer import Importer
 from relay.membership.loop import membership_road
 from relay.membership.mapping import changing
 from relay.membership.status import MembershipReporter
+from relay.model import DEFAULT_DESTINATION
 from relay.process_exit import leave
 from relay.process_start import stop_signals
 from relay.road.consuming.kafka import KafkaSource
@@ -259,7 +260,7 @@ class _Stream:
         return stream_road(
             self.engine,
             edges.source,
-            self._wire,
+            {DEFAULT_DESTINATION: self._wire},
             edges.sink,
             emit=self._emit,
             clock=SystemClock(),

@@ -10,9 +10,9 @@ from relay.road.custody import CustodyPolicy
 from relay.road.loop import RoadPolicy
 from relay.road.status import ReportPolicy
 from relay.section import Section
-from relay.stream.engine import EnginePolicy, UserPolicy
 from relay.stream.interpret import OrderBy
 from relay.stream.mapping.requests import activities_path
+from relay.stream.policy import EnginePolicy, UserPolicy
 from relay.stream.sending.brake import BrakePolicy
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.destination import DestinationPolicy

@@ -43,7 +43,7 @@ def figures(world) -> dict[str, Any]:
         + sum(not engine.custody.ledger.balanced for engine in world.engines),
         # What was still in flight when a process ended has no answer and no fate in its books.
         "leftovers": sum(
-            engine.custody.ledger.open - sum(1 for _ in engine.lanes.flying())
+            engine.custody.ledger.open - sum(1 for _ in engine.sender.lanes.flying())
             for engine in world.engines
             if not engine.custody.assigned
         ),

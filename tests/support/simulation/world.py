@@ -10,15 +10,16 @@ from typing import Any
 import orjson
 
 from relay.errors import CommitIncomplete, DrainIncomplete, KafkaError
+from relay.model import DEFAULT_DESTINATION
 from relay.road.custody import CustodyPolicy
 from relay.road.loop import Road, RoadPolicy
 from relay.road.status import ReportPolicy
 from relay.stream.decoding import DecodingPolicy
-from relay.stream.engine import EnginePolicy, OnDeadLetter, UserPolicy
 from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
 from relay.stream.pipeline import stream_road
+from relay.stream.policy import EnginePolicy, OnDeadLetter, UserPolicy
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.limit import LimitPolicy
@@ -111,7 +112,7 @@ class World:
         pipeline = stream_road(
             engine,
             source,
-            self.api,
+            {DEFAULT_DESTINATION: self.api},
             self.letters,
             emit=self._emit,
             clock=VirtualClock(asyncio.get_running_loop()),
