@@ -91,11 +91,22 @@ class DeliverySettings(
             raise ValueError("user_records_max exceeds memory_records_max, which would always win")
         return self
 
-    def engine(self, datamart_id: str) -> EnginePolicy:
-        """What the engine goes by."""
+    def engine(
+        self,
+        datamart_id: str,
+        *,
+        limit: LimitPolicy | None = None,
+        rate: RatePolicy | None = None,
+        section: str = "tracking",
+    ) -> EnginePolicy:
+        """What the engine goes by for one datamart; `limit` and `rate` where it has its own."""
         return EnginePolicy(
             destination=DestinationPolicy(
-                gate=self, limit=self, rate=self, retry=self.retry, brake=self.brake
+                gate=self,
+                limit=limit or self,
+                rate=rate or self,
+                retry=self.retry,
+                brake=self.brake,
             ),
             custody=self,
             coalescing=self.coalesce,
@@ -103,4 +114,5 @@ class DeliverySettings(
             rules=(*(verdict.rule() for verdict in self.verdicts), *DEFAULT_RULES),
             activities_path=activities_path(datamart_id),
             redact=redact,
+            section=section,
         )

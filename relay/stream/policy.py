@@ -12,6 +12,9 @@ from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.verdicts import DEFAULT_RULES, Rule
 
+TRACKING = "tracking"
+"""The section of the settings that texts about a destination name."""
+
 
 class OnDeadLetter(StrEnum):
     """What becomes of the later records of a user whose record was dead-lettered."""
@@ -48,3 +51,5 @@ class EnginePolicy:
     rules: tuple[Rule, ...] = DEFAULT_RULES
     activities_path: str = "/v1/datamarts/0/user_activities"
     redact: Callable[[str], str] = str
+    section: str = TRACKING
+    """Where the settings of the destination stand, for reasons that name one."""

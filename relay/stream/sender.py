@@ -8,7 +8,7 @@ no async; see `relay.stream.engine`.
 import random
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from relay.model import (
@@ -30,7 +30,7 @@ from relay.road.custody import Custody
 from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
 from relay.stream.letters import events_of_letter, letter_of
 from relay.stream.mapping.requests import activity_request
-from relay.stream.policy import EnginePolicy, OnDeadLetter
+from relay.stream.policy import TRACKING, EnginePolicy, OnDeadLetter
 from relay.stream.sending.coalescing import Load, merge
 from relay.stream.sending.destination import NO_PROBES, ORDINARY, Destination, Learned, Left
 from relay.stream.sending.gate import GateState
@@ -78,6 +78,7 @@ class Sender:
         self._rng = rng
         # A deployment may have a rule of its own about 200: then every answer goes by the table.
         about_200 = next((rule for rule in policy.rules if 200 in rule.statuses), None)  # noqa: PLR2004
+        self._names_settings_anew = policy.section != TRACKING
         self._knows_plain = about_200 is DEFAULT_RULES[0]
         self.destination = Destination(policy.destination, rng, custody.facts.append, name)
         self.lanes = Lanes()
@@ -209,6 +210,9 @@ class Sender:
             about = RequestKind.ACTIVITY if held else flight.request.kind
             verdict = judge(answer, self.policy.rules, now.wall_ms, about)
             verdict = explained(verdict, answer, flight.request, self.policy.redact)
+            if self._names_settings_anew:
+                reason = verdict.reason.replace(f"{TRACKING}.", f"{self.policy.section}.")
+                verdict = replace(verdict, reason=reason)
         counted = (verdict.kind, verdict.code)
         self.verdicts[counted] = self.verdicts.get(counted, 0) + 1
         self.round_trips.add(round_trip_s)
