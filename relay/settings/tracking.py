@@ -2,8 +2,9 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from relay.errors import SettingsError
 from relay.settings.delivery import DeliverySettings
@@ -49,6 +50,17 @@ class TrackingSettings(WirePolicy):
     @property
     def _without_a_token(self) -> str:
         return "set tracking.api_token_file, or RELAY_TRACKING__API_TOKEN in the environment"
+
+    @field_validator("base_url")
+    @classmethod
+    def _ends_before_the_paths_of_the_api(cls, value: str) -> str:
+        """A gateway may have a path of its own in front. Relay itself puts the API's behind it."""
+        parts = urlsplit(value).path.split("/")
+        if "datamarts" in parts or parts[-1] == "v1":
+            raise ValueError(
+                "must end before /v1/datamarts/…: Relay puts that behind the address by itself"
+            )
+        return value
 
     def authorization(self) -> Authorization:
         """The token's source. Reads the token file, so that a wrong one shows at the start."""
