@@ -217,7 +217,7 @@ def _whole(sections: dict[str, Any], problems: list[str]) -> Settings | None:
     if missing:
         made = Settings.model_construct(None, **sections)
         problems.extend(made.disagreements())
-        return made
+        return None if problems else made
     try:
         return Settings.model_validate(sections)
     except ValidationError as error:  # what sections say about one another
