@@ -71,7 +71,8 @@ def _engine(records: list, interpret: Callable) -> None:
     from collections import deque  # noqa: PLC0415
 
     from relay.model import Answer, Moment, Partition  # noqa: PLC0415
-    from relay.stream.engine import Engine, EnginePolicy  # noqa: PLC0415
+    from relay.stream.engine import Engine  # noqa: PLC0415
+    from relay.stream.policy import EnginePolicy  # noqa: PLC0415
 
     engine = Engine(EnginePolicy(), interpret, random.Random(1))
     engine.custody.assign({Partition("t", number): None for number in range(12)}, 1, 0.0)
@@ -85,11 +86,11 @@ def _engine(records: list, interpret: Callable) -> None:
         while True:
             tick += 1
             now = Moment(tick / 1000, 1_767_261_700_000 + tick)
-            while (flight := engine.next_flight(now)) is not None:
+            while (flight := engine.sender.next_flight(now)) is not None:
                 flying.append(flight)
             if not flying:
                 break
-            engine.take_answer(flying.popleft(), accepted, now)
+            engine.sender.take_answer(flying.popleft(), accepted, now)
         commits = engine.custody.commits(now.steady)
         engine.custody.committed(commits)
     if engine.custody.ledger.delivered != len(records):

@@ -40,7 +40,7 @@ def test_a_limiter_that_is_lifted_is_forgotten():
     before = run.engine.custody.ledger.delivered
     run.limiter = Limiter(LimiterRule(kind=LimiterKind.TOKEN_BUCKET, per_second=1e6, burst=10**6))
     run.run(150.0)
-    assert run.engine.destination.routes["activity"].rate is None
+    assert run.engine.sender.destination.routes["activity"].rate is None
     assert run.engine.custody.ledger.delivered - before > 5 * 20 * 120
 
 
