@@ -76,7 +76,7 @@ class FlightCarrier:
 
     def assigned(self, share: float) -> None:
         """Take our share of a rate that the group has; `Carrier.assigned`."""
-        self._engine.destination.rate.share(share)
+        self._engine.destination.share(share)
 
     def revoked(self) -> None:
         """Nothing to do: what flies for a partition that left is fenced; `Carrier.revoked`."""
