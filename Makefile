@@ -16,6 +16,7 @@ help:
 	@echo "make check    format, ruff, mypy, import-linter"
 	@echo "make storm    long simulations and chaos runs"
 	@echo "make bench    measure, side by side"
+	@echo "make image-check  build the container image and try it"
 
 # Hashes say which files may be installed; requirements/README.md tells how they come about.
 # pip is not quiet: a slow network then looks slow, and not stuck.
@@ -78,6 +79,10 @@ requirements: $(DEMO)
 	@$(COMPILE) -c requirements/development.txt --extra image pyproject.toml -o requirements/production.txt
 	@$(COMPILE) -c requirements/development.txt --group build -o requirements/build.txt
 	@$(COMPILE) $(UPGRADE) -c requirements/development.txt --group sbom -o requirements/sbom.txt
+
+# BASE=IMAGE builds on another base than the Dockerfile's.
+image-check: $(STAMP)
+	@$(BIN)/python -m scripts.image_check $(if $(BASE),--base $(BASE))
 
 clean:
 	@rm -rf $(VENV) .cache
