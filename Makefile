@@ -28,13 +28,13 @@ $(DEMO): pyproject.toml requirements/demo.txt requirements/build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "relay needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
-	@echo "==> installing relay and what its demo needs: 36 packages, about a minute"
+	@echo "==> installing relay and what its demo needs: some 35 packages, a minute as a rule"
 	@$(PIP) --require-hashes -r requirements/build.txt -r requirements/demo.txt
 	@$(RELAY)
 	@touch $@
 
 $(STAMP): $(DEMO) requirements/development.txt
-	@echo "==> installing what the tests need: another 70 packages, a few minutes"
+	@echo "==> installing what the tests need: some 85 more, a few minutes as a rule"
 	@$(PIP) --require-hashes -r requirements/development.txt
 	@touch $@
 
