@@ -74,16 +74,16 @@ class Docker:
 
 _IN_THE_ROOT = """
 set -e
-mount --rbind /dev "$ROOT/dev"
-mount -t proc proc "$ROOT/proc"
-for file in hosts resolv.conf; do
-  [ ! -f "$ROOT/etc/$file" ] || mount --bind /etc/$file "$ROOT/etc/$file"
-done
 mkdir -p "$ROOT$WORKDIR"
 mount --bind "$ROOT" "$ROOT"
-mount -o remount,ro,bind "$ROOT"
-[ -z "$TMPFS" ] || mount -t tmpfs -o mode=1777 tmpfs "$ROOT/tmp"
 cd "$ROOT"
+mount --rbind /dev dev
+mount -t proc proc proc
+for file in etc/hosts etc/resolv.conf; do
+  [ ! -f "$file" ] || mount --bind "/$file" "$file"
+done
+mount -o remount,ro,bind "$ROOT"
+[ -z "$TMPFS" ] || mount -t tmpfs -o mode=1777 tmpfs tmp
 exec chroot --userspec="$USERSPEC" . /usr/bin/env -i "$@"
 """
 """Run in a mount namespace of its own. `exec` all the way, so that a signal reaches the program."""
