@@ -254,7 +254,8 @@ class _Stream:
             from relay.stream.tracing import Tracing  # noqa: PLC0415 - an extra
 
             Tracing(self.engine, self._tracer, settings.tracing.ratio, self._rng).attach()
-        self._tap = Tap(self.engine, asyncio.get_running_loop().time)
+        loop = asyncio.get_running_loop()
+        self._tap = Tap(self.engine, loop.time, loop.call_at)
         edges = self._edges(settings, self._emit)
         return stream_road(
             self.engine,
