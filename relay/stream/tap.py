@@ -23,7 +23,7 @@ import orjson
 
 from relay.model import Activity, Answer, Moment, Record, Undecodable, Unmappable, Unwanted
 from relay.stream.engine import Engine, Flight
-from relay.stream.interpret import Interpretation
+from relay.stream.interpret import Events, Interpretation
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.outline import outline
 from relay.telemetry.samples import RATE_MAX, Sample, Wanted
@@ -150,12 +150,19 @@ class Tap:
     def _interpreted(self, record: Record, now_ms: int) -> Interpretation:
         outcome = self._interpreted_by(record, now_ms)
         if isinstance(outcome, _NEVER_SENT):
-            became = "skipped" if isinstance(outcome, Unwanted) else "dead-lettered"
-            for listener in tuple(self._listeners):
-                if self._wants(listener, record, outcome.code, None, self._clock()):
-                    more = {"code": outcome.code, "reason": outcome.reason}
-                    self._tell(listener, record, became, record.value, **more)
+            self._not_sent(record, outcome)
+        elif isinstance(outcome, Events):
+            for one in outcome.outcomes:
+                if isinstance(one, _NEVER_SENT):
+                    self._not_sent(record, one)
         return outcome
+
+    def _not_sent(self, record: Record, outcome: Undecodable | Unmappable | Unwanted) -> None:
+        became = "skipped" if isinstance(outcome, Unwanted) else "dead-lettered"
+        for listener in tuple(self._listeners):
+            if self._wants(listener, record, outcome.code, None, self._clock()):
+                more = {"code": outcome.code, "reason": outcome.reason}
+                self._tell(listener, record, became, record.value, **more)
 
     def _delivered(self) -> int:
         custody = self._engine.custody

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from relay.model import Activity, Parcel
+from relay.model import Activity, Parcel, Unmappable
+from relay.stream.interpret import Events
 from relay.stream.tap import Tap
 from relay.telemetry.samples import Wanted
 from tests.support.engine_kit import BAD, OK, WALL_MS, Bench
@@ -163,6 +164,16 @@ def test_what_dies_is_shown_with_its_reason(tap, flown):
     flown("a 1", answer=BAD)
     assert [sample["became"] for sample in seen] == ["dead-lettered"]
     assert seen[0]["reason"]
+
+
+def test_an_event_that_cannot_be_mapped_is_shown_of_a_record_with_several(bench, tap, flown):
+    good = bench.engine.interpret
+    bad = Unmappable("no_identifier", "no usable identifier")
+    bench.engine.interpret = lambda record, now_ms: Events((good(record, now_ms), bad))
+    seen = []
+    tap.open(Wanted(code="no_identifier"), seen.append)
+    flown("a 1")
+    assert [(one["became"], one["code"]) for one in seen] == [("dead-lettered", "no_identifier")]
 
 
 def test_it_is_restricted_by_topic_code_and_destination(bench, tap, flown):
