@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# What the demo needs, and what working on Relay needs on top of that.
+DEMO   := $(VENV)/.demo
 STAMP  := $(VENV)/.installed
 PROCESSES ?= 3
 
@@ -15,15 +17,24 @@ help:
 	@echo "make storm    long simulations and chaos runs"
 	@echo "make bench    measure, side by side"
 
-$(STAMP): pyproject.toml constraints.txt
-	@echo "==> making $(VENV) with $$($(PYTHON) --version) and installing relay into it"
+# pip is not quiet: a slow network then looks slow, and not stuck.
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
+
+$(DEMO): pyproject.toml constraints.txt
+	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "relay needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "==> installing relay and what its demo needs: some 35 packages, a minute as a rule"
+	@$(PIP) -e '.[demo]'
 	@touch $@
 
-demo: $(STAMP)
+$(STAMP): $(DEMO)
+	@echo "==> installing what the tests need: some 70 more, a few minutes as a rule"
+	@$(PIP) -e '.[dev]'
+	@touch $@
+
+demo: $(DEMO)
 	@$(BIN)/relay demo
 
 # In several processes: most of the time they wait for brokers. PROCESSES=0 runs them in one.

@@ -24,6 +24,7 @@ from relay.errors import SettingsError
 from relay.settings.admin import AdminSettings
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.delivery import DeliverySettings
+from relay.settings.http import HttpSettings, clear_problems
 from relay.settings.kafka import KafkaSettings
 from relay.settings.log import LogSettings
 from relay.settings.options import is_optional, models_in
@@ -75,6 +76,7 @@ class Settings(BaseModel):
     identity: IdentityPolicy = Field(description="Whose an activity is.")
     mapping: ActivityPolicy = Field(description="Events to activities.")
     segments: SegmentsSettings = Field(description="Audience segments, beside the stream.")
+    http: HttpSettings = Field(description="What holds for all HTTP requests that Relay makes.")
     admin: AdminSettings = Field(description="Health, metrics and status over HTTP.")
     log: LogSettings = Field(description="The lines on standard output.")
     tracing: TracingSettings = Field(description="Spans of single events, by OpenTelemetry.")
@@ -112,8 +114,11 @@ def load(
     if path is None and DEFAULT_FILE.exists():
         path = DEFAULT_FILE
     low = Given() if path is None else read_file(path)
+    if low.problems and not low.data:  # unreadable: what else it holds or lacks is not known
+        raise SettingsError("\n".join(low.problems))
     high = read_environ(process_environ() if environ is None else environ, Settings)
     given = merge(low, high)
+    given.file = path is not None
     drop_empty_groups(given.data, Settings)
     resolve_secrets(given, Settings, low, high)
     problems = [*given.problems, *variable_problems(given, Settings)]
@@ -121,6 +126,8 @@ def load(
     if "sources" in sections and "mappings" in sections:
         located = Located(given.data, given.origins)
         problems.extend(source_problems(sections["sources"], sections["mappings"], located))
+    if "http" in sections:
+        problems.extend(clear_problems(sections, given, sections["http"]))
     settings = None if problems else _whole(sections, problems)
     if settings is None:
         raise SettingsError("\n".join(dict.fromkeys(problems)))

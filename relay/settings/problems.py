@@ -17,6 +17,25 @@ from relay.yaml_text import Loc
 _NEAR = 0.6  # difflib's own default: one or two letters of a word
 _NEAR_ELSEWHERE = 0.8  # among all settings there is always one that is a little like it
 _UNSHOWN = ("value_error", "assertion_error")
+_MEANINGS = {
+    "string_type": "should be text",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "path_type": "should be the path of a file",
+    "model_type": "should be a mapping of settings",
+    "model_attributes_type": "should be a mapping of settings",
+    "dict_type": "should be a mapping of settings",
+    **dict.fromkeys(
+        ("tuple_type", "list_type", "set_type", "frozen_set_type"),
+        "should be a list: [first, second], or each on a line of its own after a dash",
+    ),
+}
+"""Kinds of error that pydantic tells in words of Python."""
 
 
 def variable_problems(given: Given, model: type[BaseModel]) -> Iterator[str]:
@@ -59,23 +78,35 @@ def _line(detail: ErrorDetails, loc: Loc, given: Given, model: type[BaseModel]) 
         names = [str(part) for part in loc]
         by_variable = not any(isinstance(part, int) for part in loc)
         hint = f", or {variable(names)} in the environment" if by_variable else ""
-        return f"{name}: required but not given; set it in the settings file{hint}"
+        file = "the settings file" if given.file else "./relay.yaml, or in a file named by --config"
+        return f"{name}: required but not given; set it in {file}{hint}"
     if detail["type"] == "extra_forbidden":
         return unknown(loc, given, model)
     message = _message(detail)
+    if detail["type"] == "string_pattern_mismatch":
+        message += _example(name, model)
     if origin is None:
         return f"{name}: {message}" if name else message
     named = origin == variable([str(part) for part in loc])
     return f"{origin}: {message}" if named else f"{origin}: {name}: {message}"
 
 
+def _example(name: str, model: type[BaseModel]) -> str:
+    for option in options(model):
+        if option.name == name and option.field is not None and option.field.examples:
+            return f", as {option.field.examples[0]} does"
+    return ""
+
+
 def _message(detail: ErrorDetails) -> str:
     text = detail["msg"].split("\n", maxsplit=1)[0]
-    if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return "should be a mapping of settings"
+    if detail["type"] in _MEANINGS:
+        return _MEANINGS[detail["type"]]
     if detail["type"] in _UNSHOWN:
         return text.partition(", ")[2]
-    return text.removeprefix("Input ") if text.startswith("Input ") else text
+    for what in ("Input ", "String ", "Value "):
+        text = text.removeprefix(what)
+    return text
 
 
 def _meant(near: Sequence[str]) -> str:

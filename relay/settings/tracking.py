@@ -2,8 +2,9 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from relay.errors import SettingsError
 from relay.stream.sending.token import Authorization, TokenFile, static_token
@@ -34,6 +35,17 @@ class TrackingSettings(WirePolicy):
         description="Put in front of the token as it stands, for a gateway that wants a scheme: "
         "`api:`, or `Bearer` followed by a space (quoted, in YAML).",
     )
+
+    @field_validator("base_url")
+    @classmethod
+    def _ends_before_the_paths_of_the_api(cls, value: str) -> str:
+        """A gateway may have a path of its own in front. Relay itself puts the API's behind it."""
+        parts = urlsplit(value).path.split("/")
+        if "datamarts" in parts or parts[-1] == "v1":
+            raise ValueError(
+                "must end before /v1/datamarts/…: Relay puts that behind the address by itself"
+            )
+        return value
 
     def authorization(self) -> Authorization:
         """The token's source. Reads the token file, so that a wrong one shows at the start."""
