@@ -80,7 +80,7 @@ class FlightCarrier:
 
     def assigned(self, share: float) -> None:
         """Take our share of a rate that the group has; `Carrier.assigned`."""
-        self._sender.destination.rate.share(share)
+        self._sender.destination.share(share)
 
     def revoked(self) -> None:
         """Nothing to do: what flies for a partition that left is fenced; `Carrier.revoked`."""

@@ -114,6 +114,12 @@ class Destination:
         self._away_since: dict[str, float] = {}
         """Since when a scope was down or held, until it has been told that it is back."""
 
+    def share(self, fraction: float) -> None:
+        """Our part of what the group sends there, 0 to 1."""
+        self.rate.share(fraction)
+        for route in self.routes.values():
+            route.alone(fraction >= 1)
+
     # -- leaving ------------------------------------------------------------------------------
 
     def opens_at(self, in_flight: int, now: float) -> float | None:
