@@ -132,7 +132,7 @@ def drive(how: str, records: Sequence[Record], interpret: Interpret) -> None:
             if not flying:
                 break
             if how == BASE:
-                engine.answered(flying.popleft(), accepted, now)
+                engine.sender.answered(flying.popleft(), accepted, now)
             else:
                 engine.sender.take_answer(flying.popleft(), accepted, now)
         engine.custody.committed(engine.custody.commits(now.steady))
