@@ -34,8 +34,8 @@ class Guard:
 
 CUSTODY = "relay/road/custody.py"
 ENGINE = "relay/stream/engine.py"
-SENDER = "relay/stream/sender.py"
 MEMBERSHIP = "relay/membership/engine.py"
+SENDER = "relay/stream/sender.py"
 GUARDS = (
     Guard(
         "Nothing is lost: an offset waits for the broker's word on a dead letter.",
