@@ -71,7 +71,7 @@ class Settings(BaseModel):
         default_factory=list,
         description="Several datamarts, each with a `name`, and sent to by itself: what one of "
         "them meets holds up no other. With `tracking` beside them, that one is called `default`; "
-        "without it, `tracking` may be left out.",
+        "without it, `tracking` may be left out (docs/DESTINATIONS.md).",
     )
     routing: RoutingPolicy = Field(
         default_factory=RoutingPolicy,
