@@ -107,7 +107,7 @@ class World:
     def start_member(self):
         engine = WatchedEngine(self._engine_policy(), self.interpret(), self.rng)
         engine.watch(self.cluster)
-        source = SimSource(self.cluster)
+        source = SimSource(self.cluster, shares_rate=self.storm.rate_shared)
         pipeline = stream_road(
             engine,
             source,
