@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from relay.yaml_errors import described
+
 Loc = tuple[str | int, ...]
 
 # More than any settings or mapping needs, and little enough to be read at once.
@@ -51,22 +53,14 @@ def read_yaml(text: str, name: str) -> Located:
     except _Unusable as problem:
         located.problems.append(str(problem))
     except yaml.MarkedYAMLError as error:
-        mark, what = error.problem_mark or error.context_mark, _bare(error.problem)
-        if error.context_mark and "end of stream" in what and "quoted" in str(error.context):
-            # Where the quote stands and not where the file ends; inside { } it follows a comma.
-            mark, what = error.context_mark, _OPEN_QUOTE
-        line = f":{mark.line + 1}" if mark else ""
-        located.problems.append(f"{name}{line}: is not valid YAML: {what}")
+        line, what = described(error)
+        where = name if line is None else f"{name}:{line}"
+        located.problems.append(f"{where}: is not valid YAML: {what}")
     except yaml.YAMLError:  # characters that YAML forbids; they carry no mark
         located.problems.append(f"{name}: is not valid YAML: it holds characters YAML forbids")
     except RecursionError:
         located.problems.append(f"{name}: is nested too deeply")
     return located
-
-
-_OPEN_QUOTE = (
-    "a quote is opened here and not closed: put the whole value in quotes of the other kind"
-)
 
 
 class _Loader(yaml.SafeLoader):
@@ -164,9 +158,3 @@ class _Reader:
 
     def at(self, node: yaml.Node) -> str:
         return f"{self.name}:{node.start_mark.line + 1}"
-
-
-def _bare(problem: str | None) -> str:
-    """PyYAML's words up to the first quotation: what it quotes may be part of a secret."""
-    text = re.split(r"[\"'`]", problem or "", maxsplit=1)[0].strip()
-    return f"{text or 'cannot be parsed'} (quote values that hold special characters)"

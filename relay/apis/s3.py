@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import obstore
 from obstore import exceptions as known
@@ -11,7 +11,15 @@ from obstore.store import S3Store
 from relay.apis.errors import AccessRefused, ApiError, ExportError, ExportExpired, Unreachable
 from relay.apis.locations import KEPT, FileAccess, S3Access, check_size
 
+if TYPE_CHECKING:  # obstore has it for type checkers only
+    from obstore.store import ClientConfig
+
 _PIECE_BYTES = 8 << 20
+# obstore looks at HTTP_PROXY and its like unless a proxy is given: one that no host goes through.
+_NO_PROXY: "ClientConfig" = {
+    "proxy_url": "http://127.0.0.1:9",
+    "proxy_excludes": "*,0.0.0.0/0,::/0",
+}
 
 
 async def read_object(
@@ -70,6 +78,7 @@ def _store(bucket: str, access: S3Access, proxy: str | None) -> S3Store:
         "secret_access_key": access.secret_access_key,
         "session_token": access.session_token,
     }
+    through: ClientConfig = _NO_PROXY if proxy is None else {"proxy_url": proxy}
     return S3Store(
         bucket,
         region=access.region,
@@ -79,7 +88,7 @@ def _store(bucket: str, access: S3Access, proxy: str | None) -> S3Store:
             "allow_http": (access.endpoint or "").startswith("http://"),
             "connect_timeout": "10s",
             "timeout": "120s",  # for one piece
-            **({} if proxy is None else {"proxy_url": proxy}),
+            **through,
         },
         retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=120)},
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]

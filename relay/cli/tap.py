@@ -71,6 +71,8 @@ def tap(  # noqa: PLR0917 - options of a command are given by name
         asked["account_sha256"] = hashlib.sha256(account.encode()).hexdigest()
     given = {name: value for name, value in asked.items() if value is not None}
     query = {**given, "rate": rate, "content": "exact" if show_personal_data else "shape"}
+    if token_file is not None:
+        _may_carry_the_token(where, config)
     headers = {} if token_file is None else {"authorization": f"Bearer {_token(token_file)}"}
     seen = 0
     try:
@@ -107,6 +109,16 @@ def _told(sample: dict[str, Any]) -> str:
     code = f" ({sample['code']}{tried}{together})" if sample.get("code") else ""
     content = f"\n  {sample['content']}" if sample.get("content") else ""
     return f"{sample['position']}  {sample['became']}{code}{reason}{content}"
+
+
+def _may_carry_the_token(where: str, config: Path | None) -> None:
+    from relay.settings import load
+
+    if not load(config, needs=["http"]).http.may_be_clear(where):
+        raise InputError(
+            f"{where}: by http:// everybody on the way can read the token",
+            hint="forward the port to this machine, or name the host in http.clear_hosts",
+        )
 
 
 def _token(path: Path) -> str:

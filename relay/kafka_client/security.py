@@ -159,7 +159,7 @@ class EndpointTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is
             form["scope"] = given.scope
         try:
             async with httpx.AsyncClient(
-                transport=self._transport, timeout=_TOKEN_TIMEOUT_S
+                transport=self._transport, timeout=_TOKEN_TIMEOUT_S, trust_env=False
             ) as client:
                 answer = await client.post(
                     given.token_url, data=form, auth=(given.client_id, secret)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from relay.kafka_client.policy import (
     ClientCredentials,
@@ -47,6 +47,23 @@ def _secret(section: Section, name: str, setting: str) -> Secret | None:
     if file is not None:
         return SecretFile(file, f"kafka.security.{setting}")
     return None if value is None else str(value.get_secret_value())
+
+
+def _brokers(value: str) -> str:
+    """`host:port`, separated by commas. Messages repeat no part of it: it may be a secret."""
+    for broker in value.split(","):
+        if "://" in broker:
+            raise ValueError("must be host:port, without a scheme such as kafka:// in front")
+        found = _BROKER.fullmatch(broker.strip())
+        if found is None:
+            raise ValueError("must be host:port; commas separate several")
+        if not 0 < int(found[1] or 1) < _PORTS:
+            raise ValueError("a port must be a number from 1 to 65535")
+    return value
+
+
+_BROKER = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[^\s:/\[\]]+)(?::([0-9]{1,9}))?")
+_PORTS = 65_536
 
 
 class OAuthSettings(Section):
@@ -177,7 +194,7 @@ class SecuritySettings(Section):
 class KafkaSettings(Section):
     """The cluster that events come from, and where dead letters go."""
 
-    bootstrap_servers: str = Field(
+    bootstrap_servers: Annotated[str, AfterValidator(_brokers)] = Field(
         "localhost:9092",
         min_length=1,
         description="Brokers to begin with, as `host:port`, separated by commas.",

@@ -10,13 +10,32 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from relay.settings.options import keys, models_at, options, variable
+from relay.settings.options import dotted, keys, models_at, options, variable
 from relay.settings.sources import Given
 from relay.yaml_text import Loc
 
 _NEAR = 0.6  # difflib's own default: one or two letters of a word
 _NEAR_ELSEWHERE = 0.8  # among all settings there is always one that is a little like it
 _UNSHOWN = ("value_error", "assertion_error")
+_MEANINGS = {
+    "string_type": "should be text",
+    "int_type": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
+    "float_parsing": "should be a number",
+    "bool_type": "should be true or false",
+    "bool_parsing": "should be true or false",
+    "path_type": "should be the path of a file",
+    "model_type": "should be a mapping of settings",
+    "model_attributes_type": "should be a mapping of settings",
+    "dict_type": "should be a mapping of settings",
+    **dict.fromkeys(
+        ("tuple_type", "list_type", "set_type", "frozen_set_type"),
+        "should be a list: [first, second], or each on a line of its own after a dash",
+    ),
+}
+"""Kinds of error that pydantic tells in words of Python."""
 
 
 def variable_problems(given: Given, model: type[BaseModel]) -> Iterator[str]:
@@ -41,7 +60,7 @@ def unknown(loc: Loc, given: Given, model: type[BaseModel]) -> str:
     origin = given.origin(loc)
     level, key = loc[:-1], str(loc[-1])
     near = difflib.get_close_matches(key, keys(models_at(model, level)), n=1, cutoff=_NEAR)
-    names = [_dotted((*level, found)) for found in near]
+    names = [dotted((*level, found)) for found in near]
     if not names:  # the right word on the wrong level, as a top-level `datamart_id`
         leaves: dict[str, str] = {}
         for option in options(model):
@@ -49,44 +68,49 @@ def unknown(loc: Loc, given: Given, model: type[BaseModel]) -> str:
         close = difflib.get_close_matches(key, leaves, n=1, cutoff=_NEAR_ELSEWHERE)
         names = [leaves[leaf] for leaf in close]
     where = f"{origin}: " if origin else ""
-    return f"{where}{_dotted(loc)}: unknown setting{_meant(names)}"
+    return f"{where}{dotted(loc)}: unknown setting{_meant(names)}"
 
 
 def _line(detail: ErrorDetails, loc: Loc, given: Given, model: type[BaseModel]) -> str:
     origin = given.origin(loc)
-    name = _dotted(loc)
+    name = dotted(loc)
     if detail["type"] == "missing":
         names = [str(part) for part in loc]
         by_variable = not any(isinstance(part, int) for part in loc)
         hint = f", or {variable(names)} in the environment" if by_variable else ""
-        return f"{name}: required but not given; set it in the settings file{hint}"
+        file = "the settings file" if given.file else "./relay.yaml, or in a file named by --config"
+        return f"{name}: required but not given; set it in {file}{hint}"
     if detail["type"] == "extra_forbidden":
         return unknown(loc, given, model)
     message = _message(detail)
+    if detail["type"] == "string_pattern_mismatch":
+        message += _example(name, model)
     if origin is None:
         return f"{name}: {message}" if name else message
     named = origin == variable([str(part) for part in loc])
     return f"{origin}: {message}" if named else f"{origin}: {name}: {message}"
 
 
+def _example(name: str, model: type[BaseModel]) -> str:
+    for option in options(model):
+        if option.name == name and option.field is not None and option.field.examples:
+            return f", as {option.field.examples[0]} does"
+    return ""
+
+
 def _message(detail: ErrorDetails) -> str:
     text = detail["msg"].split("\n", maxsplit=1)[0]
-    if detail["type"] in ("model_type", "model_attributes_type", "dict_type"):
-        return "should be a mapping of settings"
+    if detail["type"] in _MEANINGS:
+        return _MEANINGS[detail["type"]]
     if detail["type"] in _UNSHOWN:
         return text.partition(", ")[2]
-    return text.removeprefix("Input ") if text.startswith("Input ") else text
+    for what in ("Input ", "String ", "Value "):
+        text = text.removeprefix(what)
+    return text
 
 
 def _meant(near: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
-
-
-def _dotted(loc: Loc) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
 
 
 def _real_loc(data: Any, loc: Loc, kind: str) -> Loc:

@@ -41,6 +41,8 @@ class Given:
     origins: dict[Loc, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     unknown_variables: list[str] = field(default_factory=list)
+    file: bool = True
+    """Whether a file was read, besides the environment."""
 
     def origin(self, loc: Loc) -> str | None:
         """Where the value at `loc` was given, or the nearest thing around it that has a place."""

@@ -3,12 +3,20 @@
 A file that was named by mistake is one line, too: it is read up to a bound.
 """
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from relay.settings.options import variable
 from relay.settings.sources import Given
-from relay.yaml_text import read_yaml
+from relay.yaml_text import Loc, read_yaml
 
 _CHARACTERS_MAX = 1_000_000
+_GZIP = b"\x1f\x8b"
+_SHELL_VARIABLE = re.compile(r"\$\{\w+[^}]*\}")
+_OWN_LANGUAGE = "mappings"
+"""The section whose texts may hold `${`: they are of the mapping language."""
 
 
 def read_file(path: Path) -> Given:
@@ -21,7 +29,9 @@ def read_file(path: Path) -> Given:
         given.problems.append(f"{path}: no such file")
         return given
     except UnicodeDecodeError:
-        given.problems.append(f"{path}: is not UTF-8 text")
+        packed = _begins_with(path, _GZIP)
+        why = "is compressed by gzip: unpack it first" if packed else "is not UTF-8 text"
+        given.problems.append(f"{path}: {why}")
         return given
     except OSError as error:
         given.problems.append(f"{path}: cannot be read: {error.strerror}")
@@ -36,4 +46,32 @@ def read_file(path: Path) -> Given:
         given.problems.append(f"{path}:1: must be a mapping of sections to settings")
     given.origins = read.origins
     given.problems.extend(read.problems)
+    given.problems.extend(_shell_variables(given))
     return given
+
+
+def _begins_with(path: Path, start: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
+
+
+def _shell_variables(given: Given) -> Iterator[str]:
+    """A line for each `${NAME}`: nothing replaces it, so the setting would be that very text."""
+    for loc, text in _texts(given.data, ()):
+        if loc[0] != _OWN_LANGUAGE and _SHELL_VARIABLE.search(text):
+            keys = [str(part) for part in loc if not isinstance(part, int)]
+            yield (
+                f"{given.origin(loc)}: {'.'.join(keys)}: variables as ${{NAME}} are not replaced "
+                f"here; leave the key out and set {variable(keys)} in the environment"
+            )
+
+
+def _texts(value: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:
+    if isinstance(value, str):
+        yield loc, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner, (*loc, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _texts(inner, (*loc, number))

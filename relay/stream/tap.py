@@ -17,18 +17,22 @@ asked before anything is made of an event; only a sample that is handed over is 
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import orjson
 
 from relay.model import Activity, Answer, Moment, Record, Undecodable, Unmappable, Unwanted
-from relay.stream.engine import Engine, Flight
+from relay.stream.engine import Engine
 from relay.stream.interpret import Events, Interpretation
+from relay.stream.sender import Flight
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.outline import outline
 from relay.telemetry.samples import RATE_MAX, Sample, Wanted
 
 _LISTENERS_MAX = 8
+ONLY_DESTINATION = "tracking API"
+"""What the destination is called where there is only one."""
 _ACCOUNT_ID = b'"$user_account_id":"'
 """As orjson writes it."""
 _NEVER_SENT = (Undecodable, Unmappable, Unwanted)
@@ -53,18 +57,16 @@ CallAt = Callable[[float, Callable[[], None]], _Timer]
 class Tap:
     """The tap of one engine."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        now: Callable[[], float],
-        call_at: CallAt,
-        destination: str = "tracking API",
-    ) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], float], call_at: CallAt) -> None:
         """`now` and `call_at` are of the steady clock that the engine's moments are taken from."""
         self._engine = engine
         self._clock = now
         self._call_at = call_at
-        self._destination = destination
+        several = len(engine.senders) > 1
+        self._names = {name: name if several else ONLY_DESTINATION for name in engine.senders}
+        self._undecided = "" if several else ONLY_DESTINATION
+        """Where something would have gone that is sent nowhere: unknown where there are several."""
+        self._answered_by: dict[str, Callable[[Flight, Answer, Moment], None]] = {}
         self._listeners: list[_Listener] = []
         self._attached = False
         self._timer: _Timer | None = None
@@ -111,22 +113,29 @@ class Tap:
             return
         self._attached = True
         engine = self._engine
-        self._answered_by, self._interpreted_by = engine.take_answer, engine.interpret
-        engine.take_answer, engine.interpret = self._answered, self._interpreted
+        self._interpreted_by = engine.interpret
+        engine.interpret = self._interpreted
+        for sender in engine.senders.values():
+            self._answered_by[sender.name] = sender.take_answer
+            sender.take_answer = partial(self._answered, sender.name)
 
     def _detach(self) -> None:
         if not self._attached:
             return
         self._attached = False
-        engine = self._engine
-        engine.take_answer, engine.interpret = self._answered_by, self._interpreted_by
+        self._engine.interpret = self._interpreted_by
+        for sender in self._engine.senders.values():
+            sender.take_answer = self._answered_by[sender.name]
 
-    def _answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
+    def _answered(self, sender: str, flight: Flight, answer: Answer, now: Moment) -> None:
         letters = self._engine.custody.letters
         delivered, dead = self._delivered(), len(letters)
-        self._answered_by(flight, answer, now)
+        self._answered_by[sender](flight, answer, now)
+        destination = self._names[sender]
         for listener in tuple(self._listeners):
-            waiting = self._wanted_of(listener, flight, now.steady)
+            if now.steady < listener.quiet_until:
+                continue
+            waiting = self._wanted_of(listener.wanted, destination, flight)
             if waiting is None:
                 continue
             became, reason = "attempt failed", ""
@@ -137,8 +146,9 @@ class Tap:
             self._tell(
                 listener,
                 waiting.parcel.record,
-                became,
                 flight.request.body,
+                became=became,
+                destination=destination,
                 code=waiting.last_code,
                 reason=reason,
                 attempts=waiting.attempts,
@@ -158,11 +168,20 @@ class Tap:
         return outcome
 
     def _not_sent(self, record: Record, outcome: Undecodable | Unmappable | Unwanted) -> None:
-        became = "skipped" if isinstance(outcome, Unwanted) else "dead-lettered"
         for listener in tuple(self._listeners):
-            if self._wants(listener, record, outcome.code, None, self._clock()):
-                more = {"code": outcome.code, "reason": outcome.reason}
-                self._tell(listener, record, became, record.value, **more)
+            if self._clock() < listener.quiet_until or not self._wants(
+                listener.wanted, self._undecided, record, outcome.code
+            ):
+                continue
+            self._tell(
+                listener,
+                record,
+                record.value,
+                became="skipped" if isinstance(outcome, Unwanted) else "dead-lettered",
+                destination=self._undecided,
+                code=outcome.code,
+                reason=outcome.reason,
+            )
 
     def _delivered(self) -> int:
         custody = self._engine.custody
@@ -170,30 +189,30 @@ class Tap:
 
     # -- what a listener wants ----------------------------------------------------------------
 
-    def _wanted_of(self, listener: _Listener, flight: Flight, now: float) -> Waiting | None:
-        """The first event of a request that this listener wants."""
+    def _wanted_of(self, wanted: Wanted, destination: str, flight: Flight) -> Waiting | None:
+        """The first event of a request that is wanted."""
         for waiting in flight.members:
-            if self._wants(listener, waiting.parcel.record, waiting.last_code, waiting, now):
+            if self._wants(wanted, destination, waiting.parcel.record, waiting.last_code, waiting):
                 return waiting
         return None
 
     def _wants(
-        self, listener: _Listener, record: Record, code: str, waiting: Waiting | None, now: float
+        self,
+        wanted: Wanted,
+        destination: str,
+        record: Record,
+        code: str,
+        waiting: Waiting | None = None,
     ) -> bool:
         """The cheap questions come first."""
-        if now < listener.quiet_until:
-            return False
-        wanted = listener.wanted
         return (
             (not wanted.code or code == wanted.code)
             and (not wanted.topic or record.topic == wanted.topic)
-            and (not wanted.destination or wanted.destination == self._destination)
+            and (not wanted.destination or wanted.destination == destination)
             and (not wanted.account_sha256 or _names(record, waiting, wanted.account_sha256))
         )
 
-    def _tell(
-        self, listener: _Listener, record: Record, became: str, body: bytes | None, **more: Any
-    ) -> None:
+    def _tell(self, listener: _Listener, record: Record, body: bytes | None, **more: Any) -> None:
         wanted = listener.wanted
         listener.quiet_until = self._clock() + 1 / min(wanted.rate, RATE_MAX)
         self._attach_or_wait()
@@ -201,8 +220,6 @@ class Tap:
         listener.take(
             {
                 "position": str(record.position),
-                "became": became,
-                "destination": self._destination,
                 **{name: value for name, value in more.items() if value not in (None, "")},
                 "content": None if shown is None else shown[:_BODY_CHARS_MAX],
             }

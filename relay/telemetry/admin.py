@@ -30,6 +30,7 @@ from starlette.routing import Route
 
 from relay.errors import SettingsError
 from relay.telemetry.access import Access
+from relay.telemetry.admin_limits import BoundedConnection
 from relay.telemetry.health import StatusSource
 from relay.telemetry.letters_again import SendAgain, letters_again_route
 from relay.telemetry.page import page_routes
@@ -124,6 +125,7 @@ async def serve_admin(app: Starlette, host: str, port: int) -> AsyncIterator[str
         uvicorn.Config(
             app,
             loop="none",  # the loop runs already
+            http=BoundedConnection,
             lifespan="off",  # the app has none
             log_config=None,  # our log takes what it has to say, from WARNING on
             access_log=False,  # a probe every few seconds is no news

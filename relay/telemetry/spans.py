@@ -24,6 +24,7 @@ async def open_tracer(endpoint: str, resource: Mapping[str, str]) -> AsyncIterat
         SettingsError: The extra is not installed.
     """
     try:
+        import requests  # noqa: PLC0415 - the exporter's own HTTP client
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
             OTLPSpanExporter,
         )
@@ -40,7 +41,9 @@ async def open_tracer(endpoint: str, resource: Mapping[str, str]) -> AsyncIterat
     provider = TracerProvider(
         sampler=ALWAYS_ON, resource=Resource(dict(resource)), shutdown_on_exit=False
     )
-    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=5)
+    session = requests.Session()
+    session.trust_env = False  # as every client here: no proxy of the environment, no .netrc
+    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=5, session=session)
     provider.add_span_processor(BatchSpanProcessor(exporter))
     try:
         yield provider.get_tracer("relay")

@@ -72,14 +72,14 @@ def hashed(account):
 
 
 def calls(engine):
-    return engine.take_answer, engine.interpret
+    return engine.sender.take_answer, engine.interpret
 
 
 def test_while_nobody_looks_the_engine_calls_what_it_called_before(bench, tap):
     before = calls(bench.engine)
     close = tap.open(Wanted(), [].append)
     again = tap.open(Wanted(), [].append)
-    assert bench.engine.take_answer != before[0]
+    assert bench.engine.sender.take_answer != before[0]
     close()
     assert tap.is_open
     again()
