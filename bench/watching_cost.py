@@ -127,14 +127,14 @@ def drive(how: str, records: Sequence[Record], interpret: Interpret) -> None:
         while True:
             clock.tick()
             now = Moment(clock.now, 1_767_261_700_000)
-            while (flight := engine.next_flight(now)) is not None:
+            while (flight := engine.sender.next_flight(now)) is not None:
                 flying.append(flight)
             if not flying:
                 break
             if how == BASE:
                 engine.answered(flying.popleft(), accepted, now)
             else:
-                engine.take_answer(flying.popleft(), accepted, now)
+                engine.sender.take_answer(flying.popleft(), accepted, now)
         engine.custody.committed(engine.custody.commits(now.steady))
     if engine.custody.ledger.delivered != len(records):
         raise BenchError(f"{how}: {engine.custody.ledger.delivered} of {len(records)} delivered")
