@@ -23,9 +23,11 @@ from bench.machine import BenchError
 from bench.workload import COMPARTMENT, Workload
 from relay.model import Answer, Moment, Partition, Record
 from relay.stream.decoding import DecodingPolicy
-from relay.stream.engine import Engine, EnginePolicy, Flight
+from relay.stream.engine import Engine
 from relay.stream.interpret import Interpret, InterpretPolicy, interpreter
 from relay.stream.mapping.policy import IdentityPolicy, MappingPolicy
+from relay.stream.policy import EnginePolicy
+from relay.stream.sender import Flight
 from relay.stream.tap import Tap
 from relay.stream.tracing import Tracing
 from relay.telemetry.samples import Wanted
@@ -132,7 +134,7 @@ def drive(how: str, records: Sequence[Record], interpret: Interpret) -> None:
             if not flying:
                 break
             if how == BASE:
-                engine.answered(flying.popleft(), accepted, now)
+                engine.sender.answered(flying.popleft(), accepted, now)
             else:
                 engine.sender.take_answer(flying.popleft(), accepted, now)
         engine.custody.committed(engine.custody.commits(now.steady))
