@@ -22,7 +22,16 @@ from typing import Any, Protocol
 
 import orjson
 
-from relay.model import Activity, Answer, Moment, Record, Undecodable, Unmappable, Unwanted
+from relay.model import (
+    Activity,
+    Answer,
+    Moment,
+    Parcel,
+    Record,
+    Undecodable,
+    Unmappable,
+    Unwanted,
+)
 from relay.stream.engine import Engine
 from relay.stream.interpret import Events, Interpretation
 from relay.stream.sender import Flight
@@ -128,18 +137,17 @@ class Tap:
             sender.take_answer = self._answered_by[sender.name]
 
     def _answered(self, sender: str, flight: Flight, answer: Answer, now: Moment) -> None:
-        letters = self._engine.custody.letters
-        delivered, dead = self._delivered(), len(letters)
+        custody = self._engine.custody
+        ledger, parts, letters = custody.ledger, custody.parts, custody.letters
+        delivered, dead = ledger.delivered + parts.delivered, len(letters)
         self._answered_by[sender](flight, answer, now)
-        destination = self._names[sender]
+        code, destination = flight.members[0].last_code, self._names[sender]
         for listener in tuple(self._listeners):
-            if now.steady < listener.quiet_until:
-                continue
-            waiting = self._wanted_of(listener.wanted, destination, flight)
+            waiting = self._wanted_of(listener, flight, code, destination, now.steady)
             if waiting is None:
                 continue
             became, reason = "attempt failed", ""
-            if self._delivered() > delivered:
+            if ledger.delivered + parts.delivered > delivered:
                 became = "delivered"
             elif len(letters) > dead:
                 became, reason = "dead-lettered", letters[-1].letter.reason
@@ -149,7 +157,7 @@ class Tap:
                 flight.request.body,
                 became=became,
                 destination=destination,
-                code=waiting.last_code,
+                code=code,
                 reason=reason,
                 attempts=waiting.attempts,
                 events=len(flight.members),
@@ -159,58 +167,47 @@ class Tap:
 
     def _interpreted(self, record: Record, now_ms: int) -> Interpretation:
         outcome = self._interpreted_by(record, now_ms)
-        if isinstance(outcome, _NEVER_SENT):
-            self._not_sent(record, outcome)
-        elif isinstance(outcome, Events):
-            for one in outcome.outcomes:
-                if isinstance(one, _NEVER_SENT):
-                    self._not_sent(record, one)
+        if isinstance(outcome, Parcel):  # nearly every one
+            return outcome
+        for one in outcome.outcomes if isinstance(outcome, Events) else (outcome,):
+            if isinstance(one, _NEVER_SENT):
+                self._not_sent(record, one)
         return outcome
 
     def _not_sent(self, record: Record, outcome: Undecodable | Unmappable | Unwanted) -> None:
+        code, destination = outcome.code, self._undecided
         for listener in tuple(self._listeners):
-            if self._clock() < listener.quiet_until or not self._wants(
-                listener.wanted, self._undecided, record, outcome.code
+            wanted = listener.wanted
+            if (
+                _is_in_scope(listener, code, destination, self._clock())
+                and wanted.topic in ("", record.topic)
+                and (not wanted.account_sha256 or _names(record, None, wanted.account_sha256))
             ):
-                continue
-            self._tell(
-                listener,
-                record,
-                record.value,
-                became="skipped" if isinstance(outcome, Unwanted) else "dead-lettered",
-                destination=self._undecided,
-                code=outcome.code,
-                reason=outcome.reason,
-            )
+                self._tell(
+                    listener,
+                    record,
+                    record.value,
+                    became="skipped" if isinstance(outcome, Unwanted) else "dead-lettered",
+                    destination=destination,
+                    code=code,
+                    reason=outcome.reason,
+                )
 
-    def _delivered(self) -> int:
-        custody = self._engine.custody
-        return custody.ledger.delivered + custody.parts.delivered
+    # -- samples ------------------------------------------------------------------------------
 
-    # -- what a listener wants ----------------------------------------------------------------
-
-    def _wanted_of(self, wanted: Wanted, destination: str, flight: Flight) -> Waiting | None:
-        """The first event of a request that is wanted."""
+    def _wanted_of(
+        self, listener: _Listener, flight: Flight, code: str, destination: str, now: float
+    ) -> Waiting | None:
+        """The first event of a request that is wanted. What all have in common is asked first."""
+        if not _is_in_scope(listener, code, destination, now):
+            return None
+        wanted = listener.wanted
+        topic, account = wanted.topic, wanted.account_sha256
         for waiting in flight.members:
-            if self._wants(wanted, destination, waiting.parcel.record, waiting.last_code, waiting):
+            record = waiting.parcel.record
+            if topic in ("", record.topic) and (not account or _names(record, waiting, account)):
                 return waiting
         return None
-
-    def _wants(
-        self,
-        wanted: Wanted,
-        destination: str,
-        record: Record,
-        code: str,
-        waiting: Waiting | None = None,
-    ) -> bool:
-        """The cheap questions come first."""
-        return (
-            (not wanted.code or code == wanted.code)
-            and (not wanted.topic or record.topic == wanted.topic)
-            and (not wanted.destination or wanted.destination == destination)
-            and (not wanted.account_sha256 or _names(record, waiting, wanted.account_sha256))
-        )
 
     def _tell(self, listener: _Listener, record: Record, body: bytes | None, **more: Any) -> None:
         wanted = listener.wanted
@@ -224,6 +221,16 @@ class Tap:
                 "content": None if shown is None else shown[:_BODY_CHARS_MAX],
             }
         )
+
+
+def _is_in_scope(listener: _Listener, code: str, destination: str, now: float) -> bool:
+    """Whether it wants a sample now, of an event with this code and destination."""
+    wanted = listener.wanted
+    return (
+        now >= listener.quiet_until
+        and wanted.code in ("", code)
+        and wanted.destination in ("", destination)
+    )
 
 
 def _names(record: Record, waiting: Waiting | None, account_sha256: str) -> bool:
