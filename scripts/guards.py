@@ -33,8 +33,8 @@ class Guard:
 
 
 CUSTODY = "relay/road/custody.py"
-ENGINE = "relay/stream/engine.py"
 MEMBERSHIP = "relay/membership/engine.py"
+SENDER = "relay/stream/sender.py"
 GUARDS = (
     Guard(
         "Nothing is lost: an offset waits for the broker's word on a dead letter.",
@@ -108,7 +108,7 @@ GUARDS = (
     Guard(
         "An outage burns no attempts.",
         "a failure counts only when others were delivered since the last one",
-        ENGINE,
+        SENDER,
         "waiting.failures += others",
         "waiting.failures += 1",
         "tests/stream/test_engine.py::test_while_nothing_succeeds_no_attempt_is_burnt",
@@ -133,7 +133,7 @@ GUARDS = (
     Guard(
         "A dead-letter topic that refuses writes holds the stream.",
         "nothing flies while a dead letter cannot be written",
-        ENGINE,
+        SENDER,
         "return not self.custody.stopped and self.custody.letters_blocked is None",
         "return not self.custody.stopped",
         "tests/stream/test_engine.py::"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from relay.model import NoAnswer, RequestKind, Verdict, VerdictKind
+from relay.model import DEFAULT_DESTINATION, NoAnswer, RequestKind, Verdict, VerdictKind
 from relay.stream.sending.brake import Brake, BrakePolicy
 from relay.stream.sending.gate import Gate, GatePolicy, GateState
 from relay.stream.sending.granted import Grant
@@ -86,8 +86,13 @@ class Destination:
     """One API, as seen from here."""
 
     def __init__(
-        self, policy: DestinationPolicy, rng: random.Random, tell: Callable[[Fact], None]
+        self,
+        policy: DestinationPolicy,
+        rng: random.Random,
+        tell: Callable[[Fact], None],
+        name: str = DEFAULT_DESTINATION,
     ) -> None:
+        self.name = name
         self.gate = Gate(policy.gate, rng)
         self.routes = {kind: Route(policy.gate, rng) for kind in RequestKind}
         self._activities = self.routes[RequestKind.ACTIVITY]
@@ -108,6 +113,12 @@ class Destination:
         self._tell = tell
         self._away_since: dict[str, float] = {}
         """Since when a scope was down or held, until it has been told that it is back."""
+
+    def share(self, fraction: float) -> None:
+        """Our part of what the group sends there, 0 to 1."""
+        self.rate.share(fraction)
+        for route in self.routes.values():
+            route.alone(fraction >= 1)
 
     # -- leaving ------------------------------------------------------------------------------
 
@@ -309,7 +320,11 @@ class Destination:
         gate.pause(verdict.retry_after_s, verdict.reason, now)
         pause_s = gate.paused_until - now
         if before is GateState.FLOWING and pause_s >= _LONG_PAUSE_S:
-            self._tell(DestinationThrottled(scope=where, code=verdict.code, pause_s=pause_s))
+            self._tell(
+                DestinationThrottled(
+                    destination=self.name, scope=where, code=verdict.code, pause_s=pause_s
+                )
+            )
 
     def _reopen(self, landed: _Landed, *, asked: bool = False) -> bool:
         """An answer that is no failure. Returns whether something has come back with it."""
@@ -344,11 +359,19 @@ class Destination:
         if state is GateState.DOWN:
             self._tell(
                 DestinationDown(
-                    scope=where, code=verdict.code, reason=verdict.reason, probe_in_s=wait_s
+                    destination=self.name,
+                    scope=where,
+                    code=verdict.code,
+                    reason=verdict.reason,
+                    probe_in_s=wait_s,
                 )
             )
         else:
-            self._tell(DestinationHeld(scope=where, code=verdict.code, reason=verdict.reason))
+            self._tell(
+                DestinationHeld(
+                    destination=self.name, scope=where, code=verdict.code, reason=verdict.reason
+                )
+            )
 
     def _learn(self, grant: Grant | None, now: float) -> None:
         if grant is not None and grant.at_a_time is not None:
@@ -362,12 +385,12 @@ class Destination:
         if where in self._away_since:
             self._is_back(where, now)
         elif pause_s >= _LONG_PAUSE_S:
-            self._tell(DestinationResumed(scope=where, after_s=pause_s))
+            self._tell(DestinationResumed(destination=self.name, scope=where, after_s=pause_s))
 
     def _is_back(self, where: str, now: float) -> None:
         since = self._away_since.pop(where, None)
         if since is not None:
-            self._tell(DestinationResumed(scope=where, after_s=now - since))
+            self._tell(DestinationResumed(destination=self.name, scope=where, after_s=now - since))
 
 
 def _braked(verdict: Verdict) -> Verdict:

@@ -58,6 +58,10 @@ class Route:
         disturbed = self._watched_until or lately.row or lately.asked
         return self.gate.state is GateState.FLOWING and not disturbed
 
+    def alone(self, is_alone: bool) -> None:
+        """Whether nobody else of our group sends on it."""
+        self._granted.alone = is_alone
+
     def opens_at(self, now: float) -> float | None:
         """When the next request may leave; None: when a probe is back."""
         if self.in_flight and self.lately.asked >= ASKED_MIN:
