@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from relay.cli.options import on_terminal
-from relay.errors import ExitStatus, SettingsError
+from relay.errors import ExitStatus, SettingsError, install
 
 _RATE_TO_WATCH = 150.0
 
@@ -34,7 +34,9 @@ def demo(
         bool, typer.Option("--json", help="Draw nothing; print the result as one JSON object.")
     ] = False,
 ) -> None:
-    """Run the main job here: an embedded Kafka, the relay, and a sandbox API with some faults.
+    """Run all of it here: embedded Kafka, relay, sandbox API.
+
+    The sandbox API fails now and then, so that retries can be seen.
 
     Exit status 0 only if every record is accounted for and each user's order was kept.
 
@@ -45,7 +47,7 @@ def demo(
     except ImportError as error:
         raise SettingsError(
             f"the demo needs the package {error.name}",
-            hint="install the extra: pip install 'mics-relay[demo]'",
+            hint=install("demo"),
         ) from None
     import uvloop
     from rich.console import Console

@@ -22,6 +22,7 @@ from relay.model import DeadLetterClass
 from relay.road.settling.dead_letter import Cut, Envelope, spans
 from relay.settings import Settings
 from relay.telemetry.outline import MASK, masked_values, outline
+from relay.wording import counted
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class Found:
 
     def summary(self) -> str:
         """The same in one line."""
-        others = f"; {self.foreign} records of others left alone" if self.foreign else ""
+        others = f"; {counted(self.foreign, 'record')} of others left alone" if self.foreign else ""
         cut = f"; {self.cut} truncated ones cannot be sent again" if self.cut else ""
         more = "; there are more: raise --limit" if self.more else ""
         return f"{self.counts.total()} dead letters{more}{others}{cut}"
