@@ -7,7 +7,7 @@ DEMO   := $(VENV)/.demo
 STAMP  := $(VENV)/.installed
 PROCESSES ?= 3
 
-.PHONY: help demo check format test storm bench constraints schemas docs clean
+.PHONY: help demo check format test storm bench requirements image-check docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,22 +16,26 @@ help:
 	@echo "make check    format, ruff, mypy, import-linter"
 	@echo "make storm    long simulations and chaos runs"
 	@echo "make bench    measure, side by side"
+	@echo "make image-check  build the container image and try it"
 
+# Hashes say which files may be installed; requirements/README.md tells how they come about.
 # pip is not quiet: a slow network then looks slow, and not stuck.
-PIP    := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
+RELAY  := $(PIP) --quiet --no-deps --no-build-isolation -e .
 
-$(DEMO): pyproject.toml constraints.txt
+$(DEMO): pyproject.toml requirements/demo.txt requirements/build.txt
 	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "relay needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
 	@echo "==> installing relay and what its demo needs: some 35 packages, a minute as a rule"
-	@$(PIP) -e '.[demo]'
+	@$(PIP) --require-hashes -r requirements/build.txt -r requirements/demo.txt
+	@$(RELAY)
 	@touch $@
 
-$(STAMP): $(DEMO)
-	@echo "==> installing what the tests need: some 70 more, a few minutes as a rule"
-	@$(PIP) -e '.[dev]'
+$(STAMP): $(DEMO) requirements/development.txt
+	@echo "==> installing what the tests need: some 85 more, a few minutes as a rule"
+	@$(PIP) --require-hashes -r requirements/development.txt
 	@touch $@
 
 demo: $(DEMO)
@@ -64,11 +68,21 @@ bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@$(BIN)/python -m bench $(BENCH)
 
-# Pins what is shipped, without saying where it comes from.
-constraints: $(STAMP)
-	@$(BIN)/python -m pip install --quiet pip-tools
-	@$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-emit-index-url --no-emit-trusted-host \
-	  --no-emit-find-links --no-emit-options --no-header --output-file constraints.txt pyproject.toml
+# Pins what is installed, with the hash of every file of a release and without saying where it lies.
+# What is pinned stays as it is where it can: `make requirements UPGRADE=--upgrade` takes newer ones,
+# UPGRADE='--upgrade-package NAME' one.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+requirements: $(DEMO)
+	@$(PIP) --quiet 'uv>=0.13'
+	@$(COMPILE) $(UPGRADE) --extra dev pyproject.toml -o requirements/development.txt
+	@$(COMPILE) -c requirements/development.txt --extra demo pyproject.toml -o requirements/demo.txt
+	@$(COMPILE) -c requirements/development.txt --extra image pyproject.toml -o requirements/production.txt
+	@$(COMPILE) -c requirements/development.txt --group build -o requirements/build.txt
+	@$(COMPILE) $(UPGRADE) -c requirements/development.txt --group sbom -o requirements/sbom.txt
+
+# BASE=IMAGE builds on another base than the Dockerfile's.
+image-check: $(STAMP)
+	@$(BIN)/python -m scripts.image_check $(if $(BASE),--base $(BASE))
 
 clean:
 	@rm -rf $(VENV) .cache

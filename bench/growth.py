@@ -20,7 +20,7 @@ import uvloop
 
 from bench.workload import COMPARTMENT, Workload
 from relay.clock import SystemClock
-from relay.model import Answer, Commit, DeadLetter, Partition, Record, Request
+from relay.model import DEFAULT_DESTINATION, Answer, Commit, DeadLetter, Partition, Record, Request
 from relay.road.consuming.source import AssignmentListener, SourceState
 from relay.settings.delivery import DeliverySettings
 from relay.stream.decoding import DecodingPolicy
@@ -158,7 +158,7 @@ async def cost_us(
     wire = SimulatedWire(workload.events)
     emit = _nothing
     pipeline = stream_road(
-        engine, source, wire, NoDeadLetters(),
+        engine, source, {DEFAULT_DESTINATION: wire}, NoDeadLetters(),
         emit=emit, clock=SystemClock(), policy=delivery,
         reporter=Reporter(engine, emit, delivery),
     )  # fmt: skip

@@ -26,10 +26,12 @@ from relay.sandbox.limiters import CountedBy, Limiter, LimiterKind, LimiterRule,
 from relay.sandbox.options import SandboxOptions
 from relay.sandbox.server import serve
 from relay.stream.decoding import DecodingPolicy
-from relay.stream.engine import Engine, EnginePolicy, Flight
+from relay.stream.engine import Engine
 from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
+from relay.stream.policy import EnginePolicy
+from relay.stream.sender import Flight
 from relay.telemetry.redact import redact
 from tests.support.simulation.world import event
 from tests.support.trouble import Stream, stream
@@ -148,9 +150,9 @@ class Simulated:
         while self.now < seconds:
             self._feed()
             moment = self._moment()
-            while (flight := self.engine.next_flight(moment)) is not None:
+            while (flight := self.engine.sender.next_flight(moment)) is not None:
                 self._send(flight)
-            wakes = self.engine.wakes_at(self.now)
+            wakes = self.engine.sender.wakes_at(self.now)
             lands = self.landings[0].at if self.landings else None
             times = [at for at in (wakes, lands) if at is not None]
             self.now = max(self.now + 1e-6, min(times)) if times else self.now + 0.01
@@ -158,11 +160,11 @@ class Simulated:
                 landed = heapq.heappop(self.landings)
                 if landed.passed is not None:
                     landed.passed.done()
-                self.engine.answered(landed.flight, landed.answer, self._moment())
+                self.engine.sender.answered(landed.flight, landed.answer, self._moment())
         return self._figures(seconds)
 
     def _feed(self) -> None:
-        while self.engine.lanes.waiting < _BACKLOG:
+        while self.engine.sender.lanes.waiting < _BACKLOG:
             kind = "p" if self.rng.random() < self.model.user_points else "a"
             user = self.rng.randrange(self.model.users)
             offset = next(self.offsets)
@@ -267,7 +269,7 @@ async def over_http(model: Model, seconds: float) -> Figures:
 async def _feed_events(made: Stream, users: int) -> None:
     seqs = itertools.count()
     while True:
-        while made.engine.lanes.waiting < _BACKLOG:
+        while made.engine.sender.lanes.waiting < _BACKLOG:
             seq = next(seqs)
             made.feed(*(event(f"u{(seq * 20 + i) % users}", seq, _WALL_MS) for i in range(20)))
         await asyncio.sleep(0.02)

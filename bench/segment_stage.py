@@ -6,6 +6,7 @@ The relay that is measured is a third process, so nothing here counts for its me
 import contextlib
 import json
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -36,6 +37,7 @@ class Ended:
 
     status: int
     seconds: float
+    cpu_s: float
     peak_mb: float
     out: str
     err: str
@@ -121,12 +123,15 @@ class Stage:
         return path
 
 
-def sync(config: Path, kill_after_s: float = float("inf")) -> Ended:
-    """Run one sync as a process; end it by SIGKILL if it still runs after so many seconds."""
+def sync(config: Path, kill_after_s: float = float("inf"), code: Path | None = None) -> Ended:
+    """Run one sync as a process; end it by SIGKILL if it still runs after so many seconds.
+
+    `code` is the directory of another checkout, whose relay runs then.
+    """
     command = [sys.executable, "-m", "relay", "segments", "sync", "--json", "--config", str(config)]
-    began = time.perf_counter()
+    began, cpu_before = time.perf_counter(), _children_cpu_s()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err)
+        process = subprocess.Popen(command, stdout=out, stderr=err, cwd=code)
         peak_kb = 0
         while process.poll() is None:
             # Not `ru_maxrss`: Linux counts into it what the parent weighed when it began the child.
@@ -136,10 +141,16 @@ def sync(config: Path, kill_after_s: float = float("inf")) -> Ended:
                 process.send_signal(signal.SIGKILL)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, min(0.02, left_s)))
-        seconds = time.perf_counter() - began
+        seconds, cpu_s = time.perf_counter() - began, _children_cpu_s() - cpu_before
         out.seek(0)
         err.seek(0)
-        return Ended(process.returncode, seconds, peak_kb / 1024, out.read(), err.read())
+        return Ended(process.returncode, seconds, cpu_s, peak_kb / 1024, out.read(), err.read())
+
+
+def _children_cpu_s() -> float:
+    """What all child processes used that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _peak_kb(pid: int) -> int:

@@ -1,15 +1,18 @@
 """`relay segments sync` of a large segment: time, memory and bytes; and what `kill -9` does to it.
 
     python -m bench.segments_sync                      # 1,000,000 users, then 1 % changes
+    python -m bench.segments_sync --against DIR        # in turns with the relay of another checkout
     python -m bench.segments_sync --users 100000 --kills 20
 
-Both judge by the sandbox's own count, user by user, and exit with 1 when something is wrong.
+All judge by the sandbox's own count, user by user, and exit with 1 when something is wrong.
 """
 
 import argparse
 import random
+import shutil
 import sys
 import time
+from pathlib import Path
 
 from bench.segment_stage import Ended, Stage, people, stage, sync
 
@@ -25,19 +28,27 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--kills", type=int, default=0, help="kill so many syncs, do not measure")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--against", type=Path, help="directory of another checkout")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each is measured")
     options = parser.parse_args()
+    codes = [None, *([options.against.absolute()] if options.against else [])]
     with stage() as vendors:
         if options.kills:
             wrong = kill(vendors, options.users, options.kills, options.seed)
         else:
-            wrong = measure(vendors, options.users, options.seed)
+            wrong = []
+            for number in range(options.rounds):
+                for code in codes if number % 2 else reversed(codes):
+                    print(f"-- {code.name if code else 'this checkout'}", flush=True)
+                    wrong += measure(vendors, options.users, options.seed, code)
     for problem in wrong:
         print(f"WRONG: {problem}")
     sys.exit(1 if wrong else 0)
 
 
-def measure(vendors: Stage, count: int, seed: int) -> list[str]:
+def measure(vendors: Stage, count: int, seed: int, code: Path | None) -> list[str]:
     """A first sync of everybody, then one of 1 % changes."""
+    shutil.rmtree(vendors.directory / "state", ignore_errors=True)
     vendors.reset(pending_ms=100, running_ms=100)
     users = people(count + count // 200, seed)
     config = vendors.config(vendors.directory / "state")
@@ -47,7 +58,7 @@ def measure(vendors: Stage, count: int, seed: int) -> list[str]:
     for label, wanted in (("first sync", first), ("1 % changes", changed), ("no change", changed)):
         size = vendors.export_is(wanted)
         before = vendors.uploads()
-        ended = sync(config)
+        ended = sync(config, code=code)
         wrong += show(label, ended, size)
         wrong += right(vendors, wanted, label)
         uploads = vendors.uploads()[len(before) :]
@@ -66,7 +77,8 @@ def show(label: str, ended: Ended, export_bytes: int) -> list[str]:
     plan = report["plan"]
     print(
         f"{label:12}  {plan['users']:>9,} users  {ended.seconds:6.1f} s  "
-        f"{ended.peak_mb:5.0f} MB resident at most  {export_bytes:>11,} bytes exported  "
+        f"{ended.cpu_s:6.2f} s CPU  {ended.peak_mb:5.0f} MB resident at most  "
+        f"{export_bytes:>11,} bytes exported  "
         f"{report['commands']:>9,} commands in {report['parts']} files  "
         f"{report['bytes']:>11,} bytes uploaded",
         flush=True,

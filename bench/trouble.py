@@ -81,15 +81,15 @@ async def measured(row: Row, seconds: float) -> str:
             await asyncio.sleep(seconds)
             rate = (made.delivered - before) / (made.now - began)
             feeding.cancel()
-        gate = made.engine.destination.gate
-        letters, limit = len(made.letters), made.engine.destination.limit.value
+        gate = made.engine.sender.destination.gate
+        letters, limit = len(made.letters), made.engine.sender.destination.limit.value
     return f"{row.name:36} {rate:9.0f} {letters:8} {limit:6} {gate.state:>8}"
 
 
 async def _feed(made: Stream, numbers: Iterator[int], *, points: bool) -> None:
     """Keep enough waiting. User points are other users', one for ten activities."""
     while True:
-        while made.engine.lanes.waiting < _BACKLOG:
+        while made.engine.sender.lanes.waiting < _BACKLOG:
             number = next(numbers)
             made.feed(*(f"u{(number * 20 + i) % _USERS} {number}" for i in range(20)))
             if points and number < _USERS:

@@ -15,7 +15,7 @@ Each road is kept running by `KeptRoad`: one that fails does not take the other 
 import asyncio
 import random
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -40,13 +40,14 @@ from relay.road.settling.dead_letter_topic import DeadLetterTopic
 from relay.road.settling.letter_writer import DeadLetterSink
 from relay.segments.driver import Platform
 from relay.settings import Settings
+from relay.settings.reading import interpret_policy
 from relay.settings.secrets import secret_values
 from relay.settings.shown import shown
 from relay.settings.topics import sources_of
 from relay.sources.interpret import Source, source_interpreter
 from relay.sources.registry.loader import SchemaLoader
 from relay.stream.engine import Engine
-from relay.stream.interpret import InterpretPolicy, OrderBy
+from relay.stream.interpret import OrderBy
 from relay.stream.pipeline import stream_road
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
@@ -66,8 +67,9 @@ if TYPE_CHECKING:  # an extra
     from opentelemetry.trace import Tracer
 
 STREAM_SECTIONS = (
-    "kafka", "dead_letter", "tracking", "delivery", "identity", "mapping", "decoding", "admin",
-    "log", "tracing", "segments", "sources", "mappings", "schema_registry",
+    "kafka", "dead_letter", "tracking", "destinations", "routing", "delivery", "identity",
+    "mapping", "decoding", "admin", "log", "tracing", "segments", "sources", "mappings",
+    "schema_registry",
 )  # fmt: skip
 """The sections of the settings that the stream cannot do without."""
 
@@ -135,8 +137,10 @@ async def run_stream(
         telemetry.emit(fact)
 
     async with AsyncExitStack() as stack:
-        wire = open_wire(settings.tracking, settings.tracking.authorization())
-        stack.push_async_callback(wire.close)
+        wires = {}
+        for name, sending in settings.sending.items():
+            wires[name] = open_wire(sending, sending.authorization())
+            stack.push_async_callback(wires[name].close)
         restart = RestartPolicy() if edges is None else None
         loader = None
         if settings.schema_registry is not None:
@@ -144,7 +148,7 @@ async def run_stream(
             loader = await stack.enter_async_context(opened)
         tracer = await _tracer(settings, stack)
         stream = _Stream(
-            settings, wire, emit, rng, edges or kafka_edges, loader=loader, tracer=tracer
+            settings, wires, emit, rng, edges or kafka_edges, loader=loader, tracer=tracer
         )
         roads = [KeptRoad(Reporter.road, stream.make, emit, restart)]
         membership = settings.segments.membership.enabled and edges is None
@@ -211,7 +215,7 @@ class _Stream:
     def __init__(
         self,
         settings: Settings,
-        wire: Wire,
+        wires: Mapping[str, Wire],
         emit: Emit,
         rng: random.Random,
         edges: Callable[[Settings, Emit], KafkaEdges],
@@ -221,22 +225,16 @@ class _Stream:
     ) -> None:
         self._tracer = tracer
         self._settings = settings
-        self._wire = wire
+        self._wires = wires
         self._emit = emit
         self._rng = rng
         self._edges = edges
-        mapping = settings.mapping.complete(
-            settings.identity,
-            settings.tracking.datamart_id,
-            segments_are_imported=settings.segments.membership.enabled,
-        )
         self._loader = loader
-        order_by = settings.delivery.order_by
         sources = _sources(settings, loader)
         self._shadows = [source.shadow for source in sources if source.shadow is not None]
         self._interpret = source_interpreter(
             sources,
-            InterpretPolicy(settings.decoding, mapping, order_by),
+            interpret_policy(settings),
         )
         self.engine: Engine
         """That of the road made last."""
@@ -248,8 +246,8 @@ class _Stream:
     def make(self) -> Road:
         """A road with an engine and edges of its own."""
         settings, delivery = self._settings, self._settings.delivery
-        policy = delivery.engine(settings.tracking.datamart_id)
-        self.engine = Engine(policy, self._interpret, self._rng)
+        (name, policy), *others = settings.policies().items()
+        self.engine = Engine(policy, self._interpret, self._rng, name=name, others=dict(others))
         if self._tracer is not None:
             from relay.stream.tracing import Tracing  # noqa: PLC0415 - an extra
 
@@ -259,7 +257,7 @@ class _Stream:
         return stream_road(
             self.engine,
             edges.source,
-            self._wire,
+            self._wires,
             edges.sink,
             emit=self._emit,
             clock=SystemClock(),
@@ -350,13 +348,19 @@ def _tell_start(settings: Settings, address: str, emit: Emit, *, membership: boo
             version=__version__,
             group_id=kafka.group_id,
             topics=kafka.topic_pattern or ",".join(kafka.topics),
-            destination=settings.tracking.base_url,
+            destination=", ".join(_addresses(settings)),
             admin=address,
         )
     )
     if membership:
         group_id = segments.membership_group(kafka.group_id)
         emit(MembershipStarted(group_id=group_id, imports=segments.importer_policy(group_id).name))
+
+
+def _addresses(settings: Settings) -> Iterator[str]:
+    sending = settings.sending
+    for name, one in sending.items():
+        yield f"{name} {one.base_url}" if len(sending) > 1 else one.base_url
 
 
 def _listen_for_signals(stop: Callable[[str], None], within_s: float) -> None:

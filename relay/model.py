@@ -41,6 +41,9 @@ class Position(NamedTuple):
         return f"{self.topic}-{self.partition}-{self.offset}"
 
 
+DEFAULT_DESTINATION = "default"
+"""The name of the destination that `tracking` describes."""
+
 Header = tuple[str, bytes | None]
 """A Kafka header. Names may repeat, their order counts, and a value may be null."""
 
@@ -193,6 +196,7 @@ class Parcel(NamedTuple):
     record: Record
     lane: Hashable | None
     payload: Activity | Request
+    destination: str = DEFAULT_DESTINATION
 
     def __repr__(self) -> str:
         return f"Parcel({self.record!r}, {self.payload!r})"
@@ -315,5 +319,7 @@ class DeadLetter:
     """Of a record that holds several events: which of them this letter is about, from 0."""
     events_total: int = 0
     """How many events such a record holds; 0: the letter is about the record as a whole."""
+    destination: str = ""
+    """The name of where it was bound for; empty where that was never decided."""
     codes: tuple[tuple[int, str], ...] = ()
     """Where it is about several events: the first few of them, each with its code."""

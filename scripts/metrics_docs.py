@@ -10,7 +10,8 @@ from relay.membership.policy import MembershipPolicy
 from relay.membership.status import MembershipReporter
 from relay.model import Record, Unwanted
 from relay.road.status import ReportPolicy
-from relay.stream.engine import Engine, EnginePolicy
+from relay.stream.engine import Engine
+from relay.stream.policy import EnginePolicy
 from relay.stream.status import Reporter
 from relay.telemetry.facts import Fact, all_facts
 from relay.telemetry.health import Roads

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from relay.settings import Settings
-from relay.settings.options import Option, is_secret, models_at, models_in, options
+from relay.settings.options import Option, element_models, is_secret, models_at, models_in, options
 
 _TYPES: dict[Any, str] = {
     str: "text",
@@ -92,7 +92,7 @@ def documented(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[Option
     for option in options(model, path):
         yield option
         if option.field is not None:
-            for inner in _element_models(option.field.annotation):
+            for inner in element_models(option.field.annotation):
                 yield from documented(inner, (*option.path[:-1], option.path[-1] + "[]"))
 
 
@@ -269,7 +269,7 @@ def _documented_section(name: str, field: FieldInfo) -> Iterator[Option]:
     models = models_in(field.annotation)
     if not models:
         yield Option((name,), field)
-        for model in _element_models(field.annotation):
+        for model in element_models(field.annotation):
             yield from documented(model, (f"{name}[]",))
     for model in models:
         yield from documented(model, (name,))
@@ -278,13 +278,6 @@ def _documented_section(name: str, field: FieldInfo) -> Iterator[Option]:
 def _about(field: FieldInfo) -> str:
     models = models_in(field.annotation)
     return _first_paragraph(models[0]) if models else field.description or ""
-
-
-def _element_models(annotation: Any) -> list[type[BaseModel]]:
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [model for one in get_args(annotation) for model in _element_models(one)]
-    many = get_origin(annotation) in (list, tuple)
-    return [model for one in get_args(annotation) for model in models_in(one)] if many else []
 
 
 def _first_paragraph(model: type[BaseModel]) -> str:

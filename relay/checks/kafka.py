@@ -17,7 +17,7 @@ from relay.kafka_client.options import client_options
 from relay.kafka_client.producer import Producer
 from relay.kafka_client.reach import Cluster, reach
 from relay.kafka_client.topic_configs import topic_configs
-from relay.road.consuming.inside import Inside
+from relay.road.consuming.consumer_internals import ConsumerInternals
 from relay.road.consuming.policy import ConsumerPolicy, MissingTopics
 from relay.road.consuming.topics import reading_pattern
 from relay.road.settling.dead_letter_policy import DeadLetterPolicy, TooLarge
@@ -125,7 +125,7 @@ async def _about_reading(
         with translated("reading"):
             await consumer.start()
             consumer.assign(partitions)  # by hand: the group is not joined
-            await Inside(consumer).try_group()
+            await ConsumerInternals(consumer).try_group()
             committed = [await consumer.committed(tp) for tp in partitions]
             ends = await consumer.end_offsets(partitions)
             starts = await consumer.beginning_offsets(partitions)

@@ -4,11 +4,14 @@ The probe posts a body that is no JSON to the endpoint of the activities. There 
 that could be stored: an API that lets us in can only complain about it.
 """
 
+from collections.abc import AsyncIterator, Mapping
+
 from relay.checks.finding import Finding, Level, failure, ok, warning
 from relay.errors import DestinationError, RelayError
 from relay.model import Answer, Request
 from relay.settings.tracking import TrackingSettings
 from relay.stream.mapping.requests import activities_path
+from relay.stream.policy import TRACKING
 from relay.stream.sending.open_wire import open_wire
 
 _NO_JSON = b"{"
@@ -31,9 +34,19 @@ _CLASSES: dict[int, tuple[Level, str, str | None]] = {
 }
 
 
-async def check_tracking(tracking: TrackingSettings) -> Finding:
-    """Whether the API answers, takes the token, and knows the datamart."""
-    where = f"{tracking.base_url}, datamart {tracking.datamart_id}"
+async def check_destinations(sending: Mapping[str, TrackingSettings]) -> AsyncIterator[Finding]:
+    """A finding for each destination, by its name."""
+    for name, one in sending.items():
+        yield await check_tracking(one, name if len(sending) > 1 else "")
+
+
+async def check_tracking(tracking: TrackingSettings, name: str = "") -> Finding:
+    """Whether the API answers, takes the token, and knows the datamart.
+
+    `name` is that of the destination, where there are several.
+    """
+    where = f"{name}: " if name else ""
+    where += f"{tracking.base_url}, datamart {tracking.datamart_id}"
     try:
         wire = open_wire(tracking, tracking.authorization())
         try:
@@ -43,11 +56,11 @@ async def check_tracking(tracking: TrackingSettings) -> Finding:
             await wire.close()
     except RelayError as error:
         return failure("api", error)
-    return judged(answer, where)
+    return judged(answer, where, tracking.section)
 
 
-def judged(answer: Answer, where: str) -> Finding:
-    """What the answer to the probe means."""
+def judged(answer: Answer, where: str, section: str = TRACKING) -> Finding:
+    """What the answer to the probe means; `section` is where its settings stand."""
     if answer.status == 0:
         said = f"no answer ({answer.no_answer}) {answer.detail}".rstrip()
         hint: str | None = "check tracking.base_url, the network, a proxy"
@@ -56,6 +69,7 @@ def judged(answer: Answer, where: str) -> Finding:
         known = _MEANINGS.get(answer.status) or _CLASSES[answer.status // 100]
         level, text, hint = known
         text += f" ({answer.status})"
+    hint = None if hint is None else hint.replace(f"{TRACKING}.", f"{section}.")
     match level:
         case Level.OK:
             return ok("api", f"{where}: {text}")

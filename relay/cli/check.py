@@ -57,7 +57,7 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
     from relay.checks.registry import check_registry
     from relay.checks.segments import check_segments
     from relay.checks.sources import check_sources
-    from relay.checks.tracking import check_tracking
+    from relay.checks.tracking import check_destinations
     from relay.cli.check_maps import check_maps
     from relay.settings import load
 
@@ -68,11 +68,11 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
             yield failure("settings", SettingsError(line))
         return
     yield ok("settings", "complete, and nothing contradicts")
-    for finding in check_mapping(settings.mapping):
-        yield finding
-    for finding in check_sources(settings):
-        yield finding
-    for finding in check_maps(settings, config):
+    for finding in (
+        *check_mapping(settings.mapping),
+        *check_sources(settings),
+        *check_maps(settings, config),
+    ):
         yield finding
     async for finding in check_kafka(
         settings.kafka, settings.dead_letter, settings.delivery.order_by
@@ -80,7 +80,8 @@ async def _findings(config: Path | None) -> AsyncGenerator[Finding]:
         yield finding
     async for finding in check_registry(settings):
         yield finding
-    yield await check_tracking(settings.tracking)
+    async for finding in check_destinations(settings.sending):
+        yield finding
     if settings.segments.membership.enabled:
         yield check_disk()
         yield await check_imports(settings)

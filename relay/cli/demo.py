@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from relay.cli.left_out import needs_the_sandbox
 from relay.cli.options import on_terminal
 from relay.errors import ExitStatus, SettingsError, install
 
@@ -42,6 +43,7 @@ def demo(
 
     Example: relay demo --events 2000 --json
     """
+    needs_the_sandbox()
     try:
         from relay.demo.play import play
     except ImportError as error:

@@ -22,6 +22,7 @@ class _FileOrTool(TyperGroup):
 
 
 _EVENTS = "events"
+_NEEDS = ["decoding", "identity", "mapping", "segments", "destinations", "routing"]
 group = Commands(
     name="map",
     cls=_FileOrTool,
@@ -46,8 +47,15 @@ def map_events(
         bool,
         typer.Option("--show-personal-data", help="Print requests exactly as they would be sent."),
     ] = False,
+    destination: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", show_default=False, help="As if all were bound for this one."),
+    ] = None,
 ) -> None:
     """Show which requests events would become. Nothing is sent.
+
+    With several `destinations`, each request names its own; a line has neither topic nor header,
+    so name the destination where one of these decides.
 
     Each request is a line of JSON on standard output: method, path, body; each line of a segment
     import likewise, where `segments.membership` is enabled. What is rejected, skipped or changed
@@ -55,13 +63,14 @@ def map_events(
 
     Example: relay map events.ndjson --config relay.yaml
     """
-    from relay.cli.dry_run import dry_run
+    from relay.cli.dry_run import bound_for, dry_run
     from relay.cli.lines import opened
     from relay.clock import SystemClock
     from relay.settings import load
 
-    settings = load(config, needs=["decoding", "identity", "mapping", "segments"])
+    settings = load(config, needs=_NEEDS)
     with opened(source) as file:
-        rejected = dry_run(file, settings, SystemClock(), exact=show_personal_data)
+        bound = bound_for(settings, destination)
+        rejected = dry_run(file, settings, bound, SystemClock(), exact=show_personal_data)
     if rejected:
         raise typer.Exit(ExitStatus.FINDINGS)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from relay.cli.left_out import needs_the_sandbox
+
 
 def register(app: typer.Typer) -> None:
     """Make the command known."""
@@ -57,6 +59,7 @@ def sandbox(  # noqa: PLR0917 - options of a command are given by name
     Faults: curl -X PUT localhost:8080/_sandbox/faults -d
     '{"rules": [{"kind": "status", "status": 429, "rate": 0.1, "retry_after_s": 1}]}'
     """
+    needs_the_sandbox()
     from relay.sandbox.faults import FaultPlan
     from relay.sandbox.options import RepeatPolicy, SandboxOptions
     from relay.sandbox.standalone import read_plan, run

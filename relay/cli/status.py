@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relay.cli.admin_port import admin_url, asked
 from relay.cli.options import ConfigOption, JsonOption
 from relay.errors import ExitStatus
+
+if TYPE_CHECKING:  # slow to import: only where it is shown
+    from rich.console import Console
 
 
 def register(app: typer.Typer) -> None:
@@ -47,18 +50,14 @@ def _show(ready: Mapping[str, Any], told: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     from relay.cli.top_screen import held_by
+    from relay.telemetry.troubles import destinations
 
     console = Console(highlight=False, soft_wrap=True)
-    ledger, api, letters = told["ledger"], told["destination"], told["dead_letter_topic"]
+    ledger, letters = told["ledger"], told["dead_letter_topic"]
     state = "ready" if ready["ready"] else f"not ready: {ready['reason']}"
     console.print(f"relay    {told['lifecycle']}, {state}")
-    reason = f" ({api['reason']})" if api["reason"] else ""
-    console.print(f"API      {api['state']}{reason} for {api['for_s']:.0f} s")
-    console.print(
-        f"         {api['in_flight']} in flight, limit {api['limit']} "
-        f"({api['limit_changed_because']}), {api['waiting']} waiting, "
-        f"{api['resting_lanes']} users rest after a failure"
-    )
+    for api in destinations(told):
+        _show_destination(console, api, named=len(destinations(told)) > 1)
     dead, skipped = sum(ledger["dead_lettered"].values()), sum(ledger["skipped"].values())
     console.print(
         f"records  {ledger['taken']:,} taken = {ledger['delivered']:,} delivered + {dead:,} "
@@ -80,6 +79,19 @@ def _show(ready: Mapping[str, Any], told: Mapping[str, Any]) -> None:
             held_by(partition["pinned_by"]),
         )
     console.print(table)
+
+
+def _show_destination(console: "Console", api: Mapping[str, Any], *, named: bool) -> None:
+    reason = f" ({api['reason']})" if api["reason"] else ""
+    name = f"{api['name']}: " if named else ""
+    console.print(f"API      {name}{api['state']}{reason} for {api['for_s']:.0f} s")
+    console.print(
+        f"         {api['in_flight']} in flight, limit {api['limit']} "
+        f"({api['limit_changed_because']}), {api['waiting']} waiting, "
+        f"{api['resting_lanes']} users rest after a failure"
+    )
+    if api.get("share_used_up"):
+        console.print("         its share of memory is used up: the partitions that carry it pause")
 
 
 def _text(value: object) -> str:

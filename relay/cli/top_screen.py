@@ -118,7 +118,8 @@ def held_by(pin: Status | None) -> str:
         tried = f", {pin['attempts']} attempts, last {pin['last_verdict']}"
     elif pin.get("attempts"):
         tried = ", under way"
-    return f"offset {pin['offset']} for {seconds(pin['for_s'])}{tried}"
+    bound = f" to {pin['destination']}" if "destination" in pin else ""
+    return f"offset {pin['offset']}{bound} for {seconds(pin['for_s'])}{tried}"
 
 
 def seconds(value: float | None) -> str:

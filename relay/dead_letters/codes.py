@@ -10,8 +10,8 @@ from relay.model import NoAnswer
 from relay.sources.formats.outcome import FormatCode
 from relay.sources.mapping.faults import MappingCode as LanguageCode
 from relay.stream.decoding.reasons import UndecodableCode
-from relay.stream.engine import FOLLOWED
 from relay.stream.mapping.codes import MappingCode
+from relay.stream.sender import FOLLOWED
 
 _HTTP = re.compile(r"http_[1-5]\d\d")
 

@@ -39,20 +39,22 @@ def take(engine: Engine, produced: int, seen: Mapping[str, int], at: float) -> T
     """Count. `seen` is the sandbox's summary: repeats and order are its judgement, not ours."""
     ledger = engine.custody.ledger
     verdicts: dict[str, int] = {}
-    for (kind, _), count in engine.verdicts.items():
-        verdicts[str(kind)] = verdicts.get(str(kind), 0) + count
+    senders = engine.senders.values()
+    for sender in senders:
+        for (kind, _), count in sender.verdicts.items():
+            verdicts[str(kind)] = verdicts.get(str(kind), 0) + count
     return Tally(
         at=at,
         produced=produced,
         delivered=ledger.delivered,
         dead_lettered=ledger.dead_lettered.total(),
         skipped=ledger.skipped.total(),
-        requests=engine.requests,
+        requests=sum(sender.requests for sender in senders),
         duplicates=seen["duplicates"],
         out_of_order=seen["out_of_order"],
-        in_flight=engine.lanes.in_flight,
-        waiting=engine.lanes.waiting,
-        limit=engine.destination.limit.value,
+        in_flight=sum(sender.lanes.in_flight for sender in senders),
+        waiting=sum(sender.lanes.waiting for sender in senders),
+        limit=sum(sender.destination.limit.value for sender in senders),
         lag=max(0, produced - ledger.taken),
         verdicts=verdicts,
     )

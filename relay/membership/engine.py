@@ -20,6 +20,7 @@ from relay.model import (
     Unmappable,
     Unwanted,
 )
+from relay.road.consuming.intake import SetAside
 from relay.road.custody import Custody
 from relay.road.settling.assigned import Assigned, PendingLetter
 from relay.road.settling.commits import is_closed
@@ -65,6 +66,10 @@ class MembershipEngine:
 
     def let_go(self, letter: PendingLetter) -> None:
         """`Holder.let_go`: nothing waits for a single letter here, see `_may_fly`."""
+
+    def set_aside(self) -> SetAside:
+        """`Holder.set_aside`: nothing, there is one place to go."""
+        return SetAside()
 
     def is_crowded(self, _home: Assigned) -> bool:
         """`Holder.is_crowded`: never, however many changes one member has."""

@@ -17,7 +17,13 @@ from pydantic import Field
 
 from relay.errors import trace
 from relay.model import Commit, Fate, Partition, Record, SchemaKey, Unmappable
-from relay.road.consuming.intake import IntakePolicy, full, partition_allowance, room
+from relay.road.consuming.intake import (
+    IntakePolicy,
+    SetAside,
+    full,
+    partition_allowance,
+    room,
+)
 from relay.road.consuming.schema_waits import SchemaWait, SchemaWaits
 from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
 from relay.road.settling.commits import commit_of, is_closed, is_news, start_of
@@ -61,6 +67,10 @@ class Holder(Protocol):
 
     def is_crowded(self, home: Assigned) -> bool:
         """Whether nothing more of this partition should come, for a reason of the engine's."""
+        ...
+
+    def set_aside(self) -> SetAside:
+        """The part of what is held that will be held for long, as far as is known."""
         ...
 
     def pinned(self, home: Assigned) -> None:
@@ -256,7 +266,10 @@ class Custody:
     def paused(self) -> set[Partition]:
         """The partitions from which nothing may be taken now."""
         policy, ledger = self.policy, self.ledger
-        self.is_full = full(policy, ledger.open, ledger.open_bytes, was_full=self.is_full)
+        aside = self._holder.set_aside()
+        self.is_full = full(
+            policy, ledger.open, ledger.open_bytes, was_full=self.is_full, aside=aside
+        )
         if self.is_full or self.stopped:
             return set(self.assigned)
         self._grown = {home: None for home in self._grown if self._holds_too_much(home)}

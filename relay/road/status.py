@@ -5,7 +5,7 @@ shown is free of personal data: lanes and keys are never named, only positions, 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,6 +51,8 @@ class Hold:
     code: str
     reason: str
     since: float
+    destination: str = ""
+    """Which of several is meant; empty where everything is."""
 
 
 class RoadReporter(ABC):
@@ -74,7 +76,7 @@ class RoadReporter(ABC):
         self._now = 0.0
         self._began = 0.0
         self._line_at: float | None = None
-        self._reminded_at = 0.0
+        self._reminded_at: dict[str, float] = {}
         self._paused = 0
         self._lag: Mapping[Partition, int] = {}
         self._source = SourceReport(emit, self.prefix)
@@ -98,16 +100,23 @@ class RoadReporter(ABC):
             self._line_at = self._began = now
         elif now - self._line_at >= self._policy.progress_every_s:
             self.line(now)
+        self._remind(now)
+
+    def _remind(self, now: float) -> None:
         hold = self.hold()
-        if hold is None:
-            return
-        if now - max(hold.since, self._reminded_at) >= self._policy.reminder_every_s:
-            self._reminded_at = now
-            self._emit(
-                StillHeld(
-                    road=self.road, code=hold.code, reason=hold.reason, for_s=now - hold.since
+        for one in self._partial_holds() if hold is None else (hold,):
+            reminded_at = self._reminded_at.get(one.destination, 0.0)
+            if now - max(one.since, reminded_at) >= self._policy.reminder_every_s:
+                self._reminded_at[one.destination] = now
+                self._emit(
+                    StillHeld(
+                        road=self.road,
+                        destination=one.destination,
+                        code=one.code,
+                        reason=one.reason,
+                        for_s=now - one.since,
+                    )
                 )
-            )
 
     def _moved(self) -> tuple[int, ...]:
         """The counters behind `_RATES`."""
@@ -139,6 +148,10 @@ class RoadReporter(ABC):
 
     @abstractmethod
     def _destination_hold(self) -> Hold | None: ...
+
+    def _partial_holds(self) -> Sequence[Hold]:
+        """Why nothing may be sent to some of several destinations; `hold` is about all."""
+        return ()
 
     def readiness(self) -> Readiness:
         """Ready when records can go all the way."""

@@ -9,6 +9,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 from relay.disk import LocalStateError, disk_errors
@@ -16,7 +17,7 @@ from relay.segments.errors import SegmentBusy
 
 # "RlyS": another program's database is told apart from a damaged one of ours.
 _APPLICATION_ID = 0x526C7953
-VERSION = 2
+VERSION = 3
 
 _SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -39,7 +40,7 @@ CREATE TABLE runs (
   allowed INTEGER NOT NULL DEFAULT 0
 );
 
--- The files of a run. Written in the order of users, so that a file's users are a range.
+-- The files of a run. What one does to whom are the `changes` at its places.
 CREATE TABLE parts (
   run INTEGER NOT NULL REFERENCES runs,
   number INTEGER NOT NULL,
@@ -47,8 +48,8 @@ CREATE TABLE parts (
   format TEXT NOT NULL,
   size_bytes INTEGER NOT NULL,
   lines INTEGER NOT NULL,
-  first_user TEXT,
-  last_user TEXT,
+  first_place INTEGER,
+  last_place INTEGER,
   import_asked INTEGER NOT NULL DEFAULT 0,
   import_id TEXT,
   state TEXT NOT NULL DEFAULT 'written',
@@ -57,8 +58,6 @@ CREATE TABLE parts (
   problem TEXT,
   -- The part that this one is a piece of, where that one was taken apart.
   parent INTEGER,
-  -- Which users it is about: those of this lot, as `changes` has it. Ranges of two lots overlap.
-  lot INTEGER NOT NULL DEFAULT 0,
   -- The attempts to upload it, as JSON. Written before each call; an id comes with the answer, or
   -- later.
   attempts TEXT NOT NULL DEFAULT '[]',
@@ -75,20 +74,16 @@ CREATE TABLE members (
   sure INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- What the open run does to whom.
-CREATE TABLE changes (
-  user TEXT PRIMARY KEY,
-  operation TEXT NOT NULL,
-  lot INTEGER NOT NULL DEFAULT 0
-) WITHOUT ROWID;
+-- What the open run does to whom, in the order of the lines of its files.
+CREATE TABLE changes (place INTEGER PRIMARY KEY, user TEXT NOT NULL, operation TEXT NOT NULL);
 
 -- Whose last command was rejected. They fly in files of their own, which keeps the others whole.
 CREATE TABLE rejected (user TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 
-# From the version before, statement by statement.
-_FROM_1 = (
+# What makes a version of the one before, statement by statement.
+_TO_2 = (
     "ALTER TABLE runs ADD COLUMN allowed INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE parts ADD COLUMN parent INTEGER",
     "ALTER TABLE parts ADD COLUMN lot INTEGER NOT NULL DEFAULT 0",
@@ -104,6 +99,22 @@ _FROM_1 = (
     "DROP TABLE rejections",
     "ALTER TABLE changes ADD COLUMN lot INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE rejected (user TEXT PRIMARY KEY) WITHOUT ROWID",
+)
+_TO_3 = (
+    "ALTER TABLE changes RENAME TO listed",
+    "CREATE TABLE changes (place INTEGER PRIMARY KEY, user TEXT NOT NULL, operation TEXT NOT NULL)",
+    (
+        "INSERT INTO changes SELECT (lot << 40) + row_number() OVER (ORDER BY lot, user),"
+        " user, operation FROM listed"
+    ),
+    "DROP TABLE listed",
+    "ALTER TABLE parts RENAME COLUMN first_user TO first_place",
+    "ALTER TABLE parts RENAME COLUMN last_user TO last_place",
+    (
+        "UPDATE parts SET first_place = (SELECT place FROM changes WHERE user = first_place),"
+        " last_place = (SELECT place FROM changes WHERE user = last_place)"
+    ),
+    "ALTER TABLE parts DROP COLUMN lot",
 )
 
 
@@ -203,7 +214,8 @@ def _prepare(db: sqlite3.Connection) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version < VERSION:
         with transaction(db):
-            for statement in _SCHEMA.split(";\n") if version == 0 else _FROM_1:
+            steps = (_SCHEMA.split(";\n"),) if version == 0 else (_TO_2, _TO_3)[version - 1 :]
+            for statement in chain(*steps):
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             db.execute(f"PRAGMA user_version = {VERSION}")

@@ -151,7 +151,7 @@ def _read_csv(path: Path) -> Iterator[tuple[int, SegmentCommand]]:
     for number, cells in table:
         if open_ends:
             raise InputError(
-                f"{path}:{number}: the last line has no line end: it may be cut off",
+                f"{path}:{open_ends[0]}: the last line has no line end: it may be cut off",
                 hint="if it is whole, add a line end",
             )
         yield number, _validated(path, number, _to_json(path, number, names, cells))

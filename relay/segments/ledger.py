@@ -18,6 +18,7 @@ from relay.disk import LocalStateError
 from relay.segments.database import open_database, sqlite_errors, transaction
 from relay.segments.driver import Trip
 from relay.segments.formats import FileFormat
+from relay.segments.members import Places
 from relay.segments.next_step import Attempt
 from relay.segments.parts import Part
 
@@ -84,8 +85,8 @@ class PartRecord:
     format: FileFormat
     size_bytes: int
     lines: int
-    first_user: str | None
-    last_user: str | None
+    first_place: int | None
+    last_place: int | None
     import_asked: bool
     import_id: str | None
     state: PartState
@@ -93,7 +94,13 @@ class PartRecord:
     rejected: int | None
     problem: str | None
     parent: int | None
-    lot: int
+
+    @property
+    def users(self) -> Places | None:
+        """Whom it is about; None for a file of commands, whose users are not known one by one."""
+        if self.first_place is None or self.last_place is None:
+            return None
+        return Places(self.first_place, self.last_place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +108,7 @@ class Written:
     """A file on the disk, and the users that it is about, where they are known."""
 
     part: Part
-    first_user: str | None = None
-    last_user: str | None = None
-    lot: int = 0
+    users: Places | None = None
 
 
 _RUN = TypeAdapter(Run)
@@ -213,12 +218,12 @@ class Ledger:
     ) -> None:
         rows = (
             (run, number, file.part.path.name, form, file.part.size_bytes, file.part.lines,
-             file.first_user, file.last_user, file.lot, parent)
+             *(file.users or (None, None)), parent)
             for number, file in enumerate(files, start=first)
         )  # fmt: skip
         self.db.executemany(
-            "INSERT INTO parts (run, number, file, format, size_bytes, lines, first_user,"
-            " last_user, lot, parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO parts (run, number, file, format, size_bytes, lines, first_place,"
+            " last_place, parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
         )
 

@@ -4,10 +4,11 @@ A million users are compared on the disk and in the order of their ids, so memor
 whatever the size. What was applied is applied to the members in one transaction with the ledger.
 """
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from relay.segments.database import transaction
 from relay.segments.model import Operation
@@ -22,8 +23,20 @@ _WHY_UPDATE = {
     " OR (m.expires_ms = 0) != (:minutes = 0))",
 }
 MINUTE_MS = 60_000
-ORDINARY, DOUBTFUL = 0, 1
-"""Lots: whose last command was rejected fly in files of their own. Numbers above are of pieces."""
+_ENTERING = "FROM changes WHERE place BETWEEN ? AND ? AND operation = 'UPDATE'"
+_LEAVING = "FROM changes WHERE place BETWEEN ? AND ? AND operation = 'DELETE'"
+
+
+class Places(NamedTuple):
+    """Where the changes of a file stand in `changes`: from one place to another, both included."""
+
+    first: int
+    last: int
+
+
+_DOUBTFUL = 1 << 40
+LOTS = (Places(1, _DOUBTFUL - 1), Places(_DOUBTFUL, 1 << 62))
+"""Whose last command was rejected fly in files of their own, which keeps the others whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +101,14 @@ def compare(
         "INSERT INTO changes (user, operation) SELECT m.user, 'DELETE' FROM members m"
         " WHERE NOT EXISTS (SELECT 1 FROM temp.incoming i WHERE i.user = m.user) ORDER BY m.user"
     ).rowcount
-    db.execute("UPDATE changes SET lot = ? WHERE user IN (SELECT user FROM rejected)", (DOUBTFUL,))
     db.execute(
-        "DELETE FROM rejected WHERE NOT EXISTS"
-        " (SELECT 1 FROM changes WHERE changes.user = rejected.user)"
+        "UPDATE changes SET place = place + ? WHERE EXISTS (SELECT 1 FROM rejected)"
+        " AND user IN (SELECT user FROM rejected)",
+        (_DOUBTFUL,),
+    )
+    db.execute(
+        "DELETE FROM rejected WHERE user NOT IN (SELECT user FROM changes WHERE place >= ?)",
+        (_DOUBTFUL,),
     )
     users = _count(db, "temp.incoming")
     members = _count(db, "members")
@@ -106,91 +123,68 @@ def compare(
     )
 
 
-def changes(db: sqlite3.Connection, lot: int) -> Iterator[tuple[str, Operation]]:
-    """What has to be sent of a lot, in the order of users."""
+def changes(db: sqlite3.Connection, of: Places) -> Iterator[tuple[str, Operation]]:
+    """What has to be sent, in the order of places."""
     update, delete = Operation.UPDATE, Operation.DELETE
-    for user, operation in db.execute(
-        "SELECT user, operation FROM changes WHERE lot = ? ORDER BY user", (lot,)
-    ):
+    query = "SELECT user, operation FROM changes WHERE place BETWEEN ? AND ? ORDER BY place"
+    for user, operation in db.execute(query, of):
         yield user, update if operation == "UPDATE" else delete
 
 
-def nth_change(db: sqlite3.Connection, place: int, lot: int) -> str:
-    """The user who is at this place of a lot, counted from 0."""
-    row = db.execute(
-        "SELECT user FROM changes WHERE lot = ? ORDER BY user LIMIT 1 OFFSET ?", (lot, place)
-    ).fetchone()
-    return str(row[0])
+def next_places(db: sqlite3.Connection, after: int, lines: int) -> Places:
+    """The places of so many lines after a place."""
+    query = "SELECT place FROM changes WHERE place > ? ORDER BY place LIMIT ?"
+    row = db.execute(f"SELECT min(place), max(place) FROM ({query})", (after, lines)).fetchone()  # noqa: S608 - a literal
+    return Places(*row)
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """The users of one file: those of a lot between two users, both included."""
-
-    first: str
-    last: str
-    lot: int = ORDINARY
-
-    def changes(self, columns: str, operation: str = "%") -> tuple[str, dict[str, Any]]:
-        """A query for what is done to them, and its values."""
-        query = (
-            f"SELECT {columns} FROM changes WHERE user BETWEEN :first AND :last AND lot = :lot"  # noqa: S608 - literals of this file
-            " AND operation LIKE :operation"
-        )
-        return query, {**asdict(self), "operation": operation}
-
-
-def users_in(db: sqlite3.Connection, users: Range) -> Iterator[str]:
-    """The users of a file, in the order of its lines."""
-    query, values = users.changes("user")
-    for (user,) in db.execute(f"{query} ORDER BY user", values):
-        yield user
-
-
-def set_apart(db: sqlite3.Connection, of: Range, users: Iterable[str], lot: int) -> int:
-    """Give some of the users of a file a lot of their own."""
-    db.executemany(
-        "UPDATE changes SET lot = ? WHERE user = ? AND lot = ?",
-        ((lot, user, of.lot) for user in users),
-    )
-    return lot
-
-
-def apply_sure(db: sqlite3.Connection, users: Range, expires_ms: int, gone_ms: int) -> None:
-    """A file was imported."""
-    everybody, values = users.changes("user")
-    # By those who were rejected, of whom there are few: not by a list of everybody.
-    db.execute(
-        f"DELETE FROM rejected WHERE EXISTS ({everybody} AND changes.user = rejected.user)",  # noqa: S608 - literals
+def set_apart(db: sqlite3.Connection, of: Places, users: Iterable[str]) -> Places:
+    """Give some of the users of a file places of their own, behind all others."""
+    theirs = "place BETWEEN ? AND ? AND user IN (SELECT value FROM json_each(?))"
+    values = (*of, json.dumps(list(users)))
+    last = int(db.execute("SELECT max(place) FROM changes").fetchone()[0])
+    moved = db.execute(
+        "INSERT INTO changes (user, operation) SELECT user, operation FROM changes"  # noqa: S608 - a literal
+        f" WHERE {theirs} ORDER BY place",
         values,
-    )
-    entering, values = users.changes("user, :expires, :gone, 1", "UPDATE")
+    ).rowcount
+    db.execute(f"DELETE FROM changes WHERE {theirs}", values)  # noqa: S608 - a literal
+    return Places(last + 1, last + moved)
+
+
+def apply_sure(db: sqlite3.Connection, of: Places, expires_ms: int, gone_ms: int) -> None:
+    """A file was imported."""
+    # Only of whose last command was rejected some are in that list.
     db.execute(
-        f"INSERT OR REPLACE INTO members (user, expires_ms, gone_ms, sure) {entering}",
-        values | {"expires": expires_ms, "gone": gone_ms},
+        "DELETE FROM rejected WHERE user IN"
+        " (SELECT user FROM changes WHERE place BETWEEN max(?, ?) AND ?)",
+        (_DOUBTFUL, *of),
     )
-    leaving, values = users.changes("user", "DELETE")
-    db.execute(f"DELETE FROM members WHERE user IN ({leaving})", values)  # noqa: S608 - literals
+    db.execute(
+        "INSERT OR REPLACE INTO members (user, expires_ms, gone_ms, sure)"
+        f" SELECT user, ?, ?, 1 {_ENTERING}",
+        (expires_ms, gone_ms, *of),
+    )
+    db.execute(f"DELETE FROM members WHERE user IN (SELECT user {_LEAVING})", of)  # noqa: S608 - literals
 
 
-def apply_rejected(db: sqlite3.Connection, users: Range) -> None:
+def apply_rejected(db: sqlite3.Connection, of: Places) -> None:
     """Every line of a file was rejected: its users are as they were."""
-    everybody, values = users.changes("user")
-    db.execute(f"INSERT OR IGNORE INTO rejected {everybody}", values)
+    query = "INSERT OR IGNORE INTO rejected SELECT user FROM changes WHERE place BETWEEN ? AND ?"
+    db.execute(query, of)
 
 
-def apply_unsure(db: sqlite3.Connection, users: Range, gone_ms: int) -> None:
+def apply_unsure(db: sqlite3.Connection, of: Places, gone_ms: int) -> None:
     """Something of a file was imported, nobody knows what: everybody in it may be a member."""
-    entering, values = users.changes("user, 0, :gone, 0", "UPDATE")
     db.execute(
-        f"INSERT INTO members (user, expires_ms, gone_ms, sure) {entering}"
+        "INSERT INTO members (user, expires_ms, gone_ms, sure)"
+        f" SELECT user, 0, ?, 0 {_ENTERING}"
         " ON CONFLICT (user) DO UPDATE SET sure = 0, gone_ms ="
         " CASE WHEN gone_ms = 0 OR excluded.gone_ms = 0 THEN 0"
         " ELSE max(gone_ms, excluded.gone_ms) END",
-        values | {"gone": gone_ms},
+        (gone_ms, *of),
     )
-    leaving, values = users.changes("user", "DELETE")
-    db.execute(f"UPDATE members SET sure = 0 WHERE user IN ({leaving})", values)  # noqa: S608 - literals
+    db.execute(f"UPDATE members SET sure = 0 WHERE user IN (SELECT user {_LEAVING})", of)  # noqa: S608 - literals
 
 
 def member_count(db: sqlite3.Connection) -> tuple[int, int]:

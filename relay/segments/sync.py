@@ -2,7 +2,7 @@
 
 Each step leaves what it found in the ledger and on the disk before the next begins, so a run that
 was cut off anywhere is gone on with. What can be repeated without harm is repeated (a download, a
-comparison, writing files); what cannot is looked up first (`relay.segments.upload`).
+comparison, writing files); what cannot is looked up first (`relay.segments.driver`).
 """
 
 import json
@@ -19,7 +19,7 @@ from relay.segments.errors import SegmentStopped
 from relay.segments.exporting import Exporter
 from relay.segments.ledger import Outcome, Run, Stage, Written
 from relay.segments.lines import LineOf, line_writer
-from relay.segments.members import DOUBTFUL, ORDINARY, changes, compare, load, nth_change
+from relay.segments.members import LOTS, Places, changes, compare, load, next_places
 from relay.segments.parts import write_parts
 from relay.segments.plan import Plan, check_safety
 from relay.segments.policy import SyncPolicy
@@ -176,8 +176,8 @@ class Sync(Runs):
         header, line = line_writer(self.policy.target, minutes, self.policy.form)
         written: list[Written] = []
         with self.ledger.scratch() as db:
-            for lot in (ORDINARY, DOUBTFUL):
-                before = 0
+            for lot in LOTS:
+                before = lot.first - 1
                 for part in write_parts(
                     self._lines(line, lot),
                     self.directory,
@@ -186,13 +186,12 @@ class Sync(Runs):
                     bytes_max=self.policy.part_bytes_max,
                     after=len(written),
                 ):
-                    first = nth_change(db, before, lot)
-                    last = nth_change(db, before + part.lines - 1, lot)
-                    written.append(Written(part, first, last, lot))
-                    before += part.lines
+                    users = next_places(db, before, part.lines)
+                    written.append(Written(part, users))
+                    before = users.last
         return self.ledger.add_parts(run, written, self.policy.form, minutes)
 
-    def _lines(self, line: LineOf, lot: int) -> Iterator[bytes]:
+    def _lines(self, line: LineOf, lot: Places) -> Iterator[bytes]:
         users = changes(self.ledger.db, lot)
         for count, (user, operation) in enumerate(users, start=1):
             yield line(user, operation)

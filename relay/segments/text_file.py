@@ -56,12 +56,15 @@ def rows(
 ) -> Iterator[tuple[int, list[str]]]:
     """The rows of a CSV, each with the line on which it starts; all as wide as the first.
 
-    `on_open_end` hears, before the last row comes, the number of a last line without a line end:
-    it may be cut off.
+    `on_open_end` hears, before the last row comes or earlier, the number of a last line without a
+    line end: it may be cut off.
     """
     name = called or path
     csv.field_size_limit(LINE_BYTES_MAX)
-    reader = csv.reader(_is_csv(name, _text(path, name), on_open_end), strict=True)
+    text = _text(path, name, on_open_end)
+    first = list(islice(text, _LOOKED_AT))
+    _refuse_other_kinds(name, first)
+    reader = csv.reader(chain(first, text), strict=True)
     width = 0
     while True:
         start = reader.line_num + 1
@@ -83,46 +86,38 @@ def rows(
         yield start, cells
 
 
-def _is_csv(name: Path, text: Iterator[str], on_open_end: Callable[[int], None]) -> Iterator[str]:
-    """The same lines, unless the first ones show that this is no CSV with commas."""
-    one_column = True
-    first = list(islice(text, _LOOKED_AT))
-    for number, line in enumerate(first, start=1):
-        if number == 1:
-            _refuse_other_kinds(name, line)
-        if one_column:
-            bare = _QUOTED.sub("", line)
-            one_column = "," not in bare
-            found = next((word for sign, word in _SEPARATORS.items() if sign in bare), None)
-            if one_column and found is not None:
-                raise InputError(
-                    f"{name}:{number}: has one column by commas, and {found} in it",
-                    hint="save it with commas; where it is part of an id, put the id in quotes",
-                )
-    for number, line in enumerate(chain(first, text), start=1):
-        if not line.endswith(_WHOLE):
-            on_open_end(number)
-        yield line
-
-
 _LOOKED_AT = 100
-_WHOLE = ("\n", "\r", '"')
+_WHOLE = (b"\n", b"\r", b'"')
 """What a whole line ends with: after a closing quote the cell is whole."""
 
 
-def _refuse_other_kinds(name: Path, first: str) -> None:
-    if _PAGE.match(first):
+def _refuse_other_kinds(name: Path, first: list[str]) -> None:
+    """Raise InputError if the first lines show that this is no CSV with commas."""
+    start = first[0] if first else ""
+    if _PAGE.match(start):
         raise InputError(f"{name}: is a page (HTML or XML), not a CSV", hint="look into the file")
-    if first.lstrip().startswith(("{", "[")):
+    if start.lstrip().startswith(("{", "[")):
         raise InputError(f"{name}: is JSON, not a CSV", hint="look into the file")
-    if first.lower().startswith("sep="):
+    if start.lower().startswith("sep="):
         raise InputError(
             f"{name}:1: tells a spreadsheet its separator", hint="take the first line out"
         )
+    for number, line in enumerate(first, start=1):
+        bare = _QUOTED.sub("", line)
+        if "," in bare:
+            return
+        found = next((word for sign, word in _SEPARATORS.items() if sign in bare), None)
+        if found is not None:
+            raise InputError(
+                f"{name}:{number}: has one column by commas, and {found} in it",
+                hint="save it with commas; where it is part of an id, put the id in quotes",
+            )
 
 
-def _text(path: Path, name: Path) -> Iterator[str]:
+def _text(path: Path, name: Path, on_open_end: Callable[[int], None]) -> Iterator[str]:
     for number, line in lines(path, name):
+        if not line.endswith(_WHOLE):
+            on_open_end(number)
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError as error:

@@ -11,8 +11,8 @@ decides what an outcome means for the members of a segment:
 
 import asyncio
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from relay.apis.mediarithmics_document_imports import Execution
@@ -24,15 +24,14 @@ from relay.segments.isolator import apart
 from relay.segments.ledger import Ledger, PartRecord, PartState, Run, Written
 from relay.segments.members import (
     MINUTE_MS,
-    Range,
     apply_rejected,
     apply_sure,
     apply_unsure,
+    next_places,
     set_apart,
-    users_in,
 )
 from relay.segments.outcome import Failed, Held, Landed, Unclear
-from relay.segments.parts import Part, write_parts
+from relay.segments.parts import write_parts
 from relay.segments.policy import UploadPolicy
 from relay.segments.progress import Progress
 
@@ -140,7 +139,7 @@ class Uploads:
 
     async def _landed(self, part: PartRecord, execution: Execution, rejected: int) -> None:
         reason = (await self._hints(part, execution)).reason if rejected else None
-        users = _range(part)
+        users = part.users
         with self.ledger.writing() as db:
             self.ledger.set_part(
                 part, state=PartState.DONE, succeeded=execution.succeeded, rejected=rejected,
@@ -209,9 +208,8 @@ class Uploads:
                 self._apply_unsure(part)
 
     def _apply_unsure(self, part: PartRecord) -> None:
-        users = _range(part)
-        if users is not None:
-            apply_unsure(self.ledger.db, users, self._ends(0)[1])
+        if part.users is not None:
+            apply_unsure(self.ledger.db, part.users, self._ends(0)[1])
 
     def _ends(self, asked_ms: int) -> tuple[int, int]:
         """The earliest and the latest moment at which the platform lets go of who enters now."""
@@ -238,18 +236,17 @@ class Uploads:
                 bytes_max=part.size_bytes, after=after, lines_of=map(len, pieces),
             )
         )  # fmt: skip
-        whole, lot = _range(part), part.lot
         with self.ledger.writing() as db:
-            users: Iterator[str] = iter(())
-            if whole is not None:
-                if not isinstance(first, range):  # they stand between the others
-                    lot = set_apart(db, whole, [named[place] for place in first], after + 1)
-                lots = dict.fromkeys((lot, part.lot))
-                users = chain(*(users_in(db, replace(whole, lot=one)) for one in lots))
-            made = [
-                _written(piece, users, lot if place == 0 else part.lot)
-                for place, piece in enumerate(written)
-            ]
+            made: list[Written] = []
+            before = part.users.first - 1 if part.users else 0
+            for piece in written:
+                users = None
+                if part.users and not made and not isinstance(first, range):
+                    users = set_apart(db, part.users, [named[place] for place in first])
+                elif part.users:
+                    users = next_places(db, before, piece.lines)
+                    before = users.last
+                made.append(Written(piece, users))
             self.ledger.take_apart(
                 part, made, succeeded=execution.succeeded, rejected=execution.failed
             )
@@ -259,13 +256,6 @@ class Uploads:
 
 
 _WAITING = "waiting for mediarithmics to import"
-
-
-def _range(part: PartRecord) -> Range | None:
-    """The users of a part; None for a file of commands, whose users are not known one by one."""
-    if part.first_user is None or part.last_user is None:
-        return None
-    return Range(part.first_user, part.last_user, part.lot)
 
 
 def _header(path: Path, part: PartRecord) -> bytes:
@@ -282,10 +272,3 @@ def _lines_of(path: Path, first: Container[int], *, has_header: bool) -> Iterato
             for place, line in enumerate(islice(file, int(has_header), None)):
                 if (place in first) is wanted:
                     yield line
-
-
-def _written(piece: Part, users: Iterator[str], lot: int) -> Written:
-    """A piece, with the next of the users of the whole."""
-    of_piece = list(islice(users, piece.lines))
-    first, last = (of_piece[0], of_piece[-1]) if of_piece else (None, None)
-    return Written(piece, first, last, lot)

@@ -7,7 +7,7 @@ Each section is a file here; its model documents every setting, and has methods 
 frozen policies of the algorithms. This package is the only reader of the environment.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +24,12 @@ from relay.errors import SettingsError
 from relay.settings.admin import AdminSettings
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.delivery import DeliverySettings
+from relay.settings.destinations import (
+    DestinationSettings,
+    Sending,
+    by_name,
+    destination_problems,
+)
 from relay.settings.http import HttpSettings, clear_problems
 from relay.settings.kafka import KafkaSettings
 from relay.settings.log import LogSettings
@@ -45,6 +51,8 @@ from relay.settings.yaml_file import read_file
 from relay.sources.formats import FormatPolicy
 from relay.sources.registry.policy import RegistryPolicy
 from relay.stream.mapping.policy import ActivityPolicy, IdentityPolicy
+from relay.stream.policy import EnginePolicy
+from relay.stream.routing import RoutingPolicy
 from relay.yaml_text import Located
 
 DEFAULT_FILE = Path("relay.yaml")
@@ -59,6 +67,17 @@ class Settings(BaseModel):
     kafka: KafkaSettings = Field(description="Where records come from.")
     dead_letter: DeadLetterSettings = Field(description="Where undeliverable records go.")
     tracking: TrackingSettings = Field(description="Where activities go.")
+    destinations: list[DestinationSettings] = Field(
+        default_factory=list,
+        description="Several datamarts, each with a `name`, and sent to by itself: what one of "
+        "them meets holds up no other. With `tracking` beside them, that one is called `default`; "
+        "without it, `tracking` may be left out.",
+    )
+    routing: RoutingPolicy = Field(
+        default_factory=RoutingPolicy,
+        description="Which of `destinations` an event goes to. An event that names none that is "
+        "known is a dead letter (`unknown_destination`).",
+    )
     delivery: DeliverySettings = Field(description="How they get there.")
     sources: list[SourceSettings] = Field(
         default_factory=list,
@@ -81,22 +100,41 @@ class Settings(BaseModel):
     log: LogSettings = Field(description="The lines on standard output.")
     tracing: TracingSettings = Field(description="Spans of single events, by OpenTelemetry.")
 
+    @property
+    def sending(self) -> Mapping[str, Sending]:
+        """Every destination, by its name; that of `tracking` is called `default`."""
+        return by_name(getattr(self, "tracking", None), self.destinations)
+
+    def policies(self) -> Mapping[str, EnginePolicy]:
+        """What the engine goes by for each destination."""
+        return {name: one.policy(self.delivery) for name, one in self.sending.items()}
+
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
+        for problem in self.disagreements():
+            raise ValueError(problem)
+        return self
+
+    def disagreements(self) -> Iterator[str]:
+        """A line for each thing that sections say against one another."""
         budget, timeout = self.delivery.revoke_budget_s, self.kafka.rebalance_timeout_s
         if timeout < budget + _COMMIT_S:
-            raise ValueError(
+            yield (
                 f"kafka.rebalance_timeout_s ({timeout:g}) must be longer than "
                 f"delivery.revoke_budget_s ({budget:g}) by {_COMMIT_S:g} s: partitions are drained "
                 "and committed before the group gives them away"
             )
         for number, source in enumerate(self.sources):
             if source.format in NEEDS_REGISTRY and self.schema_registry is None:
-                raise ValueError(
+                yield (
                     f"sources[{number}].format: {source.format} needs a schema registry "
                     "(set schema_registry.urls)"
                 )
-        return self
+        if self.segments.membership.enabled and not hasattr(self, "tracking"):
+            yield (
+                "segments.membership.enabled: segment events go to the datamart of `tracking`: "
+                "give that section beside `destinations`"
+            )
 
 
 def load(
@@ -126,6 +164,15 @@ def load(
     if "sources" in sections and "mappings" in sections:
         located = Located(given.data, given.origins)
         problems.extend(source_problems(sections["sources"], sections["mappings"], located))
+    if "destinations" in sections and "routing" in sections:
+        problems.extend(
+            destination_problems(
+                sections["destinations"],
+                sections["routing"],
+                has_tracking=given.data.get("tracking") is not None,
+                given=Located(given.data, given.origins),
+            )
+        )
     if "http" in sections:
         problems.extend(clear_problems(sections, given, sections["http"]))
     settings = None if problems else _whole(sections, problems)
@@ -144,6 +191,8 @@ def _sections(given: Given, needs: Collection[str] | None, problems: list[str]) 
     for name, field in Settings.model_fields.items():
         empty = field.get_default(call_default_factory=True, validated_data={})
         data = given.data.get(name)
+        if name == "tracking" and data is None and _has_others(given, needs):
+            continue
         if data is None:  # not there, or a header whose lines are all commented out
             group = models_in(field.annotation) and not is_optional(field.annotation)
             data = {} if group else empty
@@ -156,9 +205,19 @@ def _sections(given: Given, needs: Collection[str] | None, problems: list[str]) 
     return sections
 
 
+def _has_others(given: Given, needs: Collection[str] | None) -> bool:
+    """Whether `tracking` may be absent, because there are destinations and they are wanted."""
+    return bool(given.data.get("destinations")) and (needs is None or "destinations" in needs)
+
+
 def _whole(sections: dict[str, Any], problems: list[str]) -> Settings | None:
-    if len(sections) < len(Settings.model_fields):
+    missing = Settings.model_fields.keys() - sections.keys()
+    if missing - {"tracking"}:
         return Settings.model_construct(None, **sections)
+    if missing:
+        made = Settings.model_construct(None, **sections)
+        problems.extend(made.disagreements())
+        return None if problems else made
     try:
         return Settings.model_validate(sections)
     except ValidationError as error:  # what sections say about one another

@@ -10,9 +10,9 @@ from relay.road.custody import CustodyPolicy
 from relay.road.loop import RoadPolicy
 from relay.road.status import ReportPolicy
 from relay.section import Section
-from relay.stream.engine import EnginePolicy, UserPolicy
 from relay.stream.interpret import OrderBy
 from relay.stream.mapping.requests import activities_path
+from relay.stream.policy import EnginePolicy, UserPolicy
 from relay.stream.sending.brake import BrakePolicy
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.destination import DestinationPolicy
@@ -91,11 +91,22 @@ class DeliverySettings(
             raise ValueError("user_records_max exceeds memory_records_max, which would always win")
         return self
 
-    def engine(self, datamart_id: str) -> EnginePolicy:
-        """What the engine goes by."""
+    def engine(
+        self,
+        datamart_id: str,
+        *,
+        limit: LimitPolicy | None = None,
+        rate: RatePolicy | None = None,
+        section: str = "tracking",
+    ) -> EnginePolicy:
+        """What the engine goes by for one datamart; `limit` and `rate` where it has its own."""
         return EnginePolicy(
             destination=DestinationPolicy(
-                gate=self, limit=self, rate=self, retry=self.retry, brake=self.brake
+                gate=self,
+                limit=limit or self,
+                rate=rate or self,
+                retry=self.retry,
+                brake=self.brake,
             ),
             custody=self,
             coalescing=self.coalesce,
@@ -103,4 +114,5 @@ class DeliverySettings(
             rules=(*(verdict.rule() for verdict in self.verdicts), *DEFAULT_RULES),
             activities_path=activities_path(datamart_id),
             redact=redact,
+            section=section,
         )

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from relay.settings import Settings
+from relay.settings.destinations import DestinationSettings
 from relay.settings.options import is_secret, models_in
 from relay.settings.topics import ShadowSettings, SourceSettings
 from relay.sources.mapping.compiling import KEYS
@@ -20,7 +21,8 @@ from relay.sources.tools.testing import EXPECT_KEYS, TEST_KEYS
 from relay.stream.decoding.app_event import Track
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_LISTED: tuple[type[BaseModel], ...] = (SourceSettings, ShadowSettings)
+_MAPPED: tuple[type[BaseModel], ...] = (SourceSettings, ShadowSettings)
+_LISTED = (*_MAPPED, DestinationSettings)
 """Elements of lists: what they need must stand in the file, the environment cannot give it."""
 
 _PARTS = {
@@ -55,7 +57,7 @@ def settings_schema() -> dict[str, Any]:
         _eased(schema["$defs"][model.__name__], model)
     _eased(schema, Settings)
     schema["properties"]["mappings"]["additionalProperties"] = {"$ref": "#/$defs/Mapping"}
-    for model in _LISTED:
+    for model in _MAPPED:
         preset = {"enum": preset_names()}
         schema["$defs"][model.__name__]["properties"]["preset"]["anyOf"] = [
             preset,

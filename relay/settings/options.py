@@ -97,7 +97,7 @@ def is_optional(annotation: Any) -> bool:
     return type(None) in _members(annotation)
 
 
-def annotation_at(model: type[BaseModel], path: Sequence[str]) -> Any:
+def annotation_at(model: type[BaseModel], path: Sequence[str | int]) -> Any:
     """The type of the field at a path, or None where the models know no such field."""
     for parent in models_at(model, path[:-1]):
         if path[-1] in parent.model_fields:
@@ -112,6 +112,20 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
         for member in _members(annotation)
         if isinstance(member, type) and issubclass(member, BaseModel)
     ]
+
+
+def element_models(annotation: Any) -> list[type[BaseModel]]:
+    """The models that the elements of a list may be; none where it is no list of models."""
+    lists = [one for one in _members(annotation) if get_origin(one) in (list, tuple)]
+    return [model for many in lists for one in get_args(many) for model in models_in(one)]
+
+
+def dotted(loc: Sequence[str | int]) -> str:
+    """How a setting is written: dots between levels, numbers of list elements in brackets."""
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
 
 
 def is_secret(annotation: Any) -> bool:

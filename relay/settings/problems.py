@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from relay.settings.options import keys, models_at, options, variable
+from relay.settings.options import dotted, keys, models_at, options, variable
 from relay.settings.sources import Given
 from relay.yaml_text import Loc
 
@@ -60,7 +60,7 @@ def unknown(loc: Loc, given: Given, model: type[BaseModel]) -> str:
     origin = given.origin(loc)
     level, key = loc[:-1], str(loc[-1])
     near = difflib.get_close_matches(key, keys(models_at(model, level)), n=1, cutoff=_NEAR)
-    names = [_dotted((*level, found)) for found in near]
+    names = [dotted((*level, found)) for found in near]
     if not names:  # the right word on the wrong level, as a top-level `datamart_id`
         leaves: dict[str, str] = {}
         for option in options(model):
@@ -68,12 +68,12 @@ def unknown(loc: Loc, given: Given, model: type[BaseModel]) -> str:
         close = difflib.get_close_matches(key, leaves, n=1, cutoff=_NEAR_ELSEWHERE)
         names = [leaves[leaf] for leaf in close]
     where = f"{origin}: " if origin else ""
-    return f"{where}{_dotted(loc)}: unknown setting{_meant(names)}"
+    return f"{where}{dotted(loc)}: unknown setting{_meant(names)}"
 
 
 def _line(detail: ErrorDetails, loc: Loc, given: Given, model: type[BaseModel]) -> str:
     origin = given.origin(loc)
-    name = _dotted(loc)
+    name = dotted(loc)
     if detail["type"] == "missing":
         names = [str(part) for part in loc]
         by_variable = not any(isinstance(part, int) for part in loc)
@@ -111,13 +111,6 @@ def _message(detail: ErrorDetails) -> str:
 
 def _meant(near: Sequence[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
-
-
-def _dotted(loc: Loc) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
 
 
 def _real_loc(data: Any, loc: Loc, kind: str) -> Loc:

@@ -5,14 +5,23 @@ secret reads the file whenever it needs it.
 """
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
 from relay.secret_file import SecretUnreadable, read_secret
-from relay.settings.options import FILE_SUFFIX, annotation_at, is_secret, options
+from relay.settings.options import (
+    FILE_SUFFIX,
+    annotation_at,
+    dotted,
+    element_models,
+    is_secret,
+    options,
+)
 from relay.settings.sources import Given
+from relay.yaml_text import Loc
 
 
 def secret_values(group: BaseModel) -> list[str]:
@@ -37,42 +46,62 @@ def resolve_secrets(given: Given, model: type[BaseModel], low: Given, high: Give
 
     `low` and `high` are the two sources: a file named in one displaces a secret of the other.
     """
-    for option in list(options(model)):
-        parent = _find(given.data, option.path[:-1])
-        key = option.path[-1]
-        if parent is None or option.field is None or not is_secret(option.field.annotation):
+    for path in list(_secrets(given, model)):
+        parent = _find(given.data, path[:-1])
+        key = str(path[-1])
+        if parent is None:
             continue
         twin = key + FILE_SUFFIX
         if key in parent and twin in parent:
-            _displace(given, option.path, low, high)
-        own = (*option.path[:-1], twin)
+            _displace(given, path, low, high)
+        own = (*path[:-1], twin)
         if twin in parent and annotation_at(model, own) is None:
             origin = given.origin(own)
             try:
                 parent[key] = read_secret(Path(str(parent.pop(twin))))
             except SecretUnreadable as error:
-                given.problems.append(f"{origin}: {'.'.join(own)}: {error}")
+                given.problems.append(f"{origin}: {dotted(own)}: {error}")
                 parent[key] = "unread"  # reported once; not also as missing
-            given.origins[option.path] = str(origin)
+            given.origins[path] = str(origin)
 
 
-def _displace(given: Given, path: tuple[str, ...], low: Given, high: Given) -> None:
-    key, twin = path[-1], path[-1] + FILE_SUFFIX
+def _secrets(given: Given, model: type[BaseModel]) -> Iterator[Loc]:
+    """Where secrets may stand: in sections, and in the elements of lists at the top."""
+    for option in options(model):
+        if option.field is None:
+            continue
+        if is_secret(option.field.annotation):
+            yield option.path
+        elements = element_models(option.field.annotation)
+        listed = _at(given.data, option.path) if elements else None
+        for number in range(len(listed) if isinstance(listed, list) else 0):
+            for element in elements:
+                yield from ((*option.path, number, *at) for at in _secrets(given, element))
+
+
+def _displace(given: Given, path: Loc, low: Given, high: Given) -> None:
+    key, twin = str(path[-1]), f"{path[-1]}{FILE_SUFFIX}"
     above = _find(high.data, path[:-1]) or {}
     below = _find(low.data, path[:-1]) or {}
     parent = _find(given.data, path[:-1]) or {}
     if (key in above and twin in above) or (key in below and twin in below):
         where = given.origin(path)
-        name = ".".join(path)
+        name = dotted(path)
         given.problems.append(f"{where}: {name}: give this or {name}{FILE_SUFFIX}, not both")
         parent.pop(twin)
     else:
         parent.pop(twin if key in above else key)
 
 
-def _find(data: Any, path: tuple[str, ...]) -> dict[str, Any] | None:
-    for key in path:
-        if not isinstance(data, dict):
-            return None
-        data = data.get(key)
-    return data if isinstance(data, dict) else None
+def _find(data: Any, path: Loc) -> dict[str, Any] | None:
+    found = _at(data, path)
+    return found if isinstance(found, dict) else None
+
+
+def _at(data: Any, path: Loc) -> Any:
+    for step in path:
+        if isinstance(step, int):
+            data = data[step] if isinstance(data, list) and step < len(data) else None
+        else:
+            data = data.get(step) if isinstance(data, dict) else None
+    return data

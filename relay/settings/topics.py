@@ -6,12 +6,13 @@ again when a source is made of them.
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from relay.errors import SettingsError
 from relay.section import Section
+from relay.settings.options import dotted
 from relay.sources.events import MappingFunction
 from relay.sources.formats import FormatName, FormatPolicy, build_format
 from relay.sources.formats.schemas import SchemaLookup
@@ -22,9 +23,9 @@ from relay.sources.mapping.nodes import Severity
 from relay.sources.plugins import PREFIX, load_plugin, plugin_mapping
 from relay.sources.presets import preset, preset_names
 from relay.sources.shadow import Shadow
+from relay.stream.routing import TopicPattern
 from relay.yaml_text import Loc, Located
 
-TopicPattern = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._*?-]+$", max_length=249)]
 NEEDS_REGISTRY = frozenset({FormatName.AVRO, FormatName.PROTOBUF, FormatName.SCHEMA_REGISTRY})
 
 
@@ -144,10 +145,10 @@ def _choice_problems(
     if mapped.mapping is not None and mapped.mapping not in mappings:
         near = get_close_matches(mapped.mapping, list(mappings), n=1)
         meant = f"; did you mean {near[0]}?" if near else ""
-        yield _told(given, (*at, "mapping"), f"mappings has no such name{meant}")
+        yield told_at(given, (*at, "mapping"), f"mappings has no such name{meant}")
         return
     for loc, text in _wrong_settings(mapped, mappings):
-        yield _told(given, (*at, *loc), text)
+        yield told_at(given, (*at, *loc), text)
 
 
 def sources_of(
@@ -229,7 +230,7 @@ def _wrong_settings(source: Mapped, mappings: Mapping[str, Any]) -> Iterator[tup
             yield (loc if loc[:1] == ("settings",) else ("settings",)), text
 
 
-def _told(given: Located, loc: Loc, text: str) -> str:
+def told_at(given: Located, loc: Loc, text: str) -> str:
+    """A line about a setting, with the place where it was given."""
     origin = given.origin(loc)
-    name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc)
-    return f"{origin}: {name.lstrip('.')}: {text}" if origin else f"{name.lstrip('.')}: {text}"
+    return f"{origin}: {dotted(loc)}: {text}" if origin else f"{dotted(loc)}: {text}"

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from relay.errors import SettingsError
+from relay.settings.delivery import DeliverySettings
+from relay.stream.policy import TRACKING, EnginePolicy
 from relay.stream.sending.token import Authorization, TokenFile, static_token
 from relay.stream.sending.wire import WirePolicy
 
@@ -36,6 +38,19 @@ class TrackingSettings(WirePolicy):
         "`api:`, or `Bearer` followed by a space (quoted, in YAML).",
     )
 
+    def policy(self, delivery: DeliverySettings) -> EnginePolicy:
+        """What its sender goes by."""
+        return delivery.engine(self.datamart_id)
+
+    @property
+    def section(self) -> str:
+        """How these settings are called in a message."""
+        return TRACKING
+
+    @property
+    def _without_a_token(self) -> str:
+        return "set tracking.api_token_file, or RELAY_TRACKING__API_TOKEN in the environment"
+
     @field_validator("base_url")
     @classmethod
     def _ends_before_the_paths_of_the_api(cls, value: str) -> str:
@@ -49,11 +64,9 @@ class TrackingSettings(WirePolicy):
 
     def authorization(self) -> Authorization:
         """The token's source. Reads the token file, so that a wrong one shows at the start."""
+        prefix, setting = self.api_token_prefix, f"{self.section}.api_token"
         if self.api_token_file is not None:
-            return TokenFile(self.api_token_file, prefix=self.api_token_prefix)
+            return TokenFile(self.api_token_file, prefix=prefix, setting=f"{setting}_file")
         if self.api_token is None:
-            raise SettingsError(
-                "tracking.api_token is missing",
-                hint="set tracking.api_token_file, or RELAY_TRACKING__API_TOKEN in the environment",
-            )
-        return static_token(self.api_token.get_secret_value(), prefix=self.api_token_prefix)
+            raise SettingsError(f"{setting} is missing", hint=self._without_a_token)
+        return static_token(self.api_token.get_secret_value(), prefix=prefix, source=setting)

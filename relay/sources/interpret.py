@@ -30,8 +30,9 @@ from relay.stream.interpret import (
     Outcome,
     interpreter,
     parcel_of,
+    routed,
 )
-from relay.stream.mapping import map_event
+from relay.stream.mapping import MappingPolicy, map_event
 
 Reading: TypeAlias = EventPart | list[EventPart] | NeedsSchema
 """What a record is: one event or none, or a list with an entry for each of its events."""
@@ -140,17 +141,8 @@ def _interpret(source: Source, policy: InterpretPolicy) -> Interpret:
     shadow = source.shadow
     if shadow is not None:
         source = replace(source, mapping=beside(source.mapping, shadow))
-    read, mapping, order_by = reader_of(source), policy.mapping, policy.order_by
-    if source.ids_from is not None:
-        mapping = mapping.model_copy(update={"source": source.ids_from})
-
-    def outcome_of(event: EventPart, record: Record, now_ms: int) -> Outcome:
-        if isinstance(event, _NO_EVENT):
-            return event
-        mapped = map_event(event, mapping, now_ms)
-        if isinstance(mapped, _NOT_MAPPED):
-            return mapped
-        return parcel_of(record, mapped, order_by)
+    read = reader_of(source)
+    outcome_of = _outcome_of(source, policy)
 
     def interpret(record: Record, now_ms: int) -> Interpretation:
         found = read(record)
@@ -161,6 +153,38 @@ def _interpret(source: Source, policy: InterpretPolicy) -> Interpret:
         return outcome_of(found, record, now_ms)
 
     return interpret
+
+
+def _outcome_of(
+    source: Source, policy: InterpretPolicy
+) -> Callable[[EventPart, Record, int], Outcome]:
+    mapping, order_by = _with_ids(source, policy.mapping), policy.order_by
+    if policy.routes is not None:
+        mappings = {name: _with_ids(source, one) for name, one in policy.routes.mappings.items()}
+        to_its_destination = routed(replace(policy.routes, mappings=mappings), order_by)
+
+        def routed_outcome(event: EventPart, record: Record, now_ms: int) -> Outcome:
+            if isinstance(event, _NO_EVENT):
+                return event
+            return to_its_destination(event, record, now_ms)
+
+        return routed_outcome
+
+    def outcome_of(event: EventPart, record: Record, now_ms: int) -> Outcome:
+        if isinstance(event, _NO_EVENT):
+            return event
+        mapped = map_event(event, mapping, now_ms)
+        if isinstance(mapped, _NOT_MAPPED):
+            return mapped
+        return parcel_of(record, mapped, order_by)
+
+    return outcome_of
+
+
+def _with_ids(source: Source, mapping: MappingPolicy) -> MappingPolicy:
+    if source.ids_from is None:
+        return mapping
+    return mapping.model_copy(update={"source": source.ids_from})
 
 
 def _parts(documents: Documents, record: Record, mapping: MappingFunction) -> Sequence[Part]:

@@ -3,12 +3,13 @@
 Called by the engine for each record that it takes.
 """
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 from relay.model import (
+    DEFAULT_DESTINATION,
     Activity,
     NeedsSchema,
     Parcel,
@@ -19,7 +20,9 @@ from relay.model import (
     UserPointUpdate,
 )
 from relay.stream.decoding import DecodingPolicy, decode
+from relay.stream.decoding.app_event import AppEvent
 from relay.stream.mapping import MappingPolicy, map_event
+from relay.stream.routing import Choose
 
 Outcome: TypeAlias = Parcel | Undecodable | Unmappable | Unwanted
 
@@ -33,6 +36,8 @@ class Events(NamedTuple):
 Interpretation: TypeAlias = Outcome | Events | NeedsSchema
 """`NeedsSchema`: it cannot be said before that schema is fetched."""
 Interpret: TypeAlias = Callable[[Record, int], Interpretation]
+Each: TypeAlias = Callable[[AppEvent, Record, int], Outcome]
+"""What becomes of one event of a record, at a time (wall clock in ms)."""
 
 # Tuples that exist already: `A | B` would be a new object for each event.
 _NOT_DECODED = (Undecodable, Unwanted)
@@ -49,16 +54,28 @@ class OrderBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Routes:
+    """Several destinations: which an event goes to, and how each of them wants it."""
+
+    choose: Choose
+    mappings: Mapping[str, MappingPolicy]
+
+
+@dataclass(frozen=True, slots=True)
 class InterpretPolicy:
     """The policies of the parts, and what keeps its order."""
 
     decoding: DecodingPolicy
     mapping: MappingPolicy
     order_by: OrderBy = OrderBy.USER
+    routes: Routes | None = None
+    """Where there are several destinations: which is whose. Then `mapping` is not used."""
 
 
 def interpreter(policy: InterpretPolicy) -> Interpret:
     """A function of (record, wall clock in ms) that says what becomes of the record."""
+    if policy.routes is not None:
+        return _routed_interpreter(policy, policy.routes)
 
     def interpret(record: Record, now_ms: int) -> Outcome:
         event = decode(record.value, policy.decoding)
@@ -72,12 +89,48 @@ def interpreter(policy: InterpretPolicy) -> Interpret:
     return interpret
 
 
-def parcel_of(record: Record, mapped: Activity | UserPointUpdate, order_by: OrderBy) -> Parcel:
+def _routed_interpreter(policy: InterpretPolicy, routes: Routes) -> Interpret:
+    outcome_of = routed(routes, policy.order_by)
+
+    def interpret(record: Record, now_ms: int) -> Outcome:
+        event = decode(record.value, policy.decoding)
+        if isinstance(event, _NOT_DECODED):
+            return event
+        return outcome_of(event, record, now_ms)
+
+    return interpret
+
+
+def routed(routes: Routes, order_by: OrderBy) -> Each:
+    """A function of (event, record, wall clock in ms): what becomes of it, and where it goes."""
+    choose, mappings = routes.choose, routes.mappings
+    first = next(iter(mappings.values()))
+
+    def outcome_of(event: AppEvent, record: Record, now_ms: int) -> Outcome:
+        name = choose(record, event)
+        if isinstance(name, Unmappable):
+            # What is not sent by choice needs no destination.
+            mapped = map_event(event, first, now_ms)
+            return mapped if isinstance(mapped, Unwanted) else name
+        mapped = map_event(event, mappings[name], now_ms)
+        if isinstance(mapped, _NOT_MAPPED):
+            return mapped
+        return parcel_of(record, mapped, order_by, name)
+
+    return outcome_of
+
+
+def parcel_of(
+    record: Record,
+    mapped: Activity | UserPointUpdate,
+    order_by: OrderBy,
+    destination: str = DEFAULT_DESTINATION,
+) -> Parcel:
     """What is sent for an event, in the lane of its user or its record."""
     # One lane for both: what a user did, is and chose arrives in the order of the events.
     lane = lane_of(order_by, record, mapped)
     payload = mapped.request if isinstance(mapped, UserPointUpdate) else mapped
-    return Parcel(record, lane, payload)
+    return Parcel(record, lane, payload, destination)
 
 
 def lane_of(

@@ -5,7 +5,7 @@ engine has none.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from relay.clock import Clock
 from relay.model import Answer, Moment, NoAnswer, Request
@@ -13,7 +13,8 @@ from relay.road.consuming.schema_fetching import SchemaSource
 from relay.road.consuming.source import RecordSource
 from relay.road.loop import Road, RoadPolicy
 from relay.road.settling.letter_writer import DeadLetterSink
-from relay.stream.engine import Engine, Flight
+from relay.stream.engine import Engine
+from relay.stream.sender import Flight, Sender
 from relay.stream.sending.wire import Wire
 from relay.stream.status import Reporter
 from relay.telemetry.facts import Emit
@@ -24,7 +25,7 @@ ROAD = Reporter.road
 def stream_road(
     engine: Engine,
     source: RecordSource,
-    wire: Wire,
+    wires: Mapping[str, Wire],
     sink: DeadLetterSink,
     *,
     emit: Emit,
@@ -33,8 +34,11 @@ def stream_road(
     reporter: Reporter,
     schemas: SchemaSource | None = None,
 ) -> Road:
-    """The road of one event, from its parts."""
-    carrier = FlightCarrier(engine, wire, clock)
+    """The road of one event, from its parts; `wires` by the names of the destinations."""
+    carriers = [
+        FlightCarrier(sender, wires[name], clock) for name, sender in engine.senders.items()
+    ]
+    carrier = carriers[0] if len(carriers) == 1 else Carriers(carriers)
     return Road(
         ROAD, engine, carrier, source, sink,
         emit=emit, clock=clock, policy=policy, reporter=reporter, schemas=schemas,
@@ -42,10 +46,10 @@ def stream_road(
 
 
 class FlightCarrier:
-    """Implements `relay.road.loop.Carrier` with requests over a wire."""
+    """Implements `relay.road.loop.Carrier` with requests to one destination over its wire."""
 
-    def __init__(self, engine: Engine, wire: Wire, clock: Clock) -> None:
-        self._engine = engine
+    def __init__(self, sender: Sender, wire: Wire, clock: Clock) -> None:
+        self._sender = sender
         self._wire = wire
         self._clock = clock
         self._changed: Callable[[], None] = _nothing
@@ -76,7 +80,7 @@ class FlightCarrier:
 
     def assigned(self, share: float) -> None:
         """Take our share of a rate that the group has; `Carrier.assigned`."""
-        self._engine.destination.rate.share(share)
+        self._sender.destination.share(share)
 
     def revoked(self) -> None:
         """Nothing to do: what flies for a partition that left is fenced; `Carrier.revoked`."""
@@ -84,11 +88,11 @@ class FlightCarrier:
     def _launch(self, now: Moment, *, nothing_flies: bool = False) -> None:
         """Hand flights to idle workers, to new ones when there are none, and set the alarm.
 
-        `nothing_flies`: the engine was asked at `now` and has no flight, so it is not asked again.
+        `nothing_flies`: the sender was asked at `now` and has no flight, so it is not asked again.
         """
         if self._tasks is None:
             return
-        while not nothing_flies and (flight := self._engine.next_flight(now)) is not None:
+        while not nothing_flies and (flight := self._sender.next_flight(now)) is not None:
             if self._idle:
                 self._idle.pop().set_result(flight)
             else:
@@ -100,7 +104,7 @@ class FlightCarrier:
 
         An alarm that is too early is harmless, so one that stands is only replaced by an earlier.
         """
-        at = self._engine.wakes_at(now)
+        at = self._sender.wakes_at(now)
         if at is None or (self._alarm is not None and self._alarm_at <= at + _TIMER_S):
             return
         if self._alarm is not None:
@@ -116,12 +120,12 @@ class FlightCarrier:
 
     async def _work(self, flight: Flight) -> None:
         """Carry flights, one after another; wait idle when there is none."""
-        engine = self._engine
+        sender = self._sender
         while True:
             answer = await self._attempt(flight.request)
             now = self._moment()
-            engine.take_answer(flight, answer, now)
-            following = engine.next_flight(now)
+            sender.take_answer(flight, answer, now)
+            following = sender.next_flight(now)
             self._launch(now, nothing_flies=following is None)
             self._changed()
             if following is None:
@@ -149,6 +153,32 @@ class FlightCarrier:
 
     def _moment(self) -> Moment:
         return Moment(self._loop.time(), self._clock.now_ms())
+
+
+class Carriers:
+    """The carriers of several destinations, as one: each has its workers, its wire, its alarm."""
+
+    def __init__(self, carriers: Sequence[FlightCarrier]) -> None:
+        self._carriers = carriers
+
+    async def run(self, changed: Callable[[], None]) -> None:
+        """Carry until cancelled; `Carrier.run`."""
+        async with asyncio.TaskGroup() as tasks:
+            for carrier in self._carriers:
+                tasks.create_task(carrier.run(changed), name="carrier")
+
+    def wake(self) -> None:
+        """Let leave what may; `Carrier.wake`."""
+        for carrier in self._carriers:
+            carrier.wake()
+
+    def assigned(self, share: float) -> None:
+        """Take our share of a rate that the group has; `Carrier.assigned`."""
+        for carrier in self._carriers:
+            carrier.assigned(share)
+
+    def revoked(self) -> None:
+        """Nothing to do; see `FlightCarrier.revoked`."""
 
 
 def _nothing() -> None:

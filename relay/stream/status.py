@@ -3,31 +3,27 @@
 What every road has is in `relay.road.status`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 from prometheus_client import Metric
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-)
-from prometheus_client.samples import Exemplar
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
-from relay.road.rates import Rates
 from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
+from relay.stream.destination_status import DestinationReport, destination_metrics
 from relay.stream.engine import Engine
 from relay.stream.mapping.codes import MappingCode
+from relay.stream.sender import Sender
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
-from relay.stream.sending.route import Route
 from relay.telemetry.facts import Emit, Lifecycle, RecordsSkipped, ShadowDiffers, StreamProgress
-from relay.telemetry.health import Liveness
-from relay.telemetry.histogram import Histogram
+from relay.telemetry.health import Liveness, Readiness
+from relay.telemetry.histogram import together
 
 
 class Shadowed(Protocol):
@@ -76,15 +72,16 @@ class Reporter(RoadReporter):
         self._settled = -1
         self._settled_at = 0.0
         self._before = _Counts.of(engine)
-        self._trips, self._late = Rates(), Rates()
+        self._reports = {name: DestinationReport(one) for name, one in engine.senders.items()}
+        self._pins: Mapping[Assigned, Pin] = {}
 
     def tick(
         self, now: float, paused: int, source: SourceState, ends: Mapping[Partition, int]
     ) -> None:
         """See `RoadReporter.tick`."""
         super().tick(now, paused, source, ends)
-        self._trips.mark(now, self._engine.round_trips.counts)
-        self._late.mark(now, self._engine.lateness.counts)
+        for report in self._reports.values():
+            report.tick(now)
         self._lagging_since = {
             partition: self._lagging_since.get(partition, now)
             for partition, behind in self._lag.items()
@@ -106,7 +103,9 @@ class Reporter(RoadReporter):
             more = count - before.skipped_by_code.get(code, 0)
             if more and code != MappingCode.SEGMENT_IMPORTED:
                 self._emit(RecordsSkipped(code=code, count=more))
-        trips, late = engine.round_trips, engine.lateness
+        senders = engine.senders.values()
+        trips = together([sender.round_trips for sender in senders])
+        late = together([sender.lateness for sender in senders])
         self._emit(
             StreamProgress(
                 seconds=seconds,
@@ -118,9 +117,9 @@ class Reporter(RoadReporter):
                 retries=counts.retries - before.retries,
                 partitions=len(self._custody.assigned),
                 paused=self._paused,
-                in_flight=engine.lanes.in_flight,
-                waiting=engine.lanes.waiting,
-                limit=engine.destination.limit.value,
+                in_flight=sum(sender.lanes.in_flight for sender in senders),
+                waiting=sum(sender.lanes.waiting for sender in senders),
+                limit=sum(sender.destination.limit.value for sender in senders),
                 lag=sum(self._lag.values()),
                 oldest_s=self._oldest_s(),
                 round_trip_p50_ms=_ms(trips.quantile(0.5, before.round_trips)),
@@ -149,10 +148,34 @@ class Reporter(RoadReporter):
     # -- health -------------------------------------------------------------------------------
 
     def _destination_hold(self) -> Hold | None:
-        gate = self._engine.destination.gate
-        if gate.state in (GateState.HELD, GateState.DOWN):
-            return Hold(str(gate.state), gate.reason, gate.since)
-        return None
+        """Nothing may be sent when every destination is closed."""
+        closed = self._closed()
+        if len(closed) < len(self._engine.senders):
+            return None
+        if len(closed) == 1:
+            return closed[0]
+        reason = "; ".join(f"{hold.destination}: {hold.reason}" for hold in closed)
+        return Hold(closed[0].code, reason, max(hold.since for hold in closed))
+
+    def _partial_holds(self) -> Sequence[Hold]:
+        return self._closed() if len(self._engine.senders) > 1 else ()
+
+    def _closed(self) -> list[Hold]:
+        holds = []
+        for name, sender in self._engine.senders.items():
+            gate = sender.destination.gate
+            if gate.state in (GateState.HELD, GateState.DOWN):
+                holds.append(Hold(str(gate.state), gate.reason, gate.since, name))
+        return holds
+
+    def readiness(self) -> Readiness:
+        """Ready while one destination takes records; those that do not are named."""
+        ready = super().readiness()
+        partial = self._partial_holds()
+        if not ready.ready or not partial:
+            return ready
+        told = "; ".join(f"{hold.destination} is {hold.code}: {hold.reason}" for hold in partial)
+        return Readiness(ready=True, reason=f"{ready.reason}, but {told}")
 
     def liveness(self) -> Liveness:
         """Not alive when records wait, nothing holds them up, and still none gets through."""
@@ -160,6 +183,7 @@ class Reporter(RoadReporter):
         held = self._everything_held() or self._source.readiness() is not None
         if held or self.lifecycle is not Lifecycle.RUNNING:
             return Liveness(alive=True, reason="nothing may move now")
+        self._pins = self._find_pins()
         for home in self._custody.assigned.values():
             still_s = self._stands_still_s(home)
             if still_s >= self._policy.stuck_after_s:
@@ -184,23 +208,30 @@ class Reporter(RoadReporter):
                 return 0.0
             since = self._lagging_since.get(home.partition, self._now)
             return self._now - max(since, self._settled_at)
-        pin = self._pin(home)
-        if pin is not None and (pin.last_code or self._is_held_up(pin)):
+        pin = self._pins.get(home)
+        if pin is None:
+            return self._now - home.pinned_since
+        sender, waiting = pin
+        if waiting.last_code or _is_held_up(sender, waiting):
             return 0.0
-        turns = self._engine.requests - home.requests_when_pinned
-        events = 1 if pin is None or pin.part is None else pin.part.join.total
-        if pin is not None and turns <= 2 * home.lanes_when_pinned * events:
+        requests, lanes = home.when_pinned.get(sender.name, (0, 0))
+        turns = sender.requests - requests
+        events = 1 if waiting.part is None else waiting.part.join.total
+        if turns <= 2 * lanes * events:
             return self._now - max(home.pinned_since, self._settled_at)
         return self._now - home.pinned_since
 
-    def _is_held_up(self, pin: Waiting) -> bool:
-        """Whether its route is closed or paused, or the API asked its user to wait."""
-        route = self._engine.destination.routes[pin.route]
-        return route.gate.state is not GateState.FLOWING or self._engine.lanes.is_paused(pin.lane)
+    # -- /status ------------------------------------------------------------------------------
+
+    def status(self) -> Mapping[str, Any]:
+        """See `RoadReporter.status`."""
+        self._pins = self._find_pins()
+        return super().status()
 
     def _destination_status(self) -> Mapping[str, Any]:
-        engine, events = self._engine, self._custody.by_event
-        gate, limit = engine.destination.gate, engine.destination.limit
+        """With one destination it is told as `destination`, with several by their names."""
+        events = self._custody.by_event
+        told = {name: self._status_of(name) for name in self._reports}
         return {
             "events": {
                 "taken": events.taken,
@@ -211,118 +242,80 @@ class Reporter(RoadReporter):
                 "open": events.open,
                 "balanced": events.balanced,
             },
-            "destination": {
-                "state": str(gate.state),
-                "reason": gate.reason,
-                "for_s": round(self._now - max(gate.since, self._began), 3),
-                "limit": limit.value,
-                "limit_changed_because": limit.why,
-                "in_flight": engine.lanes.in_flight,
-                "waiting": engine.lanes.waiting,
-                "resting_lanes": engine.lanes.resting,
-                "paused_lanes": engine.lanes.paused,
-                "routes": {
-                    str(kind): self._route_status(route)
-                    for kind, route in engine.destination.routes.items()
-                },
-                "round_trip_s": _quantiles(engine.round_trips, self._trips),
-                "lateness_s": _quantiles(engine.lateness, self._late),
-            },
+            **({"destinations": told} if len(told) > 1 else {"destination": told.popitem()[1]}),
         }
 
-    def _route_status(self, route: Route) -> Mapping[str, Any]:
-        """A route, as far as it differs from the whole destination."""
-        rate = route.rate
-        return {
-            "state": str(route.gate.state),
-            "reason": route.gate.reason,
-            "for_s": round(self._now - max(route.gate.since, self._began), 3),
-            "granted_per_second": None if rate is None else round(rate, 2),
-            "limits_each_user": route.limits_each_user(),
-        }
+    def _status_of(self, name: str) -> Mapping[str, Any]:
+        status = self._reports[name].status(self._now, self._began)
+        if len(self._reports) == 1:
+            return status
+        pinned = sum(sender.name == name for sender, _ in self._pins.values())
+        used_up = self._engine.has_used_up_its_share(name)
+        return {**status, "pinned_partitions": pinned, "share_used_up": used_up}
 
     def _pin_status(self, home: Assigned) -> Mapping[str, Any]:
-        waiting = self._pin(home)
-        if waiting is None:
+        pin = self._pins.get(home)
+        if pin is None:
             return {}
-        return {"attempts": waiting.attempts, "last_verdict": waiting.last_code or None}
+        sender, waiting = pin
+        told = {"attempts": waiting.attempts, "last_verdict": waiting.last_code or None}
+        return {**told, "destination": sender.name} if len(self._reports) > 1 else told
 
-    def _pin(self, home: Assigned) -> Waiting | None:
-        """What is known of the record that pins the frontier, when it is on its way."""
-        offset = home.frontier.lowest_open
-        lanes = self._engine.lanes
-        for candidates in (lanes.flying(), lanes.queued()):
-            for waiting in candidates:
-                if waiting.home is home and waiting.parcel.record.offset == offset:
-                    return waiting
-        return None
+    def _find_pins(self) -> Mapping[Assigned, "Pin"]:
+        """The records that pin the frontiers, as far as they are on their way."""
+        offsets = {home: home.frontier.lowest_open for home in self._custody.assigned.values()}
+        found: dict[Assigned, Pin] = {}
+        for sender in self._engine.senders.values():
+            for some in (sender.lanes.queued(), sender.lanes.flying()):
+                for waiting in some:
+                    home = waiting.home
+                    if home not in found and offsets.get(home) == waiting.parcel.record.offset:
+                        found[home] = sender, waiting
+        return found
 
     # -- /metrics -----------------------------------------------------------------------------
 
     def _destination_metrics(self) -> Iterator[Metric]:
-        engine = self._engine
         yield from self._event_metrics()
         yield from self._shadow_metrics()
         notes = CounterMetricFamily(
             "relay_mapping_notes", "Events sent with less or other than they said.", labels=["code"]
         )
-        for code, count in engine.notes.items():
+        for code, count in self._notes().items():
             notes.add_metric([code], count)
         yield notes
-        attempts = CounterMetricFamily(
-            "relay_attempts", "Requests that were judged.", labels=["verdict", "code"]
-        )
-        for (kind, code), count in engine.verdicts.items():
-            attempts.add_metric([kind, code], count)
-        yield attempts
-        yield GaugeMetricFamily(
-            "relay_requests_in_flight", "Requests under way.", engine.lanes.in_flight
-        )
-        yield GaugeMetricFamily(
-            "relay_records_waiting", "Records that wait for their turn.", engine.lanes.waiting
-        )
-        yield GaugeMetricFamily(
-            "relay_concurrency_limit", "Most requests under way.", engine.destination.limit.value
-        )
         yield GaugeMetricFamily(
             "relay_loop_lag_seconds",
             "How late the event loop came to its last timer; heartbeats are as late.",
             self.loop_lag_s,
         )
-        state = GaugeMetricFamily(
-            "relay_destination_state", "1 for the state that it is in.", labels=["state"]
-        )
-        for known in GateState:
-            state.add_metric([known], int(engine.destination.gate.state is known))
-        yield state
-        yield from self._route_metrics()
-        yield _histogram("relay_round_trip_seconds", "Request to answer.", engine.round_trips)
-        yield _histogram(
-            "relay_lateness_seconds", "Record's time in Kafka to delivery.", engine.lateness
-        )
+        yield from destination_metrics(self._engine.senders.values())
+        yield from self._share_metrics()
 
-    def _route_metrics(self) -> Iterator[Metric]:
-        state = GaugeMetricFamily(
-            "relay_route_state",
-            "1 for the state that a route of the API is in by itself.",
-            labels=["route", "state"],
+    def _notes(self) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for sender in self._engine.senders.values():
+            found.update(sender.notes)
+        return found
+
+    def _share_metrics(self) -> Iterator[Metric]:
+        pinned = GaugeMetricFamily(
+            "relay_pinned_partitions",
+            "Partitions whose commit waits for a record of this destination.",
+            labels=["destination"],
         )
-        granted = GaugeMetricFamily(
-            "relay_route_granted_per_second",
-            "Requests a second that a limiter was found to grant; 0: none was met.",
-            labels=["route"],
+        used_up = GaugeMetricFamily(
+            "relay_memory_share_used_up",
+            "1 while a destination has used up its share of the memory budget: the partitions that "
+            "carry its records pause.",
+            labels=["destination"],
         )
-        for kind, route in self._engine.destination.routes.items():
-            for known in GateState:
-                state.add_metric([kind, known], int(route.gate.state is known))
-            granted.add_metric([kind], route.rate or 0.0)
-        yield state
-        yield granted
-        yield GaugeMetricFamily(
-            "relay_users_paused",
-            "Users whose records wait because the API asked them to.",
-            self._engine.lanes.paused,
-        )
+        of = Counter(sender.name for sender, _ in self._find_pins().values())
+        for name in self._reports:
+            pinned.add_metric([name], of[name])
+            used_up.add_metric([name], int(self._engine.has_used_up_its_share(name)))
+        yield pinned
+        yield used_up
 
     def _event_metrics(self) -> Iterator[Metric]:
         """The ledger by event: a record counted as dead-lettered may have delivered events."""
@@ -386,45 +379,34 @@ class _Counts:
 
     @classmethod
     def of(cls, engine: Engine) -> "_Counts":
-        ledger = engine.custody.ledger
+        ledger, senders = engine.custody.ledger, engine.senders.values()
         return cls(
             ledger.taken,
             ledger.delivered,
             ledger.dead_lettered.total(),
             ledger.skipped.total(),
             dict(ledger.skipped),
-            engine.requests,
-            engine.retries,
-            tuple(engine.round_trips.counts),
-            tuple(engine.lateness.counts),
+            sum(sender.requests for sender in senders),
+            sum(sender.retries for sender in senders),
+            tuple(together([sender.round_trips for sender in senders]).counts),
+            tuple(together([sender.lateness for sender in senders]).counts),
         )
 
 
-def _quantiles(histogram: Histogram, marks: Rates) -> Mapping[str, float | None]:
-    """Of the last ten seconds; None when there was none."""
-    since = marks.since()
-    found = {"p50": histogram.quantile(0.5, since), "p99": histogram.quantile(0.99, since)}
-    return {name: None if value is None else round(value, 4) for name, value in found.items()}
+Pin: TypeAlias = tuple[Sender, Waiting]
+"""The record that pins a frontier, and the sender that holds it."""
+
+
+def _is_held_up(sender: Sender, pin: Waiting) -> bool:
+    """Whether its destination or route is closed, or the API asked its user to wait."""
+    destination = sender.destination
+    route = destination.routes[pin.route]
+    return (
+        destination.gate.is_closed
+        or route.gate.state is not GateState.FLOWING
+        or sender.lanes.is_paused(pin.lane)
+    )
 
 
 def _ms(seconds: float | None) -> float:
     return 0.0 if seconds is None else round(seconds * 1000, 3)
-
-
-def _histogram(name: str, text: str, histogram: Histogram) -> Metric:
-    family = HistogramMetricFamily(name, text)
-    buckets: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
-    below = 0
-    bounds = (*histogram.bounds_s, float("inf"))
-    for index, (bound, count) in enumerate(zip(bounds, histogram.counts, strict=True)):
-        below += count
-        name_of = "+Inf" if bound == float("inf") else str(bound)
-        found = histogram.examples.get(index)
-        if found is None:
-            buckets.append((name_of, below))
-        else:
-            trace_id, seconds, at_s = found
-            example = Exemplar({"trace_id": trace_id}, seconds, at_s)
-            buckets.append((name_of, below, example))
-    family.add_metric([], buckets=buckets, sum_value=histogram.sum_s)
-    return family

@@ -9,18 +9,22 @@ the tap costs little while somebody looks.
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
 
 from relay.model import Activity, Answer, Moment, Record, Undecodable, Unmappable, Unwanted
-from relay.stream.engine import Engine, Flight
+from relay.stream.engine import Engine
 from relay.stream.interpret import Interpretation
+from relay.stream.sender import Flight
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.outline import outline
 from relay.telemetry.samples import RATE_MAX, Sample, Wanted
 
 _LISTENERS_MAX = 8
+ONLY_DESTINATION = "tracking API"
+"""What the destination is called where there is only one."""
 _BODY_CHARS_MAX = 4000
 
 
@@ -34,13 +38,14 @@ class _Listener:
 class Tap:
     """The tap of one engine."""
 
-    def __init__(
-        self, engine: Engine, now: Callable[[], float], destination: str = "tracking API"
-    ) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], float]) -> None:
         """`now` is the steady clock that the engine's moments are taken from."""
         self._engine = engine
         self._clock = now
-        self._destination = destination
+        self._names = {
+            name: name if len(engine.senders) > 1 else ONLY_DESTINATION for name in engine.senders
+        }
+        self._answered_by: dict[str, Callable[[Flight, Answer, Moment], None]] = {}
         self._listeners: list[_Listener] = []
         self._quiet_until = 0.0
         """Before this nobody wants a sample."""
@@ -73,51 +78,69 @@ class Tap:
     def _attach(self) -> None:
         """Whatever stands there, the engine's own or that of tracing, is called first."""
         engine = self._engine
-        self._answered_by, self._interpreted_by = engine.take_answer, engine.interpret
-        engine.take_answer, engine.interpret = self._answered, self._interpreted
+        self._interpreted_by = engine.interpret
+        engine.interpret = self._interpreted
+        for sender in engine.senders.values():
+            self._answered_by[sender.name] = sender.take_answer
+            sender.take_answer = partial(self._answered, sender.name)
 
     def _detach(self) -> None:
-        engine = self._engine
-        engine.take_answer, engine.interpret = self._answered_by, self._interpreted_by
+        self._engine.interpret = self._interpreted_by
+        for sender in self._engine.senders.values():
+            sender.take_answer = self._answered_by[sender.name]
 
-    def _answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
+    def _answered(self, destination: str, flight: Flight, answer: Answer, now: Moment) -> None:
+        answered = self._answered_by[destination]
         if now.steady < self._quiet_until:
-            self._answered_by(flight, answer, now)
+            answered(flight, answer, now)
             return
         looking = [one for one in self._listeners if now.steady >= one.quiet_until]
         letters = self._engine.custody.letters
         delivered, dead = self._delivered(), len(letters)
-        self._answered_by(flight, answer, now)
+        answered(flight, answer, now)
         became, reason = "attempt failed", ""
         if self._delivered() > delivered:
             became = "delivered"
         elif len(letters) > dead:
             became, reason = "dead-lettered", letters[-1].letter.reason
         for listener in looking:
-            self._look(listener, flight, answer, became, reason)
+            self._look(listener, destination, flight, answer, became, reason)
 
     def _interpreted(self, record: Record, now_ms: int) -> Interpretation:
         outcome = self._interpreted_by(record, now_ms)
         if isinstance(outcome, Undecodable | Unmappable | Unwanted):
             became = "skipped" if isinstance(outcome, Unwanted) else "dead-lettered"
             for listener in self._listeners:
-                if self._wants(listener.wanted, record, outcome.code, None):
+                if self._wants(listener.wanted, self._undecided, record, outcome.code, None):
                     more = {"code": outcome.code, "reason": outcome.reason}
-                    self._tell(listener, record, became, record.value, **more)
+                    self._tell(listener, self._undecided, record, became, record.value, **more)
         return outcome
+
+    @property
+    def _undecided(self) -> str:
+        """Where something would have gone that is sent nowhere: unknown where there are several."""
+        return "" if len(self._names) > 1 else ONLY_DESTINATION
 
     def _delivered(self) -> int:
         custody = self._engine.custody
         return custody.ledger.delivered + custody.parts.delivered
 
-    def _look(
-        self, listener: _Listener, flight: Flight, answer: Answer, became: str, reason: str
+    def _look(  # noqa: PLR0917 - all that is known of an attempt
+        self,
+        listener: _Listener,
+        destination: str,
+        flight: Flight,
+        answer: Answer,
+        became: str,
+        reason: str,
     ) -> None:
+        name = self._names[destination]
         for waiting in flight.members:
             record, code = waiting.parcel.record, waiting.last_code
-            if self._wants(listener.wanted, record, code, waiting):
+            if self._wants(listener.wanted, name, record, code, waiting):
                 self._tell(
                     listener,
+                    name,
                     record,
                     became,
                     flight.request.body,
@@ -132,12 +155,14 @@ class Tap:
 
     # -- samples ------------------------------------------------------------------------------
 
-    def _wants(self, wanted: Wanted, record: Record, code: str, waiting: Waiting | None) -> bool:
+    def _wants(
+        self, wanted: Wanted, name: str, record: Record, code: str, waiting: Waiting | None
+    ) -> bool:
         """The cheap questions come first."""
         return (
             (not wanted.topic or record.topic == wanted.topic)
             and (not wanted.code or code == wanted.code)
-            and (not wanted.destination or wanted.destination == self._destination)
+            and (not wanted.destination or wanted.destination == name)
             and (
                 not wanted.account_sha256
                 or wanted.account_sha256 in _hashed(_accounts(record, waiting))
@@ -145,7 +170,13 @@ class Tap:
         )
 
     def _tell(
-        self, listener: _Listener, record: Record, became: str, body: bytes | None, **more: Any
+        self,
+        listener: _Listener,
+        name: str,
+        record: Record,
+        became: str,
+        body: bytes | None,
+        **more: Any,
     ) -> None:
         now = self._clock()
         if now < listener.quiet_until:
@@ -158,7 +189,7 @@ class Tap:
             {
                 "position": str(record.position),
                 "became": became,
-                "destination": self._destination,
+                "destination": name,
                 **{name: value for name, value in more.items() if value not in (None, "")},
                 "content": None if shown is None else shown[:_BODY_CHARS_MAX],
             }

@@ -11,6 +11,7 @@ calls. No key, identifier, path or content is in a span.
 
 import random
 from collections.abc import Sequence
+from functools import partial
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -28,8 +29,9 @@ from opentelemetry.trace import (
 )
 
 from relay.model import Answer, Moment, Record, RequestKind, Undecodable, Unmappable
-from relay.stream.engine import Engine, Flight
+from relay.stream.engine import Engine
 from relay.stream.interpret import Interpretation
+from relay.stream.sender import Flight, Sender
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.histogram import Histogram
 from relay.telemetry.trace_context import TraceContext, trace_context
@@ -48,15 +50,18 @@ class Tracing:
         self._tracer = tracer
         self._ratio = ratio
         self._rng = rng
-        self._answered = engine.take_answer
+        self._answered = {name: one.take_answer for name, one in engine.senders.items()}
         self._interpreted = engine.interpret
 
     def attach(self) -> None:
         """From now on, until the engine is thrown away."""
-        self._engine.take_answer, self._engine.interpret = self.answered, self.interpreted
+        self._engine.interpret = self.interpreted
+        for sender in self._engine.senders.values():
+            sender.take_answer = partial(self.answered, sender)
 
-    def answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
-        """In the place of `Engine.take_answer`."""
+    def answered(self, sender: Sender, flight: Flight, answer: Answer, now: Moment) -> None:
+        """In the place of `Sender.take_answer`."""
+        answered = self._answered[sender.name]
         traced: list[Traced] = []
         for waiting in flight.members:
             headers = waiting.parcel.record.headers
@@ -64,16 +69,16 @@ class Tracing:
             if self._is_traced(context):
                 traced.append((waiting, context))
         if not traced:
-            self._answered(flight, answer, now)
+            answered(flight, answer, now)
             return
         custody = self._engine.custody
         delivered = custody.ledger.delivered + custody.parts.delivered
         letters = len(custody.letters)
-        self._answered(flight, answer, now)
+        answered(flight, answer, now)
         if custody.ledger.delivered + custody.parts.delivered > delivered:
-            self._tell(flight, traced, answer, now, "delivered")
+            self._tell(sender, flight, traced, answer, now, "delivered")
         elif len(custody.letters) > letters:
-            self._tell(flight, traced, answer, now, "dead_lettered")
+            self._tell(sender, flight, traced, answer, now, "dead_lettered")
 
     def interpreted(self, record: Record, now_ms: int) -> Interpretation:
         """In the place of `Engine.interpret`: what is never sent has a span, too."""
@@ -91,8 +96,14 @@ class Tracing:
             return self._ratio > 0 and self._rng.random() < self._ratio
         return context.sampled
 
-    def _tell(
-        self, flight: Flight, traced: Sequence[Traced], answer: Answer, now: Moment, fate: str
+    def _tell(  # noqa: PLR0917 - all that is known of an attempt
+        self,
+        sender: Sender,
+        flight: Flight,
+        traced: Sequence[Traced],
+        answer: Answer,
+        now: Moment,
+        fate: str,
     ) -> None:
         end_ns = now.wall_ms * _NS
         left_ns = end_ns - int((now.steady - flight.left_at) * 1e9)
@@ -105,7 +116,7 @@ class Tracing:
         self._post(flight, spans, answer, left_ns, end_ns)
         for (waiting, _), span in zip(traced, spans, strict=True):
             span.end(end_ns)
-            self._exemplars(waiting, span, now, now.steady - flight.left_at)
+            self._exemplars(sender, waiting, span, now, now.steady - flight.left_at)
 
     def _process(self, record: Record, context: TraceContext | None, start_ns: int) -> Span:
         return self._tracer.start_span(
@@ -154,13 +165,15 @@ class Tracing:
             post.set_status(Status(StatusCode.ERROR))
         post.end(end_ns)
 
-    def _exemplars(self, waiting: Waiting, span: Span, now: Moment, round_trip_s: float) -> None:
+    def _exemplars(
+        self, sender: Sender, waiting: Waiting, span: Span, now: Moment, round_trip_s: float
+    ) -> None:
         """An example beside each of the two histograms, so that a slow bucket leads to a trace."""
         trace_id = trace.format_trace_id(span.get_span_context().trace_id)
-        _example(self._engine.round_trips, round_trip_s, trace_id, now)
+        _example(sender.round_trips, round_trip_s, trace_id, now)
         if waiting.parcel.record.timestamp_ms >= 0:
             late_s = (now.wall_ms - waiting.parcel.record.timestamp_ms) / 1000
-            _example(self._engine.lateness, late_s, trace_id, now)
+            _example(sender.lateness, late_s, trace_id, now)
 
 
 def _example(histogram: Histogram, seconds: float, trace_id: str, now: Moment) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, get_type_hints
 
-from relay.model import DeadLetterClass, Position
+from relay.model import DEFAULT_DESTINATION, DeadLetterClass, Position
 
 
 class Level(StrEnum):
@@ -398,9 +398,10 @@ class DestinationHeld(Fact):
     level: ClassVar[Level] = Level.ERROR
     stage: ClassVar[Stage] = Stage.SENDING
     counter: ClassVar[Counter | None] = Counter(
-        "relay_holds_total", "Times the stream was held.", ("code",)
+        "relay_holds_total", "Times a destination was held.", ("destination", "code")
     )
 
+    destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
     scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
     code: Annotated[str, "What came back, as `http_401`."]
     reason: Annotated[str, "What it means."]
@@ -413,9 +414,10 @@ class DestinationDown(Fact):
     level: ClassVar[Level] = Level.WARNING
     stage: ClassVar[Stage] = Stage.SENDING
     counter: ClassVar[Counter | None] = Counter(
-        "relay_outages_total", "Times the API was found down.", ("code",)
+        "relay_outages_total", "Times the API was found down.", ("destination", "code")
     )
 
+    destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
     scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
     code: Annotated[str, "What came back, as `http_503`, `timeout`, `connect`."]
     reason: Annotated[str, "What it says, or why there is no answer."]
@@ -429,9 +431,10 @@ class DestinationThrottled(Fact):
     level: ClassVar[Level] = Level.WARNING
     stage: ClassVar[Stage] = Stage.SENDING
     counter: ClassVar[Counter | None] = Counter(
-        "relay_throttles_total", "Pauses that the API asked for."
+        "relay_throttles_total", "Pauses that the API asked for.", ("destination",)
     )
 
+    destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
     scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
     code: Annotated[str, "What came back, as `http_429`."]
     pause_s: Annotated[float, "How long Relay waits."]
@@ -443,6 +446,7 @@ class DestinationResumed(Fact):
 
     stage: ClassVar[Stage] = Stage.SENDING
 
+    destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
     scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
     after_s: Annotated[float, "How long nothing was delivered."]
 
@@ -455,10 +459,11 @@ class TroubleIsolated(Fact):
     counter: ClassVar[Counter | None] = Counter(
         "relay_troubles_isolated_total",
         "Failed attempts that were about one record or user only.",
-        ("scope", "code"),
+        ("destination", "scope", "code"),
     )
-    alike: ClassVar[Alike | None] = Alike(by=("scope", "code"), example="position")
+    alike: ClassVar[Alike | None] = Alike(by=("destination", "scope", "code"), example="position")
 
+    destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
     scope: Annotated[str, "What is meant: `record` or `user`."]
     code: Annotated[str, "What came back, as `http_403`."]
     reason: Annotated[str, "What it says, or why there is no answer."]
@@ -611,6 +616,7 @@ class StillHeld(Fact):
     stage: ClassVar[Stage] = Stage.SENDING
 
     road: Annotated[str, "`stream` or `segments`."]
+    destination: Annotated[str, "Which of several is meant; empty: nothing may be sent."] = ""
     code: Annotated[str, "`held`, `down` or `dead_letter_topic`."]
     reason: Annotated[str, "What it means."]
     for_s: Annotated[float, "Since when, in seconds."]

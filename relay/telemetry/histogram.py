@@ -55,3 +55,13 @@ class Histogram:
                 return low + (high - low) * max(0.0, rank - below) / count
             below += count
         return self.bounds_s[-1]
+
+
+def together(histograms: Sequence[Histogram]) -> Histogram:
+    """All of them as one, without examples. They have the same buckets."""
+    if len(histograms) == 1:
+        return histograms[0]
+    found = Histogram(histograms[0].bounds_s)
+    found.counts = [sum(counts) for counts in zip(*(h.counts for h in histograms), strict=True)]
+    found.sum_s = sum(histogram.sum_s for histogram in histograms)
+    return found

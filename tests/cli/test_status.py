@@ -8,8 +8,9 @@ from prometheus_client import CollectorRegistry
 from relay.model import Answer, Commit, Moment, Partition, Record
 from relay.road.consuming.source import SourceState
 from relay.road.status import ReportPolicy
-from relay.stream.engine import Engine, EnginePolicy
+from relay.stream.engine import Engine
 from relay.stream.interpret import OrderBy, interpreter
+from relay.stream.policy import EnginePolicy
 from relay.stream.status import Reporter
 from relay.telemetry.admin import admin_app, serve_admin
 from relay.telemetry.facts import Lifecycle
@@ -39,8 +40,8 @@ def stuck_engine():
     now = Moment(100.0, 1_767_225_600_000)
     value = event("somebody-1", 0, now.wall_ms)
     engine.admit(Record(*TOPIC, 17, now.wall_ms, b"k", value, (), epoch=1), now)
-    flight = engine.next_flight(now)
-    engine.answered(flight, Answer(500), now)
+    flight = engine.sender.next_flight(now)
+    engine.sender.answered(flight, Answer(500), now)
     engine.custody.commits(100.0)
     return engine
 

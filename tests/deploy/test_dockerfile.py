@@ -34,17 +34,38 @@ def test_what_is_copied_exists_and_is_not_ignored():
 
 def test_everything_that_the_build_needs_is_copied():
     copied = " ".join(instruction("COPY"))
-    for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", "relay"):
+    for name in ("pyproject.toml", "requirements", "README.md", "LICENSE", "relay"):
         assert name in copied
 
 
-def test_the_image_can_read_exports_that_lie_in_s3():
-    (installed,) = re.findall(r"pip install --constraint constraints.txt '\.\[(\w+)\]'", TEXT)
+def test_all_that_is_installed_is_checked_against_a_hash():
+    """Relay itself is the folder beside it, and is installed without looking elsewhere."""
+    assert "PIP_REQUIRE_HASHES=1" in TEXT
+    hashed, ours = TEXT.split("PIP_REQUIRE_HASHES=0")
+    for file in re.findall(r"-r (requirements/\S+?\.txt)", TEXT):
+        assert file in hashed
+        assert (ROOT / file).is_file()
+    assert "requirements/production.txt" in hashed
+    assert "pip wheel --no-deps --no-build-isolation" in ours
+    assert "install --no-index --no-deps" in ours
+
+
+def test_the_image_has_what_every_setting_needs():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    (requirement,) = extras[installed]
-    assert requirement.startswith("obstore")
+    assert extras["image"] == ["mics-relay[avro,http2,otel,protobuf,s3]"]
+    assert set(extras) == {"avro", "demo", "dev", "http2", "image", "otel", "protobuf", "s3"}
+
+
+def test_the_sandbox_and_the_demo_are_left_out_unless_asked_for():
+    (left_out,) = re.findall(r'if \[ -z "\$\{WITH_DEMO\}" \]; then rm -r (.+?); fi', TEXT)
+    assert left_out.split() == ["relay/sandbox", "relay/demo"]
+    assert instruction("ARG") == ["BASE=python:3.11-slim-bookworm", "WITH_DEMO=", "BASE"]
+
+
+def test_both_stages_stand_on_the_one_base_that_can_be_pinned():
+    assert instruction("FROM") == ["${BASE} AS build", "${BASE}"]
 
 
 def test_it_does_not_run_as_root():

@@ -50,7 +50,7 @@ def users(count, events=1):
 
 
 def state(made):
-    return made.engine.destination.gate.state
+    return made.engine.sender.destination.gate.state
 
 
 async def test_a_record_that_is_asked_to_wait_waits_alone():
@@ -86,7 +86,7 @@ async def test_a_route_that_is_asked_to_wait_leaves_the_other_at_its_pace():
         await it.until(lambda: it.delivered == 2_050)
         assert [fact.scope for fact in it.told(DestinationThrottled)] == ["user_point"]
         assert state(it) is GateState.FLOWING
-        routes = it.engine.destination.routes
+        routes = it.engine.sender.destination.routes
         assert routes[RequestKind.USER_POINT].gate.state is GateState.PAUSED
         assert sum(map(points, server.requests)) <= 40
 
@@ -104,7 +104,7 @@ async def test_one_in_two_hundred_asked_to_wait_leaves_the_limit_where_it_is():
     ):
         it.feed(*users(400, 10))
         await it.until(lambda: it.delivered == 4_000)
-        assert it.engine.destination.limit.value >= 16
+        assert it.engine.sender.destination.limit.value >= 16
         assert len(server.requests) <= 4_000 * 1.01
         assert not it.told(DestinationThrottled)
 
@@ -166,8 +166,8 @@ async def test_a_clock_that_is_an_hour_ahead_asks_for_no_hour():
         stream(server.url) as it,
     ):
         it.feed("a bad")
-        await it.until(lambda: it.engine.lanes.paused)
-        assert 10 < it.engine.lanes.next_pause_end() - it.now <= 20
+        await it.until(lambda: it.engine.sender.lanes.paused)
+        assert 10 < it.engine.sender.lanes.next_pause_end() - it.now <= 20
 
 
 @pytest.mark.parametrize("values", [("2", "40"), ("40", "2"), ("2, 40",)])
@@ -178,8 +178,8 @@ async def test_of_several_times_to_wait_the_longest_counts(values):
         stream(server.url) as it,
     ):
         it.feed("a bad")
-        await it.until(lambda: it.engine.lanes.paused)
-        assert 30 < it.engine.lanes.next_pause_end() - it.now <= 40
+        await it.until(lambda: it.engine.sender.lanes.paused)
+        assert 30 < it.engine.sender.lanes.next_pause_end() - it.now <= 40
 
 
 async def test_an_api_that_refuses_everything_does_not_empty_the_topic_into_dead_letters():
@@ -208,7 +208,7 @@ async def test_what_is_down_says_at_once_what_the_api_says():
         (down,) = it.told(DestinationDown)
         assert down.reason.startswith("503 unavailable: database of ")
         assert "jane" not in down.reason
-        assert it.engine.destination.gate.reason == down.reason
+        assert it.engine.sender.destination.gate.reason == down.reason
 
 
 async def test_a_dead_letter_names_the_field_that_the_api_refuses():

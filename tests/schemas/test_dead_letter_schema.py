@@ -15,6 +15,7 @@ FULL = Envelope(
     cls=DeadLetterClass.REFUSED,
     code="http_400",
     reason="no",
+    destination="shop-fr",
     mapping_version="1",
     status=400,
     excerpt="{}",

@@ -12,9 +12,18 @@ import pytest
 
 from relay.disk import LocalStateError
 from relay.errors import ExitStatus
-from relay.segments.database import VERSION, locked, open_database, sqlite_errors, transaction
+from relay.segments.database import (
+    _TO_2,
+    VERSION,
+    locked,
+    open_database,
+    sqlite_errors,
+    transaction,
+)
 from relay.segments.errors import SegmentBusy
 from relay.segments.ledger import Ledger, Outcome, PartState
+from relay.segments.members import LOTS, changes
+from relay.segments.model import Operation
 from relay.segments.next_step import Attempt
 
 ABOUT = {"datamart": "1", "segment": "segment_id 7"}
@@ -32,7 +41,7 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(LocalStateError, match="version 3, this Relay knows 2") as caught:
+    with pytest.raises(LocalStateError, match="version 4, this Relay knows 3") as caught:
         Ledger(path, ABOUT)
     assert caught.value.exit_status is ExitStatus.LOCAL_STATE
     assert path.read_bytes() == before
@@ -158,9 +167,32 @@ def test_a_ledger_of_the_version_before_is_taken_along(tmp_path):
     db.close()
     ledger = Ledger(path, {})
     (part,) = ledger.parts(ledger.last_run())
-    assert (part.state, part.parent, part.lot) == (PartState.DONE, None, 0)
+    assert (part.state, part.parent, part.users) == (PartState.DONE, None, None)
     assert ledger.attempts(part) == [Attempt(1, 7, "e-1", status="SUCCEEDED")]
     assert ledger.sizes(0) == (5, 5)
+    ledger.close()
+
+
+def test_an_open_run_of_the_second_version_goes_on_with_the_same_users(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    db = sqlite3.connect(path)
+    db.executescript(V1 + ";".join(_TO_2))
+    db.executescript("""
+        INSERT INTO changes VALUES ('b', 'UPDATE', 0), ('a', 'DELETE', 0), ('c', 'UPDATE', 1),
+          ('d', 'UPDATE', 0);
+        UPDATE runs SET outcome = NULL;
+        UPDATE parts SET first_user = 'a', last_user = 'b';
+        INSERT INTO parts (run, number, file, format, size_bytes, lines, first_user, last_user, lot)
+          VALUES (1, 2, 'part-0002.ndjson', 'ndjson', 1, 1, 'd', 'd', 0),
+                 (1, 3, 'part-0003.ndjson', 'ndjson', 1, 1, 'c', 'c', 1);
+        PRAGMA user_version = 2;
+    """)
+    db.close()
+    ledger = Ledger(path, {})
+    parts = ledger.parts(ledger.open_run())
+    found = [[user for user, _ in changes(ledger.db, part.users)] for part in parts]
+    assert found == [["a", "b"], ["d"], ["c"]]
+    assert dict(changes(ledger.db, LOTS[1])) == {"c": Operation.UPDATE}
     ledger.close()
 
 

@@ -1,16 +1,15 @@
 """The comparison, against a model that a dictionary and a set can hold."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.segments.database import open_database, transaction
 from relay.segments.members import (
+    LOTS,
     MINUTE_MS,
     ExpiryPolicy,
-    Range,
+    Places,
     apply_rejected,
     apply_sure,
     apply_unsure,
@@ -18,7 +17,7 @@ from relay.segments.members import (
     compare,
     load,
     member_count,
-    nth_change,
+    next_places,
     set_apart,
 )
 from relay.segments.model import Operation
@@ -57,10 +56,16 @@ def stored(db):
     return {row["user"]: tuple(row)[1:] for row in db.execute("SELECT * FROM members")}
 
 
-def everybody(asked):
-    """The users of a file of all these changes."""
-    first, last = min(asked, key=str.encode), max(asked, key=str.encode)
-    return Range(first, last)
+def asked_of(db):
+    """All changes that fly in ordinary files."""
+    return dict(changes(db, LOTS[0]))
+
+
+def places_of(db, *wanted):
+    """The places of these users, who follow one another."""
+    rows = db.execute("SELECT place, user FROM changes").fetchall()
+    places = [row["place"] for row in rows if row["user"] in wanted]
+    return Places(min(places), max(places))
 
 
 def compared(db, incoming, policy):
@@ -91,9 +96,10 @@ def test_the_changes_are_those_of_the_definition(db, members, incoming, policy):
             or (expires == 0) != (policy.minutes == 0)
         ):
             expected[user] = Operation.UPDATE
-    assert dict(changes(db, 0)) == expected
-    assert [user for user, _ in changes(db, 0)] == sorted(expected, key=str.encode)
-    assert [nth_change(db, n, 0) for n in range(len(expected))] == sorted(expected, key=str.encode)
+    assert asked_of(db) == expected
+    assert [next_places(db, n, 1) for n in range(len(expected))] == [
+        Places(n + 1, n + 1) for n in range(len(expected))
+    ]
     assert plan.rows == len(incoming)
     assert plan.without_id == incoming.count(None)
     assert plan.users == len(wanted)
@@ -115,14 +121,14 @@ def test_what_was_imported_changes_the_members_and_what_was_rejected_does_not(
 ):
     fill(db, members)
     compared(db, incoming, ExpiryPolicy(100, 50))
-    asked = dict(changes(db, 0))
+    asked = asked_of(db)
     alike = {user for user in asked if user in rejected}
     if asked:
-        whole = everybody(asked)
+        whole = next_places(db, 0, len(asked))
         with transaction(db):
-            set_apart(db, whole, alike, 2)
+            apart = set_apart(db, whole, alike)
             apply_sure(db, whole, 5, 9)
-            apply_rejected(db, replace(whole, lot=2))
+            apply_rejected(db, apart)
     # The next sync sends them in a file of their own.
     assert {row["user"] for row in db.execute("SELECT * FROM rejected")} == alike
     expected = dict(members)
@@ -140,7 +146,7 @@ def test_a_file_settles_its_own_users_and_no_others(db):
     fill(db, {})
     compared(db, ["a", "b", "c", "d"], ExpiryPolicy(100, 50))
     with transaction(db):
-        apply_sure(db, Range("b", "c"), 5, 9)
+        apply_sure(db, places_of(db, "b", "c"), 5, 9)
     assert set(stored(db)) == {"b", "c"}
 
 
@@ -149,13 +155,13 @@ def test_in_doubt_everybody_may_be_a_member_and_the_next_sync_sends_them_again(d
     fill(db, {"stays": (end, end, 1), "leaves": (end, end, 1)})
     compared(db, ["stays", "enters"], ExpiryPolicy(100, 50))
     with transaction(db):
-        apply_unsure(db, Range("enters", "stays"), NOW + 100 * MINUTE_MS)
+        apply_unsure(db, places_of(db, "enters", "leaves"), NOW + 100 * MINUTE_MS)
     assert {user: row[2] for user, row in stored(db).items()} == {
         "stays": 1, "leaves": 0, "enters": 0,
     }  # fmt: skip
     assert member_count(db) == (3, 2)
     plan = compared(db, ["stays", "enters"], ExpiryPolicy(100, 50))
-    assert dict(changes(db, 0)) == {
+    assert asked_of(db) == {
         "enters": Operation.UPDATE,
         "leaves": Operation.DELETE,
     }
@@ -166,9 +172,9 @@ def test_who_may_have_been_put_in_and_is_not_wanted_any_more_is_taken_out(db):
     fill(db, {})
     compared(db, ["a"], ExpiryPolicy(100, 50))
     with transaction(db):
-        apply_unsure(db, Range("a", "a"), NOW + 100 * MINUTE_MS)
+        apply_unsure(db, places_of(db, "a"), NOW + 100 * MINUTE_MS)
     compared(db, ["b"], ExpiryPolicy(100, 50))
-    assert dict(changes(db, 0)) == {"a": Operation.DELETE, "b": Operation.UPDATE}
+    assert asked_of(db) == {"a": Operation.DELETE, "b": Operation.UPDATE}
 
 
 def test_a_renewal_must_come_before_the_end():

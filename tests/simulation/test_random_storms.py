@@ -23,6 +23,7 @@ def check(storm):
     assert verdict["leftovers"] == 0, told
     if storm.coalesce == 1:
         assert verdict["keys_differ"] == 0, told
+    return verdict
 
 
 @pytest.mark.parametrize("seed", range(120))

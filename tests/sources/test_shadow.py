@@ -13,9 +13,10 @@ from relay.settings.topics import sources_of
 from relay.sources.interpret import source_interpreter
 from relay.sources.shadow import Shadow, beside
 from relay.stream.decoding import DecodingPolicy
-from relay.stream.engine import Engine, EnginePolicy
+from relay.stream.engine import Engine
 from relay.stream.interpret import InterpretPolicy
 from relay.stream.mapping import MappingPolicy
+from relay.stream.policy import EnginePolicy
 from relay.stream.status import Reporter
 from relay.telemetry.facts import ShadowDiffers
 

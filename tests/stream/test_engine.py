@@ -5,7 +5,7 @@ import re
 import pytest
 
 from relay.model import Answer, DeadLetterClass, VerdictKind
-from relay.stream.engine import OnDeadLetter
+from relay.stream.policy import OnDeadLetter
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.gate import GatePolicy, GateState
 from relay.stream.sending.limit import LimitPolicy
@@ -147,7 +147,7 @@ def test_while_nothing_succeeds_no_attempt_is_burnt(answer):
         bench.answer(bench.fly_when_open(), answer)
         bench.later(5.0)
     assert not bench.engine.custody.letters
-    assert all(waiting.failures == 0 for waiting in bench.engine.lanes.queued())
+    assert all(waiting.failures == 0 for waiting in bench.engine.sender.lanes.queued())
     assert sorted(bench.deliver_all()) == ["a 1", "b 1"]
 
 
@@ -258,7 +258,7 @@ def test_a_closed_destination_is_probed_by_one_request_and_all_fly_when_it_is_ba
     bench.feed(*(f"user{n} 1" for n in range(20)))
     for flight in bench.fly_all():
         bench.answer(flight, answer)
-    assert bench.engine.destination.gate.state is state
+    assert bench.engine.sender.destination.gate.state is state
     for _ in range(30):
         probe = bench.fly_when_open()
         assert bench.later(600.0).fly() is None, "a second probe"
@@ -272,10 +272,10 @@ def test_rested_lanes_fly_at_once_when_the_destination_is_back():
     bench.feed("a 1", "b 1", *(f"c{n} 1" for n in range(8)))
     for flight in bench.fly_all():
         bench.answer(flight, OOPS)
-    assert bench.engine.destination.gate.state is GateState.DOWN
-    assert bench.engine.lanes.resting > 0
+    assert bench.engine.sender.destination.gate.state is GateState.DOWN
+    assert bench.engine.sender.lanes.resting > 0
     bench.answer(bench.fly_when_open(), OK)
-    assert bench.engine.lanes.resting == 0
+    assert bench.engine.sender.lanes.resting == 0
     assert len(bench.fly_all()) == 9
 
 
@@ -291,7 +291,7 @@ def test_retries_give_way_to_fresh_records_when_the_budget_is_spent():
     bench.later(1.0)
     left = [names(flight) for flight in bench.fly_all()]
     assert left[0] == "fresh 1"
-    assert bench.engine.retries <= 6
+    assert bench.engine.sender.retries <= 6
 
 
 def test_retries_do_not_wait_for_budget_when_there_is_nothing_else_to_do():
@@ -305,7 +305,7 @@ def test_retries_do_not_wait_for_budget_when_there_is_nothing_else_to_do():
         for flight in flights:
             bench.answer(flight, OOPS)
         bench.later(1.0)
-    assert bench.engine.retries >= 150
+    assert bench.engine.sender.retries >= 150
 
 
 # -- dead letters that cannot be written ------------------------------------------------------
@@ -316,7 +316,7 @@ def test_a_dead_letter_topic_that_refuses_holds_everything_until_it_takes_it():
     bench.feed("? x", "a 1")
     bench.engine.custody.letters_failed("not authorised", bench.now)
     assert bench.fly() is None
-    assert bench.engine.wakes_at(bench.now) is None
+    assert bench.engine.sender.wakes_at(bench.now) is None
     assert bench.offset() == 0
     bench.confirm_letters()
     assert names(bench.fly()) == "a 1"
@@ -423,7 +423,7 @@ def test_the_window_is_bounded():
     bench = Bench(duplicates_window=2)
     bench.feed("a 1", "a 2", "a 3", "a 1")
     assert bench.deliver_all() == ["a 1", "a 2", "a 3", "a 1"]
-    assert len(bench.engine._seen) == 2
+    assert len(bench.engine.sender._seen) == 2
 
 
 def test_a_record_read_again_is_not_its_own_duplicate():
@@ -451,7 +451,7 @@ def test_what_waits_for_one_user_travels_together():
     bench = together()
     bench.feed("a m1", "a m2", "b m1", "a m3")
     assert bench.deliver_all() == ["a m1 + a m2 + a m3", "b m1"]
-    assert bench.engine.requests == 2
+    assert bench.engine.sender.requests == 2
     assert bench.ledger.delivered == 4
 
 
@@ -510,7 +510,7 @@ def test_after_stop_nothing_leaves_and_what_is_out_may_land():
     flight = bench.fly()
     bench.engine.custody.stop()
     assert bench.fly() is None
-    assert bench.engine.wakes_at(bench.now) is None
+    assert bench.engine.sender.wakes_at(bench.now) is None
     bench.answer(flight)
     assert bench.ledger.delivered == 1
 

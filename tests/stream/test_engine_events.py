@@ -8,8 +8,9 @@ from relay.model import Fate
 from relay.road.settling.assigned import Assigned, Join
 from relay.road.settling.frontier import Frontier
 from relay.road.settling.offset_map import OffsetMap
-from relay.stream.engine import Engine, OnDeadLetter
+from relay.stream.engine import Engine
 from relay.stream.interpret import Events
+from relay.stream.policy import OnDeadLetter
 from relay.stream.sending.coalescing import CoalescingPolicy
 from tests.support.engine_kit import BAD, OK, OOPS, P0, Bench, interpret
 
@@ -162,7 +163,7 @@ def test_a_record_enters_as_a_whole_before_the_next_one_and_in_its_own_order():
 def sent_by(bench):
     """What is sent until nothing waits: user and event, in the order of sending."""
     left = []
-    while bench.engine.lanes.waiting:
+    while bench.engine.sender.lanes.waiting:
         flight = bench.fly_when_open()
         left += [f"{m.lane} {m.parcel.payload.events[0].decode()[6:-2]}" for m in flight.members]
         bench.answer(flight)

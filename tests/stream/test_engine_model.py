@@ -12,7 +12,8 @@ import pytest
 from relay.model import Answer
 from relay.road.custody import CustodyPolicy
 from relay.road.settling.offset_map import OffsetMap, decode
-from relay.stream.engine import Engine, OnDeadLetter
+from relay.stream.engine import Engine
+from relay.stream.policy import OnDeadLetter
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
@@ -163,8 +164,8 @@ class Walk:
     def judge(self):
         engine, now = self.bench.engine, self.bench.now
         assert engine.custody.ledger.balanced
-        if engine.lanes.waiting and not self.flights and not engine.custody.letters:
-            assert engine.wakes_at(now) is not None, "records wait and nothing will wake them"
+        if engine.sender.lanes.waiting and not self.flights and not engine.custody.letters:
+            assert engine.sender.wakes_at(now) is not None, "nothing will wake what waits"
         # A dead letter that a crash kept from being committed is tried again: a late delivery.
         first = [offset for offset in dict.fromkeys(self.stored) if offset not in self.dead]
         for user in ("a", "b"):

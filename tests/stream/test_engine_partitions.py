@@ -95,7 +95,7 @@ def test_what_fails_while_its_partition_leaves_is_given_back():
     bench.answer(flight, OOPS)
     assert not bench.engine.custody.is_busy([P0])
     assert bench.ledger.returned == 1
-    assert bench.engine.lanes.count == 0
+    assert bench.engine.sender.lanes.count == 0
 
 
 def test_other_partitions_go_on():
@@ -127,7 +127,11 @@ def test_dropping_leaves_nothing_behind():
     bench.answer(flight)
     engine = bench.engine
     assert (engine.custody.ledger.open, engine.custody.ledger.open_bytes) == (0, 0)
-    assert (engine.lanes.count, engine.lanes.waiting, engine.lanes.in_flight) == (0, 0, 0)
+    assert (
+        engine.sender.lanes.count,
+        engine.sender.lanes.waiting,
+        engine.sender.lanes.in_flight,
+    ) == (0, 0, 0)
     assert not engine.custody.letters
     assert engine.custody.ledger.balanced
 

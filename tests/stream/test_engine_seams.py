@@ -16,16 +16,16 @@ def test_an_outage_that_ends_with_a_pause_begins_slowly_and_is_told_to_be_over()
     limit = tuned(LimitPolicy, max_in_flight=256, initial=16)
     bench = Bench(limit=limit, gate=GatePolicy(down_after_failures=3))
     bench.feed(*(f"user{n} 1" for n in range(400)))
-    bench.engine.destination.limit._move(256.0, "it took so many", bench.now)
+    bench.engine.sender.destination.limit._move(256.0, "it took so many", bench.now)
     flights = bench.fly_all()
     assert len(flights) == limit.max_in_flight
     bench.later(0.1)
     for flight in flights:
         bench.answer(flight, OOPS)
-    assert bench.engine.destination.gate.state is GateState.DOWN
+    assert bench.engine.sender.destination.gate.state is GateState.DOWN
 
     bench.answer(bench.fly_when_open(), WAIT_A_SECOND)
-    assert bench.engine.destination.gate.state is GateState.PAUSED
+    assert bench.engine.sender.destination.gate.state is GateState.PAUSED
     bench.later_until_open()
     assert len(bench.fly_all()) <= limit.initial
     (resumed,) = [f for f in bench.engine.custody.facts if isinstance(f, DestinationResumed)]
@@ -119,5 +119,5 @@ def test_a_record_without_a_timestamp_is_not_late():
         member.parcel.record._replace(timestamp_ms=-1), member.parcel.lane, member.parcel.payload
     )
     bench.answer(flight)
-    assert bench.engine.lateness.sum_s == 0.0
+    assert bench.engine.sender.lateness.sum_s == 0.0
     assert bench.moment.wall_ms >= WALL_MS

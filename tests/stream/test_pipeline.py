@@ -9,11 +9,12 @@ from collections import Counter
 import pytest
 
 from relay.errors import DrainIncomplete, KafkaRefused, KafkaUnreachable
-from relay.model import Answer, NoAnswer, Partition
+from relay.model import DEFAULT_DESTINATION, Answer, NoAnswer, Partition
 from relay.road.loop import RoadPolicy
 from relay.road.status import ReportPolicy
-from relay.stream.engine import Engine, EnginePolicy
+from relay.stream.engine import Engine
 from relay.stream.pipeline import stream_road
+from relay.stream.policy import EnginePolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
@@ -102,7 +103,7 @@ class Bench:
         self.pipeline = stream_road(
             self.engine,
             self.source,
-            self.wire,
+            {DEFAULT_DESTINATION: self.wire},
             self.letters,
             emit=self.facts.append,
             clock=VirtualClock(self.loop),
@@ -284,7 +285,7 @@ def test_a_wire_that_breaks_its_word_costs_an_attempt_and_nothing_more(failure):
             await asyncio.sleep(30)
         assert bench.run.result() is None
         assert bench.engine.custody.ledger.delivered == 2
-        assert bench.engine.verdicts["unavailable", "broken"] == 2
+        assert bench.engine.sender.verdicts["unavailable", "broken"] == 2
 
     test()
 

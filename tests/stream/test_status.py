@@ -179,9 +179,9 @@ def test_a_record_that_waits_for_its_turn_at_a_slow_destination_is_no_standstill
     """Ten a second and 5,000 users before it: its turn comes after more than eight minutes."""
     watched = Watched(limit=LimitPolicy(fixed_limit=True, max_in_flight=1))
     watched.feed(*(f"user{n} 1" for n in range(5_000)))
-    last = watched.engine.lanes._queues.pop("user0")
-    watched.engine.lanes._queues["user0"] = last
-    watched.engine.lanes._ready[RequestKind.ACTIVITY].rotate(-1)
+    last = watched.engine.sender.lanes._queues.pop("user0")
+    watched.engine.sender.lanes._queues["user0"] = last
+    watched.engine.sender.lanes._ready[RequestKind.ACTIVITY].rotate(-1)
     for _ in range(480):
         for _ in range(10):
             watched.answer(watched.fly(), OK)
@@ -195,7 +195,7 @@ def test_a_record_whose_turn_never_comes_is_a_standstill_however_much_others_mov
     """The silent stall: heartbeats flow, others are delivered, one partition stays where it is."""
     watched = Watched()
     watched.feed("lost 1")
-    watched.engine.lanes._ready[RequestKind.ACTIVITY].remove("lost")
+    watched.engine.sender.lanes._ready[RequestKind.ACTIVITY].remove("lost")
     for second in range(302):
         watched.feed(f"user{second} 1")
         watched.answer(watched.fly(), OK)

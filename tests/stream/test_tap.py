@@ -32,16 +32,16 @@ def flown(bench, *events, answer=OK):
 
 
 def test_while_nobody_looks_the_engine_calls_what_it_called_before(bench, tap):
-    before = bench.engine.take_answer, bench.engine.interpret
+    before = bench.engine.sender.take_answer, bench.engine.interpret
     close = tap.open(Wanted(), [].append)
     again = tap.open(Wanted(), [].append)
-    assert bench.engine.take_answer != before[0]
+    assert bench.engine.sender.take_answer != before[0]
     close()
     assert tap.is_open
     again()
     again()
     assert not tap.is_open
-    assert (bench.engine.take_answer, bench.engine.interpret) == before
+    assert (bench.engine.sender.take_answer, bench.engine.interpret) == before
 
 
 def test_a_sample_says_where_what_became_and_only_the_shape(bench, tap):

@@ -22,8 +22,9 @@ from relay.model import (
     Unmappable,
     Unwanted,
 )
-from relay.stream.engine import Engine, EnginePolicy, UserPolicy
+from relay.stream.engine import Engine
 from relay.stream.mapping.codes import MappingCode
+from relay.stream.policy import EnginePolicy, UserPolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
@@ -118,7 +119,7 @@ class Bench:
 
     def fly(self):
         """The next flight, or None."""
-        return self.engine.next_flight(self.moment)
+        return self.engine.sender.next_flight(self.moment)
 
     def fly_all(self):
         """Every flight that may leave now."""
@@ -128,7 +129,7 @@ class Bench:
         return flights
 
     def answer(self, flight, answer=OK):
-        self.engine.take_answer(flight, answer, self.moment)
+        self.engine.sender.take_answer(flight, answer, self.moment)
 
     def later(self, seconds):
         self.now += seconds
@@ -136,7 +137,7 @@ class Bench:
 
     def later_until_open(self):
         """Move on to the moment when the engine says that it may have something."""
-        at = self.engine.wakes_at(self.now)
+        at = self.engine.sender.wakes_at(self.now)
         assert at is not None, "it waits for nothing"
         self.now = max(self.now, at) + 0.0005
         return self
@@ -150,7 +151,7 @@ class Bench:
     def deliver_all(self):
         """Send and confirm until nothing waits; returns what left, in order."""
         left = []
-        while self.engine.lanes.waiting:
+        while self.engine.sender.lanes.waiting:
             flight = self.fly_when_open()
             left.append(names(flight))
             self.answer(flight)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,18 +32,20 @@ class Process:
     """A relay command in a process of its own; its output is kept in a file.
 
     With `stdout`, a descriptor, standard output goes there and only standard error is kept.
+    `program` is what runs instead of this checkout's relay, as one in a container.
     """
 
     def __init__(
         self,
-        arguments: list[str],
+        arguments: Sequence[str],
         environ: Mapping[str, str] | None = None,
         stdout: int | None = None,
+        program: Sequence[str] = _RELAY,
     ) -> None:
         with tempfile.NamedTemporaryFile(prefix="relay-test-", suffix=".log", delete=False) as out:
             self.log = Path(out.name)
             self._process = subprocess.Popen(
-                [*_RELAY, *arguments],
+                [*program, *arguments],
                 stdout=out if stdout is None else stdout,
                 stderr=out,
                 stdin=subprocess.DEVNULL,

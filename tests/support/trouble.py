@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator
 
 from relay.model import Moment, Parcel, Partition, Record, Request, RequestKind
 from relay.road.custody import CustodyPolicy
-from relay.stream.engine import Engine, EnginePolicy
+from relay.stream.engine import Engine
 from relay.stream.mapping.requests import activities_path
 from relay.stream.pipeline import FlightCarrier
+from relay.stream.policy import EnginePolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.wire import WireKind
 from relay.telemetry.facts import Fact
@@ -102,7 +103,7 @@ async def stream(
     """Carry to the server at `url` until the block ends."""
     async with wire_to(url, WireKind.FAST, **wire) as opened:
         made = Stream(
-            lambda engine: FlightCarrier(engine, opened, Clock()),
+            lambda engine: FlightCarrier(engine.sender, opened, Clock()),
             policy or DestinationPolicy(),
             interpret,
         )

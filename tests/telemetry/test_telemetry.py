@@ -14,19 +14,39 @@ def arrange():
     return Telemetry(configure(json=True, stream=sink), registry), sink, registry
 
 
+def outages(registry, code):
+    labels = {"destination": "default", "code": code}
+    return registry.get_sample_value("relay_outages_total", labels)
+
+
 def test_a_fact_writes_its_line_and_moves_its_counter_by_one():
     telemetry, sink, registry = arrange()
     telemetry.emit(DestinationDown(scope="all", code="timeout", reason="no answer", probe_in_s=1))
     assert b"destination_down" in sink.getvalue()
-    assert registry.get_sample_value("relay_outages_total", {"code": "timeout"}) == 1
+    assert (
+        registry.get_sample_value(
+            "relay_outages_total", {"destination": "default", "code": "timeout"}
+        )
+        == 1
+    )
 
 
 def test_labels_of_a_counter_come_from_the_fields_of_the_fact():
     telemetry, _, registry = arrange()
     for code in ("timeout", "http_503", "timeout"):
         telemetry.emit(DestinationDown(scope="all", code=code, reason="no answer", probe_in_s=1))
-    assert registry.get_sample_value("relay_outages_total", {"code": "timeout"}) == 2
-    assert registry.get_sample_value("relay_outages_total", {"code": "http_503"}) == 1
+    assert (
+        registry.get_sample_value(
+            "relay_outages_total", {"destination": "default", "code": "timeout"}
+        )
+        == 2
+    )
+    assert (
+        registry.get_sample_value(
+            "relay_outages_total", {"destination": "default", "code": "http_503"}
+        )
+        == 1
+    )
 
 
 def test_a_fact_without_a_counter_is_only_a_line():

@@ -15,7 +15,7 @@ from relay.errors import KafkaRefused, KafkaUnreachable, RelayError, SettingsErr
 from relay.kafka_client.policy import KafkaClientPolicy
 from relay.kafka_client.reach import reach
 from relay.model import Partition
-from relay.road.consuming.inside import NO_LEADER, Inside
+from relay.road.consuming.consumer_internals import NO_LEADER, ConsumerInternals
 from relay.road.consuming.log_ends import LogEnds
 from relay.road.consuming.silence import ANY_BROKER, Hearing
 from relay.road.consuming.source import SourceTrouble
@@ -50,9 +50,9 @@ class BrokerWatch:
         self._said_at: float | None = None
         self.ends = LogEnds()
 
-    def start(self, inside: Inside) -> None:
+    def start(self, internals: ConsumerInternals) -> None:
         """Begin to ask."""
-        self._inside = inside
+        self._internals = internals
         self._loop = asyncio.get_running_loop()
         self._hearing.listen(self._partitions, self._loop.time())
         # Its parent is the source, which raises what ends it and awaits its end: a task group
@@ -92,9 +92,9 @@ class BrokerWatch:
     # -- questions ----------------------------------------------------------------------------
 
     async def _ask_all(self) -> None:
-        leaders = self._inside.by_leader(self._partitions)
+        leaders = self._internals.by_leader(self._partitions)
         if leaders.pop(NO_LEADER, None):
-            self._inside.refresh_metadata()
+            self._internals.refresh_metadata()
         async with asyncio.TaskGroup() as group:
             for node, partitions in leaders.items():
                 group.create_task(self._ask(node, partitions))
@@ -105,10 +105,10 @@ class BrokerWatch:
         with contextlib.suppress(ClientError, OSError, TimeoutError):
             async with asyncio.timeout(_ANSWER_S):
                 # In this order: what is committed in between must not look as if held back.
-                written = await self._inside.ends(node, partitions, committed_only=False)
+                written = await self._internals.ends(node, partitions, committed_only=False)
                 readable = written
                 if self._committed_only:
-                    readable = await self._inside.ends(node, partitions, committed_only=True)
+                    readable = await self._internals.ends(node, partitions, committed_only=True)
                 now = self._loop.time()
                 for partition in self._partitions.intersection(written, readable):
                     self._hearing.heard(partition, now)
@@ -119,7 +119,7 @@ class BrokerWatch:
     async def _ask_anybody(self) -> None:
         with contextlib.suppress(ClientError, OSError, TimeoutError):
             async with asyncio.timeout(_ANSWER_S):
-                await self._inside.ask_anybody()
+                await self._internals.ask_anybody()
                 self._hearing.heard(ANY_BROKER, self._loop.time())
 
     # -- conclusions --------------------------------------------------------------------------

@@ -4,7 +4,7 @@ The limit is end to end: a record counts from when it is taken until its fate is
 it waits, flies, rests between attempts or is on its way to the dead-letter topic.
 """
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from pydantic import Field
 
@@ -31,12 +31,28 @@ class IntakePolicy(Section):
     """Taking starts again when the budget is this full: pausing has a price, so do not flap."""
 
 
-def full(policy: IntakePolicy, open_records: int, open_bytes: int, *, was_full: bool) -> bool:
-    """Whether to stop taking from everywhere."""
+class SetAside(NamedTuple):
+    """A part of the budget that is used for long: what comes and goes has the other part."""
+
+    records: int = 0
+    size_bytes: int = 0
+
+
+def full(
+    policy: IntakePolicy,
+    open_records: int,
+    open_bytes: int,
+    *,
+    was_full: bool,
+    aside: SetAside = SetAside(),  # noqa: B008 - a tuple
+) -> bool:
+    """Whether to stop taking from everywhere. What is `aside` is a part of what is open."""
     share = policy.resume_below if was_full else 1.0
+    records = policy.memory_records_max - aside.records
+    size_bytes = policy.memory_bytes_max - aside.size_bytes
     return (
-        open_records >= policy.memory_records_max * share
-        or open_bytes >= policy.memory_bytes_max * share
+        open_records - aside.records >= records * share
+        or open_bytes - aside.size_bytes >= size_bytes * share
     )
 
 

@@ -22,10 +22,10 @@ from relay.road.consuming.access import AccessWatch
 from relay.road.consuming.assignor import CooperativeAssignor
 from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.connecting import connect_apart
+from relay.road.consuming.consumer_internals import ConsumerInternals
 from relay.road.consuming.group_commits import GroupCommits
 from relay.road.consuming.group_offsets import GroupOffsets
 from relay.road.consuming.held import Held
-from relay.road.consuming.inside import Inside
 from relay.road.consuming.options import consumer_options, join_s
 from relay.road.consuming.policy import ConsumerPolicy
 from relay.road.consuming.positions import FirstPositions
@@ -48,7 +48,7 @@ class KafkaSource:
         self._policy = policy
         self._emit = emit
         self._consumer: Any = None  # aiokafka is untyped
-        self._inside: Inside
+        self._internals: ConsumerInternals
         self._positions: FirstPositions
         self._commits: GroupCommits
         self._listener: AssignmentListener | None = None
@@ -79,7 +79,7 @@ class KafkaSource:
         consumer = fresh(AIOKafkaConsumer(**options), self._policy.client)
         connect_apart(consumer, self._policy.client.request_timeout_s, join_s(self._policy))
         self._consumer = consumer
-        self._inside = Inside(consumer)
+        self._internals = ConsumerInternals(consumer)
         self._commits = GroupCommits(
             GroupOffsets(consumer),
             self._policy.client.request_timeout_s,
@@ -90,7 +90,7 @@ class KafkaSource:
         self._positions = FirstPositions(
             self._policy,
             self._emit,
-            self._inside,
+            self._internals,
             commit=self.commit,
             committed=self.committed,
             passed=self._passed,
@@ -100,8 +100,8 @@ class KafkaSource:
         with translated("Kafka"):
             await consumer.start()
         if self._policy.group_instance_id is not None:
-            self._inside.refuse_to_replace_a_namesake()
-        self._watch.start(self._inside)
+            self._internals.refuse_to_replace_a_namesake()
+        self._watch.start(self._internals)
         # After start(), which would otherwise wait for other members to hand over partitions.
         consumer.subscribe(
             topics=self._policy.topics,
@@ -113,7 +113,7 @@ class KafkaSource:
         """What has come; `RecordSource.poll`."""
         if self._failure is not None:
             raise self._failure
-        self._inside.check_alive()
+        self._internals.check_alive()
         if self._ours.forgotten:
             async with self._handing:
                 await self._give_up_forgotten()
@@ -121,15 +121,15 @@ class KafkaSource:
         self._watch.check()
         now = asyncio.get_running_loop().time()
         self._worked = self._worked or any(
-            self._inside.end(Partition(*tp)) is not None for tp in self._wanted
+            self._internals.end(Partition(*tp)) is not None for tp in self._wanted
         )
-        self._topics.look(self._inside.known(self._consumer.subscription()), now)
+        self._topics.look(self._internals.known(self._consumer.subscription()), now)
         try:
             with translated("reading from Kafka"):
                 if self._wanted:
                     records = await self._fetched(records_max, timeout_s)
                 else:
-                    self._inside.show_life()
+                    self._internals.show_life()
                     records = await self._until_changed(timeout_s)
         except KafkaUnreachable as problem:
             self._tell(problem, timeout_s)
@@ -189,9 +189,9 @@ class KafkaSource:
 
     def _end(self, partition: Partition) -> int | None:
         """What a fetch or an answer told last: the later of the two, as logs only grow."""
-        told = (self._inside.end(partition), self._watch.ends.readable(partition))
+        told = (self._internals.end(partition), self._watch.ends.readable(partition))
         end = max((end for end in told if end is not None), default=None)
-        position = self._inside.position(partition)
+        position = self._internals.position(partition)
         if end is not None and position is not None and position >= end:
             # The marks that end transactions take offsets too. Nothing but those lies behind the
             # last record that was handed out, so a partition that is all read ends there.
@@ -222,12 +222,12 @@ class KafkaSource:
         left = False
         try:
             failed = await each(
-                self._watch.stop, self._give_up_all, self._positions.end, self._inside.stop
+                self._watch.stop, self._give_up_all, self._positions.end, self._internals.stop
             )
             left = True
         finally:
             if not left:  # in the middle of a join, or no broker answers
-                await self._inside.close_connections()
+                await self._internals.close_connections()
         if failed is not None:
             raise failed
 
@@ -238,18 +238,18 @@ class KafkaSource:
 
         aiokafka takes it all for revoked. Records are handed out, sent and committed meanwhile.
         """
-        if not self._inside.is_member:
+        if not self._internals.is_member:
             self._ours.forget()
             async with self._handing:
                 await self._give_up_forgotten()
         if not self._policy.keeps_partitions:
             await self._give_up_all()
-        self._inside.go_on_meanwhile()
+        self._internals.go_on_meanwhile()
         await self._positions.look_before_join(self._consumer.subscription())
 
     def _claim(self) -> tuple[frozenset[Partition], int]:
         """What we hold, and since which generation; asked for at every attempt to join."""
-        claim = self._ours.claim(is_member=self._inside.is_member)
+        claim = self._ours.claim(is_member=self._internals.is_member)
         if self._ours.forgotten:
             self._changed.set()
         return claim
@@ -263,22 +263,22 @@ class KafkaSource:
                 if position is not None:
                     self._consumer.seek(TopicPartition(*partition), position)
         self._update()  # of a new assignment nothing is paused
-        is_first = ours.rebalanced(self._inside.generation)
-        self._inside.start_heartbeats()
+        is_first = ours.rebalanced(self._internals.generation)
+        self._internals.start_heartbeats()
         async with self._handing:
             await self._give_up_forgotten()
             leaving = ours.all - given
             ours.leave(leaving)
             self._update()
             await self._take_over(given - ours.all)
-            if self._inside.closing():
+            if self._internals.closing():
                 return
             await self._give_up(leaving)
             # Now they are free. And a member with a name is given what its predecessor had: what
             # that was about to give up is nobody's until the next rebalance.
             inherits = is_first and self._policy.group_instance_id is not None
             if leaving or (inherits and self._policy.keeps_partitions):
-                self._inside.rejoin()
+                self._internals.rejoin()
 
     async def _take_over(self, partitions: frozenset[Partition]) -> None:
         if not partitions and self._ours.epoch:
@@ -289,7 +289,7 @@ class KafkaSource:
         if self._listener is not None:
             await self._listener.on_assigned(partitions, epoch)
         # Not earlier: aiokafka would hand out records while the listener is still being told.
-        if self._inside.closing():
+        if self._internals.closing():
             return  # stopped meanwhile: nobody would call `_give_up` again
         self._ours.begun()
         self._positions.begin()
@@ -343,7 +343,7 @@ class KafkaSource:
             for tp, offset in error.args[0].items():
                 self._begin(tp, lost=offset)
         except TimeoutError:
-            self._inside.repair_idle_clock()
+            self._internals.repair_idle_clock()
         else:
             records = [
                 Record(
@@ -376,7 +376,7 @@ class KafkaSource:
 
     def _begin(self, tp: TopicPartition, *, lost: int | None = None) -> None:
         """A partition has no usable offset: nothing is taken from it until it has."""
-        self._inside.repair_idle_clock()
+        self._internals.repair_idle_clock()
         self._positions.needed(Partition(*tp), lost)
         self._update()
 
@@ -401,7 +401,7 @@ class KafkaSource:
 
         Transactions end with marks that are no records, so a commit may stay short of the end.
         """
-        position = self._inside.position(partition)
+        position = self._internals.position(partition)
         if position is None or self._taken.next_offset(partition) > committed:
             return committed
         return max(committed, position)
@@ -412,7 +412,7 @@ class KafkaSource:
             return False
         self._access.refused(problem, asyncio.get_running_loop().time())
         if denies_group(problem):
-            self._inside.rejoin()
+            self._internals.rejoin()
         return True
 
     def _tell(self, problem: KafkaError, retry_in_s: float) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from relay.errors import KafkaError
 from relay.kafka_client.errors import translated
 from relay.model import Commit, Partition
-from relay.road.consuming.inside import Inside
+from relay.road.consuming.consumer_internals import ConsumerInternals
 from relay.road.consuming.new_partitions import Beginning, Begun, Wait
 from relay.road.consuming.policy import ConsumerPolicy, OffsetReset
 from relay.road.consuming.source import CommitRefused
@@ -31,7 +31,7 @@ class FirstPositions:
         self,
         policy: ConsumerPolicy,
         emit: Emit,
-        inside: Inside,
+        internals: ConsumerInternals,
         *,
         commit: Callable[[Mapping[Partition, Commit]], Awaitable[None]],
         committed: Callable[[Collection[Partition]], Awaitable[Mapping[Partition, Commit | None]]],
@@ -44,7 +44,7 @@ class FirstPositions:
         Args:
             policy: Where to begin, and how long a new partition may wait.
             emit: Takes facts.
-            inside: The consumer.
+            internals: The consumer.
             commit: Stores where a partition begins, before anything is taken from it.
             committed: Looks up commits of the group, also of other members' partitions.
             passed: For a commit of ours, how far nothing is left to deliver.
@@ -53,7 +53,7 @@ class FirstPositions:
         """
         self._policy = policy
         self._emit = emit
-        self._inside = inside
+        self._internals = internals
         self._commit = commit
         self._committed = committed
         self._passed = passed
@@ -76,8 +76,8 @@ class FirstPositions:
     async def look_before_join(self, topics: Collection[str]) -> None:
         """Look up which of these topics the group has begun to read."""
         unknown = self._begun.unknown(topics)
-        await self._inside.metadata_of(unknown)  # after `subscribe` it is not there yet
-        partitions = self._inside.partitions(unknown)
+        await self._internals.metadata_of(unknown)  # after `subscribe` it is not there yet
+        partitions = self._internals.partitions(unknown)
         if partitions:
             commits = await self._committed(partitions)
             self._begun.found([tp for tp, commit in commits.items() if commit is not None])
@@ -131,7 +131,7 @@ class FirstPositions:
                 for topic, partitions in added.items():
                     workers.create_task(self._wait(topic, partitions))
                 ready = [tp for tp in new if not self._must_wait(tp)]
-                for leader, partitions in self._inside.by_leader(ready).items():
+                for leader, partitions in self._internals.by_leader(ready).items():
                     for batch in self._batches(partitions):
                         workers.create_task(self._settle(leader, batch))
 
@@ -158,7 +158,7 @@ class FirstPositions:
             return  # they have been handed over; a new assignment follows
         except KafkaError as problem:
             self._told(problem, AGAIN_S)
-            self._inside.refresh_metadata()
+            self._internals.refresh_metadata()
             await asyncio.sleep(AGAIN_S)
             self._alone.update(partitions)
             self._taken.difference_update(partitions)
@@ -193,7 +193,7 @@ class FirstPositions:
     ) -> Mapping[Partition, int]:
         with translated(f"looking up offsets at broker {leader}"):
             async with asyncio.timeout(LOOK_UP_S):
-                return await self._inside.offsets(leader, partitions, first=first)
+                return await self._internals.offsets(leader, partitions, first=first)
 
     async def _wait(self, topic: str, partitions: Collection[Partition]) -> None:
         """Until the group has passed what the old partitions held when these were found."""
@@ -235,16 +235,16 @@ class FirstPositions:
 
     async def _ends_of_old(self, topic: str) -> Mapping[Partition, int]:
         """Where the partitions end now that the group has begun to read."""
-        commits = await self._committed(self._inside.partitions([topic]))
+        commits = await self._committed(self._internals.partitions([topic]))
         old = [tp for tp, commit in commits.items() if commit is not None]
         ends: dict[Partition, int] = {}
         while left := [tp for tp in old if tp not in ends]:
-            for leader, partitions in self._inside.by_leader(left).items():
+            for leader, partitions in self._internals.by_leader(left).items():
                 try:
                     ends |= await self._offsets(leader, partitions, first=False)
                 except KafkaError as problem:
                     self._told(problem, AGAIN_S)
-                    self._inside.refresh_metadata()
+                    self._internals.refresh_metadata()
                     await asyncio.sleep(AGAIN_S)
         return ends
 

@@ -18,7 +18,8 @@ class Assigned:
     gone: bool = False
     in_flight: int = 0
     map_fill: float = 0.0
-    crowded: set[Hashable] = field(default_factory=set)
+    crowded: set[tuple[str, Hashable]] = field(default_factory=set)
+    """Lanes that hold too much, each with the name of its destination."""
     last_commit: Commit | None = None
     past_is_open: bool = False
     """Something of its earlier owner may still be under way."""
@@ -26,8 +27,8 @@ class Assigned:
     settled_in_commit: int = 0
     pinned_at: int | None = None
     pinned_since: float = 0.0
-    requests_when_pinned: int = 0
-    lanes_when_pinned: int = 0
+    when_pinned: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Requests so far and lanes of each destination, when the frontier was pinned."""
 
 
 _WEIGHT = {Fate.SKIPPED: 0, Fate.DELIVERED: 1, Fate.DEAD_LETTERED: 2}

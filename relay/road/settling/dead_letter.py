@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
-from relay.model import DeadLetter, DeadLetterClass, Header, Position
+from relay.model import DEFAULT_DESTINATION, DeadLetter, DeadLetterClass, Header, Position
 
 PREFIX = "relay-dlq-"
 VERSION = "1"
@@ -79,6 +79,8 @@ class Envelope:
     events: tuple[int, ...] = ()
     """Which events of the record died, ascending from 0; none: the record as a whole."""
     events_total: int = 0
+    destination: str = ""
+    """Where it was bound for, by the name in the settings; empty where there is no name."""
     codes: tuple[tuple[int, str], ...] = ()
     """Of several events that died the first few, each with its code."""
 
@@ -104,6 +106,7 @@ def envelope(
         events=letter.events,
         events_total=letter.events_total,
         codes=letter.codes[:CODES_MAX],
+        destination=_named(letter.destination),
     )
     kept = [*history, death]
     if cut is not None and not cut.value_only:
@@ -168,6 +171,7 @@ def sealed(death: Envelope) -> tuple[Header, ...]:
         ("class", death.cls.value),
         ("code", death.code),
         ("reason", death.reason),
+        ("destination", death.destination or None),
         ("status", str(death.status) if death.status else None),
         ("excerpt", death.excerpt or None),
         ("attempts", str(death.attempts)),
@@ -205,6 +209,7 @@ def _parsed(group: Sequence[Header]) -> Envelope | None:
             mapping_version=said["mapping"],
             status=int(said.get("status", "0")),
             excerpt=said.get("excerpt", ""),
+            destination=said.get("destination", ""),
             attempts=int(said["attempts"]),
             first_attempt_ms=_read(said.get("first-attempt")),
             last_attempt_ms=_read(said.get("last-attempt")),
@@ -213,6 +218,11 @@ def _parsed(group: Sequence[Header]) -> Envelope | None:
         )
     except (KeyError, ValueError, OverflowError):
         return None
+
+
+def _named(destination: str) -> str:
+    """That of `tracking` has no name that anybody gave it."""
+    return "" if destination == DEFAULT_DESTINATION else destination
 
 
 def _written(ms: int | None) -> str | None:

@@ -25,6 +25,10 @@ FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "code": ("Why, from a closed set (docs/EVENTS.md, or http_…).", {"minLength": 1}),
     "reason": ("Why, in words; names the field, never its value.", {}),
+    "destination": (
+        "Which of `destinations` it was bound for; absent for that of `tracking`.",
+        {"minLength": 1},
+    ),
     "status": ("HTTP status of the last answer; absent without one.", {"pattern": _NUMBER}),
     "excerpt": ("Beginning of the last answer, redacted; absent without one.", {}),
     "attempts": ("How often it was sent.", {"pattern": _NUMBER}),
@@ -49,6 +53,7 @@ FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 OPTIONAL = frozenset(
     {
+        "destination",
         "status",
         "excerpt",
         "first-attempt",

@@ -16,10 +16,9 @@ from relay.sources.mapping.faults import Unfit
 from relay.sources.mapping.syntax import (
     TOP,
     Among,
+    And,
     Argument,
-    Both,
     Compare,
-    Either,
     Expression,
     Fallback,
     Has,
@@ -27,6 +26,7 @@ from relay.sources.mapping.syntax import (
     Meta,
     Name,
     Not,
+    Or,
     Path,
     Setting,
     Step,
@@ -178,9 +178,9 @@ def _closure(  # noqa: C901, PLR0911, PLR0912 -- a case for each kind of node
         case Not(inner):
             held = compiled(inner, names, levels, soft=True)
             return lambda here, scope: held(here, scope) is not True
-        case Both(parts):
+        case And(parts):
             return _both([compiled(part, names, levels, soft=True) for part in parts])
-        case Either(parts):
+        case Or(parts):
             return _either([compiled(part, names, levels, soft=True) for part in parts])
 
 

@@ -17,10 +17,9 @@ from typing import NoReturn
 
 from relay.sources.mapping.syntax import (
     Among,
+    And,
     Argument,
-    Both,
     Compare,
-    Either,
     Expression,
     Fallback,
     Has,
@@ -28,6 +27,7 @@ from relay.sources.mapping.syntax import (
     Meta,
     Name,
     Not,
+    Or,
     Path,
     Scalar,
     Setting,
@@ -117,7 +117,7 @@ class _Parser:
         while self._word("or"):
             parts.append(self._conjunction())
         self.depth -= 1
-        return parts[0] if len(parts) == 1 else Either(tuple(parts))
+        return parts[0] if len(parts) == 1 else Or(tuple(parts))
 
     def end(self) -> None:
         """Nothing may follow."""
@@ -139,7 +139,7 @@ class _Parser:
         parts = [self._negation()]
         while self._word("and"):
             parts.append(self._negation())
-        return parts[0] if len(parts) == 1 else Both(tuple(parts))
+        return parts[0] if len(parts) == 1 else And(tuple(parts))
 
     def _negation(self) -> Expression:
         negations = 0

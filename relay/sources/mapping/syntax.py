@@ -111,14 +111,14 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class Both:
+class And:
     """Whether all of several hold (`and`)."""
 
     parts: tuple["Expression", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Either:
+class Or:
     """Whether one of several holds (`or`)."""
 
     parts: tuple["Expression", ...]
@@ -143,8 +143,8 @@ Expression: TypeAlias = (
     | Among
     | Has
     | Not
-    | Both
-    | Either
+    | And
+    | Or
     | Template
 )
 
@@ -156,7 +156,7 @@ def inner_of(node: Expression) -> tuple[Expression, ...]:
             return (first, second)
         case Compare(left, right, _):
             return (left, right)
-        case Both(parts) | Either(parts):
+        case And(parts) | Or(parts):
             return parts
         case Template(pieces):
             return tuple(piece for piece in pieces if not isinstance(piece, str))

@@ -25,7 +25,7 @@ from relay.sources.mapping.nodes import (
 from relay.sources.mapping.rules import Rule
 from relay.sources.mapping.syntax import (
     Among,
-    Both,
+    And,
     Compare,
     Expression,
     Has,
@@ -121,7 +121,7 @@ def _unreachable(mapping: CompiledMapping) -> Iterator[Problem]:
 
 def _atoms(tree: Expression, mapping: CompiledMapping) -> list[_Atom] | None:
     """The conditions that must all hold; None when the expression is of another shape."""
-    parts = tree.parts if isinstance(tree, Both) else (tree,)
+    parts = tree.parts if isinstance(tree, And) else (tree,)
     atoms = [_atom(part, mapping) for part in parts]
     return None if any(atom is None for atom in atoms) else [atom for atom in atoms if atom]
 

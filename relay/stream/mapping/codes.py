@@ -23,6 +23,7 @@ class MappingCode(StrEnum):
     RESERVED_PROPERTY = "reserved_property"
     ROUTE_CONTRADICTED = "route_contradicted"
     SELECTOR_MISSING = "selector_missing"
+    UNKNOWN_DESTINATION = "unknown_destination"
     # Not sent: skipped.
     CONSENT_REFUSED = "consent_refused"
     CONSENT_UNKNOWN = "consent_unknown"

@@ -13,6 +13,8 @@ What a limiter accepts while it also refuses is what it grants, whatever its kin
     | it refuses where much is under way, and   | the number under way that divides the two        |
     | accepts where less is (concurrency)       |                                                  |
     | at a lower rate as many are refused       | nothing: it does not limit the rate              |
+    | the same, while others of the group send  | nothing yet: they may be too fast. The rate is   |
+    | too                                       | kept until fewer are refused                     |
 
 A first measure may be too low, so the rate grows by half a second until refusals come again. Once
 what is measured agrees with what was measured before, or with what was sent, it is found. Then the
@@ -47,6 +49,8 @@ _AGAIN_WITHIN_S = 6.0
 _GENTLE_CUTS = 3
 _CUTS_MAX = 5
 _IGNORE_S = 30.0
+_FEWER = 1 / 3
+_LOOKED_AT_MIN = 100
 _FORGET_S = 90.0
 _GROW_EVERY_S = 0.1
 _GROWN_MAX = 20.0
@@ -108,6 +112,7 @@ class GrantedRate:
         "_due",
         "_found",
         "_grown_at",
+        "_held",
         "_ignore_until",
         "_last_accepted_at",
         "_levels",
@@ -116,6 +121,7 @@ class GrantedRate:
         "_refused",
         "_share_at_first",
         "_slowness",
+        "alone",
         "rate",
         "timeline",
     )
@@ -132,6 +138,11 @@ class GrantedRate:
         self._cut_at = -math.inf
         self._cuts_in_a_row = 0
         self._share_at_first = 0.0
+        self.alone = True
+        """Whether nobody else of our group sends there: then a cut of ours shows in what is
+        refused."""
+        self._held: list[int] | None = None
+        """Accepted and refused, while the rate is kept whatever is refused."""
         self._found = False
         self._grown_at = now
         self._ignore_until = -math.inf
@@ -165,6 +176,9 @@ class GrantedRate:
         """A request was refused by a limiter; `in_flight` were under way when it left."""
         if left_at < self._cut_at + _SETTLES_S:
             return  # what left before the cut, or met what did, says nothing of the rate after it
+        if self._held is not None:
+            self._look(refused=True)
+            return
         if self._over_at is None:
             self._over_at = now
             self._accepted = self._refused = 0
@@ -180,6 +194,8 @@ class GrantedRate:
         `learns`: whether the refusals since the last cut are this scope's.
         """
         found: Grant | None = None
+        if self._held is not None:
+            self._look(refused=False)
         over_at = self._over_at
         if over_at is not None:
             gap_s, over_s = now - max(self._last_accepted_at, over_at), now - over_at
@@ -268,18 +284,22 @@ class GrantedRate:
     def _slower(self, rate: float, share: float, now: float) -> Grant | None:
         """So many were accepted a second, while this share was refused."""
         before = self.rate
+        if before is None or now - self._cut_at > _AGAIN_WITHIN_S:
+            self._cuts_in_a_row, self._share_at_first = 0, share
         if before is None:
             return self._learned(rate, now)
         gentle = before * (_GENTLY if self._found else _GENTLY_IN_SEARCH)
         self._found = True
-        if now - self._cut_at > _AGAIN_WITHIN_S:
-            self._cuts_in_a_row, self._share_at_first = 0, share
         self._cuts_in_a_row += 1
         if self._cuts_in_a_row <= _GENTLE_CUTS:
             # A little too fast may cost much: of a bucket of one token, half of all requests.
             return self._learned(max(rate, gentle), now)
         if self._cuts_in_a_row > _CUTS_MAX and share >= _FUTILE_ABOVE * self._share_at_first:
-            # As many are refused as at the first cut: this limits something else.
+            # As many are refused as at the first cut: this limits something else, or somebody else
+            # is too fast. If all forgot the rate then, nobody would find it any more.
+            if not self.alone:
+                self._held = [0, 0]
+                return None
             self.rate = None
             self._ignore_until = now + _IGNORE_S
             return None
@@ -306,13 +326,24 @@ class GrantedRate:
                 return level if refused >= _DIVIDED * self._refused else None
         return None
 
+    def _look(self, *, refused: bool) -> None:
+        """While the rate is held: it may be cut again once fewer are refused."""
+        held = self._held or [0, 0]
+        held[refused] += 1
+        if sum(held) < _LOOKED_AT_MIN:
+            return
+        fewer = held[1] <= _FEWER * self._share_at_first * sum(held)
+        self._held = None if fewer else [0, 0]
+        if fewer:
+            self._cuts_in_a_row = 0
+
     def _grow(self, now: float) -> None:
         self._grown_at = now
         calm_s = now - self._cut_at
         if calm_s >= _FORGET_S * self._slowness:
-            self.rate = None
+            self.rate = self._held = None
             self._found = False
-        elif self._over_at is None:
+        elif self._over_at is None and self._held is None:
             found_s = calm_s / self._slowness
             grown = 0.001 * found_s + 6.7e-6 * found_s**3 if self._found else 0.4 * calm_s
             rate = self._base * math.exp(min(grown, _GROWN_MAX))

@@ -64,11 +64,8 @@ class Lanes:
         self._paused = _Alarms()
         self._held: set[Hashable] = set()
         self.waiting = 0
-
-    @property
-    def in_flight(self) -> int:
+        self.in_flight = 0
         """How many flights are under way: one for each lane at most."""
-        return len(self._flying)
 
     @property
     def count(self) -> int:
@@ -128,7 +125,7 @@ class Lanes:
         route: RequestKind = RequestKind.ACTIVITY,
     ) -> list[Waiting] | None:
         """The head of the lane whose turn it is on this route, and the successors that join it."""
-        line = self._line(route)
+        line = self._activities if route is _ACTIVITY else self._points
         if not line:
             return None
         lane = line.popleft()
@@ -139,12 +136,14 @@ class Lanes:
         while queue and joins(members, queue[0]):
             members.append(queue.popleft())
         self._flying[lane] = members
+        self.in_flight += 1
         self.waiting -= len(members)
         return members
 
     def done(self, lane: Hashable, paused_until: float | None = None) -> None:
         """The flight of the lane ended with a fate: the next of the lane may fly, now or then."""
         del self._flying[lane]
+        self.in_flight -= 1
         queue = self._queues[lane]
         if paused_until is not None:
             self._paused.set(lane, paused_until)
@@ -156,6 +155,7 @@ class Lanes:
     def hold(self, lane: Hashable) -> None:
         """The flight ended, and its fate is not certain yet: the lane waits until `release`."""
         del self._flying[lane]
+        self.in_flight -= 1
         self._held.add(lane)
 
     def release(self, lane: Hashable) -> None:
@@ -174,6 +174,7 @@ class Lanes:
         At once, after a rest, or when the pause is over that the API asked for.
         """
         members = self._flying.pop(lane)
+        self.in_flight -= 1
         self._queues[lane].extendleft(reversed(members))
         self.waiting += len(members)
         if paused_until is not None:

@@ -9,7 +9,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Hashable
 
-from relay.stream.sending.gate import FLOWING, Gate, GatePolicy
+from relay.stream.sending.gate import Gate, GatePolicy, GateState
 from relay.stream.sending.granted import Grant, GrantedRate, Timeline
 from relay.stream.sending.scope import ASKED_MIN, Lately
 
@@ -49,24 +49,18 @@ class Route:
         return self._watched_until > 0
 
     @property
-    def calm(self) -> bool:
-        """Whether acceptances need only be counted."""
-        lately = self.lately
-        return not (self._watched_until or lately.row or lately.asked)
+    def is_calm(self) -> bool:
+        """Whether it flows, nothing failed lately and no limiter was met.
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it flows, nothing failed lately and no limiter was met: what most answers find.
-
-        Then no probe is out and no rate is kept to.
+        Then no probe is out, no rate is kept to, and acceptances need only be counted.
         """
-        return self.gate.state is FLOWING and self.calm
+        lately = self.lately
+        disturbed = self._watched_until or lately.row or lately.asked
+        return self.gate.state is GateState.FLOWING and not disturbed
 
-    @property
-    def is_free(self) -> bool:
-        """Whether nothing of the route's own holds a request back."""
-        free = self.gate.state is FLOWING and not self.lately.asked
-        return free and self._granted.rate is None
+    def alone(self, is_alone: bool) -> None:
+        """Whether nobody else of our group sends on it."""
+        self._granted.alone = is_alone
 
     def opens_at(self, now: float) -> float | None:
         """When the next request may leave; None: when a probe is back."""
@@ -84,7 +78,7 @@ class Route:
         return self.gate.left()
 
     def accepted_in_calm(self, now: float) -> None:
-        """A request was accepted while `calm`."""
+        """A request was accepted while `is_calm`."""
         self.lately.accepted += 1
         timeline = self.timeline
         if now >= timeline.mark_at:
@@ -93,7 +87,7 @@ class Route:
 
     def accepted(self, lane: Hashable, in_flight: int, now: float) -> Grant | None:
         """A request was accepted, before which `in_flight` were. Returns what was learned."""
-        if self.calm:
+        if self.is_calm:
             self.accepted_in_calm(now)
             return None
         self.lately.accepts()

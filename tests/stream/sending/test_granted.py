@@ -40,7 +40,7 @@ def test_a_limiter_that_is_lifted_is_forgotten():
     before = run.engine.custody.ledger.delivered
     run.limiter = Limiter(LimiterRule(kind=LimiterKind.TOKEN_BUCKET, per_second=1e6, burst=10**6))
     run.run(150.0)
-    assert run.engine.destination.routes["activity"].rate is None
+    assert run.engine.sender.destination.routes["activity"].rate is None
     assert run.engine.custody.ledger.delivered - before > 5 * 20 * 120
 
 
@@ -57,6 +57,41 @@ def test_what_is_refused_whatever_the_rate_does_not_bring_the_rate_to_nothing():
         else:
             granted.accepted(1, now)
     assert granted.rate is None or granted.rate > 30.0
+
+
+def rates_while_refused(granted, refused, seconds, now=0.0):
+    """The rate after each answer, with this share of them refused, whatever the rate is."""
+    due = 0.0
+    until = now + seconds
+    while now < until:
+        now += 1 / min(100.0, granted.rate or 100.0)
+        due += refused
+        if due >= 1:
+            due -= 1
+            granted.refused(0.0, 1, now - 0.05, now)
+        else:
+            granted.accepted(1, now)
+        yield granted.rate
+
+
+def test_in_a_group_the_rate_is_kept_while_others_are_too_fast():
+    """Whoever let go of the rate then would be too fast for all others, and they would follow."""
+    granted = GrantedRate(0.0, Timeline())
+    granted.alone = False
+    rates = list(rates_while_refused(granted, 0.5, 60.0))
+    learned = rates.index(next(rate for rate in rates if rate is not None))
+    assert all(rate is not None and rate > 5.0 for rate in rates[learned:])
+    # Once fewer are refused, those count again.
+    kept = granted.rate
+    *_, calm = rates_while_refused(granted, 0.02, 20.0, 60.0)
+    *_, cut = rates_while_refused(granted, 0.5, 20.0, 80.0)
+    assert calm >= kept > cut
+
+
+def test_in_a_group_what_refuses_whatever_the_rate_is_found_out_later():
+    granted = GrantedRate(0.0, Timeline())
+    granted.alone = False
+    assert None in list(rates_while_refused(granted, 0.2, 120.0))[500:]
 
 
 @pytest.mark.parametrize("refusals", [1, 2])

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from relay.model import Answer, DeadLetterClass, Moment, Parcel, Request, RequestKind, VerdictKind
-from relay.stream.engine import Engine, EnginePolicy
+from relay.stream.engine import Engine
+from relay.stream.policy import EnginePolicy
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.retries import RetryPolicy
 from relay.stream.sending.scope import Lately, RowPolicy, Scope, scope_of
@@ -90,7 +91,7 @@ def test_what_something_in_between_refuses_is_counted_against_its_record_alone(a
         bench.feed(f"user{number} 1")
         for flight in bench.fly_all():
             bench.answer(flight, answer if names(flight) == "bad 1" else OK)
-        assert bench.engine.destination.gate.state is GateState.FLOWING
+        assert bench.engine.sender.destination.gate.state is GateState.FLOWING
         bench.later(1.0)
         if bench.engine.custody.letters:
             break
@@ -115,7 +116,7 @@ def test_a_token_that_is_taken_away_in_the_middle_holds_everything_and_blames_no
             sent += 1
             bench.answer(flight, FIREWALL)
         bench.later(1.0)
-    assert bench.engine.destination.gate.state is GateState.HELD
+    assert bench.engine.sender.destination.gate.state is GateState.HELD
     assert sent < 3600 / 7.5 + 20
     assert not bench.engine.custody.letters
     assert len(bench.deliver_all()) == 3600
@@ -126,7 +127,7 @@ def test_a_401_holds_everything_at_once():
     bench.feed("warm 1", "a 1")
     bench.answer(bench.fly())
     bench.answer(bench.fly(), UNAUTHORISED)
-    assert bench.engine.destination.gate.state is GateState.HELD
+    assert bench.engine.sender.destination.gate.state is GateState.HELD
 
 
 def test_one_record_that_is_answered_401_holds_the_others_once():
@@ -186,7 +187,7 @@ def test_a_route_that_is_down_is_probed_and_the_other_goes_on():
     points, activities = bench.seconds(120, OOPS)
     assert activities == 360
     assert points < 40, "probes only"
-    assert bench.engine.destination.gate.state is GateState.FLOWING
+    assert bench.engine.sender.destination.gate.state is GateState.FLOWING
     assert not bench.engine.custody.letters
     down = [fact for fact in bench.engine.custody.facts if isinstance(fact, DestinationDown)]
     assert [fact.scope for fact in down] == ["user_point"]
@@ -210,7 +211,7 @@ def test_a_route_that_asks_to_wait_waits_and_the_other_goes_on():
     points, activities = bench.seconds(60, Answer(429, {"retry-after": "20"}))
     assert activities == 180
     assert points <= 4 * 3 + 3
-    assert bench.engine.destination.gate.state is GateState.FLOWING
+    assert bench.engine.sender.destination.gate.state is GateState.FLOWING
 
 
 def test_an_outage_of_both_routes_is_one_outage():
@@ -224,9 +225,9 @@ def test_an_outage_of_both_routes_is_one_outage():
         bench.later(1.0)
     down = [fact for fact in bench.engine.custody.facts if isinstance(fact, DestinationDown)]
     assert [fact.scope for fact in down] in (["all"], ["user_point", "all"])
-    assert not bench.engine.destination.flowing
+    assert not bench.engine.sender.destination.flowing
     bench.deliver_all()
-    assert bench.engine.destination.flowing
+    assert bench.engine.sender.destination.flowing
     assert bench.offset() == bench.next[P0]
 
 
@@ -250,4 +251,4 @@ def test_an_answer_about_a_partition_that_left_changes_nothing_else():
     for flight in flights:
         bench.answer(flight, Answer(429, {"retry-after": "20"}))
     assert bench.ledger.balanced
-    assert bench.engine.next_flight(Moment(bench.now, 0)) is None
+    assert bench.engine.sender.next_flight(Moment(bench.now, 0)) is None

@@ -14,7 +14,8 @@ from relay.model import (
     RequestKind,
     VerdictKind,
 )
-from relay.stream.engine import Engine, EnginePolicy
+from relay.stream.engine import Engine
+from relay.stream.policy import EnginePolicy
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.verdicts import DEFAULT_RULES, judge
 
@@ -55,16 +56,16 @@ def _engine(*parcels):
 
 def test_an_unknown_user_point_is_dead_lettered_alone_while_all_flows():
     engine = _engine(_parcel(0, "a", USER_POINT))
-    flight = engine.next_flight(Moment(0.0, 0))
-    engine.answered(flight, Answer(404, body=UNKNOWN), Moment(1.0, 0))
-    assert engine.destination.gate.state is GateState.FLOWING
+    flight = engine.sender.next_flight(Moment(0.0, 0))
+    engine.sender.answered(flight, Answer(404, body=UNKNOWN), Moment(1.0, 0))
+    assert engine.sender.destination.gate.state is GateState.FLOWING
     assert [item.letter.code for item in engine.custody.next_letters(9)] == ["http_404"]
 
 
 def test_while_the_datamart_is_unknown_no_user_point_is_blamed():
     engine = _engine(_parcel(0, "a", ACTIVITY), _parcel(1, "b", USER_POINT))
-    endpoint, user_point = (engine.next_flight(Moment(0.0, 0)) for _ in range(2))
-    engine.answered(endpoint, Answer(404, body=UNKNOWN), Moment(1.0, 0))
-    assert engine.destination.gate.state is GateState.HELD
-    engine.answered(user_point, Answer(404, body=UNKNOWN), Moment(1.0, 0))
+    endpoint, user_point = (engine.sender.next_flight(Moment(0.0, 0)) for _ in range(2))
+    engine.sender.answered(endpoint, Answer(404, body=UNKNOWN), Moment(1.0, 0))
+    assert engine.sender.destination.gate.state is GateState.HELD
+    engine.sender.answered(user_point, Answer(404, body=UNKNOWN), Moment(1.0, 0))
     assert engine.custody.next_letters(9) == []

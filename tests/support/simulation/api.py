@@ -34,6 +34,37 @@ class Faults:
     per_second: float | None = None
     hangs_s: float = 10.0
     slow_users: dict[str, tuple[float, float]] = field(default_factory=dict)
+    limited_users: dict[str, tuple[float, float]] = field(default_factory=dict)
+    stubborn: float = 0.0
+    """Events that get a page with 403 three times each."""
+
+    @classmethod
+    def random(cls, rng: random.Random, span: float, *, trouble: bool = False) -> "Faults":
+        """The weather at one destination; with `trouble` it is closed for a time, or slow."""
+
+        def window(longest):
+            start = rng.uniform(0, span)
+            return start, start + rng.uniform(0, longest)
+
+        def maybe(chance, most):
+            return rng.uniform(0, most) if rng.random() < chance else 0.0
+
+        kind = rng.choice(["outage", "held", "slow", "failing"]) if trouble else ""
+        return cls(
+            latency_s=(0.001, rng.choice([0.002, 0.05, 0.5])),
+            throttled=maybe(0.5, 0.2),
+            retry_after_s=rng.choice([None, 0, 1, 5]),
+            failing=maybe(0.5, 0.2),
+            answer_lost=maybe(0.5, 0.1),
+            hangs_s=rng.choice([1.0, 10.0]),
+            outages=[window(120)] if kind == "outage" or rng.random() < 0.3 else [],
+            misconfigured=[window(120)] if kind == "held" or rng.random() < 0.2 else [],
+            failing_all=[window(60)] if kind == "failing" or rng.random() < 0.2 else [],
+            per_second=20.0 if kind == "slow" else rng.choice([None, None, 50.0]),
+            slow_users={"user-0": window(60)} if rng.random() < 0.3 else {},
+            limited_users={"user-1": window(30)} if rng.random() < 0.3 else {},
+            stubborn=maybe(0.3, 0.05),
+        )
 
 
 @dataclass
@@ -63,6 +94,7 @@ class SimApi:
         self.in_flight = 0
         self.in_flight_max = 0
         self._busy_until = 0.0
+        self._stubborn: Counter[str] = Counter()
 
     async def send(self, request):
         self.requests += 1
@@ -74,7 +106,7 @@ class SimApi:
         finally:
             self.in_flight -= 1
 
-    async def _serve(self, request):  # noqa: C901, PLR0911 - a branch for each kind of weather
+    async def _serve(self, request):  # noqa: C901, PLR0911, PLR0912 - a branch for each kind of weather
         loop = asyncio.get_running_loop()
         faults, rng = self.faults, self.rng
         latency = rng.uniform(*faults.latency_s)
@@ -109,6 +141,10 @@ class SimApi:
             return Answer(400, body=b'{"status":"error","error":"invalid"}')
         if user in faults.slow_users and _within([faults.slow_users[user]], now):
             return Answer(500, body=b"this user only")
+        if user in faults.limited_users and _within([faults.limited_users[user]], now):
+            return Answer(429, {"retry-after": "2"}, b'{"status":"error"}')
+        if faults.stubborn and self._is_stubborn(activity["$unique_key"]):
+            return Answer(403, {"content-type": "text/html"}, b"<html>blocked</html>")
         draw -= faults.failing
         lost = draw < faults.answer_lost
         self._store(activity, user, loop.time(), answered=not lost)
@@ -138,6 +174,12 @@ class SimApi:
         self._busy_until = max(self._busy_until, now) + 1 / self.faults.per_second
         return False
 
+    def _is_stubborn(self, key):
+        if random.Random(key).random() >= self.faults.stubborn:
+            return False
+        self._stubborn[key] += 1
+        return self._stubborn[key] <= 3
+
     def _store(self, activity, user, at, *, answered):
         for event in activity["$events"]:
             properties = event["$properties"]
@@ -146,6 +188,25 @@ class SimApi:
 
 def _within(windows, now):
     return any(start <= now < stop for start, stop in windows)
+
+
+class SimApis:
+    """Several destinations, seen as one by whoever judges."""
+
+    def __init__(self, apis: dict[str, SimApi]):
+        self.apis = apis
+
+    @property
+    def stored(self):
+        return sorted((s for api in self.apis.values() for s in api.stored), key=lambda s: s.at)
+
+    @property
+    def requests_by_second(self):
+        return sum((api.requests_by_second for api in self.apis.values()), Counter())
+
+    def __getattr__(self, name):
+        """A figure: that of all together."""
+        return sum(getattr(api, name) for api in self.apis.values())
 
 
 class SimDeadLetters:

@@ -29,9 +29,13 @@ def figures(world) -> dict[str, Any]:
             for p in world.produced
             if p.position not in dead and not (p.fine and stored[p.user, p.seq])
         ),
-        "order_breaks": order_breaks(
-            world.api.stored, {(p.user, p.seq) for p in world.produced if p.position in dead}
+        "order_breaks": sum(
+            order_breaks(
+                api.stored, {(p.user, p.seq) for p in world.produced if p.position in dead}
+            )
+            for api in world.apis.values()
         ),
+        "strayed": _strayed(world),
         "duplicates": duplicates,
         "duplicates_allowed": allowed,
         "duplicates_beyond": max(0, duplicates - allowed),
@@ -43,7 +47,8 @@ def figures(world) -> dict[str, Any]:
         + sum(not engine.custody.ledger.balanced for engine in world.engines),
         # What was still in flight when a process ended has no answer and no fate in its books.
         "leftovers": sum(
-            engine.custody.ledger.open - sum(1 for _ in engine.lanes.flying())
+            engine.custody.ledger.open
+            - sum(1 for sender in engine.senders.values() for _ in sender.lanes.flying())
             for engine in world.engines
             if not engine.custody.assigned
         ),
@@ -69,6 +74,17 @@ def _delivered_after_own_dead(world, dead):
         if p.position in dead and p.seq >= 0:
             first_dead.setdefault(p.user, p.seq)
     return sum(1 for s in world.api.stored if s.seq > first_dead.get(s.user, s.seq))
+
+
+def _strayed(world) -> int:
+    """How many events a destination stored that were bound for another."""
+    if len(world.names) == 1:
+        return 0
+    return sum(
+        world.bound_for(entry.seq) != name
+        for name, api in world.apis.items()
+        for entry in api.stored
+    )
 
 
 def order_breaks(stored, dead=frozenset()) -> int:

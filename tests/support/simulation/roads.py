@@ -21,14 +21,15 @@ from relay.membership.policy import (
     TroublePolicy,
 )
 from relay.membership.status import MembershipReporter
-from relay.model import Commit, Moment, NeedsSchema, Partition, Record
+from relay.model import DEFAULT_DESTINATION, Commit, Moment, NeedsSchema, Partition, Record
 from relay.road.custody import CustodyPolicy
 from relay.road.loop import RoadPolicy
 from relay.road.status import ReportPolicy
 from relay.segments.driver import Platform
 from relay.segments.policy import UploadPolicy
-from relay.stream.engine import Engine, EnginePolicy
+from relay.stream.engine import Engine
 from relay.stream.pipeline import stream_road
+from relay.stream.policy import EnginePolicy
 from relay.stream.status import Reporter
 from tests.support.engine_kit import OK, interpret
 from tests.support.membership_bench import changes
@@ -142,7 +143,7 @@ class RoadBench:
             self.road = stream_road(
                 self.engine,
                 self.source,
-                _Wire(self),
+                {DEFAULT_DESTINATION: _Wire(self)},
                 self.sink,
                 reporter=reporter,
                 schemas=self.schemas,

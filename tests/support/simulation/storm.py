@@ -48,6 +48,8 @@ class Storm:
     rate_per_second: float | None = None
     rate_shared: bool = False
     deadline_s: float = 3600.0
+    others: list[Faults] = field(default_factory=list)
+    """What further destinations do; events go to each in turn."""
     fail: tuple[str, int] = ("", 0)
     """Which call fails (`tests.support.simulation.sabotage`), and the how many-th."""
 
@@ -56,7 +58,8 @@ class Storm:
         """From plain values, as they stand in a file."""
         values = dict(values)
         faults = Faults(**values.pop("faults", {}))
-        return cls(faults=faults, **values)
+        others = [Faults(**one) for one in values.pop("others", [])]
+        return cls(faults=faults, others=others, **values)
 
     @classmethod
     def random(cls, seed: int) -> "Storm":
@@ -109,6 +112,38 @@ class Storm:
             max_in_flight=rng.choice([1, 8, 64]),
             rate_per_second=rng.choice([None, None, None, 100.0]),
             rate_shared=rng.random() < 0.5,
+        )
+
+    @classmethod
+    def of_destinations(cls, seed: int) -> "Storm":
+        """A storm over two to four destinations, each with a weather of its own."""
+        storm = cls.random(seed)
+        rng = random.Random(f"destinations {seed}")
+        storm.others = [Faults.random(rng, storm.produce_s) for _ in range(rng.randint(1, 3))]
+        storm.faults = Faults.random(rng, storm.produce_s)
+        return storm
+
+    @classmethod
+    def of_trouble(cls, seed: int) -> "Storm":
+        """Trouble at all destinations but the last, which is fine, with room for what waits.
+
+        Nothing else happens, so the one that is fine does the same as without the trouble.
+        """
+        rng = random.Random(f"trouble {seed}")
+        events = rng.randint(50, 400)
+        return cls(
+            seed=seed,
+            partitions=rng.randint(1, 6),
+            users=rng.choice([1, 5, 30, 200]),
+            events=events,
+            produce_s=rng.uniform(1, 20),
+            members=1,
+            coalesce=rng.choice([1, 20]),
+            faults=Faults.random(rng, 20, trouble=True),
+            others=[
+                *(Faults.random(rng, 20, trouble=True) for _ in range(rng.randint(0, 2))),
+                Faults(latency_s=(0.001, 0.05)),
+            ],
         )
 
 

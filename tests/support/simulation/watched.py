@@ -3,7 +3,8 @@
 from relay.road.custody import Custody
 from relay.road.settling.offset_map import OffsetMap, decode
 from relay.stream.engine import Engine
-from relay.stream.sending.destination import Destination
+from relay.stream.sender import Sender
+from relay.stream.shares import Shares
 
 
 class WatchedCustody(Custody):
@@ -25,11 +26,18 @@ class WatchedEngine(Engine):
     open_bytes_most = 0
     largest_bytes = 0
 
-    def __init__(self, policy, *others):
-        super().__init__(policy, *others)
+    def __init__(self, policy, *parts, **several):
+        super().__init__(policy, *parts, **several)
         self.custody = WatchedCustody(policy.custody, self)
         # As the engine does with the custody that it makes.
-        self.destination = Destination(policy.destination, self._rng, self.custody.facts.append)
+        rng = self.sender._rng
+        for name, sender in self.senders.items():
+            self.senders[name] = Sender(name, sender.policy, self.custody, rng)
+        self.sender = next(iter(self.senders.values()))
+        if self._shares is None:
+            self._admit_parcel = self.sender.admit
+        else:
+            self._shares = Shares(policy.custody, tuple(self.senders.values()))
 
     @property
     def at_risk(self):
@@ -49,7 +57,12 @@ class WatchedEngine(Engine):
     def unfinished(self, partitions):
         """How many records may come again although they were sent: in flight or not committed."""
         homes = {self.custody.assigned[p] for p in partitions}
-        flying = sum(1 for waiting in self.lanes.flying() if waiting.home in homes)
+        flying = sum(
+            1
+            for sender in self.senders.values()
+            for waiting in sender.lanes.flying()
+            if waiting.home in homes
+        )
         return flying + sum(self._uncommitted(home) for home in homes)
 
     def _uncommitted(self, home):

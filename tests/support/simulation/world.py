@@ -4,21 +4,23 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from relay.errors import CommitIncomplete, DrainIncomplete, KafkaError
+from relay.model import DEFAULT_DESTINATION
 from relay.road.custody import CustodyPolicy
 from relay.road.loop import Road, RoadPolicy
 from relay.road.status import ReportPolicy
 from relay.stream.decoding import DecodingPolicy
-from relay.stream.engine import EnginePolicy, OnDeadLetter, UserPolicy
-from relay.stream.interpret import InterpretPolicy, OrderBy, interpreter
+from relay.stream.interpret import InterpretPolicy, OrderBy, Routes, interpreter
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
 from relay.stream.pipeline import stream_road
+from relay.stream.policy import EnginePolicy, OnDeadLetter, UserPolicy
+from relay.stream.routing import RoutingPolicy, chooser
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.destination import DestinationPolicy
 from relay.stream.sending.limit import LimitPolicy
@@ -26,7 +28,7 @@ from relay.stream.sending.pacing import RatePolicy
 from relay.stream.sending.retries import RetryPolicy
 from relay.stream.status import Reporter
 from tests.support.policies import tuned
-from tests.support.simulation.api import SimApi, SimDeadLetters
+from tests.support.simulation.api import SimApi, SimApis, SimDeadLetters
 from tests.support.simulation.cluster import SimCluster, SimSource
 from tests.support.simulation.judge import figures
 from tests.support.simulation.loop import EPOCH_MS, VirtualClock, run_virtually
@@ -51,12 +53,18 @@ class World:
 
     def __init__(self, storm: Storm):
         self.storm = storm
+        self.names = [DEFAULT_DESTINATION, *(f"d{at}" for at in range(1, len(storm.others) + 1))]
         self.rng = random.Random(storm.seed)
         self.sabotage = Sabotage(*storm.fail)
         self.cluster = SimCluster(
             storm.partitions, random.Random(storm.seed + 1), sabotage=self.sabotage
         )
-        self.api = SimApi(storm.faults, random.Random(storm.seed + 2), self.sabotage)
+        weathers = zip(self.names, [storm.faults, *storm.others], strict=True)
+        self.apis = {
+            name: SimApi(faults, random.Random(storm.seed + 2 + 1000 * at), self.sabotage)
+            for at, (name, faults) in enumerate(weathers)
+        }
+        self.api = SimApis(self.apis) if storm.others else self.apis[DEFAULT_DESTINATION]
         self.letters = SimDeadLetters(storm.letters_refused, self.sabotage)
         self.produced: list[Produced] = []
         self.fact_counts: Counter[str] = Counter()
@@ -105,13 +113,15 @@ class World:
     restarting = True
 
     def start_member(self):
-        engine = WatchedEngine(self._engine_policy(), self.interpret(), self.rng)
+        policy = self._engine_policy()
+        others = dict.fromkeys(self.names[1:], policy)
+        engine = WatchedEngine(policy, self.interpret(), self.rng, others=others)
         engine.watch(self.cluster)
         source = SimSource(self.cluster)
         pipeline = stream_road(
             engine,
             source,
-            self.api,
+            self.apis,
             self.letters,
             emit=self._emit,
             clock=VirtualClock(asyncio.get_running_loop()),
@@ -129,7 +139,16 @@ class World:
         return interpreter(self.interpret_policy())
 
     def interpret_policy(self):
-        return _INTERPRET[self.storm.order_by]
+        policy = _INTERPRET[self.storm.order_by]
+        if len(self.names) == 1:
+            return policy
+        routing = RoutingPolicy(field="site_id")
+        mappings = dict.fromkeys(self.names, policy.mapping)
+        return replace(policy, routes=Routes(chooser(routing, self.names), mappings))
+
+    def bound_for(self, seq):
+        """The destination of an event: each of them in turn."""
+        return self.names[seq % len(self.names)]
 
     async def _run_member(self, pipeline, source):
         try:
@@ -230,7 +249,8 @@ class World:
         poison = rng.random() < storm.poison
         seq = seqs[name]
         seqs[name] += 1
-        value = event(name, seq, now_ms, poison=poison, padding=storm.padding)
+        to = self.bound_for(seq) if storm.others else None
+        value = event(name, seq, now_ms, poison=poison, padding=storm.padding, to=to)
         offset = self.cluster.produce(partition, now_ms, name.encode(), value)
         self.produced.append(Produced(name, seq, not poison, (partition, offset), at))
 
@@ -249,7 +269,7 @@ class World:
         return not log.records or (commit is not None and commit.offset > log.records[-1].offset)
 
 
-def event(user, seq, ts_ms, *, poison=False, padding=0):
+def event(user, seq, ts_ms, *, poison=False, padding=0, to=None):
     """An app event of the native format, as bytes."""
     properties: dict[str, Any] = {"seq": seq}
     if poison:
@@ -265,6 +285,7 @@ def event(user, seq, ts_ms, *, poison=False, padding=0):
             "session_status": "IN_SESSION",
             "event": "storm",
             "properties": properties,
+            **({} if to is None else {"site_id": to}),
         }
     )
 

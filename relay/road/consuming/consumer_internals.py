@@ -26,7 +26,7 @@ _EARLIEST, _LATEST = -2, -1
 """What the protocol calls the first and the last offset, asked for instead of a time."""
 
 
-class Inside:
+class ConsumerInternals:
     """A consumer after its `start`."""
 
     def __init__(self, consumer: Any) -> None:

@@ -1,0 +1,588 @@
+"""Flights and verdicts of one destination: what leaves for it, and what its answers mean.
+
+Each destination has a sender of its own, with its own lanes, gate, limit, pacing and retry budget:
+what one of them meets says nothing about another. What they share is the custody. No I/O, no clock,
+no async; see `relay.stream.engine`.
+"""
+
+import random
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from relay.model import (
+    Activity,
+    Answer,
+    DeadLetter,
+    DeadLetterClass,
+    Fate,
+    Moment,
+    Parcel,
+    Position,
+    Request,
+    RequestKind,
+    Unmappable,
+    Verdict,
+    VerdictKind,
+)
+from relay.road.custody import Custody
+from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
+from relay.stream.letters import events_of_letter, letter_of
+from relay.stream.mapping.requests import activity_request
+from relay.stream.policy import TRACKING, EnginePolicy, OnDeadLetter
+from relay.stream.sending.coalescing import Load, merge
+from relay.stream.sending.destination import NO_PROBES, ORDINARY, Destination, Learned, Left
+from relay.stream.sending.gate import GateState
+from relay.stream.sending.lanes import Lanes, Waiting
+from relay.stream.sending.pacing import PACING_HEADERS
+from relay.stream.sending.retries import backoff_s, exhausted
+from relay.stream.sending.scope import Scope
+from relay.stream.sending.verdicts import (
+    DEFAULT_RULES,
+    excerpt,
+    explained,
+    is_plain_success,
+    judge,
+)
+from relay.stream.shares import Held
+from relay.telemetry.facts import TroubleIsolated
+from relay.telemetry.histogram import Histogram
+
+Place: TypeAlias = Position | tuple[Position, int]
+"""A record's position; of a record that holds several events also which of them, from 0."""
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A request under way, and the parcels that it settles."""
+
+    members: tuple[Waiting, ...]
+    request: Request
+    left_at: float
+    left: Left = NO_PROBES
+
+
+class Sender:
+    """See the module's docstring. Times are steady seconds; `Moment` adds the wall clock."""
+
+    def __init__(
+        self, name: str, policy: EnginePolicy, custody: Custody, rng: random.Random
+    ) -> None:
+        self.name = name
+        """That of its destination."""
+        self.policy = policy
+        self.custody = custody
+        self.take_answer: Callable[[Flight, Answer, Moment], None] = self.answered
+        """What the carrier calls: `answered`, or whoever looks on and calls that."""
+        self._rng = rng
+        # A deployment may have a rule of its own about 200: then every answer goes by the table.
+        about_200 = next((rule for rule in policy.rules if 200 in rule.statuses), None)  # noqa: PLR2004
+        self._names_settings_anew = policy.section != TRACKING
+        self._knows_plain = about_200 is DEFAULT_RULES[0]
+        self.destination = Destination(policy.destination, rng, custody.facts.append, name)
+        self.lanes = Lanes()
+        self.round_trips = Histogram()
+        self.lateness = Histogram()
+        self.verdicts: dict[tuple[VerdictKind, str], int] = {}
+        self.requests = 0
+        self.retries = 0
+        self.delivered = 0
+        """Events that it accepted for partitions that were ours."""
+        self.notes: Counter[str] = Counter()
+        self._groups = 0
+        self._load: Load | None = None
+        self._parked: OrderedDict[Hashable, float] = OrderedDict()
+        self._seen: OrderedDict[str, Place] = OrderedDict()
+
+    # -- for the engine -----------------------------------------------------------------------
+
+    def give_back(self, homes: Collection[Assigned]) -> None:
+        """What flies may land, and is fenced if its partition is gone."""
+        for waiting in self.lanes.drop(lambda w: w.home in homes):
+            self._forget_key(waiting.parcel, waiting.part)
+            self._gave_back(waiting)
+        if self._seen:
+            for waiting in self.lanes.flying():
+                if waiting.home.gone:
+                    self._forget_key(waiting.parcel, waiting.part)
+
+    def held(self) -> Held:
+        """Count what it holds. Looks at all of it."""
+        records, size_bytes = 0, 0.0
+        homes: set[Assigned] = set()
+        for some in (self.lanes.queued(), self.lanes.flying()):
+            for waiting in some:
+                records += 1
+                size_bytes += waiting.size_bytes
+                if waiting.part is not None:
+                    join = waiting.part.join
+                    size_bytes += join.size_bytes / join.total
+                homes.add(waiting.home)
+        return Held(records, int(size_bytes), frozenset(homes))
+
+    def admit(self, parcel: Parcel, home: Assigned, now: float, part: Part | None = None) -> None:
+        """An event came that is to be sent: it waits in its lane, or has met its fate."""
+        record, lane, size = parcel.record, parcel.lane, 0
+        if part is None:
+            size = parcel.size_bytes
+            self.custody.ledger.took(size)
+        for note in parcel.payload.notes:
+            self.notes[note] += 1
+        if self._is_duplicate(parcel, part):
+            if part is None:
+                self.custody.settle(home, record.offset, size, Fate.SKIPPED, "duplicate")
+            else:
+                self.custody.settle_part(part, Fate.SKIPPED, "duplicate")
+            return
+        if lane is None:
+            lane = _place(parcel, part)
+        elif self._is_parked(lane, now):
+            self._forget_key(parcel, part)
+            self._dead_letter(
+                home,
+                size,
+                letter_of(record, DeadLetterClass.FOLLOWED, FOLLOWED, part, self.name),
+                lane,
+                join=None if part is None else part.join,
+            )
+            return
+        waiting = Waiting(parcel, lane, home, size, part=part)
+        if isinstance(parcel.payload, Request):
+            waiting.route = parcel.payload.kind
+        length = self.lanes.add(waiting)
+        if length >= self.policy.custody.user_records_max:
+            home.crowded.add((self.name, lane))
+
+    # -- requests leave and answers come ------------------------------------------------------
+
+    def next_flight(self, now: Moment) -> Flight | None:
+        """The next request that may leave now, or None: see `wakes_at`."""
+        if not self._may_fly():
+            return None
+        if not self.lanes.none_sleeps:
+            self._wake_rested(now.steady)
+        routes = self.lanes.ready_routes()
+        if not routes:
+            return None
+        in_flight = self.lanes.in_flight
+        route = self._open_route(routes, in_flight, now.steady)
+        members = None if route is None else self.lanes.take(self._joins, route)
+        if route is None or members is None:
+            return None
+        self._groups += 1
+        delivered = self.delivered
+        for waiting in members:
+            waiting.attempts += 1
+            waiting.group = self._groups
+            waiting.last_attempt_ms = now.wall_ms
+            if waiting.first_attempt_ms is None:
+                waiting.first_attempt_ms = now.wall_ms
+                waiting.tried_since = now.steady
+                waiting.others_delivered = delivered
+            waiting.home.in_flight += 1
+        self.requests += 1
+        self.retries += members[0].attempts > 1
+        left = self.destination.left(now.steady, route, in_flight + 1)
+        return Flight(tuple(members), self._request(members), now.steady, left)
+
+    def wakes_at(self, now: float) -> float | None:
+        """When `next_flight` may have something without anything else happening before."""
+        if not self._may_fly():
+            return None
+        lanes = self.lanes
+        times = [self._route_opens_at(route, now) for route in lanes.ready_routes()]
+        if not lanes.none_sleeps:
+            rested = lanes.next_alarm()
+            if rested is not None and lanes.has_ready:
+                rested = max(rested, self.destination.budget.available_at(now))
+            times += (rested, lanes.next_pause_end())
+        return min((at for at in times if at is not None), default=None)
+
+    def answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
+        """An attempt ended: settle its records, or put them back at the head of their lane."""
+        round_trip_s = now.steady - flight.left_at
+        if self._is_plain(answer):
+            verdict = _DELIVERED
+        else:
+            # While nothing is accepted, an unknown user may be an unknown datamart.
+            held = self.destination.gate.state is GateState.HELD
+            about = RequestKind.ACTIVITY if held else flight.request.kind
+            verdict = judge(answer, self.policy.rules, now.wall_ms, about)
+            verdict = explained(verdict, answer, flight.request, self.policy.redact)
+            if self._names_settings_anew:
+                reason = verdict.reason.replace(f"{TRACKING}.", f"{self.policy.section}.")
+                verdict = replace(verdict, reason=reason)
+        counted = (verdict.kind, verdict.code)
+        self.verdicts[counted] = self.verdicts.get(counted, 0) + 1
+        self.round_trips.add(round_trip_s)
+        lane = flight.members[0].lane
+        learned = self.destination.judged(
+            verdict,
+            round_trip_s,
+            self.lanes.in_flight,
+            now.steady,
+            left=flight.left,
+            lane=lane,
+            kind=flight.request.kind,
+        )
+        somebody_waits = False
+        for waiting in flight.members:
+            home = waiting.home
+            home.in_flight -= 1
+            waiting.last_code = verdict.code
+            somebody_waits |= not home.gone
+        if somebody_waits and learned is ORDINARY:
+            self._delivered(flight, lane, None, now)
+        elif somebody_waits:
+            self._landed(flight, lane, verdict, answer, learned, now)
+        else:
+            self.lanes.done(lane)
+            for waiting in flight.members:
+                self._fence(waiting)
+        if learned.came_back:
+            self.lanes.wake_all()
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _landed(  # noqa: PLR0917 - all that is known of an attempt
+        self,
+        flight: Flight,
+        lane: Hashable,
+        verdict: Verdict,
+        answer: Answer,
+        learned: Learned,
+        now: Moment,
+    ) -> None:
+        match verdict.kind:
+            case VerdictKind.DELIVERED:
+                paused_until = self._lane_paused_until(flight, lane, verdict, now.steady)
+                self._delivered(flight, lane, paused_until, now)
+            case VerdictKind.REFUSED if learned.scope is Scope.EVERYTHING:
+                # Nearly all are refused: none is dead-lettered until one is accepted.
+                self._put_back(flight, lane, None)
+            case VerdictKind.REFUSED:
+                self._refused(flight, lane, verdict, answer, now)
+            case VerdictKind.THROTTLED:
+                self._throttled(flight, lane, verdict, now)
+            case VerdictKind.UNAVAILABLE | VerdictKind.MISCONFIGURED:
+                self._failed(flight, lane, verdict, answer, now)
+        if learned.scope in _NARROW and verdict.kind in _TROUBLE:
+            self._tell_isolated(flight.members[0], verdict, learned)
+
+    def _is_plain(self, answer: Answer) -> bool:
+        """Whether this is the success that nearly every attempt has, which asks for nothing."""
+        return (
+            self._knows_plain
+            and is_plain_success(answer)
+            and PACING_HEADERS.isdisjoint(answer.headers)
+        )
+
+    def _may_fly(self) -> bool:
+        return not self.custody.stopped and self.custody.letters_blocked is None
+
+    def _open_route(
+        self, routes: list[RequestKind], in_flight: int, now: float
+    ) -> RequestKind | None:
+        """Of these routes the one on which a request may leave now, beside so many."""
+        opens_at = self.destination.opens_at(in_flight, now)
+        if opens_at is None or opens_at > now:
+            return None
+        if len(routes) > 1 and self.requests % 2:
+            routes.reverse()  # they take turns
+        for route in routes:
+            at = self.destination.route_opens_at(route, now)
+            if at is not None and at <= now:
+                return route
+        return None
+
+    def _route_opens_at(self, route: RequestKind, now: float) -> float | None:
+        opens_at = self.destination.opens_at(self.lanes.in_flight, now)
+        at = self.destination.route_opens_at(route, now)
+        return None if opens_at is None or at is None else max(opens_at, at)
+
+    def _is_duplicate(self, parcel: Parcel, part: Part | None) -> bool:
+        """Whether another record, or another event of one, with the same key was taken lately."""
+        window, key = self.policy.users.duplicates_window, parcel.payload.unique_key
+        if not window or key is None:
+            return False
+        # The same place again is not a duplicate but the same record, read again.
+        place = _place(parcel, part)
+        first = self._seen.setdefault(key, place)
+        if len(self._seen) > window:
+            self._seen.popitem(last=False)
+        return first != place
+
+    def _forget_key(self, parcel: Parcel, part: Part | None) -> None:
+        """What was not delivered may come again and is no duplicate then.
+
+        It comes from the dead letters, or from a partition that was given back.
+        """
+        key = parcel.payload.unique_key
+        if key is not None and self._seen.get(key) == _place(parcel, part):
+            del self._seen[key]
+
+    def _joins(self, members: list[Waiting], candidate: Waiting) -> bool:
+        first = members[0]
+        if first.group or candidate.group:
+            return first.group == candidate.group > 0
+        policy = self.policy.coalescing
+        payload = candidate.parcel.payload
+        if policy.events_max <= 1 or not isinstance(payload, Activity):
+            return False
+        if len(members) == 1:  # the first question about this flight
+            head = first.parcel.payload
+            self._load = Load(policy, head) if isinstance(head, Activity) else None
+        if self._load is None:
+            return False
+        one, other = first.part, candidate.part
+        return self._load.takes(
+            payload, of_one_record=one is not None and other is not None and one.join is other.join
+        )
+
+    def _request(self, members: Sequence[Waiting]) -> Request:
+        payload = members[0].parcel.payload
+        if isinstance(payload, Request):
+            return payload
+        return activity_request(self.policy.activities_path, merge(_activities(members)))
+
+    def _wake_rested(self, now: float) -> None:
+        """Make lanes ready whose rest is over, as far as there is budget for retries.
+
+        The budget keeps retries from crowding out what was not tried yet. When nothing else is
+        ready there is nothing to crowd out: to wait then would only make the whole stream as slow
+        as the budget.
+        """
+        self.lanes.wake_paused(now)
+        budget = self.destination.budget
+        while (alarm := self.lanes.next_alarm()) is not None and alarm <= now:
+            if self.lanes.has_ready and budget.available_at(now) > now:
+                return
+            budget.take(now)
+            self.lanes.wake_next()
+
+    def _fence(self, waiting: Waiting) -> None:
+        """An answer came for a partition that is no longer ours, or is ours anew."""
+        self.custody.ledger.fenced += 1
+        self._gave_back(waiting)
+
+    def _gave_back(self, waiting: Waiting) -> None:
+        if waiting.part is None:
+            self.custody.ledger.gave_back(waiting.size_bytes)
+        else:
+            self.custody.part_gave_back(waiting.part.join)
+
+    def _delivered(
+        self, flight: Flight, lane: Hashable, paused_until: float | None, now: Moment
+    ) -> None:
+        self.lanes.done(lane, paused_until)
+        for waiting in flight.members:
+            if waiting.home.gone:
+                self._fence(waiting)
+                continue
+            self.delivered += 1
+            record = waiting.parcel.record
+            if record.timestamp_ms >= 0:  # -1 is Kafka's word for none
+                self.lateness.add((now.wall_ms - record.timestamp_ms) / 1000)
+            if waiting.part is not None:
+                self.custody.settle_part(waiting.part, Fate.DELIVERED, "")
+                continue
+            self.custody.settle(waiting.home, record.offset, waiting.size_bytes, Fate.DELIVERED, "")
+
+    def _lane_paused_until(
+        self, flight: Flight, lane: Hashable, verdict: Verdict, now: float
+    ) -> float | None:
+        """Until when a lane waits whose request was accepted: as it was asked, or paced by it."""
+        paced = self.destination.route(flight.request.kind).user_rests_until(lane, now)
+        if verdict.retry_after_s:
+            asked = now + self.destination.pause_s(verdict.retry_after_s)
+            return asked if paced is None else max(asked, paced)
+        return paced
+
+    def _refused(
+        self,
+        flight: Flight,
+        lane: Hashable,
+        verdict: Verdict,
+        answer: Answer,
+        now: Moment,
+    ) -> None:
+        if len(flight.members) > 1:
+            # One of them is bad: each flies alone, so that only that one is dead-lettered.
+            self._put_back(flight, lane, None, split=True)
+            return
+        self._give_up(flight, DeadLetterClass.REFUSED, verdict, answer, now)
+
+    def _throttled(self, flight: Flight, lane: Hashable, verdict: Verdict, now: Moment) -> None:
+        """A limiter is not the record's fault: nothing is counted, and at least its lane waits."""
+        first = flight.members[0]
+        first.throttled += 1
+        asked = verdict.retry_after_s
+        if asked:
+            pause_s = self.destination.pause_s(asked)
+        else:
+            pause_s = max(
+                backoff_s(self.policy.destination.retry, first.throttled, self._rng),
+                self.destination.route(flight.request.kind).user_interval_s(lane),
+            )
+        self._put_back(flight, lane, None, now.steady + pause_s)
+
+    def _failed(
+        self, flight: Flight, lane: Hashable, verdict: Verdict, answer: Answer, now: Moment
+    ) -> None:
+        """Unavailable or misconfigured: mostly not the record's fault.
+
+        A failure counts against a record only if others were delivered since its last one.
+        """
+        first = flight.members[0]
+        rest_until = None
+        delivered = self.delivered
+        others = delivered > first.others_delivered and self.destination.flows(flight.request.kind)
+        for waiting in flight.members:
+            waiting.failures += others
+            waiting.others_delivered = delivered
+        retry = self.policy.destination.retry
+        if exhausted(retry, first.failures, now.steady - first.tried_since):
+            if len(flight.members) > 1:
+                self._put_back(flight, lane, None, split=True)
+                return
+            misconfigured = verdict.kind is VerdictKind.MISCONFIGURED
+            cls = DeadLetterClass.REFUSED if misconfigured else DeadLetterClass.EXHAUSTED
+            self._give_up(flight, cls, verdict, answer, now)
+            return
+        if self.destination.flows(flight.request.kind) or first.failures:
+            wait_s = backoff_s(retry, max(1, first.failures), self._rng)
+            rest_until = now.steady + wait_s
+        self._put_back(flight, lane, rest_until)
+
+    def _put_back(
+        self,
+        flight: Flight,
+        lane: Hashable,
+        rest_until: float | None,
+        paused_until: float | None = None,
+        *,
+        split: bool = False,
+    ) -> None:
+        self.lanes.back(lane, rest_until, paused_until)
+        if split:
+            for waiting in flight.members:
+                self._groups += 1
+                waiting.group = self._groups
+                waiting.failures = 0  # those were the group's: alone, each has attempts of its own
+        leaving = {w.home for w in flight.members if w.home.leaving or w.home.gone}
+        if leaving:
+            self.give_back(leaving)
+
+    def _give_up(
+        self,
+        flight: Flight,
+        cls: DeadLetterClass,
+        verdict: Verdict,
+        answer: Answer,
+        now: Moment,
+    ) -> None:
+        (waiting,) = flight.members
+        lane = waiting.lane
+        followers: list[Waiting] = []
+        if (
+            self.policy.users.on_dead_letter is OnDeadLetter.PARK_USER
+            and waiting.parcel.lane is not None
+        ):
+            self._park(lane, now.steady)
+            followers = self.lanes.followers(lane)
+        self.lanes.hold(lane)
+        letter = DeadLetter(
+            waiting.parcel.record,
+            cls,
+            verdict.code,
+            verdict.reason,
+            status=answer.status,
+            excerpt=excerpt(answer, self.policy.redact),
+            attempts=waiting.attempts,
+            first_attempt_ms=waiting.first_attempt_ms,
+            last_attempt_ms=waiting.last_attempt_ms,
+            destination=self.name,
+            **events_of_letter(waiting.part),
+        )
+        self._bury(waiting, letter, lane, holds=True)
+        for follower in followers:
+            followed = letter_of(
+                follower.parcel.record,
+                DeadLetterClass.FOLLOWED,
+                FOLLOWED,
+                follower.part,
+                self.name,
+            )
+            self._bury(follower, followed, lane)
+
+    def _bury(
+        self, waiting: Waiting, letter: DeadLetter, lane: Hashable, *, holds: bool = False
+    ) -> None:
+        self._forget_key(waiting.parcel, waiting.part)
+        join = None if waiting.part is None else waiting.part.join
+        self._dead_letter(waiting.home, waiting.size_bytes, letter, lane, holds=holds, join=join)
+
+    def _tell_isolated(self, first: Waiting, verdict: Verdict, learned: Learned) -> None:
+        """Once for each record: it may be tried many times."""
+        if first.told:
+            return
+        first.told = True
+        self.custody.facts.append(
+            TroubleIsolated(
+                destination=self.name,
+                scope=learned.scope,
+                code=verdict.code,
+                reason=verdict.reason,
+                position=first.parcel.record.position,
+            )
+        )
+
+    def _park(self, lane: Hashable, now: float) -> None:
+        self._parked[lane] = now + self.policy.users.park_s
+        if len(self._parked) > _PARKED_MAX:
+            self._parked.popitem(last=False)
+
+    def _is_parked(self, lane: Hashable, now: float) -> bool:
+        if not self._parked:
+            return False
+        until = self._parked.get(lane)
+        if until is None:
+            return False
+        # Whoever followed and is not confirmed would be tried again after a crash.
+        if until > now or any(
+            item.lane == lane and item.letter.destination == self.name
+            for item in self.custody.letters
+        ):
+            return True
+        del self._parked[lane]
+        return False
+
+    def _dead_letter(
+        self,
+        home: Assigned,
+        size_bytes: int,
+        letter: DeadLetter,
+        lane: Hashable | None = None,
+        *,
+        holds: bool = False,
+        join: Join | None = None,
+    ) -> None:
+        self.custody.dead_letter(PendingLetter(letter, home, size_bytes, lane, holds, join))
+
+
+def _activities(members: Sequence[Waiting]) -> list[Activity]:
+    return [m.parcel.payload for m in members if isinstance(m.parcel.payload, Activity)]
+
+
+def _place(parcel: Parcel, part: Part | None) -> Place:
+    """Where an event stands, so that it is known again when its record is read again."""
+    position = parcel.record.position
+    return position if part is None else (position, part.index)
+
+
+_NARROW = frozenset({Scope.RECORD, Scope.USER})
+_TROUBLE = frozenset({VerdictKind.THROTTLED, VerdictKind.UNAVAILABLE, VerdictKind.MISCONFIGURED})
+_DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
+FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
+_PARKED_MAX = 100_000

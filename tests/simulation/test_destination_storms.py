@@ -1,0 +1,82 @@
+"""Several destinations, each with a weather of its own: no promise broken, and no help needed.
+
+The bound (docs/DESTINATIONS.md): while the memory budget is not used up, what one destination meets
+makes an event for another at most `BOUND_S` later than it would be without.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.simulation.test_random_storms import check
+from tests.support.simulation.api import Faults
+from tests.support.simulation.storm import Storm, changed
+from tests.support.simulation.world import World
+
+BOUND_S = 0.5
+
+
+def check_all(storm):
+    verdict = check(storm)
+    assert verdict["strayed"] == 0, f"Storm.of_destinations({storm.seed}): {changed(storm)}"
+
+
+def delays(world):
+    """Of each event for the last destination, from the broker to the API's log, in seconds."""
+    name = world.names[-1]
+    stored: dict = {}
+    for entry in world.apis[name].stored:
+        stored.setdefault((entry.user, entry.seq), entry.at)
+    return {
+        (p.user, p.seq): stored[p.user, p.seq] - p.at
+        for p in world.produced
+        if world.bound_for(p.seq) == name
+    }
+
+
+def slowed_by_s(storm):
+    """By how much the trouble at the others made the last destination's events later, at most."""
+    calm = [Faults(latency_s=(0.001, 0.05))] * len(storm.others)
+    with_it = delays(World(storm).run())
+    without = delays(World(replace(storm, faults=calm[0], others=calm)).run())
+    assert with_it.keys() == without.keys()
+    return max((with_it[event] - without[event] for event in with_it), default=0.0)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_storm_over_several_destinations_breaks_no_promise(seed):
+    check_all(Storm.of_destinations(seed))
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("seed", range(1000, 1500))
+def test_another_storm_over_several_destinations_breaks_no_promise(seed):
+    check_all(Storm.of_destinations(seed))
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_trouble_at_one_destination_slows_no_other(seed):
+    storm = Storm.of_trouble(seed)
+    assert slowed_by_s(storm) <= BOUND_S, f"Storm.of_trouble({seed}): {changed(storm)}"
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("seed", range(1000, 1500))
+def test_trouble_at_one_destination_slows_no_other_in_another_storm(seed):
+    storm = Storm.of_trouble(seed)
+    assert slowed_by_s(storm) <= BOUND_S, f"Storm.of_trouble({seed}): {changed(storm)}"
+
+
+def test_the_bound_is_missed_where_the_budget_is_too_small():
+    """The checker can fail: what waits for one that is down fills a budget of 20 records."""
+    storm = Storm(
+        seed=1,
+        users=30,
+        produce_s=10.0,
+        records_max=20,
+        lane_records_max=20,
+        poll_records_max=10,
+        faults=Faults(outages=[(0.0, 60.0)]),
+        others=[Faults(latency_s=(0.001, 0.05))],
+    )
+    assert slowed_by_s(storm) > BOUND_S
