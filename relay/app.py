@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from relay import __version__
 from relay.apis.mediarithmics_document_imports import DocumentImports
 from relay.clock import SystemClock
+from relay.dead_letters.from_page import sends_again
 from relay.errors import ExitStatus
 from relay.membership.engine import MembershipEngine
 from relay.membership.importer import Importer
@@ -57,6 +58,7 @@ from relay.telemetry.access import Access
 from relay.telemetry.admin import View, admin_app, new_registry, serve_admin
 from relay.telemetry.facts import Emit, Fact, MembershipStarted, RelayStarted
 from relay.telemetry.health import Roads, StatusSource
+from relay.telemetry.letters_again import SendAgain
 from relay.telemetry.recent import Recent
 from relay.telemetry.samples import Close, OpenTap, Sample, Wanted
 from relay.telemetry.spans import open_tracer
@@ -161,7 +163,8 @@ async def run_stream(
         seen = Roads(main, beside)
         registry = new_registry(seen)
         log = settings.log.opened(secret_values(settings), log_stream)
-        view = _view(settings, stream.tap)
+        again = sends_again(settings, emit) if edges is None else None
+        view = _view(settings, stream.tap, again)
         telemetry = Telemetry(log, registry, view.recent)
         admin = settings.admin
         app = admin_app(seen, registry, view)
@@ -252,7 +255,8 @@ class _Stream:
             from relay.stream.tracing import Tracing  # noqa: PLC0415 - an extra
 
             Tracing(self.engine, self._tracer, settings.tracing.ratio, self._rng).attach()
-        self._tap = Tap(self.engine, asyncio.get_running_loop().time)
+        loop = asyncio.get_running_loop()
+        self._tap = Tap(self.engine, loop.time, loop.call_at)
         edges = self._edges(settings, self._emit)
         return stream_road(
             self.engine,
@@ -327,7 +331,7 @@ def _sources(settings: Settings, loader: SchemaLoader | None) -> tuple[Source, .
     return sources_of(settings.sources, settings.mappings, settings.decoding, schemas)
 
 
-def _view(settings: Settings, open_tap: OpenTap) -> View:
+def _view(settings: Settings, open_tap: OpenTap, send_again: SendAgain | None) -> View:
     admin, kafka, clock = settings.admin, settings.kafka, SystemClock()
     token = None if admin.token is None else admin.token.get_secret_value()
     about = {
@@ -338,7 +342,8 @@ def _view(settings: Settings, open_tap: OpenTap) -> View:
         "started": datetime.fromtimestamp(clock.now_ms() / 1000, UTC).isoformat(timespec="seconds"),
     }
     recent = Recent(clock.now_ms)
-    return View(Access(admin.host, token), recent, about, shown(settings), open_tap)
+    access = Access(admin.host, token)
+    return View(access, recent, about, shown(settings), open_tap, send_again)
 
 
 def _tell_start(settings: Settings, address: str, emit: Emit, *, membership: bool) -> None:

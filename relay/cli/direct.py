@@ -11,9 +11,9 @@ import uvloop
 
 from relay.app import KafkaEdges, kafka_edges
 from relay.cli.given import carried
-from relay.cli.letters import Found, meant
 from relay.dead_letters.direct import ReplaySink, ReplaySource
 from relay.dead_letters.reading import dead_letter_topics
+from relay.dead_letters.search import Found, meant
 from relay.dead_letters.selection import Selection
 from relay.errors import ExitStatus
 from relay.model import Partition

@@ -79,6 +79,7 @@ def summary(  # noqa: PLR0917 - options of a command are given by name
     from rich.table import Table
 
     from relay.cli import letters
+    from relay.dead_letters import search
     from relay.settings import load
     from relay.telemetry.log import silence
 
@@ -86,7 +87,7 @@ def summary(  # noqa: PLR0917 - options of a command are given by name
     settings = load(config, needs=["kafka", "dead_letter"])
     wanted = letters.wanted(codes=code, classes=cls, since=since, until=until)
     counted = letters.Summary()
-    found = asyncio.run(letters.look(settings, topic or [], wanted, None, counted.add))
+    found = asyncio.run(search.look(settings, topic or [], wanted, None, counted.add))
     if as_json:
         for row in counted.rows():
             typer.echo(json.dumps(row))
@@ -127,6 +128,7 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     import asyncio
 
     from relay.cli import letters
+    from relay.dead_letters import search
     from relay.dead_letters.buried import Letter
     from relay.settings import load
     from relay.telemetry.log import silence
@@ -141,7 +143,7 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     def each(letter: Letter) -> None:
         typer.echo(shown(letter))
 
-    found = asyncio.run(letters.look(settings, topic or [], wanted, limit, each))
+    found = asyncio.run(search.look(settings, topic or [], wanted, limit, each))
     if not as_json or found.more:
         typer.echo(found.summary(), err=True)
 
@@ -171,8 +173,9 @@ def show(
     import asyncio
 
     from relay.cli import letters
-    from relay.cli.letter_events import LetterReader
+    from relay.dead_letters import search
     from relay.dead_letters.buried import Letter
+    from relay.dead_letters.events import LetterReader
     from relay.errors import InputError
     from relay.settings import load
     from relay.telemetry.log import silence
@@ -181,7 +184,7 @@ def show(
     settings = load(config, needs=["kafka", "dead_letter", "sources", "mappings", "decoding"])
     wanted = letters.wanted(positions=[position])
     kept: list[Letter] = []
-    asyncio.run(letters.look(settings, topic or [], wanted, None, kept.append))
+    asyncio.run(search.look(settings, topic or [], wanted, None, kept.append))
     if not kept:
         raise InputError(f"no dead letter at {position}", hint="relay dlq list shows positions")
     reader = LetterReader(settings)
@@ -244,6 +247,7 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
     import asyncio
 
     from relay.cli import letters
+    from relay.dead_letters import search
     from relay.settings import load
     from relay.telemetry.log import silence
 
@@ -264,7 +268,7 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
         replay_directly(settings, topic or [], wanted, limit, per_second=rate, as_json=as_json)
     settings = load(config, needs=["kafka", "dead_letter"])
     found, by_topic = asyncio.run(
-        letters.send_again(
+        search.send_again(
             settings, topic or [], wanted, limit, to=to, per_second=rate, dry_run=dry_run
         )
     )

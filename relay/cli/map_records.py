@@ -10,10 +10,11 @@ from typing import Any
 
 from relay.cli.map_files import documents
 from relay.errors import DestinationError, InputError, TopicMissing
-from relay.model import NeedsSchema, Record, Undecodable, Unwanted
+from relay.model import NeedsSchema, Record, Undecodable
 from relay.settings import Settings
 from relay.settings.topics import source_for
 from relay.sources.formats import FormatName, build_format
+from relay.sources.formats.outcome import NOT_READ
 from relay.vendors import open_schema_loader
 
 Each = Callable[[Any, Record], None]
@@ -104,7 +105,7 @@ async def topic_reader(settings: Settings, topic: str) -> AsyncIterator[Read]:
                     told = loader.problem or f"schema {found.key} does not come"
                     raise DestinationError(f"schema registry: {told}") from None
                 found = decode(record)
-            if isinstance(found, Undecodable | Unwanted | NeedsSchema):
+            if isinstance(found, NOT_READ):
                 return []
             return [document for document in found if not isinstance(document, Undecodable)]
 

@@ -121,8 +121,8 @@ class DocumentImports:
         now = self._state.now_ms()
         found = [
             self._document(seen)
-            for seen in reversed(self._store.executions.values())
-            if seen.import_id == request.path_params["import_id"] and seen.visible_ms <= now
+            for seen in reversed(self._store.of_import.get(request.path_params["import_id"], []))
+            if seen.visible_ms <= now
         ]
         return _page(request, found)
 

@@ -84,6 +84,8 @@ class SegmentStore:
         self.options = ImportOptions()
         self.imports: dict[str, dict[str, Any]] = {}
         self.executions: dict[str, ExecutionSeen] = {}
+        self.of_import: dict[str, list[ExecutionSeen]] = {}
+        self._open: list[ExecutionSeen] = []
         self.members: dict[SegmentName, dict[User, int | None]] = {}
         self.data_bags: dict[tuple[SegmentName, User], str] = {}
         self._ids = 9_007_199_254_740_993  # beyond what a float holds exactly
@@ -113,20 +115,21 @@ class SegmentStore:
             size_bytes=len(body),
         )
         self.executions[seen.id] = seen
+        self.of_import.setdefault(import_id, []).append(seen)
+        self._open.append(seen)
         return seen
 
     async def advance(self) -> None:
         """Bring every execution to where it would be by now."""
         async with self._lock:
             now = self._state.now_ms()
-            for seen in list(self.executions.values()):
-                if seen.final:
-                    continue
+            for seen in list(self._open):
                 age = now - seen.created_ms
                 if age >= self.options.pending_ms:
                     seen.status = "RUNNING"
                 if age >= self.options.pending_ms + self.options.running_ms:
                     await self._finish(seen, now)
+                    self._open.remove(seen)
 
     def listed(self, segment: SegmentName) -> list[tuple[User, int | None]]:
         """The members by now, sorted."""

@@ -51,11 +51,20 @@ class UploadPolicy(Section):
         6.0, gt=0, le=168, description="How long to wait for an execution in one go."
     )
     isolations_max: int = Field(
-        5000,
+        250_000,
         ge=0,
-        le=1_000_000,
+        le=10_000_000,
         description="Executions that one run spends on finding out which lines were rejected, "
-        "where the error file does not tell; what is left is found by the next runs.",
+        "where the error file does not tell; what is left is found by the next runs. A rejected "
+        "line takes about 13, at most 2 · log2 of the lines of its file.",
+    )
+    isolation_share_max: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Largest share of the lines of a file that is searched for so, where more than "
+        "100 were rejected. With more, something is most likely wrong with all of them: the file "
+        "counts as unsure, and the run ends with status 24.",
     )
     verify_counts: bool = Field(
         True,

@@ -155,20 +155,33 @@ class Uploads:
         self, part: PartRecord, execution: Execution, rejected: int
     ) -> list[PartRecord]:
         """The pieces to send, of a file of which some lines were rejected."""
-        named = (await self._hints(part, execution)).named
-        pieces = apart(part.lines, rejected, named)
+        hints = await self._hints(part, execution)
+        pieces = apart(part.lines, rejected, hints.named)
         self._isolations += len(pieces)
-        if self._isolations > self.policy.isolations_max:
-            problem = (
-                f"{rejected} lines were rejected, and which cannot be told within "
-                f"{self.policy.isolations_max} executions"
-            )
+        problem = self._too_many(part, rejected, hints)
+        if problem is not None:
             self._give_up(part, problem, execution)
             return []
-        self.progress.note(
-            f"part {part.number}: {rejected} of {part.lines} lines rejected: taking it apart"
-        )
-        return self._take_apart(part, execution, pieces, named)
+        if part.parent is None:
+            self.progress.note(
+                f"part {part.number}: {rejected} of {part.lines} lines rejected: taking it apart"
+            )
+        return self._take_apart(part, execution, pieces, hints.named)
+
+    def _too_many(self, part: PartRecord, rejected: int, hints: Hints) -> str | None:
+        """Why the rejected lines of a file are not searched for; None: they are."""
+        most, share = self.policy.isolation_share_max, rejected / part.lines
+        if part.parent is None and rejected > _SEARCHED_MAX and share > most:
+            return (
+                f"{rejected} of {part.lines} lines were rejected ({share:.1%}), more than "
+                f"segments.imports.isolation_share_max ({most:.1%}): {hints.why}"
+            )
+        if self._isolations > self.policy.isolations_max:
+            return (
+                f"{rejected} lines were rejected, and which cannot be told within "
+                f"{self.policy.isolations_max} executions (segments.imports.isolations_max)"
+            )
+        return None
 
     async def _hints(self, part: PartRecord, execution: Execution) -> Hints:
         if not self._hints_help:
@@ -255,6 +268,8 @@ class Uploads:
         return self.ledger.parts(self.run, after)
 
 
+_SEARCHED_MAX = 100
+"""So many rejected lines are searched for whatever share of a file they are."""
 _WAITING = "waiting for mediarithmics to import"
 
 

@@ -22,6 +22,7 @@ class AdminSettings(Section):
     token: SecretStr | None = Field(
         None,
         min_length=8,
-        description="What the live page asks for where `host` is not this machine's own; without "
-        "it there is no page there. Probes, /metrics and /status never need it.",
+        description="What the live page asks for where `host` is not this machine's own, and "
+        "everywhere before dead letters are sent again or content is shown. Without it there is no "
+        "page beyond this machine. Probes, /metrics and /status never need it.",
     )

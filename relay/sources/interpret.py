@@ -19,6 +19,7 @@ from relay.model import NeedsSchema, Record, Undecodable, Unmappable, Unwanted
 from relay.road.settling.dead_letter import Envelope, newest
 from relay.sources.events import EventPart, MappingFunction, events_of
 from relay.sources.formats import Documents, Format, FormatCode
+from relay.sources.formats.outcome import NOT_READ
 from relay.sources.mapping import Part
 from relay.sources.mapping.faults import MappingCode
 from relay.sources.shadow import Shadow, beside
@@ -47,7 +48,6 @@ _NO_EVENTS = Unwanted(MappingCode.NO_EVENTS, "the record holds no events")
 # A tuple that exists already: `A | B` would be a new object for each event.
 _NO_EVENT = (Undecodable, Unwanted)
 _NOT_MAPPED = (Unmappable, Unwanted)
-_NOT_READ = (Undecodable, Unwanted, NeedsSchema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def reader_of(source: Source) -> Reader:
 
     def read(record: Record) -> Reading:
         documents = decode(record)
-        if isinstance(documents, _NOT_READ):
+        if isinstance(documents, NOT_READ):
             return documents
         parts = _parts(documents, record, mapping)
         if len(parts) > events_max:

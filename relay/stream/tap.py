@@ -1,22 +1,30 @@
 """A live sample of events and what became of them, for somebody who looks.
 
-While nobody looks, this is not there: no flag is asked for each event. The engine calls two
-functions that it holds as values. The first listener puts functions of the tap in their place,
-which call them, and the last one that leaves puts them back. A sample is bounded in its rate, so
-the tap costs little while somebody looks.
+While nobody wants a sample, this is not there: no flag is asked for each event. The engine calls
+two functions that it holds as values. A tap that is attached puts functions of its own in their
+place, which call them; a tap that is detached puts them back:
+
+| listeners | the tap is |
+|---|---|
+| none | detached |
+| all have had a sample, and by their rate want none yet | detached; a timer attaches it again |
+| one of them wants a sample | attached |
+
+So the rate is decided before an event is looked at. While attached, the filter of a listener is
+asked before anything is made of an event; only a sample that is handed over is rendered.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from relay.model import Activity, Answer, Moment, Record, Undecodable, Unmappable, Unwanted
 from relay.stream.engine import Engine
-from relay.stream.interpret import Interpretation
+from relay.stream.interpret import Events, Interpretation
 from relay.stream.sender import Flight
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.outline import outline
@@ -25,6 +33,9 @@ from relay.telemetry.samples import RATE_MAX, Sample, Wanted
 _LISTENERS_MAX = 8
 ONLY_DESTINATION = "tracking API"
 """What the destination is called where there is only one."""
+_ACCOUNT_ID = b'"$user_account_id":"'
+"""As orjson writes it."""
+_NEVER_SENT = (Undecodable, Unmappable, Unwanted)
 _BODY_CHARS_MAX = 4000
 
 
@@ -35,20 +46,34 @@ class _Listener:
     quiet_until: float = 0.0
 
 
+class _Timer(Protocol):
+    def cancel(self) -> None: ...
+
+
+CallAt = Callable[[float, Callable[[], None]], _Timer]
+"""Calls the second argument at a steady time, as the `call_at` of an asyncio loop."""
+
+
 class Tap:
     """The tap of one engine."""
 
-    def __init__(self, engine: Engine, now: Callable[[], float]) -> None:
-        """`now` is the steady clock that the engine's moments are taken from."""
+    def __init__(
+        self,
+        engine: Engine,
+        now: Callable[[], float],
+        call_at: CallAt,
+    ) -> None:
+        """`now` and `call_at` are of the steady clock that the engine's moments are taken from."""
         self._engine = engine
         self._clock = now
+        self._call_at = call_at
         self._names = {
             name: name if len(engine.senders) > 1 else ONLY_DESTINATION for name in engine.senders
         }
         self._answered_by: dict[str, Callable[[Flight, Answer, Moment], None]] = {}
         self._listeners: list[_Listener] = []
-        self._quiet_until = 0.0
-        """Before this nobody wants a sample."""
+        self._attached = False
+        self._timer: _Timer | None = None
 
     @property
     def is_open(self) -> bool:
@@ -60,23 +85,37 @@ class Tap:
         if len(self._listeners) >= _LISTENERS_MAX:
             return None
         listener = _Listener(wanted, take)
-        if not self._listeners:
-            self._attach()
         self._listeners.append(listener)
-        self._quiet_until = 0.0
+        self._attach_or_wait()
 
         def close() -> None:
             if listener in self._listeners:
                 self._listeners.remove(listener)
-                if not self._listeners:
-                    self._detach()
+                self._attach_or_wait()
 
         return close
 
     # -- in the place of what the engine calls ------------------------------------------------
 
+    def _attach_or_wait(self) -> None:
+        """See the table of the module."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wanted_from = min((one.quiet_until for one in self._listeners), default=None)
+        if wanted_from is None:
+            self._detach()
+        elif wanted_from <= self._clock():
+            self._attach()
+        else:
+            self._detach()
+            self._timer = self._call_at(wanted_from, self._attach_or_wait)
+
     def _attach(self) -> None:
         """Whatever stands there, the engine's own or that of tracing, is called first."""
+        if self._attached:
+            return
+        self._attached = True
         engine = self._engine
         self._interpreted_by = engine.interpret
         engine.interpret = self._interpreted
@@ -85,36 +124,57 @@ class Tap:
             sender.take_answer = partial(self._answered, sender.name)
 
     def _detach(self) -> None:
+        if not self._attached:
+            return
+        self._attached = False
         self._engine.interpret = self._interpreted_by
         for sender in self._engine.senders.values():
             sender.take_answer = self._answered_by[sender.name]
 
     def _answered(self, destination: str, flight: Flight, answer: Answer, now: Moment) -> None:
-        answered = self._answered_by[destination]
-        if now.steady < self._quiet_until:
-            answered(flight, answer, now)
-            return
-        looking = [one for one in self._listeners if now.steady >= one.quiet_until]
         letters = self._engine.custody.letters
         delivered, dead = self._delivered(), len(letters)
-        answered(flight, answer, now)
-        became, reason = "attempt failed", ""
-        if self._delivered() > delivered:
-            became = "delivered"
-        elif len(letters) > dead:
-            became, reason = "dead-lettered", letters[-1].letter.reason
-        for listener in looking:
-            self._look(listener, destination, flight, answer, became, reason)
+        self._answered_by[destination](flight, answer, now)
+        name = self._names[destination]
+        for listener in tuple(self._listeners):
+            waiting = self._wanted_of(listener, name, flight, now.steady)
+            if waiting is None:
+                continue
+            became, reason = "attempt failed", ""
+            if self._delivered() > delivered:
+                became = "delivered"
+            elif len(letters) > dead:
+                became, reason = "dead-lettered", letters[-1].letter.reason
+            self._tell(
+                listener,
+                name,
+                waiting.parcel.record,
+                became,
+                flight.request.body,
+                code=waiting.last_code,
+                reason=reason,
+                attempts=waiting.attempts,
+                events=len(flight.members),
+                path=flight.request.path if listener.wanted.exact else None,
+                status=answer.status or None,
+            )
 
     def _interpreted(self, record: Record, now_ms: int) -> Interpretation:
         outcome = self._interpreted_by(record, now_ms)
-        if isinstance(outcome, Undecodable | Unmappable | Unwanted):
-            became = "skipped" if isinstance(outcome, Unwanted) else "dead-lettered"
-            for listener in self._listeners:
-                if self._wants(listener.wanted, self._undecided, record, outcome.code, None):
-                    more = {"code": outcome.code, "reason": outcome.reason}
-                    self._tell(listener, self._undecided, record, became, record.value, **more)
+        if isinstance(outcome, _NEVER_SENT):
+            self._not_sent(record, outcome)
+        elif isinstance(outcome, Events):
+            for one in outcome.outcomes:
+                if isinstance(one, _NEVER_SENT):
+                    self._not_sent(record, one)
         return outcome
+
+    def _not_sent(self, record: Record, outcome: Undecodable | Unmappable | Unwanted) -> None:
+        became = "skipped" if isinstance(outcome, Unwanted) else "dead-lettered"
+        for listener in tuple(self._listeners):
+            if self._wants(listener, self._undecided, record, outcome.code, None, self._clock()):
+                more = {"code": outcome.code, "reason": outcome.reason}
+                self._tell(listener, self._undecided, record, became, record.value, **more)
 
     @property
     def _undecided(self) -> str:
@@ -125,48 +185,35 @@ class Tap:
         custody = self._engine.custody
         return custody.ledger.delivered + custody.parts.delivered
 
-    def _look(  # noqa: PLR0917 - all that is known of an attempt
+    # -- what a listener wants ----------------------------------------------------------------
+
+    def _wanted_of(
+        self, listener: _Listener, name: str, flight: Flight, now: float
+    ) -> Waiting | None:
+        """The first event of a request that this listener wants."""
+        for waiting in flight.members:
+            if self._wants(listener, name, waiting.parcel.record, waiting.last_code, waiting, now):
+                return waiting
+        return None
+
+    def _wants(  # noqa: PLR0917 - all that a sample is chosen by
         self,
         listener: _Listener,
-        destination: str,
-        flight: Flight,
-        answer: Answer,
-        became: str,
-        reason: str,
-    ) -> None:
-        name = self._names[destination]
-        for waiting in flight.members:
-            record, code = waiting.parcel.record, waiting.last_code
-            if self._wants(listener.wanted, name, record, code, waiting):
-                self._tell(
-                    listener,
-                    name,
-                    record,
-                    became,
-                    flight.request.body,
-                    code=code,
-                    reason=reason,
-                    attempts=waiting.attempts,
-                    events=len(flight.members),
-                    path=flight.request.path if listener.wanted.exact else None,
-                    status=answer.status or None,
-                )
-                return
-
-    # -- samples ------------------------------------------------------------------------------
-
-    def _wants(
-        self, wanted: Wanted, name: str, record: Record, code: str, waiting: Waiting | None
+        name: str,
+        record: Record,
+        code: str,
+        waiting: Waiting | None,
+        now: float,
     ) -> bool:
         """The cheap questions come first."""
+        if now < listener.quiet_until:
+            return False
+        wanted = listener.wanted
         return (
-            (not wanted.topic or record.topic == wanted.topic)
-            and (not wanted.code or code == wanted.code)
+            (not wanted.code or code == wanted.code)
+            and (not wanted.topic or record.topic == wanted.topic)
             and (not wanted.destination or wanted.destination == name)
-            and (
-                not wanted.account_sha256
-                or wanted.account_sha256 in _hashed(_accounts(record, waiting))
-            )
+            and (not wanted.account_sha256 or _names(record, waiting, wanted.account_sha256))
         )
 
     def _tell(
@@ -178,12 +225,9 @@ class Tap:
         body: bytes | None,
         **more: Any,
     ) -> None:
-        now = self._clock()
-        if now < listener.quiet_until:
-            return
         wanted = listener.wanted
-        listener.quiet_until = now + 1 / min(wanted.rate, RATE_MAX)
-        self._quiet_until = min(one.quiet_until for one in self._listeners)
+        listener.quiet_until = self._clock() + 1 / min(wanted.rate, RATE_MAX)
+        self._attach_or_wait()
         shown = _text(body) if wanted.exact else outline(body)
         listener.take(
             {
@@ -196,29 +240,55 @@ class Tap:
         )
 
 
-def _hashed(accounts: Iterator[str]) -> set[str]:
-    return {hashlib.sha256(account.encode()).hexdigest() for account in accounts}
+def _names(record: Record, waiting: Waiting | None, account_sha256: str) -> bool:
+    """Whether an account with this hash is in what is sent, or in Relay's own format.
 
-
-def _accounts(record: Record, waiting: Waiting | None) -> Iterator[str]:
-    """The accounts that a record names: in what is sent, or in Relay's own format."""
+    | the event | how it is known |
+    |---|---|
+    | an activity without the account | from the bytes of its envelope, which is not decoded |
+    | an activity that seems to have it; any other event | from the document |
+    """
     payload = None if waiting is None else waiting.parcel.payload
-    raw = payload.envelope if isinstance(payload, Activity) else record.value
+    if not isinstance(payload, Activity):
+        return account_sha256 in map(_sha256, _accounts(record.value))
+    envelope = payload.envelope
+    return _seems_to_name(envelope, account_sha256) and (
+        account_sha256 in map(_sha256, _accounts(envelope))
+    )
+
+
+def _seems_to_name(envelope: bytes, account_sha256: str) -> bool:
+    """False only when it does not. An id that JSON writes with a backslash is not compared."""
+    at = envelope.find(_ACCOUNT_ID)
+    while at >= 0:
+        start = at + len(_ACCOUNT_ID)
+        end = envelope.find(b'"', start)
+        account = envelope[start:end]
+        if b"\\" in account or _sha256(account) == account_sha256:
+            return True
+        at = envelope.find(_ACCOUNT_ID, end)
+    return False
+
+
+def _sha256(account: bytes) -> str:
+    return hashlib.sha256(account).hexdigest()
+
+
+def _accounts(raw: bytes | None) -> Iterator[bytes]:
+    """The account ids of an activity, or of an event in Relay's own format."""
     try:
         document = orjson.loads(raw or b"")
     except orjson.JSONDecodeError:
         return
     if not isinstance(document, dict):
         return
-    identifiers = document.get("$user_identifiers")
-    for one in identifiers if isinstance(identifiers, list) else ():
-        if isinstance(one, dict) and isinstance(one.get("$user_account_id"), str):
-            yield one["$user_account_id"]
     user = document.get("user")
     accounts = user.get("accounts") if isinstance(user, dict) else None
-    for one in accounts if isinstance(accounts, list) else ():
-        if isinstance(one, dict) and isinstance(one.get("id"), str):
-            yield one["id"]
+    listed = ((document.get("$user_identifiers"), "$user_account_id"), (accounts, "id"))
+    for found, name in listed:
+        for one in found if isinstance(found, list) else ():
+            if isinstance(one, dict) and isinstance(one.get(name), str):
+                yield one[name].encode("utf-8", "surrogatepass")
 
 
 def _text(raw: bytes | None) -> str | None:

@@ -32,6 +32,7 @@ from relay.errors import SettingsError
 from relay.telemetry.access import Access
 from relay.telemetry.admin_limits import BoundedConnection
 from relay.telemetry.health import StatusSource
+from relay.telemetry.letters_again import SendAgain, letters_again_route
 from relay.telemetry.page import page_routes
 from relay.telemetry.recent import Recent
 from relay.telemetry.samples import OpenTap, tap_route
@@ -52,6 +53,8 @@ class View:
     settings: Mapping[str, Any]
     """All of them, with secrets masked."""
     open_tap: OpenTap | None = None
+    send_again: SendAgain | None = None
+    """Where there is a dead-letter topic that letters can be taken from."""
 
 
 def admin_app(
@@ -95,8 +98,12 @@ def admin_app(
 
 
 def _routes_of(view: View) -> list[Route]:
-    tap = [] if view.open_tap is None else [tap_route(view.access, view.open_tap)]
-    return [*page_routes(view.access, view.settings), *tap]
+    routes = page_routes(view.access, view.settings)
+    if view.open_tap is not None:
+        routes.append(tap_route(view.access, view.open_tap))
+    if view.send_again is not None:
+        routes.append(letters_again_route(view.access, view.send_again))
+    return routes
 
 
 def new_registry(source: StatusSource) -> CollectorRegistry:

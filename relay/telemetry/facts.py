@@ -542,6 +542,16 @@ class DeadLetterTruncated(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettersReplayed(Fact):
+    """Somebody with the token of the page sent dead letters again; they lie in their topics now."""
+
+    stage: ClassVar[Stage] = Stage.SETTLING
+
+    count: Annotated[int, "How many."]
+    topics: Annotated[str, "Where they were written, separated by commas."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterTopicCreated(Fact):
     """A dead-letter topic did not exist and was created (`dead_letter.create`)."""
 

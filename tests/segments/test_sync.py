@@ -420,6 +420,19 @@ async def test_a_limit_bounds_what_one_run_spends_and_the_next_goes_on_where_it_
     await syncs.sees([user for user in PEOPLE if user != "u-7"])
 
 
+async def test_where_too_large_a_share_is_rejected_no_line_is_searched_for(world, tmp_path):
+    syncs = Syncs(world, tmp_path, upload=UploadPolicy(isolation_share_max=0.05))
+    users = [f"u-{number}" for number in range(2000)]
+    await world.put("imports", reject_containing='"u-1', error_file="none")
+    says = r"1111 of 2000 lines were rejected \(55.5%\), more than segments.imports.isolation_share"
+    with pytest.raises(ImportFailed, match=says):
+        await syncs.run(users)
+    assert len(await world.uploads()) == 1
+    await world.put("imports")
+    await syncs.run(users)
+    await syncs.sees(users)
+
+
 async def test_pieces_that_are_not_sent_any_more_leave_their_users_in_doubt(world, tmp_path):
     """Some of them were taken when the whole was sent: a member that nobody knows of would stay."""
     syncs = Syncs(world, tmp_path, upload=UploadPolicy(in_flight_max=1))

@@ -5,9 +5,39 @@ import json
 
 import pytest
 
+from relay.model import Activity, Parcel, Unmappable
+from relay.stream.interpret import Events
 from relay.stream.tap import Tap
 from relay.telemetry.samples import Wanted
-from tests.support.engine_kit import BAD, OK, Bench
+from tests.support.engine_kit import BAD, OK, WALL_MS, Bench
+
+
+class Timers:
+    """The `call_at` of a loop whose time passes on the bench."""
+
+    def __init__(self, bench):
+        self._bench = bench
+        self.waiting = []
+
+    def call_at(self, when, call):
+        timer = Timer(when, call, self)
+        self.waiting.append(timer)
+        return timer
+
+    def ring(self):
+        for timer in [one for one in self.waiting if one.when <= self._bench.now]:
+            timer.cancel()
+            timer.call()
+
+
+class Timer:
+    def __init__(self, when, call, timers):
+        self.when, self.call, self._timers = when, call, timers
+
+    def cancel(self):
+        """Also of one that has rung, as asyncio's."""
+        if self in self._timers.waiting:
+            self._timers.waiting.remove(self)
 
 
 @pytest.fixture
@@ -16,23 +46,37 @@ def bench():
 
 
 @pytest.fixture
-def tap(bench):
-    return Tap(bench.engine, lambda: bench.now)
+def timers(bench):
+    return Timers(bench)
+
+
+@pytest.fixture
+def tap(bench, timers):
+    return Tap(bench.engine, lambda: bench.now, timers.call_at)
+
+
+@pytest.fixture
+def flown(bench, timers):
+    def flown(*events, answer=OK):
+        bench.feed(*events)
+        for flight in bench.fly_all():
+            bench.later(0.5)
+            timers.ring()
+            bench.answer(flight, answer)
+
+    return flown
 
 
 def hashed(account):
     return hashlib.sha256(account.encode()).hexdigest()
 
 
-def flown(bench, *events, answer=OK):
-    bench.feed(*events)
-    for flight in bench.fly_all():
-        bench.later(0.5)
-        bench.answer(flight, answer)
+def calls(engine):
+    return engine.sender.take_answer, engine.interpret
 
 
 def test_while_nobody_looks_the_engine_calls_what_it_called_before(bench, tap):
-    before = bench.engine.sender.take_answer, bench.engine.interpret
+    before = calls(bench.engine)
     close = tap.open(Wanted(), [].append)
     again = tap.open(Wanted(), [].append)
     assert bench.engine.sender.take_answer != before[0]
@@ -41,13 +85,72 @@ def test_while_nobody_looks_the_engine_calls_what_it_called_before(bench, tap):
     again()
     again()
     assert not tap.is_open
-    assert (bench.engine.sender.take_answer, bench.engine.interpret) == before
+    assert calls(bench.engine) == before
 
 
-def test_a_sample_says_where_what_became_and_only_the_shape(bench, tap):
+def test_nor_does_it_call_the_tap_between_two_samples(bench, tap, timers, flown):
+    before, seen = calls(bench.engine), []
+    tap.open(Wanted(rate=0.1), seen.append)
+    flown("a 1")
+    assert len(seen) == 1
+    assert calls(bench.engine) == before
+    bench.later(9.9)
+    timers.ring()
+    assert calls(bench.engine) == before
+    bench.later(0.1)
+    timers.ring()
+    assert calls(bench.engine) != before
+    flown("a 2")
+    assert len(seen) == 2
+
+
+def test_another_listener_does_not_wait_for_the_first(bench, tap, timers, flown):
+    slow, quick = [], []
+    tap.open(Wanted(rate=0.1), slow.append)
+    flown("a 1")
+    close = tap.open(Wanted(), quick.append)
+    flown("a 2")
+    assert (len(slow), len(quick)) == (1, 1)
+    close()
+    bench.later(10)
+    timers.ring()
+    flown("a 3")
+    assert (len(slow), len(quick)) == (2, 1)
+
+
+def test_when_the_last_has_left_nothing_is_left_to_wake(bench, tap, timers, flown):
+    before = calls(bench.engine)
+    close = tap.open(Wanted(rate=0.1), [].append)
+    flown("a 1")
+    assert timers.waiting
+    close()
+    assert not timers.waiting
+    assert calls(bench.engine) == before
+
+
+@pytest.mark.parametrize(
+    ("account", "shown"),
+    [("crm-1", True), ('a "quoted" one', True), ("zoë", True), ("crm", False), ("crm-2", False)],
+)
+def test_it_is_restricted_to_an_account_by_its_hash(tap, flown, bench, account, shown):
+    def interpret(record, now_ms):
+        listed = [{"$type": "USER_ACCOUNT", "$user_account_id": record.value.decode()}]
+        envelope = json.dumps({"$user_identifiers": listed}, separators=(",", ":")).encode()
+        return Parcel(record, "a", Activity(envelope, WALL_MS, None, (b"{}",), "a"))
+
+    bench.engine.interpret = interpret
+    seen = []
+    tap.open(Wanted(account_sha256=hashed(account)), seen.append)
+    flown("crm-1")
+    flown('a "quoted" one')
+    flown("zoë")
+    assert len(seen) == shown
+
+
+def test_a_sample_says_where_what_became_and_only_the_shape(bench, tap, flown):
     seen = []
     tap.open(Wanted(), seen.append)
-    flown(bench, "a 1")
+    flown("a 1")
     (sample,) = seen
     assert (sample["became"], sample["code"]) == ("delivered", "http_200")
     assert sample["position"] == str(next(iter(bench.engine.custody.assigned))) + "-0"
@@ -55,15 +158,25 @@ def test_a_sample_says_where_what_became_and_only_the_shape(bench, tap):
     assert "path" not in sample
 
 
-def test_what_dies_and_what_is_tried_again_is_shown_too(bench, tap):
+def test_what_dies_is_shown_with_its_reason(tap, flown):
     seen = []
     tap.open(Wanted(), seen.append)
-    flown(bench, "a 1", answer=BAD)
+    flown("a 1", answer=BAD)
     assert [sample["became"] for sample in seen] == ["dead-lettered"]
     assert seen[0]["reason"]
 
 
-def test_it_is_restricted_by_topic_code_and_destination(bench, tap):
+def test_an_event_that_cannot_be_mapped_is_shown_of_a_record_with_several(bench, tap, flown):
+    good = bench.engine.interpret
+    bad = Unmappable("no_identifier", "no usable identifier")
+    bench.engine.interpret = lambda record, now_ms: Events((good(record, now_ms), bad))
+    seen = []
+    tap.open(Wanted(code="no_identifier"), seen.append)
+    flown("a 1")
+    assert [(one["became"], one["code"]) for one in seen] == [("dead-lettered", "no_identifier")]
+
+
+def test_it_is_restricted_by_topic_code_and_destination(bench, tap, flown):
     for wanted, count in (
         (Wanted(topic="another"), 0),
         (Wanted(topic=next(iter(bench.engine.custody.assigned)).topic), 1),
@@ -74,16 +187,16 @@ def test_it_is_restricted_by_topic_code_and_destination(bench, tap):
     ):
         seen = []
         close = tap.open(wanted, seen.append)
-        flown(bench, "a 1")
+        flown("a 1")
         close()
         assert len(seen) == count, wanted
 
 
-def test_its_rate_is_bounded(bench, tap):
+def test_its_rate_is_bounded(tap, flown):
     seen = []
     tap.open(Wanted(rate=1.0), seen.append)
     for _ in range(10):
-        flown(bench, "a 1", "b 1")  # half a second each
+        flown("a 1", "b 1")  # half a second each
     assert 9 <= len(seen) <= 11
 
 

@@ -11,6 +11,8 @@ from tests.support.embedded import Whole, whole_relay
 from tests.support.kafka_admin import Kafka, wait_for
 from tests.support.road import Feeder, Sandbox, relay_environ, relay_run
 
+ADMIN_TOKEN = "a token of the admin page"
+REFUSED_RECORDS = 12
 _SLOW = {"latency_ms": 40, "rules": []}
 _FAILS = {"rules": [{"kind": "status", "status": 503, "rate": 1.0}]}
 _REFUSES = {"rules": [{"kind": "status", "status": 401, "rate": 1.0}]}
@@ -91,6 +93,17 @@ def empty() -> Iterator[Whole]:
 
 
 @contextlib.contextmanager
+def refused() -> Iterator[Whole]:
+    """Some records were refused; whatever was wrong with them is right by now."""
+    with whole_relay(users=200, **_QUICK, ADMIN__TOKEN=ADMIN_TOKEN) as whole:
+        whole.sandbox.faults({"rules": [{"kind": "status", "status": 422, "rate": 1.0}]})
+        whole.feeder.send(REFUSED_RECORDS)
+        whole.until_settled(REFUSED_RECORDS)
+        whole.sandbox.faults({"rules": []})
+        yield whole
+
+
+@contextlib.contextmanager
 def three_hundred_partitions() -> Iterator[Whole]:
     """Of 75 topics."""
     topics = [f"shop.eu-{number:02}.orders" for number in range(75)]
@@ -115,5 +128,6 @@ STATES: dict[str, Callable[[], contextlib.AbstractContextManager[Whole]]] = {
     "held": held,
     "draining": draining,
     "empty": empty,
+    "refused": refused,
     "300-partitions": three_hundred_partitions,
 }

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,15 +42,18 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def prometheus(directory: Path, target: str) -> Iterator[Prometheus]:
-    """Scrape `target` while the block runs."""
+def prometheus(
+    directory: Path, target: str, *, every: str = "1s", rules: Sequence[str] = ()
+) -> Iterator[Prometheus]:
+    """Scrape `target`, and look at the files of rules, while the block runs."""
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("no prometheus: apt-get install prometheus")
     config = directory / "prometheus.yaml"
     job = {"job_name": "relay", "static_configs": [{"targets": [urlsplit(target).netloc]}]}
-    every = {"scrape_interval": "1s", "scrape_timeout": "1s"}
-    config.write_text(yaml.safe_dump({"global": every, "scrape_configs": [job]}))
+    times = {"scrape_interval": every, "scrape_timeout": "1s", "evaluation_interval": every}
+    content = {"global": times, "scrape_configs": [job], "rule_files": list(rules)}
+    config.write_text(yaml.safe_dump(content))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [

@@ -2,13 +2,17 @@
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.kafka_admin import wait_for
 
 _RULES = Path(__file__).resolve().parents[2] / "deploy" / "alerts.yaml"
 
@@ -45,6 +49,46 @@ def growing(
     }
 
 
+def scraped(admin: str) -> tuple[float, dict[str, float]]:
+    """When, and every series of ours with its value."""
+    text = httpx.get(f"{admin}/metrics", timeout=10).raise_for_status().text
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name.startswith("relay_"):
+                labels = ",".join(f'{k}="{v}"' for k, v in sorted(sample.labels.items()))
+                found[f"{sample.name}{{{labels}}}"] = sample.value
+    return time.monotonic(), found  # noqa: TID251 - a process lives in real time
+
+
+def drawn_out(
+    first: tuple[float, Mapping[str, float]],
+    second: tuple[float, Mapping[str, float]],
+    minutes: int,
+) -> dict[str, str]:
+    """What each series would be if it went on like this, a sample each minute."""
+    (at, before), (later, after) = first, second
+    each = {
+        name: (value - before.get(name, value)) * 60 / (later - at) for name, value in after.items()
+    }
+    return {name: f"{after[name]:.6f}{each[name]:+.6f}x{minutes}" for name in after}
+
+
+def goes_on(
+    admin: str, minutes: int, feed: Callable[[], None] | None = None, seconds: float = 3.0
+) -> dict[str, str]:
+    """Two scrapes with what happens between them, drawn out."""
+    first = scraped(admin)
+
+    def later() -> bool:
+        if feed is not None:
+            feed()
+        return time.monotonic() - first[0] >= seconds  # noqa: TID251 - as above
+
+    wait_for(later, 30, "no time")
+    return drawn_out(first, scraped(admin), minutes)
+
+
 class Alerts:
     """Runs the rules over series."""
 
@@ -58,6 +102,14 @@ class Alerts:
         self, series: Mapping[str, str], alert: str, minute: int, *labels: Mapping[str, str]
     ) -> None:
         """Assert that at this minute the alert fires for each of `labels`, and for nothing else."""
+        self._run(series, [_asked(alert, minute, labels)])
+
+    def stay_silent(self, series: Mapping[str, str], names: Iterable[str], minutes: int) -> None:
+        """Assert that none of these alerts fires at any of so many minutes."""
+        asked = [_asked(name, minute, ()) for name in names for minute in range(1, minutes + 1)]
+        self._run(series, asked)
+
+    def _run(self, series: Mapping[str, str], asked: Sequence[Mapping[str, Any]]) -> None:
         content = {
             "rule_files": [str(_RULES)],
             "evaluation_interval": "1m",
@@ -67,13 +119,7 @@ class Alerts:
                     "input_series": [
                         {"series": name, "values": values} for name, values in series.items()
                     ],
-                    "alert_rule_test": [
-                        {
-                            "eval_time": f"{minute}m",
-                            "alertname": alert,
-                            "exp_alerts": [_expected(alert, label) for label in labels],
-                        }
-                    ],
+                    "alert_rule_test": list(asked),
                 }
             ],
         }
@@ -86,6 +132,14 @@ class Alerts:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _asked(alert: str, minute: int, labels: Iterable[Mapping[str, str]]) -> dict[str, Any]:
+    return {
+        "eval_time": f"{minute}m",
+        "alertname": alert,
+        "exp_alerts": [_expected(alert, label) for label in labels],
+    }
 
 
 def _expected(alert: str, labels: Mapping[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from scripts.generate import ROOT
-from tests.support.page_states import STATES
+from tests.support.page_states import ADMIN_TOKEN, REFUSED_RECORDS, STATES
 
 CHROMIUM = shutil.which("chromium")
 AXE = ROOT / ".cache/axe/node_modules/axe-core/axe.min.js"
@@ -212,6 +212,49 @@ class TestEmpty:
         with opened(browser, whole.admin) as page:
             check(page, whole.admin, "running, ready")
             assert page.inner_text("#letters tbody") == "none"
+
+
+class TestRefused:
+    """With the token, the page sends what was refused again once the reason is gone."""
+
+    state = "refused"
+
+    def test_a_selection_is_counted_and_sent_with_the_token_only(self, whole, browser):
+        with opened(browser, whole.admin) as page:
+            page.wait_for_selector("#again-not:has-text('give the token')")
+            assert page.locator("#again").is_hidden()
+            page.click("#again-not a")
+            page.fill("#token", ADMIN_TOKEN)
+            page.click("button[type=submit]")
+            page.wait_for_selector(LIVE)
+            page.wait_for_selector("#again:visible")
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme)
+                assert serious(page) == []
+
+            page.click("#again-count")
+            page.wait_for_selector("#again-said:has-text('Tick a record')")
+            page.check("#letters tbody tr:nth-child(2) input")
+            page.focus("#again-count")
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#again-said:has-text('There are 1 to app-events')")
+            assert whole.status()["ledger"]["delivered"] == 0
+            page.click("#again-send:text-is('Send 1 again')")
+            page.wait_for_selector("#again-said:has-text('Sent 1 to app-events')")
+            whole.until_settled(REFUSED_RECORDS + 1)
+
+            page.select_option("#again-which", "http_422")
+            page.select_option("#again-since", "")
+            page.click("#again-count")
+            page.wait_for_selector(f"#again-said:has-text('{REFUSED_RECORDS} to app-events')")
+            page.select_option("#again-which", "chosen")
+            assert page.locator("#again-send").is_hidden()
+            page.select_option("#again-which", "http_422")
+            page.click("#again-count")
+            page.click("#again-send")
+            page.wait_for_selector(f"#again-said:has-text('Sent {REFUSED_RECORDS}')")
+            whole.until_settled(2 * REFUSED_RECORDS + 1)
+        assert whole.status()["ledger"]["delivered"] == REFUSED_RECORDS + 1
 
 
 class TestThreeHundredPartitions:

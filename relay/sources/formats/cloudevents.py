@@ -12,9 +12,10 @@ has no batch mode; a batch is taken nevertheless, since some producers write one
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from relay.model import NeedsSchema, Record, Undecodable, Unwanted
+from relay.model import Record, Undecodable
 from relay.sources.formats.json_text import parse
 from relay.sources.formats.outcome import (
+    NOT_READ,
     Decoded,
     Document,
     Format,
@@ -130,7 +131,7 @@ def _binary(
         else:
             event["data_base64"] = text_of_bytes(value)
             return (event,)
-    if isinstance(data, Undecodable | Unwanted | NeedsSchema):
+    if isinstance(data, NOT_READ):
         return data
     event["data"] = data
     return (event,)

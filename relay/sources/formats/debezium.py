@@ -14,12 +14,13 @@ import binascii
 from collections.abc import Mapping
 from typing import Any
 
-from relay.model import NeedsSchema, Record, Undecodable, Unwanted
+from relay.model import Record, Undecodable
 from relay.sources.formats import values
 from relay.sources.formats.cloudevents import ReadFramed
 from relay.sources.formats.json_text import parse
 from relay.sources.formats.outcome import (
     NOT_AN_OBJECT,
+    NOT_READ,
     Decoded,
     Document,
     Format,
@@ -62,7 +63,7 @@ def debezium_format(policy: FormatPolicy, read_framed: ReadFramed) -> Format:
         found = read_framed(record, value)
         if found is None:
             found = parse(value)
-        if isinstance(found, Undecodable | Unwanted | NeedsSchema):
+        if isinstance(found, NOT_READ):
             return found
         if type(found) is not dict:
             return NOT_AN_OBJECT

@@ -25,6 +25,9 @@ Document: TypeAlias = dict[str, Any]
 Documents: TypeAlias = tuple[Document | Undecodable, ...]
 """One part for each event of the record, in the order of the record. One part may be unusable."""
 
+NOT_READ = (Undecodable, Unwanted, NeedsSchema)
+"""What a record is instead of documents. A tuple: `A | B` would be a new object at each use."""
+
 Decoded: TypeAlias = Documents | Undecodable | Unwanted | NeedsSchema
 Format: TypeAlias = Callable[[Record], Decoded]
 

@@ -33,6 +33,7 @@ _TYPES = {
     "login.html": "text/html; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "again.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
 _OPEN = frozenset({"login.html", "page.css", "icon.svg"})

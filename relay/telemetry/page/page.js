@@ -13,6 +13,7 @@ const rate = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 let paused = false;
 let showAll = false;
 let answered = 0;
+let mayAgain = false; // set by again.js
 let last = null;
 const history = [];
 
@@ -84,6 +85,7 @@ function table(node, columns, rows, empty) {
       const cls = `${column.cls || ""} ${plain ? "" : value.cls || ""}`.trim();
       if (cell.className !== cls) cell.className = cls;
       if (!plain && value.share !== undefined) bar(cell, value);
+      else if (!plain && value.tick !== undefined) ticked(cell, value.tick);
       else write(cell, plain ? value : value.text);
     });
   });
@@ -97,6 +99,12 @@ function bar(cell, value) {
   }
   if (cell.firstChild.data !== value.text) cell.firstChild.data = value.text;
   cell.lastElementChild.value = Math.min(1, value.share);
+}
+
+function ticked(cell, position) {
+  if (cell.dataset.position === position) return;
+  cell.dataset.position = position;
+  cell.replaceChildren(tick(position));
 }
 
 function tiles(node, values) {
@@ -318,9 +326,11 @@ function showLetters(recent) {
   });
   $("codes").replaceChildren(...items);
   $("codes").hidden = !items.length;
+  if (mayAgain) showAgain(recent);
   table(
     $("letters"),
     [
+      ...(mayAgain ? [{ name: "again" }] : []),
       { name: "time (UTC)", cls: "time" },
       { name: "record", head: true },
       { name: "class" },
@@ -331,6 +341,7 @@ function showLetters(recent) {
     recent.dead_letters
       .slice(0, 10)
       .map((one) => [
+        ...(mayAgain ? [{ tick: one.position }] : []),
         time(one.at), one.position, one.class, one.code, count(one.attempts), one.reason,
       ]),
     "none",

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from relay.cli.letter_events import LetterReader
 from relay.cli.letters import in_full, in_words
 from relay.dead_letters.buried import Buried, letter
+from relay.dead_letters.events import LetterReader
 from relay.dead_letters.selection import Selection
 from relay.model import DeadLetter, DeadLetterClass, Position, Record
 from relay.road.settling.dead_letter import envelope

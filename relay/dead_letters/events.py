@@ -5,14 +5,13 @@ from typing import Any
 
 from relay.dead_letters.buried import Letter
 from relay.errors import SettingsError
-from relay.model import NeedsSchema, Record, Undecodable, Unwanted
+from relay.model import Record, Undecodable
 from relay.settings import Settings
 from relay.settings.topics import source_for, sources_of
+from relay.sources.formats.outcome import NOT_READ
 from relay.sources.interpret import Source, reader_of
 from relay.sources.mapping import CompiledMapping
 from relay.stream.decoding.app_event import AppEvent
-
-_NOT_READ = (Undecodable, Unwanted, NeedsSchema)
 
 
 class LetterReader:
@@ -43,9 +42,7 @@ class LetterReader:
         listed = found if isinstance(found, list) else [found]
         if len(listed) == death.events_total:
             listed = [listed[index] for index in death.events]
-        return [
-            event for event in listed if not isinstance(event, Undecodable | Unwanted | NeedsSchema)
-        ]
+        return [event for event in listed if not isinstance(event, NOT_READ)]
 
     def _source(self, letter: Letter) -> Source | None:
         """That of the topic it died on; None where none is, or it cannot be used without more."""
@@ -78,7 +75,7 @@ def _record(letter: Letter) -> Record:
 
 def _elements(source: Source, record: Record) -> Sequence[Any]:
     documents = source.format(record)
-    if isinstance(documents, _NOT_READ) or not isinstance(source.mapping, CompiledMapping):
+    if isinstance(documents, NOT_READ) or not isinstance(source.mapping, CompiledMapping):
         return ()
     found: list[Any] = []
     for document in documents:

@@ -1,0 +1,144 @@
+"""Alerts about dead letters, commits and lost records, in faults of a real Kafka.
+
+As in `test_every_alert`, two scrapes of a running Relay are drawn out to the minutes that an alert
+waits for.
+"""
+
+import contextlib
+import uuid
+
+import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+
+from tests.support.kafka_admin import wait_for
+from tests.support.promtool import Alerts, drawn_out, goes_on, scraped, steady, stepped
+from tests.support.road import Feeder, Sandbox, committed, relay_environ, relay_run
+
+pytestmark = pytest.mark.broker
+
+
+@pytest.fixture
+def alerts(tmp_path):
+    return Alerts(tmp_path)
+
+
+@contextlib.contextmanager
+def relay(kafka, topic, group=None, **settings):
+    """A relay between the topic and a sandbox; the process, its admin port and the sandbox."""
+    group = group or f"alerts-{uuid.uuid4().hex[:8]}"
+    with (
+        Sandbox() as sandbox,
+        relay_run(relay_environ(kafka, topic, sandbox.url, group, **settings)) as process,
+    ):
+        yield process, str(process.until("relay_started")["admin"]), sandbox
+
+
+@contextlib.contextmanager
+def configured(kafka, topic, name, value):
+    """A setting of a topic while the block runs."""
+
+    def alter(operation):
+        entry = ConfigEntry(name, value, incremental_operation=operation)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        for done in kafka.admin.incremental_alter_configs([resource]).values():
+            done.result(timeout=30)
+
+    alter(AlterConfigOpType.SET)
+    try:
+        yield
+    finally:
+        alter(AlterConfigOpType.DELETE)
+
+
+def value_of(admin, series):
+    """The sum of a counter's series."""
+    return sum(only(scraped(admin)[1], series).values())
+
+
+def only(found, series):
+    return {name: value for name, value in found.items() if name.startswith(f"{series}{{")}
+
+
+def test_a_dead_letter_topic_that_cannot_be_written(alerts, kafka, topic):
+    letters = kafka.create_topic(f"{topic}.dlq", config={"min.insync.replicas": "2"})
+    assert letters == f"{topic}.dlq"
+    counter = "relay_dead_letter_errors_total"
+    with relay(kafka, topic) as (_, admin, _):
+        Feeder(kafka, topic, 1, 5).send(5, bad=1.0)
+        wait_for(lambda: value_of(admin, counter) >= 1, 60, "the letters were written")
+        first = scraped(admin)
+        tried = value_of(admin, counter)
+        wait_for(lambda: value_of(admin, counter) > tried, 60, "it does not try again")
+        second = scraped(admin)
+    series = only(drawn_out(first, second, 20), counter)
+    alerts.fire(series, "RelayDeadLetterTopicUnavailable", 8, {})
+
+
+def test_a_dead_letter_that_is_too_large(alerts, kafka, topic):
+    kafka.create_topic(f"{topic}.dlq", config={"max.message.bytes": "4000"})
+    counter = "relay_dead_letters_truncated_total"
+    with relay(kafka, topic) as (process, admin, _):
+        before = only(scraped(admin)[1], counter)
+        assert list(before.values()) == [0]
+        feeder = Feeder(kafka, topic, 1, 5)
+        feeder._produce("user-1", uuid.uuid4().hex.encode() * 500)
+        feeder.send(1)
+        process.until("dead_letter_truncated")
+        after = only(scraped(admin)[1], counter)
+    alerts.fire(steady(before, 20), "RelayDeadLettersTruncated", 10)
+    alerts.fire(stepped(before, after, 30), "RelayDeadLettersTruncated", 8, {})
+
+
+def test_records_that_kafka_deleted_while_no_relay_ran(alerts, kafka, topic):
+    """It is known before the first scrape: the counter is never seen to grow."""
+    group, feeder = f"alerts-{uuid.uuid4().hex[:8]}", Feeder(kafka, topic, 1, 5)
+    feeder.send(10)
+    with relay(kafka, topic, group) as (process, _, _):
+        wait_for(lambda: committed(kafka, group, topic) == {0: 10}, 60, "it was not committed")
+        process.terminate()
+    feeder.send(50)
+    for result in kafka.admin.delete_records([TopicPartition(topic, 0, 40)]).values():
+        result.result(timeout=20)
+    counter = "relay_positions_lost_total"
+    with relay(kafka, topic, group) as (process, admin, _):
+        process.until("position_lost")
+        found = only(scraped(admin)[1], counter)
+    assert list(found.values()) == [1]
+    away = {name: f"_x30 {value:.0f}x30" for name, value in found.items()}
+    alerts.fire(away, "RelayRecordsGone", 32, {})
+    alerts.fire(away, "RelayRecordsGone", 50)
+    later = stepped(dict.fromkeys(found, 0), found, 30)
+    alerts.fire(later, "RelayRecordsGone", 10, {})
+
+
+def test_a_partition_with_more_holes_than_fit_into_a_commit(alerts, kafka, topic):
+    """Every second user's events fail, while the others' are delivered."""
+    settings = {"DELIVERY__MEMORY_RECORDS_MAX": "200000", "DELIVERY__PROGRESS_EVERY_S": "1"}
+    with relay(kafka, topic, **settings) as (_, admin, sandbox):
+        failing = {"kind": "status", "status": 500, "contains": "odd-"}
+        sandbox.faults({"rules": [failing]})
+        feeder = Feeder(kafka, topic, 1, 5)
+        for number in range(8000):
+            user = f"{'odd' if number % 2 else 'even'}-{number}"
+            feeder._produce(user, feeder.event(user, 0))
+        feeder.send(1)
+        gauge = "relay_offset_map_fill"
+        wait_for(lambda: value_of(admin, gauge) > 0.8, 60, "the map is not full")
+        found = only(scraped(admin)[1], gauge)
+    alerts.fire(steady(found, 10), "RelayOffsetMapFull", 6, {"topic": topic, "partition": "0"})
+
+
+def test_a_group_coordinator_that_takes_no_commits(alerts, kafka, topic):
+    counter = "relay_commit_errors_total"
+    settings = {"KAFKA__REQUEST_TIMEOUT_S": "2"}
+    with relay(kafka, topic, **settings) as (process, admin, _):
+        feeder = Feeder(kafka, topic, 1, 5)
+        feeder.send(10)
+        process.until("partitions_assigned")
+        with configured(kafka, "__consumer_offsets", "min.insync.replicas", "2"):
+            feeder.send(10)
+            wait_for(lambda: value_of(admin, counter) >= 1, 60, "the commits are taken")
+            series = goes_on(admin, 30, seconds=8.0)
+        process.kill()
+    alerts.fire(only(series, counter), "RelayCommitsFail", 15, {})
