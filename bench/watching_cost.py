@@ -10,6 +10,7 @@ millisecond of the events' clock, so that ten samples a second are one in a hund
 import argparse
 import gc
 import hashlib
+import math
 import random
 import sys
 import time
@@ -39,37 +40,28 @@ BASE = "neither a tap nor tracing in the code"
 
 
 class Clock:
-    """Time that passes when it is told to, and what is to be called then."""
+    """Time that passes when it is told to, and one timer, which costs nothing while it waits."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._calls: list[_Call] = []
+        self._due = math.inf
+        self._call: Callable[[], None] | None = None
 
-    def at(self, when: float, call: Callable[[], None]) -> "_Call":
-        """As the `call_at` of an asyncio loop."""
-        self._calls.append(_Call(when, call))
-        return self._calls[-1]
+    def at(self, when: float, call: Callable[[], None]) -> "Clock":
+        """As the `call_at` of an asyncio loop; a timer cancels itself."""
+        self._due, self._call = when, call
+        return self
+
+    def cancel(self) -> None:
+        """See `at`."""
+        self._due = math.inf
 
     def tick(self) -> None:
         """A millisecond passes."""
         self.now += 0.001
-        if self._calls:
-            self._calls = [one for one in self._calls if not one.done(self.now)]
-
-
-class _Call:
-    def __init__(self, when: float, call: Callable[[], None]) -> None:
-        self._when, self._call = when, call
-
-    def cancel(self) -> None:
-        self._when = float("inf")
-
-    def done(self, now: float) -> bool:
-        """Called now, or cancelled."""
-        if now >= self._when:
+        if self.now >= self._due and self._call is not None:
+            self._due = math.inf
             self._call()
-            return True
-        return self._when == float("inf")
 
 
 def look(wanted: Wanted, *, and_leave: bool = False) -> Callable[[Engine, Clock], None]:

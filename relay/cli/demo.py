@@ -11,7 +11,7 @@ import typer
 
 from relay.cli.left_out import needs_the_sandbox
 from relay.cli.options import on_terminal
-from relay.errors import ExitStatus, SettingsError
+from relay.errors import ExitStatus, SettingsError, install
 
 _RATE_TO_WATCH = 150.0
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
 
 
-def demo(
+def demo(  # noqa: PLR0917 - options of a command are given by name
     events: Annotated[int, typer.Option(min=3, help="How many events to produce.")] = 2500,
     rate: Annotated[
         float | None,
@@ -31,11 +31,16 @@ def demo(
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep the relay's log in this file.")
     ] = None,
+    datamarts: Annotated[
+        int, typer.Option(min=1, max=9, help="Send to so many; the last one is down at first.")
+    ] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="Draw nothing; print the result as one JSON object.")
     ] = False,
 ) -> None:
-    """Run the main job here: an embedded Kafka, the relay, and a sandbox API with some faults.
+    """Run all of it here: embedded Kafka, relay, sandbox API.
+
+    The sandbox API fails now and then, so that retries can be seen.
 
     Exit status 0 only if every record is accounted for and each user's order was kept.
 
@@ -47,7 +52,7 @@ def demo(
     except ImportError as error:
         raise SettingsError(
             f"the demo needs the package {error.name}",
-            hint="install the extra: pip install 'mics-relay[demo]'",
+            hint=install("demo"),
         ) from None
     import uvloop
     from rich.console import Console
@@ -72,7 +77,7 @@ def demo(
             if live is not None:
                 live.update(picture.draw(tally, activities), refresh=True)
 
-        tally, seconds = runner.run(play(events, rate, seed, log, watch))
+        tally, seconds = runner.run(play(events, rate, seed, log, watch, datamarts))
     if as_json:
         result = {
             "produced": tally.produced,

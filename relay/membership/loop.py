@@ -111,7 +111,7 @@ class FileCarrier:
         self._changed.set()
 
     def assigned(self, _share: float) -> None:
-        """Nothing: the partitions themselves tell; `Carrier.assigned`."""
+        """Nothing: no rate is shared here; `Carrier.assigned`."""
 
     def revoked(self) -> None:
         """End uploads: whoever has the partitions next looks for executions, not for uploads."""
