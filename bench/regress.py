@@ -193,6 +193,8 @@ def _checkout(commit: str, where: Path) -> Path:
     if archive.returncode != 0:
         raise BenchError(archive.stderr.decode().strip())
     subprocess.run(["tar", "-x", "-C", str(where)], input=archive.stdout, check=True)
+    # Else the first process of each stage would compile what the others find compiled.
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(where)], check=True)
     return where
 
 

@@ -10,6 +10,7 @@ millisecond of the events' clock, so that ten samples a second are one in a hund
 import argparse
 import gc
 import hashlib
+import math
 import random
 import sys
 import time
@@ -23,9 +24,11 @@ from bench.machine import BenchError
 from bench.workload import COMPARTMENT, Workload
 from relay.model import Answer, Moment, Partition, Record
 from relay.stream.decoding import DecodingPolicy
-from relay.stream.engine import Engine, EnginePolicy, Flight
+from relay.stream.engine import Engine
 from relay.stream.interpret import Interpret, InterpretPolicy, interpreter
 from relay.stream.mapping.policy import IdentityPolicy, MappingPolicy
+from relay.stream.policy import EnginePolicy
+from relay.stream.sender import Flight
 from relay.stream.tap import Tap
 from relay.stream.tracing import Tracing
 from relay.telemetry.samples import Wanted
@@ -37,37 +40,28 @@ BASE = "neither a tap nor tracing in the code"
 
 
 class Clock:
-    """Time that passes when it is told to, and what is to be called then."""
+    """Time that passes when it is told to, and one timer, which costs nothing while it waits."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._calls: list[_Call] = []
+        self._due = math.inf
+        self._call: Callable[[], None] | None = None
 
-    def at(self, when: float, call: Callable[[], None]) -> "_Call":
-        """As the `call_at` of an asyncio loop."""
-        self._calls.append(_Call(when, call))
-        return self._calls[-1]
+    def at(self, when: float, call: Callable[[], None]) -> "Clock":
+        """As the `call_at` of an asyncio loop; a timer cancels itself."""
+        self._due, self._call = when, call
+        return self
+
+    def cancel(self) -> None:
+        """See `at`."""
+        self._due = math.inf
 
     def tick(self) -> None:
         """A millisecond passes."""
         self.now += 0.001
-        if self._calls:
-            self._calls = [one for one in self._calls if not one.done(self.now)]
-
-
-class _Call:
-    def __init__(self, when: float, call: Callable[[], None]) -> None:
-        self._when, self._call = when, call
-
-    def cancel(self) -> None:
-        self._when = float("inf")
-
-    def done(self, now: float) -> bool:
-        """Called now, or cancelled."""
-        if now >= self._when:
+        if self.now >= self._due and self._call is not None:
+            self._due = math.inf
             self._call()
-            return True
-        return self._when == float("inf")
 
 
 def look(wanted: Wanted, *, and_leave: bool = False) -> Callable[[Engine, Clock], None]:
@@ -132,7 +126,7 @@ def drive(how: str, records: Sequence[Record], interpret: Interpret) -> None:
             if not flying:
                 break
             if how == BASE:
-                engine.answered(flying.popleft(), accepted, now)
+                engine.sender.answered(flying.popleft(), accepted, now)
             else:
                 engine.sender.take_answer(flying.popleft(), accepted, now)
         engine.custody.committed(engine.custody.commits(now.steady))

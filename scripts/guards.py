@@ -35,6 +35,7 @@ class Guard:
 CUSTODY = "relay/road/custody.py"
 ENGINE = "relay/stream/engine.py"
 MEMBERSHIP = "relay/membership/engine.py"
+SENDER = "relay/stream/sender.py"
 GUARDS = (
     Guard(
         "Nothing is lost: an offset waits for the broker's word on a dead letter.",
@@ -108,7 +109,7 @@ GUARDS = (
     Guard(
         "An outage burns no attempts.",
         "a failure counts only when others were delivered since the last one",
-        ENGINE,
+        SENDER,
         "waiting.failures += others",
         "waiting.failures += 1",
         "tests/stream/test_engine.py::test_while_nothing_succeeds_no_attempt_is_burnt",
@@ -133,11 +134,20 @@ GUARDS = (
     Guard(
         "A dead-letter topic that refuses writes holds the stream.",
         "nothing flies while a dead letter cannot be written",
-        ENGINE,
+        SENDER,
         "return not self.custody.stopped and self.custody.letters_blocked is None",
         "return not self.custody.stopped",
         "tests/stream/test_engine.py::"
         "test_a_dead_letter_topic_that_refuses_holds_everything_until_it_takes_it",
+    ),
+    Guard(
+        "One of several destinations that is down leaves the others as they are.",
+        "what pauses for one that has used up its share is only what feeds it",
+        ENGINE,
+        "if self._shares is not None and self._shares.is_fed_by(home):",
+        "if False:",
+        "tests/stream/test_several_destinations.py::"
+        "test_one_that_is_down_pauses_its_own_partitions_before_the_budget_is_full",
     ),
     Guard(
         "Bad input is one record's problem: its reason never holds its value.",

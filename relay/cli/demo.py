@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
 
 
-def demo(
+def demo(  # noqa: PLR0917 - options of a command are given by name
     events: Annotated[int, typer.Option(min=3, help="How many events to produce.")] = 2500,
     rate: Annotated[
         float | None,
@@ -31,6 +31,9 @@ def demo(
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep the relay's log in this file.")
     ] = None,
+    datamarts: Annotated[
+        int, typer.Option(min=1, max=9, help="Send to so many; the last one is down at first.")
+    ] = 1,
     as_json: Annotated[
         bool, typer.Option("--json", help="Draw nothing; print the result as one JSON object.")
     ] = False,
@@ -74,7 +77,7 @@ def demo(
             if live is not None:
                 live.update(picture.draw(tally, activities), refresh=True)
 
-        tally, seconds = runner.run(play(events, rate, seed, log, watch))
+        tally, seconds = runner.run(play(events, rate, seed, log, watch, datamarts))
     if as_json:
         result = {
             "produced": tally.produced,

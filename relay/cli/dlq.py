@@ -1,13 +1,20 @@
 """`relay dlq summary | list | show | replay`: the dead-letter topic, and sending it again."""
 
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relay.cli.commands import Commands
 from relay.cli.options import ConfigOption, JsonOption
 from relay.model import DeadLetterClass
+
+if TYPE_CHECKING:  # imported where it is used: a command should answer at once
+    from relay.settings import Settings
+
+_SECTIONS = ("kafka", "dead_letter")
 
 dlq = Commands(help="Dead letters: list them, look at one, send them again.")
 
@@ -54,6 +61,41 @@ AtOption = Annotated[
     ),
 ]
 
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Stop after so many.")]
+ToOption = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="NAME",
+        help="Topic to write to. Default: the one that the record came from.",
+        show_default=False,
+    ),
+]
+RateOption = Annotated[
+    float | None,
+    typer.Option("--rate", min=0.001, help="Records a second at most.", show_default=False),
+]
+DirectOption = Annotated[
+    bool,
+    typer.Option(
+        "--direct",
+        help="Send them to the API from here, past the topic; logs go to standard error.",
+    ),
+]
+AllOption = Annotated[
+    bool, typer.Option("--all", help="All dead letters: needed when nothing restricts them.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent where.")]
+
+
+def _settings(config: Path | None, needs: Sequence[str] = _SECTIONS) -> "Settings":
+    """Settings with these sections; logs are off from here on."""
+    from relay.settings import load
+    from relay.telemetry.log import silence
+
+    silence()
+    return load(config, needs=needs)
+
 
 @dlq.command()
 def summary(  # noqa: PLR0917 - options of a command are given by name
@@ -80,11 +122,8 @@ def summary(  # noqa: PLR0917 - options of a command are given by name
 
     from relay.cli import letters
     from relay.dead_letters import search
-    from relay.settings import load
-    from relay.telemetry.log import silence
 
-    silence()
-    settings = load(config, needs=["kafka", "dead_letter"])
+    settings = _settings(config)
     wanted = letters.wanted(codes=code, classes=cls, since=since, until=until)
     counted = letters.Summary()
     found = asyncio.run(search.look(settings, topic or [], wanted, None, counted.add))
@@ -114,7 +153,7 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     until: UntilOption = None,
     user: UserOption = None,
     at: AtOption = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
+    limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List dead letters, oldest first in each partition.
@@ -130,11 +169,8 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     from relay.cli import letters
     from relay.dead_letters import search
     from relay.dead_letters.buried import Letter
-    from relay.settings import load
-    from relay.telemetry.log import silence
 
-    silence()
-    settings = load(config, needs=["kafka", "dead_letter"])
+    settings = _settings(config)
     wanted = letters.wanted(
         codes=code, classes=cls, since=since, until=until, users=user, positions=at
     )
@@ -177,11 +213,8 @@ def show(
     from relay.dead_letters.buried import Letter
     from relay.dead_letters.events import LetterReader
     from relay.errors import InputError
-    from relay.settings import load
-    from relay.telemetry.log import silence
 
-    silence()
-    settings = load(config, needs=["kafka", "dead_letter", "sources", "mappings", "decoding"])
+    settings = _settings(config, (*_SECTIONS, "sources", "mappings", "decoding"))
     wanted = letters.wanted(positions=[position])
     kept: list[Letter] = []
     asyncio.run(search.look(settings, topic or [], wanted, None, kept.append))
@@ -203,32 +236,12 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
     until: UntilOption = None,
     user: UserOption = None,
     at: AtOption = None,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Topic to write to. Default: the one that the record came from.",
-            show_default=False,
-        ),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many.")] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="Records a second at most.", show_default=False),
-    ] = None,
-    direct: Annotated[
-        bool,
-        typer.Option(
-            "--direct",
-            help="Send them to the API from here, past the topic; logs go to standard error.",
-        ),
-    ] = False,
-    everything: Annotated[
-        bool, typer.Option("--all", help="All dead letters: needed when nothing restricts them.")
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be sent where.")
-    ] = False,
+    to: ToOption = None,
+    limit: LimitOption = None,
+    rate: RateOption = None,
+    direct: DirectOption = False,
+    everything: AllOption = False,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Send dead letters again, to the topic they came from.
@@ -244,14 +257,9 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
 
     Example: relay dlq replay --code http_400 --since 2h --rate 50 --dry-run
     """
-    import asyncio
-
     from relay.cli import letters
-    from relay.dead_letters import search
-    from relay.settings import load
-    from relay.telemetry.log import silence
+    from relay.cli.by_topic import replay_by_topic
 
-    silence()
     restrictions: tuple[object, ...] = (code, cls, since, until, user, at, limit)
     if not everything and not any(restrictions):
         raise typer.BadParameter("nothing restricts the dead letters; say which, or --all")
@@ -260,29 +268,14 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
     wanted = letters.wanted(
         codes=code, classes=cls, since=since, until=until, users=user, positions=at
     )
+    topics = topic or []
     if direct:
         from relay.app import STREAM_SECTIONS
         from relay.cli.direct import replay_directly
 
-        settings = load(config, needs=STREAM_SECTIONS)
-        replay_directly(settings, topic or [], wanted, limit, per_second=rate, as_json=as_json)
-    settings = load(config, needs=["kafka", "dead_letter"])
-    found, by_topic = asyncio.run(
-        search.send_again(
-            settings, topic or [], wanted, limit, to=to, per_second=rate, dry_run=dry_run
-        )
-    )
-    if as_json:
-        report = {
-            "dry_run": dry_run,
-            "replayed": sum(by_topic.values()),
-            "by_topic": by_topic,
-            "foreign": found.foreign,
-            "truncated": found.cut,
-        }
-        typer.echo(json.dumps(report))
-        return
-    typer.echo(found.table())
-    what = "would be sent" if dry_run else "sent"
-    for target, count in by_topic.items():
-        typer.echo(f"{count} {what} to {target}")
+        settings = _settings(config, STREAM_SECTIONS)
+        replay_directly(settings, topics, wanted, limit, per_second=rate, as_json=as_json)
+    replay_by_topic(
+        _settings(config), topics, wanted, limit,
+        to=to, per_second=rate, dry_run=dry_run, as_json=as_json,
+    )  # fmt: skip

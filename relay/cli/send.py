@@ -3,12 +3,15 @@
 import contextlib
 import json
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from relay.cli.options import ConfigOption, JsonOption, only_topic
 from relay.errors import ExitStatus, InputError
+
+if TYPE_CHECKING:  # imported where it is used: a command should answer at once
+    from relay.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -56,32 +59,16 @@ def send(  # noqa: PLR0917 - options of a command are given by name
 
     Example: relay send events.ndjson --rejected rejected.ndjson
     """
-    import asyncio
     import time
 
-    import uvloop
-
     from relay.app import STREAM_SECTIONS
-    from relay.cli import sending
     from relay.process_exit import leave
     from relay.settings import load
 
     settings = load(config, needs=STREAM_SECTIONS)
     name = topic or only_topic(settings.kafka.topics, settings.kafka.topic_pattern)
     began = time.perf_counter()
-    with contextlib.ExitStack() as stack:
-        kept = None if rejected is None else stack.enter_context(_created(rejected))
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            fates, complete = runner.run(
-                sending.send(
-                    settings,
-                    file,
-                    name,
-                    whole=whole,
-                    per_second=rate,
-                    rejected=kept,
-                )
-            )
+    fates, complete = _sent(settings, file, name, rejected, whole=whole, per_second=rate)
     seconds = time.perf_counter() - began
     if as_json:
         typer.echo(json.dumps({**fates, "complete": complete, "seconds": round(seconds, 3)}))
@@ -91,6 +78,30 @@ def send(  # noqa: PLR0917 - options of a command are given by name
     if not complete or fates["returned"]:
         leave(ExitStatus.INTERRUPTED)
     leave(ExitStatus.FINDINGS if fates["dead_lettered"] else ExitStatus.OK)
+
+
+def _sent(
+    settings: "Settings",
+    file: Path,
+    topic: str,
+    rejected: Path | None,
+    *,
+    whole: bool,
+    per_second: float | None,
+) -> tuple[dict[str, int], bool]:
+    """How many records met which fate, and whether that is all of them."""
+    import asyncio
+
+    import uvloop
+
+    from relay.cli import sending
+
+    with contextlib.ExitStack() as stack:
+        kept = None if rejected is None else stack.enter_context(_created(rejected))
+        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
+        return runner.run(
+            sending.send(settings, file, topic, whole=whole, per_second=per_second, rejected=kept)
+        )
 
 
 def _created(path: Path) -> BinaryIO:

@@ -1,7 +1,10 @@
 """`relay tap`: a live sample of events and what became of them, from a running relay."""
 
+import contextlib
 import hashlib
+import itertools
 import json
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +13,16 @@ import typer
 from relay.cli.admin_port import TIMEOUT_S, admin_url
 from relay.cli.options import ConfigOption, JsonOption
 from relay.errors import DestinationError, InputError
+
+PersonalDataOption = Annotated[
+    bool, typer.Option("--show-personal-data", help="Show content as it is; needs the token.")
+]
+TokenOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file", metavar="FILE", show_default=False, help="The token of admin.token."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,14 +58,8 @@ def tap(  # noqa: PLR0917 - options of a command are given by name
     limit: Annotated[
         int | None, typer.Option(min=1, show_default=False, help="End after so many.")
     ] = None,
-    show_personal_data: Annotated[
-        bool,
-        typer.Option("--show-personal-data", help="Show content as it is; needs the token."),
-    ] = False,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", show_default=False, help="The token of admin.token."),
-    ] = None,
+    show_personal_data: PersonalDataOption = False,
+    token_file: TokenOption = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,22 +72,36 @@ def tap(  # noqa: PLR0917 - options of a command are given by name
 
     Example: relay tap --code http_422 --limit 3
     """
+    where = url or admin_url(config)
+    query = {
+        "topic": topic,
+        "code": code,
+        "destination": destination,
+        "account_sha256": account and hashlib.sha256(account.encode()).hexdigest(),
+        "rate": rate,
+        "content": "exact" if show_personal_data else "shape",
+    }
+    asked = {name: value for name, value in query.items() if value is not None}
+    headers = _authorization(where, token_file, config)
+    with contextlib.closing(_samples(where, asked, headers)) as samples:
+        for sample in itertools.islice(samples, limit):
+            typer.echo(json.dumps(sample, ensure_ascii=False) if as_json else _told(sample))
+
+
+def _samples(
+    where: str, asked: Mapping[str, Any], headers: Mapping[str, str]
+) -> Generator[dict[str, Any]]:
+    """What the relay shows, as it comes.
+
+    Raises:
+        DestinationError: It does not answer, does not let us look, or has ended.
+    """
     import httpx
 
-    where = url or admin_url(config)
-    asked: dict[str, Any] = {"topic": topic, "code": code, "destination": destination}
-    if account is not None:
-        asked["account_sha256"] = hashlib.sha256(account.encode()).hexdigest()
-    given = {name: value for name, value in asked.items() if value is not None}
-    query = {**given, "rate": rate, "content": "exact" if show_personal_data else "shape"}
-    if token_file is not None:
-        _may_carry_the_token(where, config)
-    headers = {} if token_file is None else {"authorization": f"Bearer {_token(token_file)}"}
-    seen = 0
     try:
         with (
             httpx.Client(base_url=where, trust_env=False, timeout=TIMEOUT_S) as client,
-            client.stream("GET", "/tap", params=query, headers=headers, timeout=30) as answer,
+            client.stream("GET", "/tap", params=asked, headers=headers, timeout=30) as answer,
         ):
             if answer.status_code != httpx.codes.OK:
                 text = answer.read().decode("utf-8", "replace").strip().splitlines()
@@ -88,16 +109,11 @@ def tap(  # noqa: PLR0917 - options of a command are given by name
                     f"{where}: {text[0] if text else answer.status_code}",
                     hint="--token-file FILE gives the token",
                 )
-            for line in answer.iter_lines():
-                if not line:
-                    continue
+            for line in filter(None, answer.iter_lines()):
                 sample = json.loads(line)
                 if "refused" in sample:
                     raise DestinationError(f"{where}: {sample['refused']}", hint="try again later")
-                typer.echo(line if as_json else _told(sample))
-                seen += 1
-                if seen == limit:
-                    return
+                yield sample
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise DestinationError(
             f"{where}: the tap ended: {type(error).__name__}", hint="does the relay run?"
@@ -113,7 +129,10 @@ def _told(sample: dict[str, Any]) -> str:
     return f"{sample['position']}  {sample['became']}{code}{reason}{content}"
 
 
-def _may_carry_the_token(where: str, config: Path | None) -> None:
+def _authorization(where: str, token_file: Path | None, config: Path | None) -> dict[str, str]:
+    """The header with the token, where one is given and nobody on the way can read it."""
+    if token_file is None:
+        return {}
     from relay.settings import load
 
     if not load(config, needs=["http"]).http.may_be_clear(where):
@@ -121,6 +140,7 @@ def _may_carry_the_token(where: str, config: Path | None) -> None:
             f"{where}: by http:// everybody on the way can read the token",
             hint="forward the port to this machine, or name the host in http.clear_hosts",
         )
+    return {"authorization": f"Bearer {_token(token_file)}"}
 
 
 def _token(path: Path) -> str:

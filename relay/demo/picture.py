@@ -1,7 +1,7 @@
 """What the pipeline and the sandbox know → a live picture in the terminal, and the summary."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.bar import Bar
@@ -78,8 +78,21 @@ class Picture:
             verdicts.append(f"{kind} {count:,}   ", _VERDICT_STYLES.get(kind, ""))
         sparks = Text("rate     ")
         sparks.append(_sparkline(self._rates), "green")
+        several = _destinations(tally) if len(tally.destinations) > 1 else ()
         return Panel(
-            Group(grid, verdicts, sparks), title="pace", title_align="left", border_style="dim"
+            Group(grid, verdicts, sparks, *several),
+            title="pace",
+            title_align="left",
+            border_style="dim",
+        )
+
+
+def _destinations(tally: Tally) -> Iterator[Text]:
+    for name, going in tally.destinations.items():
+        yield Text.assemble(
+            f"{name:8} ",
+            (f"{going.state:8}", "green" if going.state == "flowing" else "yellow"),
+            f" {going.in_flight} in flight, {going.waiting:,} waiting",
         )
 
 

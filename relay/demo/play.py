@@ -5,8 +5,10 @@ through HTTP. Only the broker and the API at the two ends are stand-ins.
 """
 
 import asyncio
+import json
 import os
 import random
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,8 @@ TOPIC = "app-events"
 DEAD_LETTER_TOPIC = "app-events.dlq"
 TOKEN = "demo-token"  # noqa: S105 - the sandbox of this process takes it, nothing else does
 DATAMART = "1234"
+HEADER = "shop"
+_DOWN_REQUESTS = 20
 USERS = 300
 _AHEAD_MAX = 2_000
 """The embedded broker drops the oldest of a partition at 5 MB, so the producer stays close."""
@@ -38,30 +42,31 @@ _ACTIVITIES_SHOWN = 6
 Watch = Callable[[Tally, list[Mapping[str, Any]]], None]
 
 
-async def play(
-    events: int, rate: float | None, seed: int, log: Path | None, watch: Watch
+async def play(  # noqa: PLR0917 - what the command was given
+    events: int, rate: float | None, seed: int, log: Path | None, watch: Watch, datamarts: int = 1
 ) -> tuple[Tally, float]:
     """Produce `events`, `rate` a second (None: at once), and wait until each has met its fate.
 
-    `watch` is shown the counts and the API's latest activities ten times a second. Returns the
-    final counts and the seconds from the first event to the last fate.
+    With several `datamarts` a header says which one a person belongs to, and the last is down for
+    its first requests. `watch` is shown the counts and the API's latest activities ten times a
+    second. Returns the final counts and the seconds from the first event to the last fate.
     """
     loop = asyncio.get_running_loop()
     rng = random.Random(seed)  # noqa: S311 - imaginary people
     app = create_app(SandboxOptions(tokens=frozenset({TOKEN})))
     sandbox: State = app.state.sandbox
-    sandbox.set_faults(_faults(seed))
+    sandbox.set_faults(_faults(seed, datamarts))
     with (
         embedded_broker(TOPIC, DEAD_LETTER_TOPIC) as bootstrap_servers,
         (log or Path(os.devnull)).open("wb") as stream,
     ):
         async with serve(app) as base_url, asyncio.TaskGroup() as tasks:
             running: asyncio.Future[Running] = loop.create_future()
-            settings = _settings(bootstrap_servers, base_url)
+            settings = _settings(bootstrap_servers, base_url, datamarts)
             tasks.create_task(run_stream(settings, log_stream=stream, started=running.set_result))
             stage = await running
             started = loop.time()
-            producer = _Producer(bootstrap_servers, rate)
+            producer = _Producer(bootstrap_servers, rate, datamarts)
             batch = samples(events, USERS, SystemClock().now_ms(), rng)
             producing = tasks.create_task(producer.produce(batch, stage))
             while True:
@@ -77,7 +82,8 @@ async def play(
 class _Producer:
     """Produces at a pace, and never far ahead of what was read."""
 
-    def __init__(self, bootstrap_servers: str, rate: float | None) -> None:
+    def __init__(self, bootstrap_servers: str, rate: float | None, datamarts: int) -> None:
+        self._datamarts = datamarts
         self._bootstrap_servers = bootstrap_servers
         self._rate = rate
         self.produced = 0
@@ -99,10 +105,21 @@ class _Producer:
                 ledger = stage.engine.custody.ledger
                 while self.produced - ledger.taken >= _AHEAD_MAX:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(_LOOK_EVERY_S / 10)
-                await producer.send(TOPIC, sample.value, key=sample.key)
+                await producer.send(
+                    TOPIC, sample.value, key=sample.key, headers=self._headers(sample)
+                )
                 self.produced += 1
         finally:
             await producer.stop()
+
+    def _headers(self, sample: Sample) -> list[tuple[str, bytes]]:
+        if self._datamarts == 1:
+            return []
+        return [(HEADER, _shop(zlib.crc32(sample.key) % self._datamarts).encode())]
+
+
+def _shop(number: int) -> str:
+    return f"shop-{number + 1}"
 
 
 def _latest(sandbox: State) -> list[Mapping[str, Any]]:
@@ -113,27 +130,47 @@ def _latest(sandbox: State) -> list[Mapping[str, Any]]:
     ]
 
 
-def _settings(bootstrap_servers: str, base_url: str) -> Settings:
+def _settings(bootstrap_servers: str, base_url: str, datamarts: int) -> Settings:
+    destinations = [
+        {
+            "name": _shop(number),
+            "base_url": base_url,
+            "datamart_id": str(int(DATAMART) + number),
+            "api_token": TOKEN,
+        }
+        for number in range(datamarts)
+    ]
+    sending = {
+        "RELAY_DESTINATIONS": json.dumps(destinations),
+        "RELAY_ROUTING__HEADER": HEADER,
+    }
+    if datamarts == 1:
+        sending = {
+            "RELAY_TRACKING__BASE_URL": base_url,
+            "RELAY_TRACKING__DATAMART_ID": DATAMART,
+            "RELAY_TRACKING__API_TOKEN": TOKEN,
+        }
     return load(
         None,
         {
             "RELAY_KAFKA__BOOTSTRAP_SERVERS": bootstrap_servers,
             "RELAY_KAFKA__TOPICS": f'["{TOPIC}"]',
             "RELAY_DEAD_LETTER__CREATE": "false",  # that broker cannot be asked to
-            "RELAY_TRACKING__BASE_URL": base_url,
-            "RELAY_TRACKING__DATAMART_ID": DATAMART,
-            "RELAY_TRACKING__API_TOKEN": TOKEN,
+            **sending,
             "RELAY_IDENTITY__DEFAULT_COMPARTMENT_ID": "1000",
             "RELAY_ADMIN__PORT": "0",
         },
     )
 
 
-def _faults(seed: int) -> FaultPlan:
+def _faults(seed: int, datamarts: int) -> FaultPlan:
+    last = f"/v1/datamarts/{int(DATAMART) + datamarts - 1}/*"
+    down = FaultRule(kind=FaultKind.STATUS, status=503, path=last, times=_DOWN_REQUESTS)
     return FaultPlan(
         seed=seed,
         latency_ms=(5, 40),
         rules=(
+            *((down,) if datamarts > 1 else ()),
             FaultRule(kind=FaultKind.STATUS, status=429, rate=0.02),
             FaultRule(kind=FaultKind.STATUS, status=500, rate=0.02),
         ),

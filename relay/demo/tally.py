@@ -2,8 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from relay.stream.engine import Engine
+
+
+class Going(NamedTuple):
+    """How one destination is going."""
+
+    state: str
+    in_flight: int
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +32,7 @@ class Tally:
     limit: int
     lag: int
     verdicts: Mapping[str, int]
+    destinations: Mapping[str, Going]
 
     @property
     def settled(self) -> int:
@@ -57,4 +67,10 @@ def take(engine: Engine, produced: int, seen: Mapping[str, int], at: float) -> T
         limit=sum(sender.destination.limit.value for sender in senders),
         lag=max(0, produced - ledger.taken),
         verdicts=verdicts,
+        destinations={
+            sender.name: Going(
+                str(sender.destination.gate.state), sender.lanes.in_flight, sender.lanes.waiting
+            )
+            for sender in senders
+        },
     )

@@ -87,7 +87,7 @@ class Carrier(Protocol):
         ...
 
     def assigned(self, share: float) -> None:
-        """A rebalance is over; our part of all partitions is `share`, 0 to 1."""
+        """Our part of the group's work is `share`, 0 to 1: after a rebalance, and now and then."""
         ...
 
     def revoked(self) -> None:
@@ -357,6 +357,7 @@ class Road:
             now = self._loop.time()
             reporter.loop_lag_s = max(0.0, now - due)
             await self._commit()
+            self._carrier.assigned(self._source.share())
             self._react()
             reporter.tick(
                 self._loop.time(), len(self._paused), self._source.state(), self._source.ends()

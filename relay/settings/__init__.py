@@ -71,7 +71,7 @@ class Settings(BaseModel):
         default_factory=list,
         description="Several datamarts, each with a `name`, and sent to by itself: what one of "
         "them meets holds up no other. With `tracking` beside them, that one is called `default`; "
-        "without it, `tracking` may be left out.",
+        "without it, `tracking` may be left out (docs/DESTINATIONS.md).",
     )
     routing: RoutingPolicy = Field(
         default_factory=RoutingPolicy,
@@ -175,7 +175,8 @@ def load(
         )
     if "http" in sections:
         problems.extend(clear_problems(sections, given, sections["http"]))
-    settings = None if problems else _whole(sections, problems)
+    optional = {"tracking"} if _has_others(given, needs) else set[str]()
+    settings = None if problems else _whole(sections, optional, problems)
     if settings is None:
         raise SettingsError("\n".join(dict.fromkeys(problems)))
     return settings
@@ -210,9 +211,12 @@ def _has_others(given: Given, needs: Collection[str] | None) -> bool:
     return bool(given.data.get("destinations")) and (needs is None or "destinations" in needs)
 
 
-def _whole(sections: dict[str, Any], problems: list[str]) -> Settings | None:
+def _whole(
+    sections: dict[str, Any], optional: Collection[str], problems: list[str]
+) -> Settings | None:
+    """All sections, held against one another unless some are missing that are not `optional`."""
     missing = Settings.model_fields.keys() - sections.keys()
-    if missing - {"tracking"}:
+    if not missing.issubset(optional):
         return Settings.model_construct(None, **sections)
     if missing:
         made = Settings.model_construct(None, **sections)

@@ -336,6 +336,7 @@ class KafkaSettings(Section):
             start_timeout_s=self.start_timeout_s,
             session_timeout_s=self.session_timeout_s,
             keeps_partitions=True,
+            shares_rate=False,
             rebalance_timeout_s=self.rebalance_timeout_s,
             poll_interval_max_s=self.poll_interval_max_s,
             new_partition_wait_s=self.new_partition_wait_s,

@@ -26,9 +26,14 @@ class DestinationReport:
     def __init__(self, sender: Sender) -> None:
         self.sender = sender
         self._trips, self._late = Rates(), Rates()
+        self._requests = 0
+        self.left_at = 0.0
+        """When a request left last, as far as was looked. Steady seconds."""
 
     def tick(self, now: float) -> None:
         """Take note of the counters that are told as of late."""
+        if self.sender.requests != self._requests:
+            self._requests, self.left_at = self.sender.requests, now
         self._trips.mark(now, self.sender.round_trips.counts)
         self._late.mark(now, self.sender.lateness.counts)
 

@@ -218,8 +218,14 @@ class Reporter(RoadReporter):
         turns = sender.requests - requests
         events = 1 if waiting.part is None else waiting.part.join.total
         if turns <= 2 * lanes * events:
-            return self._now - max(home.pinned_since, self._settled_at)
+            return self._now - max(home.pinned_since, self._moved_at(sender))
         return self._now - home.pinned_since
+
+    def _moved_at(self, sender: Sender) -> float:
+        """When something moved last: a fate; of several destinations a request to this one."""
+        if len(self._reports) == 1:
+            return self._settled_at
+        return self._reports[sender.name].left_at
 
     # -- /status ------------------------------------------------------------------------------
 

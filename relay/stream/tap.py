@@ -22,7 +22,16 @@ from typing import Any, Protocol
 
 import orjson
 
-from relay.model import Activity, Answer, Moment, Record, Undecodable, Unmappable, Unwanted
+from relay.model import (
+    Activity,
+    Answer,
+    Moment,
+    Parcel,
+    Record,
+    Undecodable,
+    Unmappable,
+    Unwanted,
+)
 from relay.stream.engine import Engine
 from relay.stream.interpret import Events, Interpretation
 from relay.stream.sender import Flight
@@ -57,19 +66,15 @@ CallAt = Callable[[float, Callable[[], None]], _Timer]
 class Tap:
     """The tap of one engine."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        now: Callable[[], float],
-        call_at: CallAt,
-    ) -> None:
+    def __init__(self, engine: Engine, now: Callable[[], float], call_at: CallAt) -> None:
         """`now` and `call_at` are of the steady clock that the engine's moments are taken from."""
         self._engine = engine
         self._clock = now
         self._call_at = call_at
-        self._names = {
-            name: name if len(engine.senders) > 1 else ONLY_DESTINATION for name in engine.senders
-        }
+        several = len(engine.senders) > 1
+        self._names = {name: name if several else ONLY_DESTINATION for name in engine.senders}
+        self._undecided = "" if several else ONLY_DESTINATION
+        """Where something would have gone that is sent nowhere: unknown where there are several."""
         self._answered_by: dict[str, Callable[[Flight, Answer, Moment], None]] = {}
         self._listeners: list[_Listener] = []
         self._attached = False
@@ -131,27 +136,28 @@ class Tap:
         for sender in self._engine.senders.values():
             sender.take_answer = self._answered_by[sender.name]
 
-    def _answered(self, destination: str, flight: Flight, answer: Answer, now: Moment) -> None:
-        letters = self._engine.custody.letters
-        delivered, dead = self._delivered(), len(letters)
-        self._answered_by[destination](flight, answer, now)
-        name = self._names[destination]
+    def _answered(self, sender: str, flight: Flight, answer: Answer, now: Moment) -> None:
+        custody = self._engine.custody
+        ledger, parts, letters = custody.ledger, custody.parts, custody.letters
+        delivered, dead = ledger.delivered + parts.delivered, len(letters)
+        self._answered_by[sender](flight, answer, now)
+        code, destination = flight.members[0].last_code, self._names[sender]
         for listener in tuple(self._listeners):
-            waiting = self._wanted_of(listener, name, flight, now.steady)
+            waiting = self._wanted_of(listener, flight, code, destination, now.steady)
             if waiting is None:
                 continue
             became, reason = "attempt failed", ""
-            if self._delivered() > delivered:
+            if ledger.delivered + parts.delivered > delivered:
                 became = "delivered"
             elif len(letters) > dead:
                 became, reason = "dead-lettered", letters[-1].letter.reason
             self._tell(
                 listener,
-                name,
                 waiting.parcel.record,
-                became,
                 flight.request.body,
-                code=waiting.last_code,
+                became=became,
+                destination=destination,
+                code=code,
                 reason=reason,
                 attempts=waiting.attempts,
                 events=len(flight.members),
@@ -161,70 +167,49 @@ class Tap:
 
     def _interpreted(self, record: Record, now_ms: int) -> Interpretation:
         outcome = self._interpreted_by(record, now_ms)
-        if isinstance(outcome, _NEVER_SENT):
-            self._not_sent(record, outcome)
-        elif isinstance(outcome, Events):
-            for one in outcome.outcomes:
-                if isinstance(one, _NEVER_SENT):
-                    self._not_sent(record, one)
+        if isinstance(outcome, Parcel):  # nearly every one
+            return outcome
+        for one in outcome.outcomes if isinstance(outcome, Events) else (outcome,):
+            if isinstance(one, _NEVER_SENT):
+                self._not_sent(record, one)
         return outcome
 
     def _not_sent(self, record: Record, outcome: Undecodable | Unmappable | Unwanted) -> None:
-        became = "skipped" if isinstance(outcome, Unwanted) else "dead-lettered"
+        code, destination = outcome.code, self._undecided
         for listener in tuple(self._listeners):
-            if self._wants(listener, self._undecided, record, outcome.code, None, self._clock()):
-                more = {"code": outcome.code, "reason": outcome.reason}
-                self._tell(listener, self._undecided, record, became, record.value, **more)
+            wanted = listener.wanted
+            if (
+                _is_in_scope(listener, code, destination, self._clock())
+                and wanted.topic in ("", record.topic)
+                and (not wanted.account_sha256 or _names(record, None, wanted.account_sha256))
+            ):
+                self._tell(
+                    listener,
+                    record,
+                    record.value,
+                    became="skipped" if isinstance(outcome, Unwanted) else "dead-lettered",
+                    destination=destination,
+                    code=code,
+                    reason=outcome.reason,
+                )
 
-    @property
-    def _undecided(self) -> str:
-        """Where something would have gone that is sent nowhere: unknown where there are several."""
-        return "" if len(self._names) > 1 else ONLY_DESTINATION
-
-    def _delivered(self) -> int:
-        custody = self._engine.custody
-        return custody.ledger.delivered + custody.parts.delivered
-
-    # -- what a listener wants ----------------------------------------------------------------
+    # -- samples ------------------------------------------------------------------------------
 
     def _wanted_of(
-        self, listener: _Listener, name: str, flight: Flight, now: float
+        self, listener: _Listener, flight: Flight, code: str, destination: str, now: float
     ) -> Waiting | None:
-        """The first event of a request that this listener wants."""
+        """The first event of a request that is wanted. What all have in common is asked first."""
+        if not _is_in_scope(listener, code, destination, now):
+            return None
+        wanted = listener.wanted
+        topic, account = wanted.topic, wanted.account_sha256
         for waiting in flight.members:
-            if self._wants(listener, name, waiting.parcel.record, waiting.last_code, waiting, now):
+            record = waiting.parcel.record
+            if topic in ("", record.topic) and (not account or _names(record, waiting, account)):
                 return waiting
         return None
 
-    def _wants(  # noqa: PLR0917 - all that a sample is chosen by
-        self,
-        listener: _Listener,
-        name: str,
-        record: Record,
-        code: str,
-        waiting: Waiting | None,
-        now: float,
-    ) -> bool:
-        """The cheap questions come first."""
-        if now < listener.quiet_until:
-            return False
-        wanted = listener.wanted
-        return (
-            (not wanted.code or code == wanted.code)
-            and (not wanted.topic or record.topic == wanted.topic)
-            and (not wanted.destination or wanted.destination == name)
-            and (not wanted.account_sha256 or _names(record, waiting, wanted.account_sha256))
-        )
-
-    def _tell(
-        self,
-        listener: _Listener,
-        name: str,
-        record: Record,
-        became: str,
-        body: bytes | None,
-        **more: Any,
-    ) -> None:
+    def _tell(self, listener: _Listener, record: Record, body: bytes | None, **more: Any) -> None:
         wanted = listener.wanted
         listener.quiet_until = self._clock() + 1 / min(wanted.rate, RATE_MAX)
         self._attach_or_wait()
@@ -232,12 +217,20 @@ class Tap:
         listener.take(
             {
                 "position": str(record.position),
-                "became": became,
-                "destination": name,
                 **{name: value for name, value in more.items() if value not in (None, "")},
                 "content": None if shown is None else shown[:_BODY_CHARS_MAX],
             }
         )
+
+
+def _is_in_scope(listener: _Listener, code: str, destination: str, now: float) -> bool:
+    """Whether it wants a sample now, of an event with this code and destination."""
+    wanted = listener.wanted
+    return (
+        now >= listener.quiet_until
+        and wanted.code in ("", code)
+        and wanted.destination in ("", destination)
+    )
 
 
 def _names(record: Record, waiting: Waiting | None, account_sha256: str) -> bool:

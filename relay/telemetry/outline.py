@@ -1,6 +1,5 @@
 """A JSON document → its shape: names and nesting stay, values are masked. Pure."""
 
-import json
 from typing import Any
 
 import orjson
@@ -17,7 +16,7 @@ def outline(raw: bytes | None) -> str | None:
     if raw is None:
         return None
     try:
-        return json.dumps(masked_values(orjson.loads(raw)), ensure_ascii=False)
+        return orjson.dumps(masked_values(orjson.loads(raw))).decode()
     except (ValueError, RecursionError):
         return MASK
 

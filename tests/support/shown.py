@@ -56,7 +56,7 @@ class Shown:
                 sandbox.faults({"rules": []})
                 relay.terminate()
             environ["RELAY_ADMIN__PORT"] = "0"
-            self._look("relay run --from 2h --to 1s --group replay-1 | tail -n 1", environ)
+            self._look("relay run --from 2h --to 1s --group replay-1 | grep drain", environ)
             self._file(environ)
 
     def _dead_letters(self, environ: Mapping[str, str]) -> None:
@@ -107,7 +107,7 @@ class Shown:
         )
         said = done.stdout.replace(self._topic, NAME)
         if done.returncode:
-            said += f"(exit status {done.returncode})\n"
+            said += f"$ echo $?\n{done.returncode}\n"
         self.outputs[command.replace(self._topic, NAME)] = said
         return said
 

@@ -30,6 +30,7 @@ from relay.road.consuming.options import consumer_options, join_s
 from relay.road.consuming.policy import ConsumerPolicy
 from relay.road.consuming.positions import FirstPositions
 from relay.road.consuming.rebalances import Rebalances
+from relay.road.consuming.share_watch import ShareWatch
 from relay.road.consuming.source import AssignmentListener, SourceState
 from relay.road.consuming.taken import Taken
 from relay.road.consuming.topic_watch import TopicWatch
@@ -61,6 +62,7 @@ class KafkaSource:
         self._failure: BaseException | None = None
         self._troubles = Troubles()
         self._watch = BrokerWatch(policy.client, policy.isolation_level, self._troubles, emit)
+        self._shares = ShareWatch()
         self._access = AccessWatch(self._troubles, emit)
         self._topics = TopicWatch(policy.topics, policy.topic_pattern, self._troubles, emit)
         self._worked = False
@@ -102,6 +104,8 @@ class KafkaSource:
         if self._policy.group_instance_id is not None:
             self._internals.refuse_to_replace_a_namesake()
         self._watch.start(self._internals)
+        if self._policy.shares_rate:
+            self._shares.start(self._internals, consumer.subscription)
         # After start(), which would otherwise wait for other members to hand over partitions.
         consumer.subscribe(
             topics=self._policy.topics,
@@ -119,6 +123,7 @@ class KafkaSource:
                 await self._give_up_forgotten()
         self._positions.check()
         self._watch.check()
+        self._shares.check()
         now = asyncio.get_running_loop().time()
         self._worked = self._worked or any(
             self._internals.end(Partition(*tp)) is not None for tp in self._wanted
@@ -208,11 +213,11 @@ class KafkaSource:
         )
 
     def share(self) -> float:
-        """Our part of all partitions; `RecordSource.share`."""
+        """Our part of the group's work; `RecordSource.share`."""
         # Of all topics that are read: of some, other members may have everything.
         topics = self._consumer.subscription()
         total = sum(len(self._consumer.partitions_for_topic(topic) or ()) for topic in topics)
-        return min(1.0, len(self._ours.all) / total) if total else 1.0
+        return self._shares.produced.of(self._ours.all, total)
 
     async def stop(self) -> None:
         """Leave the group; `RecordSource.stop`."""
@@ -222,7 +227,11 @@ class KafkaSource:
         left = False
         try:
             failed = await each(
-                self._watch.stop, self._give_up_all, self._positions.end, self._internals.stop
+                self._watch.stop,
+                self._shares.stop,
+                self._give_up_all,
+                self._positions.end,
+                self._internals.stop,
             )
             left = True
         finally:

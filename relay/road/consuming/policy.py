@@ -40,6 +40,8 @@ class ConsumerPolicy:
     poll_interval_max_s: float
     keeps_partitions: bool
     """Whether partitions stay with us during a rebalance, or all are given back first."""
+    shares_rate: bool
+    """Whether the members share a rate, by what their partitions get."""
     new_partition_wait_s: float
     """0 where no order is kept that new partitions could break."""
     fetch_wait_ms: int

@@ -118,7 +118,10 @@ class RecordSource(Protocol):
         ...
 
     def share(self) -> float:
-        """Which part of all partitions of the topics is ours, 0 to 1; 1 where that is unknown."""
+        """Which part of the group's work is ours, 0 to 1; 1 where that is unknown.
+
+        By the number of partitions, or by what was produced to them lately where that is asked for.
+        """
         ...
 
     async def stop(self) -> None:

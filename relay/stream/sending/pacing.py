@@ -111,7 +111,7 @@ class RatePolicy(Section):
     rate_shared: bool = Field(
         False,
         description="Whether `rate_per_second` is for the whole consumer group: each member then "
-        "takes the share that its share of the partitions is.",
+        "takes the share that its partitions have of what was produced in the last minute.",
     )
 
 

@@ -262,7 +262,8 @@ function pinText(pin) {
   let tried = "";
   if (pin.last_verdict) tried = `, ${pin.attempts} attempts, last ${pin.last_verdict}`;
   else if (pin.attempts) tried = ", under way";
-  return `offset ${pin.offset} for ${seconds(pin.for_s)}${tried}`;
+  const bound = pin.destination ? ` to ${pin.destination}` : "";
+  return `offset ${pin.offset}${bound} for ${seconds(pin.for_s)}${tried}`;
 }
 
 function showPartitions(status) {

@@ -65,9 +65,9 @@ async def test_a_broker_that_hangs_during_a_rebalance_ends_no_task_of_the_client
 
 
 async def rebalanced(source):
-    before = source._inside.generation
-    source._inside.rejoin()
-    await polled_until(source, lambda: source._inside.generation > before)
+    before = source._internals.generation
+    source._internals.rejoin()
+    await polled_until(source, lambda: source._internals.generation > before)
 
 
 async def over(source, tasks):

@@ -501,7 +501,7 @@ async def test_a_session_that_was_lost_gives_everything_up_and_claims_nothing(ka
         await until(lambda: owned(listener) == {here})
         await produce(kafka, topic, numbers(3))
         await until(lambda: len(records) == 3)
-        assert source._claim() == ({here}, source._inside.generation)
+        assert source._claim() == ({here}, source._internals.generation)
 
         source._consumer._coordinator.reset_generation()
         assert source._claim() == (frozenset(), -1)
@@ -866,7 +866,7 @@ async def test_an_offset_that_was_deleted_is_reported_with_the_number_gone(
     await produce(kafka, topic, numbers(10))
     given = {"topics": [topic], "group_id": topic, "auto_offset_reset": reset}
     async with member(kafka, **given) as source:
-        await polled_until(source, lambda: source._inside.position(here) is not None)
+        await polled_until(source, lambda: source._internals.position(here) is not None)
         await source.commit({here: Commit(2, "")})
     for result in kafka.admin.delete_records([TopicPartition(topic, 0, 6)]).values():
         result.result(timeout=20)

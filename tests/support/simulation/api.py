@@ -13,6 +13,7 @@ import orjson
 
 from relay.errors import KafkaRefused
 from relay.model import Answer, NoAnswer
+from relay.sandbox.limiters import Limiter, LimiterRule
 from tests.support.simulation.sabotage import Sabotage
 
 _OK = b'{"status":"ok","data":true}'
@@ -32,6 +33,8 @@ class Faults:
     failing_all: list[tuple[float, float]] = field(default_factory=list)
     misconfigured: list[tuple[float, float]] = field(default_factory=list)
     per_second: float | None = None
+    limiter: LimiterRule | None = None
+    """Of all requests; what it asks for is `retry_after_s`."""
     hangs_s: float = 10.0
     slow_users: dict[str, tuple[float, float]] = field(default_factory=dict)
     limited_users: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -93,8 +96,11 @@ class SimApi:
         self.lost_answers = 0
         self.in_flight = 0
         self.in_flight_max = 0
+        self.accepted_by_second: Counter[int] = Counter()
+        self.refused_by_second: Counter[int] = Counter()
         self._busy_until = 0.0
         self._stubborn: Counter[str] = Counter()
+        self._limiter = None if faults.limiter is None else Limiter(faults.limiter)
 
     async def send(self, request):
         self.requests += 1
@@ -126,7 +132,7 @@ class SimApi:
             self.requests_in_outage += 1
             return Answer(401, body=b'{"status":"error","error":"unauthorised"}')
         draw = rng.random()
-        if draw < faults.throttled or self._too_fast(loop.time()):
+        if draw < faults.throttled or self._too_fast(request, loop.time()):
             headers = {}
             if faults.retry_after_s is not None:
                 headers["retry-after"] = str(faults.retry_after_s)
@@ -166,7 +172,12 @@ class SimApi:
     async def close(self):
         pass
 
-    def _too_fast(self, now):
+    def _too_fast(self, request, now):
+        if self._limiter is not None:
+            accepted = self._limiter.take(request.path, request.body, now).taken.accepted
+            counts = self.accepted_by_second if accepted else self.refused_by_second
+            counts[int(now - 1000.0)] += 1
+            return not accepted
         if self.faults.per_second is None:
             return False
         if self._busy_until > now + 0.2:

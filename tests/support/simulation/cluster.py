@@ -6,12 +6,14 @@ an old generation are refused; a member that dies is noticed after the session t
 """
 
 import asyncio
+import math
 import random
 from dataclasses import dataclass, field
 
 from relay.errors import KafkaError, KafkaUnreachable
 from relay.model import Commit, Partition, Record
 from relay.road.consuming.assigning import Member, assign
+from relay.road.consuming.produced_share import ProducedShare
 from relay.road.consuming.source import CommitRefused, SourceState
 from tests.support.simulation.sabotage import Sabotage
 
@@ -59,6 +61,10 @@ class SimCluster:
         self.logs = {Partition(topic, n): Log() for n in range(partitions)}
         self.commits: dict[Partition, Commit] = {}
         self.members: list[SimSource] = []
+        self.written: list[tuple[float, int, int]] = []
+        """Of each request to commit: when, of how many partitions, bytes of metadata."""
+        self.moved: list[tuple[float, int]] = []
+        """When partitions were handed over, and how many."""
         self.generation = 0
         self.down_until = 0.0
         self.rng = rng
@@ -139,7 +145,7 @@ class SimCluster:
 class SimSource:
     """One member of the group; what a pipeline sees of the broker."""
 
-    def __init__(self, cluster: SimCluster):
+    def __init__(self, cluster: SimCluster, *, shares_rate=False):
         self.cluster = cluster
         self.listener = None
         self.owned: dict[Partition, int | None] = {}
@@ -151,6 +157,8 @@ class SimSource:
         self.left = False
         self.failure = None
         self.last_poll = None
+        self.produced = ProducedShare()
+        self.asks_at = 0.0 if shares_rate else math.inf
         self.longest_silence_s = 0.0
 
     async def start(self, listener):
@@ -162,6 +170,7 @@ class SimSource:
         if not gained and self.epoch:
             return
         self.epoch += 1
+        self.cluster.moved.append((asyncio.get_running_loop().time(), len(gained)))
         self.paused.difference_update(gained)
         gained = sorted(gained)  # whatever the hashes of this process are
         self.owned.update(dict.fromkeys(gained))  # no position yet: nothing is handed out
@@ -179,6 +188,9 @@ class SimSource:
         if self.last_poll is not None:
             self.longest_silence_s = max(self.longest_silence_s, now - self.last_poll)
         self.last_poll = now
+        if now >= self.asks_at:
+            self.asks_at = now + self.produced.look_again_s()
+            self.produced.told({p: log.next for p, log in self.cluster.logs.items()}, now)
         if self.failure is not None:
             raise self.failure
         self.cluster.sabotage.strike("poll")
@@ -237,6 +249,9 @@ class SimSource:
         self.cluster.sabotage.strike("commit_refused")
         if not commits.keys() <= self.owned.keys():
             raise CommitRefused("not the owner")
+        size = sum(len(commit.metadata) for commit in commits.values())
+        loop = asyncio.get_running_loop()
+        self.cluster.written.append((loop.time(), len(commits), size))
         for partition, commit in commits.items():
             assert len(commit.metadata.encode()) <= METADATA_BYTES_MAX
             before = self.cluster.commits.get(partition)
@@ -256,7 +271,7 @@ class SimSource:
         return SourceState()
 
     def share(self):
-        return len(self.owned) / len(self.cluster.logs)
+        return self.produced.of(self.owned, len(self.cluster.logs))
 
     async def stop(self):
         if self.dead or self.left:

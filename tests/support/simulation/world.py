@@ -117,7 +117,7 @@ class World:
         others = dict.fromkeys(self.names[1:], policy)
         engine = WatchedEngine(policy, self.interpret(), self.rng, others=others)
         engine.watch(self.cluster)
-        source = SimSource(self.cluster)
+        source = SimSource(self.cluster, shares_rate=self.storm.rate_shared)
         pipeline = stream_road(
             engine,
             source,
