@@ -64,7 +64,7 @@ def test_the_readme_leads_to_events_at_the_api(kafka, topic, tmp_path, monkeypat
         first, rest = emitted.text.split("\n", maxsplit=1)
         shell.run(Block(emitted.line, first))
         summary = Block(0, "curl -s localhost:8080/_sandbox/summary\n")
-        wait_for(lambda: '"events": 4' in shell.run(summary), 60, "events are missing")
+        wait_for(lambda: '"activities": 3' in shell.run(summary), 60, "events are missing")
         said = shell.run(Block(emitted.line, rest))
         assert "2048" in said
         assert '"out_of_order": 0' in said
