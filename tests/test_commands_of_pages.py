@@ -20,7 +20,7 @@ from tests.support.pages import ROOT, Block, Shell, blocks, commands, yaml_block
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ELSEWHERE = {"MAP_TOOLS.md", "LOG_QUERIES.md", "DEPLOY.md"}
-WALKED = {"README.md", "SANDBOX.md", "SEGMENTS.md"}
+WALKED = {"README.md", "EVENTS.md", "SANDBOX.md", "SEGMENTS.md"}
 OURS = ("relay ", "curl ", "echo ")
 """What a walk runs. Other commands build, install or deploy, and are held to what they name."""
 
@@ -111,6 +111,12 @@ def test_what_builds_installs_and_deploys_names_what_is_there(page):
                 assert service in services, command
             case ["helm", "install", _, chart, *_]:
                 assert (ROOT / chart / "Chart.yaml").exists(), command
+
+
+def test_the_page_on_events_shows_what_examples_become(tmp_path, monkeypatch):
+    with Shell(tmp_path, monkeypatch, {}, {"RELAY_IDENTITY__DEFAULT_COMPARTMENT_ID": "1"}) as shell:
+        said = "".join(map(shell.run, blocks(ROOT / "docs" / "EVENTS.md")))
+    assert "/user_activities" in said
 
 
 def test_the_sandbox_answers_as_its_page_shows(tmp_path, monkeypatch):
