@@ -7,7 +7,7 @@ DEMO   := $(VENV)/.demo
 STAMP  := $(VENV)/.installed
 PROCESSES ?= 3
 
-.PHONY: help demo check format test storm bench requirements image-check docs clean
+.PHONY: help demo check format test storm bench requirements image-check chart-check docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make storm    long simulations and chaos runs"
 	@echo "make bench    measure, side by side"
 	@echo "make image-check  build the container image and try it"
+	@echo "make chart-check  validate the Helm chart"
 
 # Hashes say which files may be installed; requirements/README.md tells how they come about.
 # pip is not quiet: a slow network then looks slow, and not stuck.
@@ -79,10 +80,16 @@ requirements: $(DEMO)
 	@$(COMPILE) -c requirements/development.txt --extra image pyproject.toml -o requirements/production.txt
 	@$(COMPILE) -c requirements/development.txt --group build -o requirements/build.txt
 	@$(COMPILE) $(UPGRADE) -c requirements/development.txt --group sbom -o requirements/sbom.txt
+	@$(COMPILE) $(UPGRADE) -c requirements/development.txt --group chart -o requirements/chart.txt
 
-# BASE=IMAGE builds on another base than the Dockerfile's.
+# BASE=IMAGE builds on another base than the Dockerfile's; WITH_DEMO=1 tries the image with the demo.
 image-check: $(STAMP)
-	@$(BIN)/python -m scripts.image_check $(if $(BASE),--base $(BASE))
+	@$(BIN)/python -m scripts.image_check $(if $(BASE),--base $(BASE)) $(if $(WITH_DEMO),--with-demo)
+
+# Renders the chart in every value set of its ci/ and validates what comes out.
+chart-check: $(STAMP)
+	@$(PIP) --quiet --require-hashes -r requirements/chart.txt
+	@$(BIN)/python -m scripts.chart_check
 
 clean:
 	@rm -rf $(VENV) .cache

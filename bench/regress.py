@@ -6,8 +6,10 @@ Both commits are checked out beside each other and drive the same events through
 the engine and the loop of the pipeline, with no Kafka and no HTTP. What is compared are
 instructions retired (`perf stat`) where the machine counts them, executed under valgrind's counter
 when asked for with `--callgrind`, else CPU time: the least of some interleaved runs. What a process
-costs once (imports, the models of the settings) is not of an event, and is left out. Exit status 1
-when the newer one costs more than the tolerance, in percent.
+costs once (imports, the models of the settings) is not of an event, and is left out. So is the
+collector of garbage, which costs the more the more is imported: `relay run` keeps it from looking
+at that, and from looking often. Exit status 1 when the newer one costs more than the tolerance, in
+percent.
 """
 
 import argparse
@@ -119,6 +121,7 @@ def cost(tree: Path, events: int, stage: str, how: str) -> float:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); sys.path.append(sys.argv[2]); "
         "sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]; "
+        "import gc; gc.disable(); "
     ) + program
     command = [sys.executable, "-c", script, str(tree), str(ROOT)]
     if how == "perf":

@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=0, help="kill so many syncs, do not measure")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--against", type=Path, help="directory of another checkout")
+    parser.add_argument("--first", action="store_true", help="the first sync only")
     parser.add_argument("--rounds", type=int, default=1, help="how often each is measured")
     options = parser.parse_args()
     codes = [None, *([options.against.absolute()] if options.against else [])]
@@ -40,22 +41,24 @@ def main() -> None:
             for number in range(options.rounds):
                 for code in codes if number % 2 else reversed(codes):
                     print(f"-- {code.name if code else 'this checkout'}", flush=True)
-                    wrong += measure(vendors, options.users, options.seed, code)
+                    wrong += measure(vendors, options, code)
     for problem in wrong:
         print(f"WRONG: {problem}")
     sys.exit(1 if wrong else 0)
 
 
-def measure(vendors: Stage, count: int, seed: int, code: Path | None) -> list[str]:
+def measure(vendors: Stage, options: argparse.Namespace, code: Path | None) -> list[str]:
     """A first sync of everybody, then one of 1 % changes."""
+    count = options.users
     shutil.rmtree(vendors.directory / "state", ignore_errors=True)
     vendors.reset(pending_ms=100, running_ms=100)
-    users = people(count + count // 200, seed)
+    users = people(count + count // 200, options.seed)
     config = vendors.config(vendors.directory / "state")
     first = users[:count]
     changed = users[count // 200 :]  # as many leave as enter: a half percent each
     wrong: list[str] = []
-    for label, wanted in (("first sync", first), ("1 % changes", changed), ("no change", changed)):
+    syncs = (("first sync", first), ("1 % changes", changed), ("no change", changed))
+    for label, wanted in syncs[: 1 if options.first else 3]:
         size = vendors.export_is(wanted)
         before = vendors.uploads()
         ended = sync(config, code=code)

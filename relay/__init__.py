@@ -44,6 +44,8 @@ Beside the roads:
     base_url.py           addresses that paths can be put behind
     secret_file.py        a file that holds one secret → the secret
     yaml_text.py          YAML text → plain values, each with its line
+    yaml_errors.py        what the YAML parser says → what to change
+    wording.py            numbers in sentences
     kafka_client/         addresses, logins, certificates, and what Kafka's errors mean
     telemetry/            facts → a log line and a counter, together; the admin port
     settings/             a YAML file and the environment → frozen policies

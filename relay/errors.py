@@ -50,6 +50,7 @@ class ExitStatus(IntEnum):
     SEGMENT_EXPORT = 23
     SEGMENT_IMPORT = 24
     INTERRUPTED = 130
+    OUTPUT_CLOSED = 141
 
 
 class RelayError(Exception):
@@ -63,6 +64,11 @@ class RelayError(Exception):
         super().__init__(problem if hint is None else f"{problem} ({hint})")
         self.problem = problem
         self.hint = hint
+
+
+def install(extra: str) -> str:
+    """The hint for a package that is not installed: Relay is installed from its own folder."""
+    return f"in Relay's own folder: pip install '.[{extra}]'"
 
 
 class SettingsError(RelayError):

@@ -3,6 +3,7 @@
 `make docs` writes them; tests/test_generated.py fails when one of them lags behind the code.
 """
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,13 @@ def _schema(made: Callable[[], dict[str, Any]]) -> str:
     return rendered(made())
 
 
+def example_events() -> str:
+    """The examples of app events that go to the activities, one a line, for `relay schema`."""
+    names = ("track-smallest", "track", "profile", "choice")
+    texts = [(ROOT / f"schemas/examples/{name}.json").read_text(encoding="utf-8") for name in names]
+    return "".join(json.dumps(json.loads(text)) + "\n" for text in texts)
+
+
 ALL_SCHEMAS = {**SCHEMAS, **EDITOR_SCHEMAS}
 FILES: dict[str, Callable[[], str]] = {
     "docs/SETTINGS.md": settings_page,
@@ -36,6 +44,7 @@ FILES: dict[str, Callable[[], str]] = {
     ".env.example": env_file,
     "relay.example.yaml": yaml_file,
     **{f"schemas/{name}.json": partial(_schema, made) for name, made in ALL_SCHEMAS.items()},
+    "relay/cli/examples/app-event.v1.ndjson": example_events,
     "deploy/dashboard.json": dashboard,
     "relay/telemetry/page/runbook.html": runbook_page,
     "deploy/helm/relay/files/alerts.yaml": chart_alerts,

@@ -50,7 +50,7 @@ def test_an_alert_asks_for_metrics_that_exist_and_says_what_and_where(rule):
     assert metrics_in(rule["expr"]) <= SERIES
     assert rule["labels"]["severity"] in {"critical", "warning"}
     assert rule["annotations"]["summary"].endswith(".")
-    assert rule["annotations"]["runbook"] == f"docs/RUNBOOK.md#{rule['alert'].lower()}"
+    assert rule["annotations"]["runbook_url"] == f"docs/RUNBOOK.md#{rule['alert'].lower()}"
 
 
 @pytest.mark.parametrize("name", ["deploy/dashboard.json", "docs/RUNBOOK.md"])
@@ -132,7 +132,7 @@ def test_the_settings_that_the_page_on_segments_shows_make_a_sync_and_fit_the_ch
     assert found.segments.mparticle_credentials() == ("s3cret", "s3cret")
     schema = json.loads((ROOT / "deploy/helm/relay/values.schema.json").read_text(encoding="utf-8"))
     defaults = yaml.safe_load((ROOT / "deploy/helm/relay/values.yaml").read_text(encoding="utf-8"))
-    jsonschema.validate(defaults | values, schema)
+    jsonschema.validate(defaults | values | {"image": {"repository": "relay"}}, schema)
     known = {option.variable for option in options(Settings)}
     assert {file["variable"] for file in values["secret"]["files"]} <= known
     syncs = {sync["name"] for sync in values["settings"]["segments"]["syncs"]}

@@ -8,7 +8,6 @@ The session is a cookie; no other cookie is kept or sent. It lives as long as th
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 import httpx
@@ -63,7 +62,7 @@ class DigitalAudience:
         Raises:
             AnswerLost: An audience may have been made, or a segment deleted: look before repeating.
         """
-        if self._cookie is None:
+        if not self._cookie:
             await self.log_in()
         method, path = _METHODS.get(name, "GET"), self._paths[name].format(id=id_ and number(id_))
         what = f"{self._caller.vendor}: {method} {path}"
@@ -87,16 +86,10 @@ class DigitalAudience:
         what = f"{self._caller.vendor}: POST {path}"
         body = {"userName": self._credentials.user_name, "password": self._credentials.password}
         answer = await self._caller.send("POST", path, repeatable=True, json=body)
-        for header in answer.headers.get_list("set-cookie"):
-            try:
-                morsel = SimpleCookie(header).get(COOKIE)
-            except CookieError:
-                continue
-            if morsel is not None and morsel.value:
-                self._cookie = morsel.value
-                return
-        problem = f"{what}: the login is not accepted: no cookie named {COOKIE} came"
-        raise LoginRefused(problem, hint=HINTS[401])
+        self._cookie = answer.cookies.get(COOKIE)
+        if not self._cookie:
+            problem = f"{what}: the login is not accepted: no cookie named {COOKIE} came"
+            raise LoginRefused(problem, hint=HINTS[401])
 
 
 def field_of(document: Any, name: str) -> Any:

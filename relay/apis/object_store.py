@@ -22,7 +22,7 @@ from relay.apis.clients import open_client
 from relay.apis.errors import AnswerUnusable, ExportExpired, Unreachable
 from relay.apis.locations import KEPT, FileAccess, check_size
 from relay.disk import disk_errors
-from relay.errors import SettingsError
+from relay.errors import SettingsError, install
 
 _HOPS_MAX = 5
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
@@ -52,7 +52,7 @@ async def _read(location: str, access: FileAccess, file: BinaryIO, on_bytes: OnB
         except ImportError:
             raise SettingsError(
                 "the export lies in S3, and obstore is not installed",
-                hint="pip install 'mics-relay[s3]'",
+                hint=install("s3"),
             ) from None
         return await s3.read_object(bucket, key, access, file, on_bytes)
     return await _read_https(location, access, file, on_bytes)

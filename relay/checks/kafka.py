@@ -24,6 +24,7 @@ from relay.road.settling.dead_letter_policy import DeadLetterPolicy, TooLarge
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
 from relay.stream.interpret import OrderBy
+from relay.wording import counted
 
 _ENVELOPE_BYTES = 4096
 """About what the headers of a dead letter add to its record."""
@@ -140,10 +141,8 @@ async def _about_reading(
         for tp, offset in zip(partitions, committed, strict=True)
     )
     known = sum(offset is not None for offset in committed)
-    return ok(
-        subject,
-        f"may read; {lag} records wait, {known} of {len(partitions)} partitions have offsets",
-    )
+    waiting, all_of_them = counted(lag, "record"), counted(len(partitions), "partition")
+    return ok(subject, f"may read; {waiting} wait, {known} of {all_of_them} have offsets")
 
 
 async def _about_dead_letters(

@@ -9,9 +9,10 @@ from importlib.util import find_spec
 
 from relay.apis.caller import Patience
 from relay.checks.finding import Finding, failure, ok, warning
-from relay.errors import InputError, RelayError
+from relay.errors import InputError, RelayError, install
 from relay.settings import Settings
 from relay.vendors import open_digital_audience, open_mparticle
+from relay.wording import counted
 
 _ONCE = Patience(attempts=1)
 
@@ -36,15 +37,13 @@ async def _mparticle(settings: Settings) -> Finding:
         if sync.mparticle_segment_id not in known:
             problem = f"the sync {sync.name} names a segment that the project does not have"
             return failure("mparticle", InputError(problem, hint="see relay segments list"))
-    return ok("mparticle", f"lists {len(known)} segments of the project")
+    return ok("mparticle", f"lists {counted(len(known), 'segment')} of the project")
 
 
 def _s3(settings: Settings) -> Finding:
     """Where an export will lie is known only when there is one."""
     if find_spec("obstore") is None:
-        return warning(
-            "s3", "not installed: only exports by https can be read", "pip install 'mics-relay[s3]'"
-        )
+        return warning("s3", "not installed: only exports by https can be read", install("s3"))
     s3 = settings.segments.s3
     keys = "the keys of the settings" if s3.access_key_id else "what the machine offers"
     return ok("s3", f"exports are read with {keys}, {s3.endpoint or f'in {s3.region}'}; not tried")

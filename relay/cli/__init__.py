@@ -27,14 +27,12 @@ from relay.cli import (
     users,
 )
 from relay.cli import map as map_events
-from relay.cli.reporting import report
+from relay.cli.commands import Commands
+from relay.cli.reporting import output_closed, report
 from relay.errors import ExitStatus, RelayError
 
-app = typer.Typer(
+app = Commands(
     name="relay",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,  # help is text: the same on a terminal, in a pipe and in the docs
     pretty_exceptions_enable=False,  # they print local variables, which hold records and tokens
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -50,7 +48,9 @@ def _version(wanted: bool) -> None:
 def relay(
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", "-V", callback=_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """Move app events from Kafka to the mediarithmics tracking API: in order, losing nothing."""
@@ -70,6 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command. Whatever goes wrong ends as an exit status and a line or two on stderr."""
     try:
         app(arguments, prog_name="relay")
+    except SystemExit as ended:  # Typer's own; 1 is what it says of a reader that left
+        if ended.code != ExitStatus.BUG or not output_closed():
+            raise
+        status = ExitStatus.OUTPUT_CLOSED
     except KeyboardInterrupt:
         status = ExitStatus.INTERRUPTED
     except BaseExceptionGroup as group:

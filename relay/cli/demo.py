@@ -11,7 +11,7 @@ import typer
 
 from relay.cli.left_out import needs_the_sandbox
 from relay.cli.options import on_terminal
-from relay.errors import ExitStatus, SettingsError
+from relay.errors import ExitStatus, SettingsError, install
 
 _RATE_TO_WATCH = 150.0
 
@@ -38,7 +38,9 @@ def demo(  # noqa: PLR0917 - options of a command are given by name
         bool, typer.Option("--json", help="Draw nothing; print the result as one JSON object.")
     ] = False,
 ) -> None:
-    """Run the main job here: an embedded Kafka, the relay, and a sandbox API with some faults.
+    """Run all of it here: embedded Kafka, relay, sandbox API.
+
+    The sandbox API fails now and then, so that retries can be seen.
 
     Exit status 0 only if every record is accounted for and each user's order was kept.
 
@@ -50,7 +52,7 @@ def demo(  # noqa: PLR0917 - options of a command are given by name
     except ImportError as error:
         raise SettingsError(
             f"the demo needs the package {error.name}",
-            hint="install the extra: pip install 'mics-relay[demo]'",
+            hint=install("demo"),
         ) from None
     import uvloop
     from rich.console import Console

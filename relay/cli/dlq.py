@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from relay.cli.commands import Commands
 from relay.cli.options import ConfigOption, JsonOption
 from relay.model import DeadLetterClass
 
@@ -15,12 +16,7 @@ if TYPE_CHECKING:  # imported where it is used: a command should answer at once
 
 _SECTIONS = ("kafka", "dead_letter")
 
-dlq = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Dead letters: list them, look at one, send them again.",
-)
+dlq = Commands(help="Dead letters: list them, look at one, send them again.")
 
 
 def register(app: typer.Typer) -> None:
@@ -111,7 +107,9 @@ def summary(  # noqa: PLR0917 - options of a command are given by name
     until: UntilOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Count dead letters by day, topic, class and code; with --json one object a line.
+    """Count dead letters by day, topic, class and code.
+
+    With --json one object a line.
 
     Days are in UTC, those of the last death. The latest day comes first.
 
@@ -158,7 +156,9 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     limit: LimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List dead letters, oldest first in each partition; with --json one object a line.
+    """List dead letters, oldest first in each partition.
+
+    With --json one object a line.
 
     The last line, on standard error, says how many they are and whether there are more.
 
@@ -197,7 +197,9 @@ def show(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one dead letter: every death with its reason, and the record, masked unless asked.
+    """Show one dead letter: each failure, and the record.
+
+    The record is masked unless asked.
 
     POSITION is where the letter lies, or where its record stood when it died. Of a letter about
     some events of a record those events are shown, where a mapping of the settings made them.
@@ -242,7 +244,9 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Send dead letters again, to the topic that they came from, with their whole history.
+    """Send dead letters again, to the topic they came from.
+
+    Each keeps its whole history.
 
     With --direct they go straight to the API, as relay run would send them; exit status 10 when
     any dies again. Their order with what is on the topic meanwhile is then not kept.

@@ -8,6 +8,7 @@ import typer
 
 from relay.cli.options import ConfigOption, JsonOption, only_topic
 from relay.errors import ExitStatus
+from relay.wording import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -70,8 +71,8 @@ def emit(
         typer.echo(json.dumps(summary))
     else:
         typer.echo(
-            f"{result.emitted} events written to {result.topic} in {seconds:.1f} s; "
-            f"{result.invalid_lines} invalid lines"
+            f"{counted(result.emitted, 'event')} written to {result.topic} in {seconds:.1f} s; "
+            f"{counted(result.invalid_lines, 'invalid line')}"
         )
     if result.invalid_lines:
         raise typer.Exit(ExitStatus.INPUT)

@@ -11,9 +11,16 @@ from relay.errors import InputError
 STDIN = Path("-")
 
 
+_GZIP = b"\x1f\x8b"
+
+
 @contextmanager
 def opened(source: Path) -> Iterator[BinaryIO]:
-    """The file, or standard input for `-`."""
+    """The file, or standard input for `-`.
+
+    Raises:
+        InputError: The file cannot be read, or is compressed.
+    """
     if source == STDIN:
         yield sys.stdin.buffer
         return
@@ -24,6 +31,10 @@ def opened(source: Path) -> Iterator[BinaryIO]:
             f"{source}: {error.strerror}", hint="give a file, or - for stdin"
         ) from None
     with file:
+        if file.peek(len(_GZIP)).startswith(_GZIP):
+            raise InputError(
+                f"{source}: is compressed by gzip", hint=f"gzip -dc {source} | relay … -"
+            )
         yield file
 
 

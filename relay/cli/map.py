@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from relay.cli import map_tools
+from relay.cli.commands import Commands
 from relay.cli.options import ConfigOption
 from relay.errors import ExitStatus
 
@@ -22,12 +23,10 @@ class _FileOrTool(TyperGroup):
 
 _EVENTS = "events"
 _NEEDS = ["decoding", "identity", "mapping", "segments", "destinations", "routing"]
-group = typer.Typer(
+group = Commands(
     name="map",
     cls=_FileOrTool,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Show which requests events would become (relay map FILE), and try out mappings.",
+    help="Show the requests that events become, and try mappings.",
 )
 
 

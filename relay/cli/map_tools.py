@@ -8,6 +8,7 @@ import typer
 
 from relay.cli.options import ConfigOption, JsonOption
 from relay.errors import ExitStatus
+from relay.wording import counted
 
 MappingArgument = Annotated[
     str,
@@ -37,7 +38,9 @@ def register(group: typer.Typer) -> None:
 def run_tests(
     mapping: MappingArgument, settings: SettingsOption = None, as_json: JsonOption = False
 ) -> None:
-    """Run the tests of a mapping: those in it, and in NAME.map-test.yaml beside its file.
+    """Run the tests of a mapping.
+
+    Those in the mapping, and those in NAME.map-test.yaml beside its file.
 
     Of a test that fails the value of each expression is shown. Exit status 10 when any fails.
 
@@ -60,7 +63,7 @@ def run_tests(
     if as_json:
         typer.echo(json.dumps({"tests": results, "failed": failed}, ensure_ascii=False))
     else:
-        typer.echo(f"{len(results)} tests, {failed} failed")
+        typer.echo(f"{counted(len(results), 'test')}, {failed} failed")
     if failed or not results:
         raise typer.Exit(ExitStatus.FINDINGS)
 
@@ -95,7 +98,7 @@ def lint_mapping(
     ] = None,
     settings: SettingsOption = None,
 ) -> None:
-    """Say what is wrong with a mapping, and what it probably does not mean.
+    """Say what is wrong with a mapping, or looks wrong.
 
     With samples also paths that no record has. Exit status 10 when there is anything to say.
 
@@ -130,7 +133,7 @@ def explain(
     settings: SettingsOption = None,
     show_personal_data: ShowOption = False,
 ) -> None:
-    """Show, for each field of each event, the expression that it was made by and what it gave.
+    """Show which expression made each field of each event.
 
     Example: relay map explain orders.ndjson --mapping shop.yaml
     """
@@ -175,7 +178,9 @@ def diff(  # noqa: PLR0917 - options of a command are given by name
     settings: SettingsOption = None,
     show_personal_data: ShowOption = False,
 ) -> None:
-    """Compare what two mappings make of the same records: fates first, then fields.
+    """Compare what two mappings make of the same records.
+
+    Fates first, then fields.
 
     The records are those of a file, or the last of a topic, read without a consumer group in the
     format that the topic's source has. Exit status 10 when any record ends otherwise.
@@ -209,7 +214,9 @@ def _say_comparison(comparison: Any, *, exact: bool) -> None:
             return masked(value)
         return json.dumps(value, ensure_ascii=False, default=str)
 
-    typer.echo(f"{comparison.records} records, {comparison.fates.total()} events")
+    typer.echo(
+        f"{counted(comparison.records, 'record')}, {counted(comparison.fates.total(), 'event')}"
+    )
     for (one, other), count in comparison.fates.most_common():
         typer.echo(f"{count:>8}  {one}" if one == other else f"{count:>8}  {one}  ->  {other}")
     for path, count in comparison.changed.most_common():
@@ -223,7 +230,7 @@ def print_preset(
         str | None, typer.Argument(metavar="[NAME]", help="Which one; without it their names.")
     ] = None,
 ) -> None:
-    """Print a preset, which is a mapping that can be copied and changed.
+    """Print a preset: a mapping to copy and change.
 
     Example: relay map preset segment
     """

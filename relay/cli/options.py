@@ -33,8 +33,10 @@ class GivenSpan:
 
 
 def on_terminal() -> bool:
-    """Whether a person watches: then progress may be drawn. Machines get plain lines."""
-    return sys.stdout.isatty()
+    """Whether a person watches a terminal that can redraw. Machines get plain lines."""
+    from relay.settings.sources import process_environ
+
+    return sys.stdout.isatty() and process_environ().get("TERM") != "dumb"
 
 
 def only_topic(topics: tuple[str, ...], pattern: str | None) -> str:

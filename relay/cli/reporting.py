@@ -1,5 +1,6 @@
 """What ended a command → lines on standard error, and the exit status."""
 
+import select
 import traceback
 from collections.abc import Iterator
 
@@ -15,6 +16,8 @@ def report(error: BaseException) -> ExitStatus:
     Standard error may be a pipe that nobody reads: the status does not wait for long.
     """
     leaves = list(_leaves(error))
+    if any(isinstance(leaf, BrokenPipeError) for leaf in leaves) and output_closed():
+        return ExitStatus.OUTPUT_CLOSED
     defects = [leaf for leaf in leaves if not isinstance(leaf, RelayError | KeyboardInterrupt)]
     known = [leaf for leaf in leaves if isinstance(leaf, RelayError)]
     if defects:
@@ -26,6 +29,14 @@ def report(error: BaseException) -> ExitStatus:
     if lines:
         at_most(LAST_WORDS_S, lambda: typer.echo("\n".join(lines), err=True))
     return status
+
+
+def output_closed() -> bool:
+    """Whether whoever read standard output or standard error has left, as `head` does."""
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)  # errors are told without being asked for
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def _about_defect(error: BaseException) -> Iterator[str]:

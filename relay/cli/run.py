@@ -68,7 +68,7 @@ def run(  # noqa: PLR0917 - options of a command are given by name
         typer.Option("--supervised", hidden=True, help="Standard input ends with the supervisor."),
     ] = False,
 ) -> None:
-    """Move app events from Kafka to the tracking API until SIGTERM or Ctrl-C.
+    """Move app events from Kafka to the tracking API until stopped.
 
     The first signal (also SIGHUP and SIGQUIT) drains: nothing new is read, what is in flight may
     finish, what is settled is committed. A second one leaves at once. Logs go to standard output,

@@ -48,7 +48,9 @@ def sandbox(  # noqa: PLR0917 - options of a command are given by name
         bool, typer.Option("--json", help="Say where it listens as one JSON object on stdout.")
     ] = False,
 ) -> None:
-    """Stand in for the vendors' APIs: keep state, judge order, take faults on demand.
+    """Run a stand-in of the vendors' APIs.
+
+    It keeps state, checks the order of each user's events, and fails on demand.
 
     Example: relay sandbox --port 8080 --token secret
 

@@ -1,8 +1,12 @@
 """`relay schema`: the formats that we read and write, as JSON Schemas on standard output."""
 
+from collections.abc import Callable
+from importlib.resources import files
 from typing import Annotated
 
 import typer
+
+from relay.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -15,10 +19,17 @@ def schema(
         str | None,
         typer.Argument(metavar="[NAME]", show_default=False, help="Which; without it, a list."),
     ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print examples in this format instead.")
+    ] = False,
 ) -> None:
-    """Print the JSON Schema of a format that relay reads or writes, or of its settings.
+    """Print the JSON Schema of a format, or examples of it.
+
+    Formats are what relay reads and writes, and its settings.
 
     Example: relay schema app-event.v1
+
+    Example: relay schema app-event.v1 --example
     """
     from relay.schemas import SCHEMAS, rendered
     from relay.settings.editor_schemas import EDITOR_SCHEMAS
@@ -30,4 +41,30 @@ def schema(
         return
     if name not in schemas:
         raise typer.BadParameter(f"there is no {name!r}; there are: {', '.join(schemas)}")
-    typer.echo(rendered(schemas[name]()), nl=False)
+    typer.echo(_example(name) if example else rendered(schemas[name]()), nl=False)
+
+
+def _file(name: str) -> Callable[[], str]:
+    return lambda: (files(__package__) / "examples" / name).read_text(encoding="utf-8")
+
+
+def _preset() -> str:
+    from relay.sources.presets import preset_text
+
+    return preset_text("cloudevents")
+
+
+_EXAMPLES: dict[str, Callable[[], str]] = {
+    "app-event.v1": _file("app-event.v1.ndjson"),  # one of each kind, as `relay map` takes them
+    "relay.v1": _file("relay.v1.yaml"),
+    "mapping.v1": _preset,
+}
+
+
+def _example(name: str) -> str:
+    if name not in _EXAMPLES:
+        raise InputError(
+            f"there is no example of {name}",
+            hint="there are: " + ", ".join(_EXAMPLES) + "; relay map FILE shows what we send",
+        )
+    return _EXAMPLES[name]()

@@ -7,17 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from relay.cli.commands import Commands
 from relay.cli.options import ConfigOption, JsonOption
 from relay.cli.segment_output import DryRun, result
 from relay.errors import ExitStatus, InputError
 
 SegmentId = Annotated[str, typer.Argument(help="The segment at Digital Audience, by id.")]
-audience = typer.Typer(
-    name="audience",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Audiences at Digital Audience.",
-)
+audience = Commands(name="audience", help="Audiences at Digital Audience.")
 
 
 def register(group: typer.Typer) -> None:

@@ -6,15 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from relay.cli import segment_audience
+from relay.cli.commands import Commands
 from relay.cli.options import ConfigOption, JsonOption
 from relay.cli.segment_output import DryRun, plain, print_json, print_lines, result
 from relay.errors import ExitStatus, InputError, RelayError
 
-group = typer.Typer(
+group = Commands(
     name="segments",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Move audience segments: mParticle to mediarithmics, and their life at Digital Audience.",
+    help="Audience segments: sync, import, and Digital Audience.",
 )
 
 
@@ -229,7 +228,7 @@ def sync(  # noqa: PLR0917 - options of a command are given by name
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Bring a segment in step with its source: export, compare, import what differs, verify.
+    """Export a segment, and import what differs.
 
     A run that was cut off is gone on with. Exit status: 0 in step, 10 lines were rejected, 20 it
     stopped itself, 21 another one runs, 23 no export, 24 not imported; run it again.
@@ -274,9 +273,9 @@ def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what the last run of each sync and import did, or one segment at Digital Audience.
+    """Show what the last run of each sync and import did.
 
-    Works while a sync runs. Asks no vendor, but for --segment.
+    Works while a sync runs. With --segment it asks Digital Audience about that segment instead.
 
     Example: relay segments status churn
     """

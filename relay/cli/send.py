@@ -49,7 +49,9 @@ def send(  # noqa: PLR0917 - options of a command are given by name
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send records of a file to the API, by the rules and settings of relay run, without Kafka.
+    """Send the records of a file to the API, without Kafka.
+
+    By the settings of relay run, and through the same code.
 
     Each user's events arrive in the order of the file, and every attempt of an event has the same
     unique key, so a file may be sent again. What is not delivered is said on standard error with

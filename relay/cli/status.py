@@ -27,7 +27,9 @@ def status(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a running relay what it is doing: the API, each partition, what holds the frontier.
+    """Show what a running relay is doing.
+
+    The state of the API, each partition, and the record that each partition waits for.
 
     Exit status 10 when it is not ready, 7 when nothing answers.
 

@@ -63,7 +63,9 @@ def tap(  # noqa: PLR0917 - options of a command are given by name
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch a sample of what flows: where each event stood, what became of it, its shape.
+    """Watch a sample of events and what becomes of each.
+
+    A line for each: where it is in Kafka, what became of it, and its shape.
 
     Values are masked unless asked. It costs the relay nothing while nobody looks, and is bounded
     in its rate: it is a sample, not a record of everything. Ctrl-C ends it.

@@ -27,7 +27,9 @@ def top(
     every: Annotated[float, typer.Option(min=0.2, help="Seconds between two looks.")] = 2.0,
     config: ConfigOption = None,
 ) -> None:
-    """Watch running relays: what is wrong, rates, destinations, partitions. Ctrl-C ends it.
+    """Watch running relays: troubles, rates, partitions.
+
+    Ctrl-C ends it.
 
     Where standard output is no terminal, one screen is printed. Exit status 7 when no relay
     answers at all.

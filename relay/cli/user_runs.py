@@ -22,6 +22,7 @@ from relay.model import Unmappable
 from relay.settings import Settings, load
 from relay.stream.mapping.policy import UpdateStrategy
 from relay.stream.mapping.user_point import selector_of
+from relay.wording import counted
 
 
 def put_one(
@@ -125,7 +126,9 @@ def run_file(
         }
         typer.echo(json.dumps(summary))
     else:
-        typer.echo(f"{tally.done} of {tally.lines} lines done; {tally.failed_lines} failed")
+        typer.echo(
+            f"{tally.done} of {counted(tally.lines, 'line')} done; {tally.failed_lines} failed"
+        )
     if tally.failed_lines:
         raise typer.Exit(ExitStatus.INPUT)
 

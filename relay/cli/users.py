@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from relay.cli.commands import Commands
 from relay.cli.options import ConfigOption, JsonOption
 from relay.cli.user_options import (
     AccountOption,
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
     from relay.cli.user_calls import Whom
     from relay.stream.mapping.policy import UpdateStrategy
 
-_group = typer.Typer(no_args_is_help=True, help="Change and read what is known of single users.")
-_profile = typer.Typer(no_args_is_help=True, help="Profiles: properties of an account.")
-_choices = typer.Typer(no_args_is_help=True, help="Choices: what a user accepts or refuses.")
+_group = Commands(help="Change and read what is known of single users.")
+_profile = Commands(help="Profiles: properties of an account.")
+_choices = Commands(help="Choices: what a user accepts or refuses.")
 _group.add_typer(_profile, name="profile")
 _group.add_typer(_choices, name="choices")
 
@@ -111,7 +112,9 @@ def delete_properties(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete properties of the profile of an account (update strategy PARTIAL_DELETE).
+    """Delete properties of the profile of an account.
+
+    The update strategy is PARTIAL_DELETE.
 
     In a file the `properties` of a line name what goes; their values are null, or what is to go
     out of an array or object. Exit statuses as of `set`.
@@ -254,7 +257,7 @@ def choice_history(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show every choice that a user made about one processing, oldest first.
+    """Show each choice of a user about one processing.
 
     Example: relay users choices history 2048 --account crm-881 --compartment 1700
     """

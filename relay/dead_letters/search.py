@@ -16,6 +16,7 @@ from relay.dead_letters.replay import replay
 from relay.dead_letters.selection import Selection
 from relay.kafka_client.producer import Producer
 from relay.settings import Settings
+from relay.wording import counted
 
 _BREATH = 100
 """After so many records others of this event loop have a turn."""
@@ -40,10 +41,10 @@ class Found:
 
     def summary(self) -> str:
         """The same in one line."""
-        others = f"; {self.foreign} records of others left alone" if self.foreign else ""
+        others = f"; {counted(self.foreign, 'record')} of others left alone" if self.foreign else ""
         cut = f"; {self.cut} truncated ones cannot be sent again" if self.cut else ""
         more = "; there are more: raise --limit" if self.more else ""
-        return f"{self.counts.total()} dead letters{more}{others}{cut}"
+        return f"{counted(self.counts.total(), 'dead letter')}{more}{others}{cut}"
 
 
 async def look(

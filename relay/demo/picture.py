@@ -49,16 +49,16 @@ class Picture:
 
     def _road(self, tally: Tally) -> RenderableType:
         road = Table.grid(padding=(0, 1))
-        road.add_column(justify="right", width=12)
-        road.add_column(width=44)
-        road.add_column(width=18)
+        road.add_column(justify="right", min_width=12)
+        road.add_column(max_width=44)
+        road.add_column(min_width=7)
         for name, count, style in (
             ("produced", tally.produced, "cyan"),
             ("delivered", tally.delivered, "green"),
             ("skipped", tally.skipped, "yellow"),
             ("dead letters", tally.dead_lettered, "magenta"),
         ):
-            bar = Bar(self._events, 0, count, width=44, color=style)
+            bar = Bar(self._events, 0, count, color=style)
             road.add_row(name, bar, f"{count:,}")
         return Panel(road, title="records", title_align="left", border_style="dim")
 
@@ -116,28 +116,28 @@ def summary(tally: Tally, seconds: float, *, good: bool) -> RenderableType:
         else Text("The sums do not add up: please report this.", "bold red")
     )
     following = Text.from_markup(
-        "[bold]Next[/] (relay is in .venv/bin after make demo)\n"
-        "  relay sandbox --port 8080          an API to try things on\n"
-        "  relay schema app-event.v1          what to produce\n"
-        "  relay map events.ndjson            the requests that your events become\n"
-        "  relay check && relay run           your own broker and datamart (relay.example.yaml)"
+        "[bold]Next[/] (relay is .venv/bin/relay after make demo; the README has it in full)\n"
+        "  relay sandbox --port 8080                 an API to try things on\n"
+        "  relay schema app-event.v1 --example       what to produce\n"
+        "  relay map FILE                            the requests that events become\n"
+        "  relay check && relay run                  your own broker and datamart"
     )
     panel = Panel(table, title="summary", title_align="left", expand=False)
     return Group(panel, verdict, Text(), following)
 
 
 def _latest(activities: list[Mapping[str, Any]]) -> RenderableType:
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("user", "type", "events", "$unique_key"):
-        table.add_column(column, no_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column, width in (("user", 10), ("type", 8), ("events", _NAMES_MAX), ("$unique_key", 11)):
+        table.add_column(column, no_wrap=True, min_width=min(width, 11), max_width=width)
     for activity in activities:
         names = ", ".join(str(event.get("$event_name")) for event in activity.get("$events", ()))
         identifiers = activity.get("$user_identifiers", ({},))
         table.add_row(
             str(identifiers[0].get("$user_account_id", "?")),
             str(activity.get("$type", "?")),
-            names if len(names) <= _NAMES_MAX else names[: _NAMES_MAX - 1] + "…",
-            str(activity.get("$unique_key", "")),
+            names,
+            f"{str(activity.get('$unique_key', ''))[:8]}…",
         )
     return Panel(
         table, title="latest activities at the API", title_align="left", border_style="dim"

@@ -27,7 +27,7 @@ from relay.road.settling.commits import is_closed
 from relay.segments.formats import encoder
 from relay.segments.hints import Hints
 from relay.segments.model import SegmentCommand
-from relay.segments.outcome import Failed, Held, Landed, Outcome, Unclear
+from relay.segments.outcome import Failed, Landed, Unclear
 
 _OVERHEAD_BYTES = 2500
 """The objects around the bytes of a record that waits: record, change, lane, open offset."""
@@ -169,7 +169,9 @@ class MembershipEngine:
             return None
         return self.batches.wakes_at(hurry=self._hurry)
 
-    def ended(self, batch: Batch, outcome: Outcome, hints: Hints, now: float) -> None:
+    def ended(
+        self, batch: Batch, outcome: Landed | Unclear | Failed, hints: Hints, now: float
+    ) -> None:
         """A file came to its end; `hints` are about the lines that were rejected."""
         batches = self.batches
         match outcome:
@@ -188,9 +190,6 @@ class MembershipEngine:
                 self._count("refused")
                 over = batches.refused(batch, reason, now)
                 self._finish(over, DeadLetterClass.REFUSED, MembershipCode.IMPORT_REFUSED)
-            case Held(error):
-                self.held(error.problem, now)
-                batches.put_back(batch, now)
 
     def held(self, reason: str, now: float) -> None:
         """The platform cannot be asked."""

@@ -24,7 +24,6 @@ from relay.road.consuming.source import RecordSource
 from relay.road.loop import Road, RoadPolicy
 from relay.road.settling.letter_writer import DeadLetterSink
 from relay.segments.driver import Trip
-from relay.segments.hints import Hints
 from relay.segments.next_step import NOT_LISTED
 from relay.segments.outcome import Failed, Held, Landed, Outcome, Unclear
 from relay.telemetry.facts import (
@@ -159,7 +158,8 @@ class FileCarrier:
         self._write(batch, path)
         flight.trip = trip = self._importer.trip(flight.place, path, len(batch.lines))
         trip.keep = lambda trip: self._note(flight, trip)
-        trip.on_trouble = self._trouble
+        # What became of an upload without a usable answer is being looked for.
+        trip.on_trouble = lambda error: self._tell_hold(error, 0.0)
         while isinstance(outcome := await self._fly(flight, trip), Held):
             if not trip.is_out:
                 self._hold(batch, outcome.error)
@@ -226,22 +226,17 @@ class FileCarrier:
 
     def _hold(self, batch: Batch, error: RelayError) -> None:
         now = self._loop.time()
-        self._engine.ended(batch, Held(error), Hints(), now)
+        self._engine.batches.put_back(batch, now)
         self._tell_hold(error, max(0.0, (self._engine.wakes_at() or now) - now))
-
-    def _trouble(self, error: ApiError) -> None:
-        """An upload got no usable answer; what became of it is being looked for."""
-        self._engine.held(error.problem, self._loop.time())
-        self._tell_hold(error, 0.0)
 
     async def _pause(self, error: RelayError, failures: int) -> None:
         trouble = self._engine.policy.trouble
         retry_s = min(trouble.wait_s_max, trouble.wait_s * 2.0 ** min(failures, 30))
-        self._engine.held(error.problem, self._loop.time())
         self._tell_hold(error, retry_s)
         await asyncio.sleep(retry_s)
 
     def _tell_hold(self, error: RelayError, retry_s: float) -> None:
+        self._engine.held(error.problem, self._loop.time())
         self._emit(
             MembershipHeld(
                 code=type(error).__name__, reason=str(error), retry_in_s=round(retry_s, 3)

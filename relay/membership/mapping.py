@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import orjson
 
@@ -10,18 +10,16 @@ from relay.errors import InputError
 from relay.membership.policy import ChangePolicy, MembershipCode
 from relay.model import NeedsSchema, Record, Unmappable, Unwanted
 from relay.segments.formats import FileFormat, encoder
-from relay.segments.model import Operation, SegmentCommand
+from relay.segments.members import MINUTE_MS
+from relay.segments.model import Named, SegmentCommand, User
 from relay.sources.events import EventPart
 from relay.sources.interpret import Source, by_topic, owed, reader_of
 from relay.stream.decoding import Segment, decode
-from relay.stream.mapping.identity import Entry, best_of, identifiers
+from relay.stream.mapping.identity import Entry, best_of, identify
 from relay.stream.mapping.rules import check_consent, check_time
 
-_MINUTE_MS = 60_000
-
-Member: TypeAlias = tuple[tuple[str, str, str], tuple[str, str]]
-"""Who and where: (kind of identifier, compartment or nothing, identifier), ("id" or
-"technical_name", segment). The words of `SegmentCommand.user` and `SegmentCommand.segments`."""
+Member: TypeAlias = tuple[User, Named]
+"""Who and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ def changes_of_event(event: Segment, policy: ChangePolicy, now_ms: int) -> Chang
     unwanted = check_consent(event, policy.mapping) if enters else None
     if unwanted is not None:
         return unwanted
-    found = identifiers(event.user, policy.mapping.identity)
+    found = identify(event.user, policy.mapping.identity)
     if isinstance(found, Unmappable):
         return found
     user = _user(best_of(found.entries))
@@ -135,26 +133,19 @@ def changes_of_event(event: Segment, policy: ChangePolicy, now_ms: int) -> Chang
 
 def command(change: Change, expiration_minutes: int, now_ms: int) -> SegmentCommand:
     """The line to import, at `now_ms`. Who has expired by then is taken out."""
-    minutes, expires_ms = expiration_minutes, change.expires_ms
-    enters = change.enters
-    if expires_ms is not None:
-        enters = enters and expires_ms > now_ms
-        minutes = -((now_ms - expires_ms) // _MINUTE_MS)  # never shorter than was asked for
-    (kind, compartment, identifier), (form, segment) = change.member
-    fields: dict[str, Any] = {
-        "operation": Operation.UPDATE if enters else Operation.DELETE,
-        "compartment_id": compartment or None,
-        kind: identifier,
-        f"segment_{form}": segment,
-        # Mandatory by the vendor's table, of a DELETE too.
-        "expiration_duration": minutes if enters else 0,
-        "expiration_ts": expires_ms if enters else None,
-        "data_bag": change.data_bag if enters else None,
-    }
-    return SegmentCommand.model_validate(fields)
+    minutes: int | None = expiration_minutes
+    if change.expires_ms is not None:
+        minutes = -((now_ms - change.expires_ms) // MINUTE_MS)  # never shorter than was asked for
+    ended = change.expires_ms is not None and change.expires_ms <= now_ms
+    return SegmentCommand.of(
+        *change.member,
+        minutes if change.enters and not ended else None,
+        expires_ms=change.expires_ms,
+        data_bag=change.data_bag,
+    )
 
 
-def _user(entry: Entry) -> tuple[str, str, str]:
+def _user(entry: Entry) -> User:
     match entry["$type"]:
         case "USER_ACCOUNT":
             compartment = str(entry.get("$compartment_id", ""))

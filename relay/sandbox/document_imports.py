@@ -4,10 +4,10 @@ Documented: creating an import and an execution. The list, its pages, the error 
 execution's fields are as the vendor's own code uses them; the rest is inferred.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -15,7 +15,7 @@ from starlette.routing import Route
 from relay.sandbox import envelopes
 from relay.sandbox.segment_lines import refused_at_once
 from relay.sandbox.segment_store import ExecutionSeen, SegmentStore
-from relay.sandbox.stand_in import behaviour
+from relay.sandbox.stand_in import as_json, behaviour, calls
 from relay.sandbox.state import State
 from relay.sandbox.tracking import check_caller, invalid, not_found
 
@@ -26,25 +26,29 @@ MIME_TYPES = {"APPLICATION_X_NDJSON": "application/x-ndjson", "TEXT_CSV": "text/
 
 def routes(state: State) -> list[Route]:
     """The routes of this stand-in, and those by which a test looks behind it."""
+    handlers = {
+        ("POST", _ROOT): DocumentImports.create,
+        ("GET", _ROOT): DocumentImports.list_imports,
+        ("POST", _ONE + "/executions"): DocumentImports.execute,
+        ("GET", _ONE + "/executions"): DocumentImports.list_executions,
+        ("GET", "/v1/data_file/data"): DocumentImports.data_file,
+        ("GET", "/_sandbox/imports/executions"): DocumentImports.seen,
+        ("GET", "/_sandbox/segments"): DocumentImports.segments,
+        ("GET", "/_sandbox/segments/{kind}/{value:path}"): DocumentImports.members,
+    }
+    behaves = behaviour("/_sandbox/imports", lambda: _store(state))
+    return [*calls(lambda: DocumentImports(state), handlers), behaves]
 
-    def api(method: str, path: str, handler: "_Handler") -> Route:
-        async def answer(request: Request) -> Response:
-            calls = DocumentImports(state)
-            return calls.refusal(request) or await handler(calls, request)
 
-        return Route(path, answer, methods=[method])
+class Definition(BaseModel):
+    """A document import as it is asked for."""
 
-    return [
-        api("POST", _ROOT, DocumentImports.create),
-        api("GET", _ROOT, DocumentImports.list_imports),
-        api("POST", _ONE + "/executions", DocumentImports.execute),
-        api("GET", _ONE + "/executions", DocumentImports.list_executions),
-        api("GET", "/v1/data_file/data", DocumentImports.data_file),
-        behaviour("/_sandbox/imports", lambda: _store(state)),
-        api("GET", "/_sandbox/imports/executions", DocumentImports.seen),
-        api("GET", "/_sandbox/segments", DocumentImports.segments),
-        api("GET", "/_sandbox/segments/{kind}/{value:path}", DocumentImports.members),
-    ]
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    document_type: Literal["USER_SEGMENT"]
+    mime_type: Literal["APPLICATION_X_NDJSON", "TEXT_CSV"]
+    encoding: Literal["utf-8"]
+    name: str = Field(min_length=1)
 
 
 def _store(state: State) -> SegmentStore:
@@ -75,18 +79,16 @@ class DocumentImports:
     async def create(self, request: Request) -> Response:
         """Make a document import."""
         try:
-            asked = orjson.loads(await request.body())
-        except orjson.JSONDecodeError:
-            return invalid(self._state, "document import", [("$", "is not JSON")])
-        problems = _problems(asked)
-        if problems:
-            return invalid(self._state, "document import", problems)
+            asked = Definition.model_validate_json(await request.body())
+        except ValidationError as error:
+            wrong = [(".".join(map(str, e["loc"])) or "$", e["msg"]) for e in error.errors()]
+            return invalid(self._state, "document import", wrong)
         made = {
             "id": self._store.new_id(),
             "datafarm_key": "DF_EU_SANDBOX",
             "datamart_id": request.path_params["datamart_id"],
             "priority": "MEDIUM",
-            **asked,
+            **asked.model_dump(),
         }
         self._store.imports[made["id"]] = made
         return envelopes.ok(self._ids(made))
@@ -138,13 +140,13 @@ class DocumentImports:
     async def seen(self, _: Request) -> Response:
         """Every upload, by the stand-in's own count."""
         await self._store.advance()
-        return _json([self._seen(seen) for seen in self._store.executions.values()])
+        return as_json([self._seen(seen) for seen in self._store.executions.values()])
 
     async def segments(self, _: Request) -> Response:
         """How many members each segment has."""
         await self._store.advance()
         store = self._store
-        return _json(
+        return as_json(
             {f"{kind}/{value}": len(store.listed((kind, value))) for kind, value in store.members}
         )
 
@@ -209,31 +211,7 @@ class DocumentImports:
         return self._ids(document)
 
 
-_Handler = Callable[[DocumentImports, Request], Awaitable[Response]]
-
-
-def _problems(asked: Any) -> list[tuple[str, str]]:
-    if not isinstance(asked, dict):
-        return [("$", "must be an object")]
-    name = asked.get("name")
-    checks = (
-        ("document_type", asked.get("document_type") == "USER_SEGMENT", "must be USER_SEGMENT"),
-        (
-            "mime_type",
-            asked.get("mime_type") in MIME_TYPES,
-            f"must be one of {', '.join(MIME_TYPES)}",
-        ),
-        ("encoding", asked.get("encoding") == "utf-8", "must be utf-8"),
-        ("name", isinstance(name, str) and bool(name), "must be text"),
-    )
-    return [(field, why) for field, right, why in checks if not right]
-
-
 def _page(request: Request, found: list[dict[str, Any]]) -> Response:
     query = request.query_params
     first, most = query.get("first_result", "0"), query.get("max_results", "50")
     return envelopes.listing(found, int(first), int(most))
-
-
-def _json(document: object) -> Response:
-    return Response(orjson.dumps(document), media_type="application/json")

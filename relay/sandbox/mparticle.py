@@ -7,7 +7,7 @@ to S3 where one is given, else it is served from here, under an address that pla
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from relay.sandbox.stand_in import behaviour
+from relay.sandbox.stand_in import as_json, behaviour, calls
 from relay.sandbox.state import State
 
 _ROOT = "/service/v1/segments"
@@ -92,7 +92,7 @@ class Mparticle:
 
     async def list_segments(self, _: Request) -> Response:
         """A bare list of segment objects."""
-        return _json(list(self.segments.values()))
+        return as_json(list(self.segments.values()))
 
     async def request_export(self, request: Request) -> Response:
         """Begin an export. Each request is a new one."""
@@ -168,10 +168,12 @@ class Mparticle:
     async def seen(self, _: Request) -> Response:
         """Every export that was asked for."""
         found = self.exports.values()
-        return _json([{"id": seen.id, "segment": seen.segment["segmentId"]} for seen in found])
+        return as_json([{"id": seen.id, "segment": seen.segment["segmentId"]} for seen in found])
 
     def refusal(self, request: Request) -> Response | None:
-        """Why a caller is not served."""
+        """Why a caller is not served: the API knows its callers, a signed address anybody."""
+        if not request.url.path.startswith(_ROOT):
+            return None
         scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
         try:
             pair = tuple(base64.b64decode(encoded).decode().split(":", 1))
@@ -205,32 +207,24 @@ class Mparticle:
         }
         if self.options.top_level_project_id:
             document["projectId"] = self.project_id
-        return _json(document)
-
-
-_Handler = Callable[[Mparticle, Request], Awaitable[Response]]
+        return as_json(document)
 
 
 def routes(state: State) -> list[Route]:
     """The routes of this stand-in, and those by which a test fills it."""
 
-    def api(path: str, handler: _Handler, method: str, *, open_: bool = False) -> Route:
-        async def answer(request: Request) -> Response:
-            room = state.keep(Mparticle, lambda: Mparticle(state))
-            refusal = None if open_ else room.refusal(request)
-            return refusal or await handler(room, request)
+    def room() -> Mparticle:
+        return state.keep(Mparticle, lambda: Mparticle(state))
 
-        return Route(path, answer, methods=[method])
-
-    return [
-        api(f"{_ROOT}/list", Mparticle.list_segments, "GET"),
-        api(f"{_ROOT}/export/", Mparticle.request_export, "POST"),
-        api(_ROOT + "/export/{export_id}", Mparticle.show_export, "GET"),
-        api("/upload-bucket/path/to/{export_id}.csv", Mparticle.download, "GET", open_=True),
-        behaviour("/_sandbox/mparticle", lambda: state.keep(Mparticle, lambda: Mparticle(state))),
-        api("/_sandbox/mparticle/segments/{segment_id}", Mparticle.set_segment, "PUT", open_=True),
-        api("/_sandbox/mparticle/exports", Mparticle.seen, "GET", open_=True),
-    ]
+    handlers = {
+        ("GET", f"{_ROOT}/list"): Mparticle.list_segments,
+        ("POST", f"{_ROOT}/export/"): Mparticle.request_export,
+        ("GET", _ROOT + "/export/{export_id}"): Mparticle.show_export,
+        ("GET", "/upload-bucket/path/to/{export_id}.csv"): Mparticle.download,
+        ("PUT", "/_sandbox/mparticle/segments/{segment_id}"): Mparticle.set_segment,
+        ("GET", "/_sandbox/mparticle/exports"): Mparticle.seen,
+    }
+    return [*calls(room, handlers), behaviour("/_sandbox/mparticle", room)]
 
 
 def _time(ms: int) -> str:
@@ -239,8 +233,4 @@ def _time(ms: int) -> str:
 
 
 def _error(status: int, text: str) -> Response:
-    return _json({"error": text}, status)
-
-
-def _json(document: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(document), status_code=status, media_type="application/json")
+    return as_json({"error": text}, status)

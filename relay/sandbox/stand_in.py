@@ -1,9 +1,10 @@
 """What one vendor's API hands to the application that serves it: its routes and its manners."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+import orjson
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,6 +31,38 @@ class StandIn:
 
     schemas: Mapping[str, Any] = field(default_factory=dict)
     """What its paths refer to under `#/components/schemas/`."""
+
+
+def as_json(document: object, status: int = 200) -> Response:
+    """An answer."""
+    return Response(orjson.dumps(document), status_code=status, media_type="application/json")
+
+
+class Serves(Protocol):
+    """A stand-in that looks at callers first."""
+
+    def refusal(self, request: Request) -> Response | None:
+        """Why a caller is not served."""
+        ...
+
+
+_Room = TypeVar("_Room", bound=Serves)
+
+
+def calls(
+    room: Callable[[], _Room],
+    handlers: Mapping[tuple[str, str], Callable[[_Room, Request], Awaitable[Response]]],
+) -> list[Route]:
+    """The routes of a stand-in, by method and path."""
+
+    def route(method: str, path: str) -> Route:
+        async def answer(request: Request) -> Response:
+            here = room()
+            return here.refusal(request) or await handlers[method, path](here, request)
+
+        return Route(path, answer, methods=[method])
+
+    return [route(*call) for call in handlers]
 
 
 class Behaves(Protocol):

@@ -208,8 +208,8 @@ def _prepare(db: sqlite3.Connection) -> None:
     # Readers (`status`) do not wait for a sync; a commit is on the disk when it returns.
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
-    # Bounds of memory: 28 MB of pages; sorting beyond that goes to temporary files.
-    db.execute("PRAGMA cache_size = -28000")
+    # Bounds of memory: 20 MB of pages; sorting beyond that goes to temporary files.
+    db.execute("PRAGMA cache_size = -20000")
     db.execute("PRAGMA temp_store = FILE")
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version < VERSION:

@@ -256,6 +256,5 @@ class Driver:
                 f"the import {trip.name} is still {status} after {waited_s:.0f} s",
                 hint="run again later: it goes on waiting where it stopped",
             )
-        first, longest = self.policy.poll_s, self.policy.poll_s_max
-        watch.wait_s = min(longest, watch.wait_s * 1.5) if watch.wait_s else first
+        watch.wait_s = self.policy.wait_after_s(watch.wait_s)
         await self.platform.sleep(watch.wait_s)

@@ -59,7 +59,7 @@ class Exporter:
         """Wait until an export is complete and names its file. Raises an ExportError otherwise."""
         self.progress.begin(f"waiting for mParticle to export ({export_id})")
         began = self.steady()
-        wait_s, faults, nameless = self.policy.poll_s, 0, 0
+        wait_s, faults, nameless = 0.0, 0, 0
         while True:
             export = None
             try:
@@ -88,8 +88,8 @@ class Exporter:
                     f"the export {export_id} is not complete after {waited_s:.0f} s",
                     hint="run again later: it goes on waiting for this export",
                 )
+            wait_s = self.policy.wait_after_s(wait_s)
             await self.sleep(self.rng.uniform(wait_s / 2, wait_s))
-            wait_s = min(wait_s * 1.5, self.policy.poll_s_max)
 
     async def download(self, location: str, to: Path) -> int:
         """Download an export. One that breaks off is begun again, a few times."""

@@ -29,24 +29,17 @@ class Target:
     data_bag: str | None = field(default=None, repr=False)
 
 
-def command(target: Target, user: str, operation: Operation, minutes: int) -> SegmentCommand:
-    """The command for one user, who stays for so many minutes, or for ever if 0."""
-    update = operation is Operation.UPDATE
-    fields = {
-        "operation": operation,
-        "compartment_id": target.compartment_id,
-        target.identifier: user,
-        target.by: target.segment,
-        # Mandatory by the vendor's table, of a DELETE too.
-        "expiration_duration": minutes if update else 0,
-        "data_bag": target.data_bag if update else None,
-    }
-    return SegmentCommand.model_validate(fields)
-
-
 def line_writer(target: Target, minutes: int, form: FileFormat) -> tuple[bytes, LineOf]:
     """What opens each file, and the function that writes a line."""
-    samples = {operation: command(target, _USER, operation, minutes) for operation in Operation}
+    user = (target.identifier, target.compartment_id or "", _USER)
+    segment = (target.by.removeprefix("segment_"), target.segment)
+    samples = {
+        operation: SegmentCommand.of(
+            user, segment, minutes if operation is Operation.UPDATE else None,
+            data_bag=target.data_bag,
+        )
+        for operation in Operation
+    }  # fmt: skip
     columns = tuple(
         name
         for name in SegmentCommand.model_fields

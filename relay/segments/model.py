@@ -5,13 +5,17 @@ import"). What its page leaves open is decided strictly here and marked *inferre
 """
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeAlias
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import PydanticCustomError, core_schema
 
+User: TypeAlias = tuple[str, str, str]
+"""The kind of identifier, the compartment or nothing, the identifier."""
+Named: TypeAlias = tuple[str, str]
+"""How a segment is named: "id" or "technical_name", and the name."""
 Text = Annotated[str, Field(min_length=1)]
 
 IDENTIFIERS = ("user_account_id", "email_hash", "user_agent_id")
@@ -114,15 +118,35 @@ class SegmentCommand(BaseModel):
                 ) from None
         return self
 
+    @classmethod
+    def of(
+        cls, user: User, segment: Named, minutes: int | None, *, expires_ms: int | None = None,
+        data_bag: str | None = None,
+    ) -> Self:  # fmt: skip
+        """The command for one user and one segment; without `minutes` the user leaves it."""
+        (kind, compartment, identifier), (form, name) = user, segment
+        enters = minutes is not None
+        fields: dict[str, Any] = {
+            "operation": Operation.UPDATE if enters else Operation.DELETE,
+            "compartment_id": compartment or None,
+            kind: identifier,
+            f"segment_{form}": name,
+            # Mandatory by the vendor's table, of a DELETE too.
+            "expiration_duration": minutes or 0,
+            "expiration_ts": expires_ms if enters else None,
+            "data_bag": data_bag if enters else None,
+        }
+        return cls.model_validate(fields)
+
     @property
-    def user(self) -> tuple[str, str, str]:
-        """Whom it is about: the kind of identifier, the compartment or nothing, the identifier."""
+    def user(self) -> User:
+        """Whom it is about."""
         kind = next(name for name in IDENTIFIERS if getattr(self, name) is not None)
         return kind, self.compartment_id or "", getattr(self, kind)
 
     @property
-    def segments(self) -> tuple[tuple[str, str], ...]:
-        """Every segment it names: ("id" or "technical_name", value)."""
+    def segments(self) -> tuple[Named, ...]:
+        """Every segment it names."""
         form = next(name for name in SEGMENT_FORMS if getattr(self, name) is not None)
         given: str | tuple[str, ...] = getattr(self, form)
         values = (given,) if isinstance(given, str) else given

@@ -13,16 +13,16 @@ from relay.segments.plan import SafetyPolicy
 from relay.segments.user_ids import IdPolicy
 
 
-class ExportPolicy(Section):
-    """How an export is waited for: seconds as a rule, hours for a large one."""
+class PollPolicy(Section):
+    """How something is waited for that the vendor does."""
 
-    poll_s: float = Field(2.0, gt=0, le=3600, description="First wait for an export; they grow.")
-    poll_s_max: float = Field(60.0, gt=0, le=3600, description="Longest wait between two looks.")
+    poll_s: float = Field(5.0, gt=0, le=3600, description="First wait; further ones grow.")
+    poll_s_max: float = Field(30.0, gt=0, le=3600, description="Longest wait between two looks.")
     patience_hours: float = Field(
         6.0,
         gt=0,
-        le=48,
-        description="How long to wait for an export. The run stays open: the next one goes on.",
+        le=168,
+        description="How long to wait in one go. The run stays open: the next one goes on.",
     )
 
     @property
@@ -30,8 +30,19 @@ class ExportPolicy(Section):
         """`patience_hours` in seconds."""
         return self.patience_hours * 3600
 
+    def wait_after_s(self, wait_s: float) -> float:
+        """The wait that follows one of `wait_s`, which is 0 before the first."""
+        return min(self.poll_s_max, wait_s * 1.5) if wait_s else self.poll_s
 
-class UploadPolicy(Section):
+
+class ExportPolicy(PollPolicy):
+    """How an export is waited for: seconds as a rule, hours for a large one."""
+
+    poll_s: float = Field(2.0, gt=0, le=3600, description="First wait; further ones grow.")
+    poll_s_max: float = Field(60.0, gt=0, le=3600, description="Longest wait between two looks.")
+
+
+class UploadPolicy(PollPolicy):
     """How uploads are seen through."""
 
     in_flight_max: int = Field(4, ge=1, le=100, description="Most executions under way at a time.")
@@ -44,11 +55,6 @@ class UploadPolicy(Section):
         le=86_400,
         description="How long an upload whose answer was lost is looked for among the platform's "
         "executions before it is made again.",
-    )
-    poll_s: float = Field(5.0, gt=0, le=3600, description="First wait for an execution.")
-    poll_s_max: float = Field(30.0, gt=0, le=3600, description="Longest wait between two looks.")
-    patience_hours: float = Field(
-        6.0, gt=0, le=168, description="How long to wait for an execution in one go."
     )
     isolations_max: int = Field(
         250_000,
@@ -71,11 +77,6 @@ class UploadPolicy(Section):
         description="Whether an import counts as unsure, and is sent again, when the platform "
         "does not say how many lines it took.",
     )
-
-    @property
-    def patience_s(self) -> float:
-        """`patience_hours` in seconds."""
-        return self.patience_hours * 3600
 
 
 @dataclass(frozen=True, slots=True)

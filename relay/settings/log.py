@@ -3,14 +3,16 @@
 import sys
 from collections.abc import Collection
 from enum import StrEnum
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from pydantic import Field
 
 from relay.section import Section
 from relay.telemetry.facts import Level, Stage
-from relay.telemetry.log import Log, configure
 from relay.telemetry.log_fields import LogFields
+
+if TYPE_CHECKING:
+    from relay.telemetry.log import Log
 
 
 class LogFormat(StrEnum):
@@ -48,8 +50,11 @@ class LogSettings(Section):
         """Whether lines are JSON, given what standard output is."""
         return self.format is LogFormat.JSON or (self.format is LogFormat.AUTO and not on_terminal)
 
-    def opened(self, secrets: Collection[str], stream: BinaryIO | None = None) -> Log:
+    def opened(self, secrets: Collection[str], stream: BinaryIO | None = None) -> "Log":
         """The log of this process, on `stream` or standard output; `secrets` are masked in it."""
+        # 4 MB of structlog, which commands that write no log can do without.
+        from relay.telemetry.log import configure  # noqa: PLC0415
+
         on_terminal = stream is None and sys.stdout.isatty()
         return configure(
             self.level,

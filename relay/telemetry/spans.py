@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING
 
-from relay.errors import SettingsError
+from relay.errors import SettingsError, install
 
 if TYPE_CHECKING:  # an extra: imported where it is used
     from opentelemetry.trace import Tracer
@@ -35,7 +35,7 @@ async def open_tracer(endpoint: str, resource: Mapping[str, str]) -> AsyncIterat
     except ImportError:
         raise SettingsError(
             "tracing.enabled: OpenTelemetry is not installed",
-            hint="pip install 'mics-relay[otel]'",
+            hint=install("otel"),
         ) from None
     # Which events are traced was decided before a span is asked for.
     provider = TracerProvider(

@@ -95,7 +95,7 @@ async def test_every_exception_of_obstore_has_a_meaning():
 async def test_without_the_extra_it_is_said_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "relay.apis.s3", None)
     monkeypatch.delattr(importlib.import_module("relay.apis"), "s3", raising=False)
-    with pytest.raises(SettingsError, match=r"pip install 'mics-relay\[s3\]'"):
+    with pytest.raises(SettingsError, match=r"pip install '\.\[s3\]'"):
         await fetch("s3://b/k", tmp_path / "x", HERE, nothing)
 
 

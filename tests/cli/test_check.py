@@ -213,6 +213,16 @@ async def test_where_membership_events_go_is_asked_only_where_they_go_there(run,
     assert found["hint"] == "each needs a group of its own: both read every record"
 
 
+async def test_the_vendors_of_segments_that_the_settings_name_are_asked_too(run, api):
+    away = SimpleNamespace(bootstrap_servers="localhost:1")
+    made = settings(away, api.url, "events", request_timeout_s=1)
+    login = {"base_url": api.url, "user_name": "u", "password": "pw"}
+    mparticle = {"base_url": api.url, "api_key": "k", "access_token": "t"}
+    made["segments"] = {"digital_audience": login, "mparticle": mparticle}
+    found = (await run(made)).found
+    assert {found[name]["level"] for name in ("mparticle", "digital audience")} == {Level.OK}
+
+
 @pytest.mark.parametrize(
     ("status", "level"),
     [

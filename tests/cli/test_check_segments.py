@@ -49,7 +49,7 @@ async def test_each_vendor_is_tried(monkeypatch, vendors):
         "s3": Level.OK,
         "digital audience": Level.OK,
     }
-    assert "1 segments" in found["mparticle"].text
+    assert "1 segment of" in found["mparticle"].text
     unknown = given["syncs"].replace(SEGMENT, "nobody-knows")
     found = await findings(monkeypatch, **given | {"syncs": unknown})
     assert found["mparticle"].level is Level.FAIL

@@ -6,7 +6,7 @@ import shlex
 import pytest
 import typer
 
-from relay.cli import app
+from relay.cli import app, main
 from tests.support.commands import parsed
 
 GROUP = typer.main.get_command(app)
@@ -42,3 +42,16 @@ def test_a_command_shows_an_example_that_it_takes(command, path):
 def test_every_option_is_explained(command, path):
     for parameter in command.params:
         assert getattr(parameter, "help", None), parameter.name
+
+
+GROUPS = [("users",), ("users", "profile"), ("users", "choices"), ("segments",), ("dlq",), ("map",)]
+
+
+@pytest.mark.parametrize("path", [(), ("segments", "audience"), *GROUPS], ids=" ".join)
+def test_the_list_of_commands_cuts_no_sentence_at_80_columns(monkeypatch, capsys, path):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*path, "--help"])
+    commands = capsys.readouterr().out.partition("Commands:")[2]
+    assert commands
+    assert "..." not in commands

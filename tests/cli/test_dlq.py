@@ -170,7 +170,7 @@ async def test_the_summary_counts_by_day_topic_class_and_code(dlq, graveyard):
         ["refused", "http_400", "4"],
         ["refused", "http_413", "3"],
     ]
-    assert people.err == "7 dead letters; 1 records of others left alone\n"
+    assert people.err == "7 dead letters; 1 record of others left alone\n"
 
 
 async def test_the_list_says_when_there_is_more(dlq, graveyard):

@@ -131,7 +131,7 @@ def test_a_line_that_is_no_event_is_said_and_the_others_are_written(run, kafka, 
 def test_for_people_the_end_is_one_line(run, kafka, topic):
     end = run(settings(kafka, topics=[topic]), event(1))
 
-    assert end.out.startswith(f"1 events written to {topic} in ")
+    assert end.out.startswith(f"1 event written to {topic} in ")
     assert end.err == ""
 
 

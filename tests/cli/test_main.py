@@ -1,5 +1,6 @@
 """What every command has in common: how it ends and what it says then."""
 
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -35,8 +36,9 @@ def failing(monkeypatch):
     return arrange
 
 
-def test_version_is_printed_and_is_success(capsys):
-    end = ended(capsys, "--version")
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version_is_printed_and_is_success(capsys, option):
+    end = ended(capsys, option)
     assert (end.status, end.out) == (0, f"relay {__version__}\n")
 
 
@@ -110,3 +112,78 @@ def test_starting_up_imports_nothing_heavy():
     code = f"import sys, relay.cli; print([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "--config", "a.yaml", "--config", "b.yaml"],
+        ["check", "-c", "a.yaml", "--config=b.yaml"],
+        ["dlq", "list", "--limit", "1", "--limit", "2"],
+        ["users", "choices", "list", "--account", "a", "--account", "b"],
+    ],
+)
+def test_an_option_that_counts_once_is_not_given_twice(capsys, arguments):
+    end = ended(capsys, *arguments)
+    assert end.status == ExitStatus.USAGE
+    assert "is given 2 times" in end.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["schema", "relay.v1"], ["map", "preset", "segment"], ["--help"]],
+    ids=" ".join,
+)
+def test_a_reader_that_leaves_is_no_defect(command):
+    """As in `relay … | head`: the pipe is closed before anything is written."""
+    relay = subprocess.Popen(
+        [sys.executable, "-m", "relay", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    relay.stdout.close()
+    with relay.stderr as said:
+        assert said.read() == b""
+    assert relay.wait() == ExitStatus.OUTPUT_CLOSED
+
+
+def test_a_reader_that_leaves_is_no_defect_inside_a_task_group_either(monkeypatch, failing):
+    read, write = os.pipe()
+    os.close(read)
+    out = os.dup(1)
+    failing(BaseExceptionGroup("tasks", [BrokenPipeError()]))
+    try:
+        os.dup2(write, 1)
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["fail"])
+    finally:
+        os.dup2(out, 1)
+        os.close(out)
+        os.close(write)
+    assert caught.value.code == ExitStatus.OUTPUT_CLOSED
+
+
+def test_a_broken_connection_is_not_taken_for_a_reader_that_left(capsys, failing):
+    failing(ExceptionGroup("tasks", [BrokenPipeError()]))
+    end = ended(capsys, "fail")
+    assert end.status == ExitStatus.BUG
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete_commands(monkeypatch, shell):
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    script = subprocess.run(
+        [sys.executable, "-m", "relay", "--show-completion", shell],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "_RELAY_COMPLETE=complete_" + shell in script
+
+
+def test_completion_offers_the_commands_that_fit(monkeypatch):
+    monkeypatch.setenv("_RELAY_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "relay s")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    found = subprocess.run(
+        [sys.executable, "-m", "relay"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["status", "send", "sandbox", "schema", "segments"]

@@ -51,7 +51,7 @@ def run(tmp_path, monkeypatch, capsys):
 def test_tests_that_pass_are_counted(run):
     end = run("test", "shop.yaml")
     assert end.status == 0
-    assert end.out.splitlines() == ["ok     shop.yaml: an order", "1 tests, 0 failed"]
+    assert end.out.splitlines() == ["ok     shop.yaml: an order", "1 test, 0 failed"]
 
 
 def test_a_failing_test_shows_what_differs_and_the_value_of_each_expression(run):

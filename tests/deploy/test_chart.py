@@ -1,4 +1,7 @@
-"""The Helm chart, as far as it can be tried without Helm (and with it, where it is installed)."""
+"""The Helm chart, as far as it can be tried without Helm, and with it where it is there.
+
+`make chart-check` validates what comes out of it against Kubernetes' schemas and the CRDs.
+"""
 
 import re
 import shutil
@@ -19,20 +22,81 @@ VALUES = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA = yaml.safe_load((CHART / "values.schema.json").read_text(encoding="utf-8"))
 DEPLOYMENT = (CHART / "templates/deployment.yaml").read_text(encoding="utf-8")
 SEGMENTS = (CHART / "templates/segments.yaml").read_text(encoding="utf-8")
+VALUE_SETS = sorted((CHART / "ci").glob("*-values.yaml"))
+LEAST = {
+    "image": {"repository": "relay"},
+    "settings": {
+        "kafka": {"bootstrap_servers": "kafka:9092", "topics": ["app-events"]},
+        "tracking": {"datamart_id": "1234"},
+    },
+}
+"""What has to be given."""
+# `make chart-check` builds one where none is installed.
+HELM = shutil.which("helm") or shutil.which("helm", path=str(ROOT / ".cache/tools"))
+needs_helm = pytest.mark.skipif(HELM is None, reason="no helm: install it, or make chart-check")
 
 
-def test_the_values_fit_their_schema():
-    jsonschema.validate(VALUES, SCHEMA)
+def helm(folder, *options, **values):
+    """`helm template` with the least values and these."""
+    assert HELM is not None
+    file = folder / "values.yaml"
+    file.write_text(yaml.safe_dump({**LEAST, **values}))
+    command = [HELM, "template", "r", str(CHART), "--kube-version", "1.31", "-f", str(file)]
+    return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
 
 
-def test_a_misspelt_value_is_refused():
+def documents(run):
+    """What was rendered, by kind."""
+    assert run.returncode == 0, run.stderr
+    return {document["kind"]: document for document in yaml.safe_load_all(run.stdout)}
+
+
+def test_only_the_image_is_missing_for_the_values_to_fit_their_schema():
+    jsonschema.validate({**VALUES, "image": {"repository": "relay"}}, SCHEMA)
+    with pytest.raises(jsonschema.ValidationError) as missing:
+        jsonschema.validate(VALUES, SCHEMA)
+    assert list(missing.value.absolute_path) == ["image", "repository"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"replica": 3},
+        {"image": {"repository": "relay", "digest": "latest"}},
+        {"alerts": {"enabled": True, "runbookUrl": ""}},
+        {"alerts": {"enabled": True, "runbookUrl": "docs/RUNBOOK.md"}},
+        {"autoscaling": {"enabled": True, "prometheusAddress": ""}},
+        {"autoscaling": {"minReplicas": 0}},
+        {"podMonitor": {"interval": "soon"}},
+        {"extraVolumeMounts": [{"name": "nowhere"}]},
+    ],
+    ids=lambda wrong: str(wrong)[:60],
+)
+def test_a_value_that_cannot_be_meant_is_refused(wrong):
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**VALUES, "replica": 3}, SCHEMA)
+        jsonschema.validate({**VALUES, "image": {"repository": "relay"}, **wrong}, SCHEMA)
+
+
+@pytest.mark.parametrize("path", VALUE_SETS, ids=lambda path: path.stem)
+def test_a_value_set_that_is_checked_fits_the_schema_and_has_settings_of_relay(path, tmp_path):
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    jsonschema.validate(VALUES | values, SCHEMA)
+    (tmp_path / "relay.yaml").write_text(yaml.safe_dump(values["settings"]))
+    variables = {"RELAY_TRACKING__API_TOKEN": "t"}
+    assert load(tmp_path / "relay.yaml", variables).tracking.datamart_id == "1234"
+
+
+def test_every_value_is_given_in_some_value_set_or_is_a_matter_of_taste():
+    given = {key for path in VALUE_SETS for key in yaml.safe_load(path.read_text())}
+    taste = {"nameOverride", "fullnameOverride", "global", "affinity", "replicas", "resources",
+             "terminationGracePeriodSeconds", "podDisruptionBudget"}  # fmt: skip
+    assert set(SCHEMA["properties"]) - given == taste
 
 
 def test_the_settings_of_the_values_are_settings_of_relay(tmp_path):
-    """Only the datamart is left to be filled in."""
+    """Only Kafka's address and the datamart are left to be filled in."""
     settings = {**VALUES["settings"], "tracking": {"datamart_id": "1234"}}
+    settings["kafka"] = {**settings["kafka"], "bootstrap_servers": "kafka:9092"}
     (tmp_path / "relay.yaml").write_text(yaml.safe_dump(settings))
     (tmp_path / "token").write_text("t")
     (file,) = VALUES["secret"]["files"]
@@ -92,40 +156,145 @@ def test_versions_agree():
     assert chart["appVersion"] == __version__
 
 
-@pytest.mark.skipif(shutil.which("helm") is None, reason="Helm is not installed")
-def test_helm_renders_it_and_refuses_a_drain_that_would_be_cut_short():
-    command = ["helm", "template", "r", str(CHART), "--kube-version", "1.31"]
-    monitored = ["--set", "alerts.enabled=true,serviceMonitor.enabled=true"]
-    run = subprocess.run([*command, *monitored], capture_output=True, text=True, check=True)
-    kinds = {document["kind"] for document in yaml.safe_load_all(run.stdout)}
-    assert {"Deployment", "ConfigMap", "PodDisruptionBudget", "PrometheusRule"} <= kinds
-    static = ["--set", "staticMembership=true"]
-    run = subprocess.run([*command, *static], capture_output=True, text=True, check=True)
-    kinds = {document["kind"] for document in yaml.safe_load_all(run.stdout)}
-    assert "StatefulSet" in kinds
-    assert "Deployment" not in kinds
-    short = ["--set", "terminationGracePeriodSeconds=20"]
-    run = subprocess.run([*command, *short], capture_output=True, text=True, check=False)
-    assert "must exceed settings.delivery.stop_deadline_s" in run.stderr
+def chosen_by(selector, labels):
+    """Whether a pod selector takes pods with these labels."""
+    return selector.items() <= labels.items()
 
 
-@pytest.mark.skipif(shutil.which("helm") is None, reason="Helm is not installed")
+@needs_helm
+def test_what_nobody_can_guess_is_asked_for(tmp_path):
+    missing = helm(tmp_path, image={})
+    assert "/image/repository" in missing.stderr
+    tracking, kafka = LEAST["settings"]["tracking"], LEAST["settings"]["kafka"]
+    assert (
+        "settings.kafka.bootstrap_servers: required"
+        in helm(tmp_path, settings={"tracking": tracking}).stderr
+    )
+    without = helm(tmp_path, settings={"kafka": kafka})
+    assert "settings.tracking.datamart_id: required" in without.stderr
+    variable = {"name": "RELAY_TRACKING__DATAMART_ID", "value": "1234"}
+    documents(helm(tmp_path, settings={"kafka": kafka}, env=[variable]))
+
+
+@needs_helm
+def test_a_drain_that_would_be_cut_short_is_refused(tmp_path):
+    short = helm(tmp_path, terminationGracePeriodSeconds=20)
+    assert "must exceed settings.delivery.stop_deadline_s" in short.stderr
+
+
+@needs_helm
+def test_a_deployment_or_a_stateful_set_with_a_member_for_each_pod(tmp_path):
+    assert "StatefulSet" not in documents(helm(tmp_path))
+    found = documents(helm(tmp_path, staticMembership=True))
+    assert "Deployment" not in found
+    (container,) = found["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    assert {"name": "RELAY_KAFKA__GROUP_INSTANCE_ID", "value": "{hostname}"} in container["env"]
+    assert found["StatefulSet"]["spec"]["serviceName"] == found["Service"]["metadata"]["name"]
+
+
+@needs_helm
+@pytest.mark.parametrize("monitor", ["podMonitor", "serviceMonitor"])
+def test_a_monitor_finds_the_admin_port_and_each_pod_is_scraped_once(monitor, tmp_path):
+    found = documents(helm(tmp_path, **{monitor: {"enabled": True}}))
+    kind = monitor[0].upper() + monitor[1:]
+    spec = found[kind]["spec"]
+    (endpoint,) = spec.get("podMetricsEndpoints") or spec["endpoints"]
+    pod = found["Deployment"]["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    assert endpoint["port"] == container["ports"][0]["name"] == "admin"
+    target = pod if monitor == "podMonitor" else found["Service"]
+    assert chosen_by(spec["selector"]["matchLabels"], target["metadata"]["labels"])
+    both = helm(tmp_path, podMonitor={"enabled": True}, serviceMonitor={"enabled": True})
+    assert "scraped twice" in both.stderr
+
+
+@needs_helm
+def test_every_alert_of_the_chart_leads_to_its_section_of_the_runbook(tmp_path):
+    at = "https://git.example.com/RUNBOOK.md"
+    found = documents(helm(tmp_path, alerts={"enabled": True, "runbookUrl": at}))
+    rules = found["PrometheusRule"]["spec"]["groups"][0]["rules"]
+    assert rules
+    for rule in rules:
+        assert rule["annotations"]["runbook_url"] == f"{at}#{rule['alert'].lower()}"
+        assert "{{" not in rule["annotations"]["runbook_url"]
+
+
+@needs_helm
+@pytest.mark.parametrize("static", [False, True])
+def test_replicas_follow_what_is_not_settled(static, tmp_path):
+    scaled = {"enabled": True, "prometheusAddress": "http://prometheus:9090"}
+    found = documents(helm(tmp_path, autoscaling=scaled, staticMembership=static))
+    workload = found["StatefulSet" if static else "Deployment"]
+    spec = found["ScaledObject"]["spec"]
+    assert spec["scaleTargetRef"] == {
+        "kind": workload["kind"], "name": workload["metadata"]["name"],
+    }  # fmt: skip
+    assert "replicas" not in workload["spec"], "two would set it, in turn"
+    (trigger,) = spec["triggers"]
+    query = trigger["metadata"]["query"]
+    assert re.findall(r"relay_\w+", query) == ["relay_lag"]
+    assert f'pod=~"{workload["metadata"]["name"]}-.+"' in query
+    assert spec["minReplicaCount"] >= 1
+    few = helm(tmp_path, autoscaling={**scaled, "minReplicas": 20})
+    assert "is more than autoscaling.maxReplicas" in few.stderr
+
+
+@needs_helm
+def test_a_network_policy_is_about_all_pods_and_lets_only_scrapers_in(tmp_path):
+    schedule = [{"sync": "churn", "schedule": "@daily"}]
+    values = {"segments": {"schedules": schedule, "existingClaim": "c"}}
+    scrapers = [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]
+    policy = {"enabled": True, "scrapers": scrapers, "egressPorts": [9092]}
+    found = documents(helm(tmp_path, networkPolicy=policy, **values))
+    spec = found["NetworkPolicy"]["spec"]
+    job = found["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]
+    for pod in (found["Deployment"]["spec"]["template"], job):
+        for rule in spec["podSelector"]["matchExpressions"]:
+            assert pod["metadata"]["labels"][rule["key"]] in rule["values"]
+    assert [rule["from"] for rule in spec["ingress"]] == [scrapers]
+    assert {port["port"] for port in spec["egress"][0]["ports"]} == {53, 9092}
+    closed = documents(helm(tmp_path, networkPolicy={"enabled": True}))
+    assert closed["NetworkPolicy"]["spec"]["ingress"] == []
+
+
+@needs_helm
+def test_every_pod_gets_the_account_the_volumes_and_the_variables(tmp_path):
+    schedule = [{"sync": "churn", "schedule": "@daily"}]
+    found = documents(
+        helm(
+            tmp_path,
+            segments={"schedules": schedule, "existingClaim": "c"},
+            serviceAccount={"create": True},
+            env=[{"name": "A", "value": "b"}],
+            envFrom=[{"configMapRef": {"name": "more"}}],
+            extraVolumes=[{"name": "ca", "configMap": {"name": "ca"}}],
+            extraVolumeMounts=[{"name": "ca", "mountPath": "/etc/ca"}],
+            image={"repository": "relay", "digest": "sha256:" + "0" * 64},
+        )
+    )
+    job = found["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    for pod in (found["Deployment"]["spec"]["template"]["spec"], job):
+        (container,) = pod["containers"]
+        assert pod["serviceAccountName"] == found["ServiceAccount"]["metadata"]["name"]
+        assert pod["automountServiceAccountToken"] is False
+        assert {"name": "A", "value": "b"} in container["env"]
+        assert container["envFrom"] == [{"configMapRef": {"name": "more"}}]
+        assert {"name": "ca", "configMap": {"name": "ca"}} in pod["volumes"]
+        assert {"name": "ca", "mountPath": "/etc/ca"} in container["volumeMounts"]
+        assert container["image"] == "relay@sha256:" + "0" * 64
+
+
+@needs_helm
 def test_helm_makes_a_cron_job_for_each_schedule_and_refuses_one_without_a_claim(tmp_path):
     syncs = [{"sync": "churn", "schedule": "17 * * * *"}, {"sync": "v" * 40, "schedule": "@daily"}]
-    values = tmp_path / "values.yaml"
-    command = ["helm", "template", "r", str(CHART), "--kube-version", "1.31", "-f", str(values)]
-    values.write_text(yaml.safe_dump({"segments": {"schedules": syncs, "existingClaim": "c"}}))
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    run = helm(tmp_path, segments={"schedules": syncs, "existingClaim": "c"})
     jobs = [d for d in yaml.safe_load_all(run.stdout) if d["kind"] == "CronJob"]
     assert [job["spec"]["schedule"] for job in jobs] == ["17 * * * *", "@daily"]
     assert all(len(job["metadata"]["name"]) <= 52 for job in jobs)
-    deployment = next(d for d in yaml.safe_load_all(run.stdout) if d["kind"] == "Deployment")
-    chosen = deployment["spec"]["selector"]["matchLabels"]
+    chosen = documents(run)["Deployment"]["spec"]["selector"]["matchLabels"]
     labels = jobs[0]["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["labels"]
-    assert not chosen.items() <= labels.items()
-    values.write_text(yaml.safe_dump({"segments": {"schedules": syncs}}))
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "segments.existingClaim" in run.stderr
+    assert not chosen_by(chosen, labels)
+    assert "segments.existingClaim" in helm(tmp_path, segments={"schedules": syncs}).stderr
 
 
 def test_a_read_only_root_has_a_place_for_files():

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,7 @@ async def test_a_host_name_that_does_not_exist_is_told_apart():
 
 async def test_an_address_that_is_none_is_a_matter_of_the_settings():
     with pytest.raises(SettingsError, match="bootstrap_servers"):
-        await reach(policy("localhost:port"))
+        await reach(replace(policy("localhost:9092"), bootstrap_servers="localhost:port"))
 
 
 async def test_waiting_for_a_cluster_tells_each_failure_and_ends_in_time():

@@ -12,8 +12,7 @@ from relay.membership.policy import ImporterPolicy
 from relay.sandbox.segment_store import SegmentStore
 from relay.segments.driver import Platform
 from relay.segments.formats import FileFormat, encoder
-from relay.segments.lines import Target, command
-from relay.segments.model import Operation
+from relay.segments.model import SegmentCommand
 from relay.segments.outcome import Failed, Held, Landed, Unclear
 from relay.segments.policy import UploadPolicy
 
@@ -33,21 +32,20 @@ class Life:
         policy = ImporterPolicy(NAME, upload=upload, fence_hours=3)
         self.importer = Importer(platform, policy, random.Random(seed))
 
-    def trip(self, *users, operation=Operation.UPDATE, place=0):
-        line = encoder(FileFormat.NDJSON).line
-        target = Target("88", compartment_id="1000")
-        lines = [line(command(target, user, operation, 0)) for user in users]
+    def trip(self, *users, minutes=0, place=0):
+        line, account = encoder(FileFormat.NDJSON).line, ("user_account_id", "1000")
+        lines = [line(SegmentCommand.of((*account, u), ("id", "88"), minutes)) for u in users]
         path = self.path.with_name(f"{self.path.name}-{place}")
         path.write_bytes(b"".join(lines))
         trip = self.importer.trip(place, path, len(lines))
         trip.on_trouble = self.trouble.append
         return trip
 
-    async def outcome(self, *users, operation=Operation.UPDATE, place=0):
-        return await self.importer.carry(place, self.trip(*users, operation=operation, place=place))
+    async def outcome(self, *users, minutes=0, place=0):
+        return await self.importer.carry(place, self.trip(*users, minutes=minutes, place=place))
 
-    async def carry(self, *users, operation=Operation.UPDATE, place=0):
-        outcome = await self.outcome(*users, operation=operation, place=place)
+    async def carry(self, *users, minutes=0, place=0):
+        outcome = await self.outcome(*users, minutes=minutes, place=place)
         assert isinstance(outcome, Landed | Unclear), outcome
         return outcome.execution
 
@@ -148,7 +146,7 @@ async def test_an_execution_that_shows_up_late_is_not_taken_for_a_later_one(worl
     assert one.importer.has_strays
     await world.put("imports", late_ms=0, pending_ms=100, running_ms=100)
     world.clock.ms += 30_000
-    execution = await one.carry("alice", operation=Operation.DELETE)
+    execution = await one.carry("alice", minutes=None)
     assert await world.members("88") == {}
     assert execution.id == (await world.uploads())[-1]["id"]
 
@@ -161,7 +159,7 @@ async def test_what_an_earlier_life_has_under_way_ends_before_anything_new_begin
     await later.importer.wait_for_others()
     assert (await world.uploads())[0]["status"] == "SUCCEEDED"
     await world.put("imports", pending_ms=1, running_ms=1)
-    await later.carry("alice", operation=Operation.DELETE)
+    await later.carry("alice", minutes=None)
     assert await world.members("88") == {}
 
 
@@ -219,7 +217,7 @@ async def test_an_execution_that_is_not_listed_any_more_has_ended_without_succes
 
     def keep(trip):
         if trip.attempts and trip.attempts[-1].execution_id:
-            store(world).executions.clear()
+            store(world).of_import.clear()
 
     trip.keep = keep
     outcome = await one.importer.carry(0, trip)

@@ -4,15 +4,15 @@ import pytest
 
 from relay.segments.formats import FileFormat, encoder
 from relay.segments.hints import Hints, hints
-from relay.segments.lines import Target, command
-from relay.segments.model import Operation
+from relay.segments.model import SegmentCommand
 
 USERS = ("alice", "bob", "crm-1", "vec:12")
 
 
 def read(tmp_path, content, form=FileFormat.NDJSON):
     codec = encoder(form)
-    lines = [codec.line(command(Target("7"), user, Operation.UPDATE, 0)) for user in USERS]
+    users = [("user_account_id", "", user) for user in USERS]
+    lines = [codec.line(SegmentCommand.of(user, ("id", "7"), 0)) for user in users]
     (tmp_path / "part").write_bytes(codec.header + b"".join(lines))
     (tmp_path / "errors").write_bytes(content)
     return hints(tmp_path / "part", form, tmp_path / "errors")

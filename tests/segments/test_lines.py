@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from relay.errors import InputError
 from relay.segments.formats import FileFormat, encoder
-from relay.segments.lines import Target, command, line_writer
+from relay.segments.lines import Target, line_writer
 from relay.segments.model import Operation, SegmentCommand
 from tests.segments.test_model import texts
 
@@ -28,7 +28,13 @@ def test_a_line_is_what_the_encoder_writes_for_the_command(target, user, operati
     columns = SegmentCommand.model_fields
     if form is FileFormat.CSV:
         columns = header.decode().strip().lower().split(",")
-    expected = encoder(form, tuple(columns)).line(command(target, user, operation, minutes))
+    command = SegmentCommand.of(
+        (target.identifier, target.compartment_id or "", user),
+        (target.by.removeprefix("segment_"), target.segment),
+        minutes if operation is Operation.UPDATE else None,
+        data_bag=target.data_bag,
+    )
+    expected = encoder(form, tuple(columns)).line(command)
     assert line(user, operation) == expected
 
 

@@ -12,14 +12,14 @@ from collections import Counter
 
 import orjson
 
-from relay.apis.errors import LoginRefused, Refused
+from relay.apis.errors import Refused
 from relay.apis.mediarithmics_document_imports import Execution
 from relay.membership.engine import MembershipEngine
 from relay.membership.mapping import ELSEWHERE, Change
 from relay.membership.policy import GatherPolicy, MembershipPolicy, TroublePolicy
 from relay.model import Moment, Partition, Record, Unmappable, Unwanted
 from relay.segments.hints import Hints
-from relay.segments.outcome import Failed, Held, Landed, Unclear
+from relay.segments.outcome import Failed, Landed, Unclear
 
 HINTS = Hints()
 DONE = Execution("1", "SUCCEEDED")
@@ -120,7 +120,8 @@ class Bench:
         self.end(batch, Failed(reason, refused=Refused(reason)))
 
     def hold(self, batch, reason):
-        self.end(batch, Held(LoginRefused(reason)))
+        self.engine.batches.put_back(batch, self.now)
+        self.engine.held(reason, self.now)
 
     def bury(self):
         letters = self.engine.custody.next_letters(1000)

@@ -12,7 +12,7 @@ schemas.py       the cache of compiled schemas, which `relay.sources.registry` f
 
 from importlib.util import find_spec
 
-from relay.errors import SettingsError
+from relay.errors import SettingsError, install
 from relay.model import Record
 from relay.sources.formats.cloudevents import ReadFramed, cloudevents_format
 from relay.sources.formats.debezium import debezium_format
@@ -86,7 +86,7 @@ def require_extra(kind: SchemaKind) -> None:
     if package and find_spec(package) is None:
         raise SettingsError(
             f"records with {kind.capitalize()} schemas need the package of the extra `{extra}`",
-            hint=f"pip install 'mics-relay[{extra}]'",
+            hint=install(extra),
         )
 
 

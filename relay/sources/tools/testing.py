@@ -17,6 +17,7 @@ from relay.sources.events import app_event
 from relay.sources.mapping.compiling import CompiledMapping
 from relay.sources.mapping.rules import Mapped, Part
 from relay.sources.tools.trace import Traced, trace
+from relay.wording import counted
 
 TEST_KEYS = ("name", "record", "key", "headers", "topic", "timestamp", "expect")
 EXPECT_KEYS = ("rule", "event", "skipped", "dead_lettered", "reason")
@@ -87,7 +88,7 @@ def _judge(parts: Sequence[Part], rules: Sequence[str | None], expect: Any) -> l
         if not isinstance(wanted, list):
             return [*wrong, "expect.events: must be a list"]
         if len(wanted) != len(parts):
-            wrong.append(f"expected {len(wanted)} events, and it became {len(parts)}")
+            wrong.append(f"expected {counted(len(wanted), 'event')}, and it became {len(parts)}")
         for at, (part, rule, one) in enumerate(zip(parts, rules, wanted, strict=False)):
             wrong += [f"event {at}: {text}" for text in _judge_part(part, rule, one)]
         return wrong

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from relay.model import Undecodable
 from relay.stream.decoding.user import DEVICE_TAGS
@@ -108,23 +109,32 @@ def why_not_json(value: bytes, error: ValueError) -> Undecodable:
 
 
 def why_not_an_event(error: ValidationError) -> Undecodable:
-    """What is wrong with a JSON object that is not an app event: the first fault, and how many."""
+    """What is wrong with a JSON object that is not an app event; the code is the first fault's."""
     errors = error.errors(include_url=False, include_input=False)
     first = errors[0]
     kind = first["type"]
-    path = _path(first["loc"])
     if kind == "union_tag_invalid":
         return Undecodable(
             UndecodableCode.UNKNOWN_TYPE, f"type: must be one of {first['ctx']['expected_tags']}"
         )
     if kind == "union_tag_not_found":
         return Undecodable(UndecodableCode.MISSING_FIELD, "type: is missing")
-    if kind in _OWN and first["msg"] != "Field required":
-        text = first["msg"]
+    faults = "; ".join(_fault(found) for found in errors[:_FAULTS_MAX])
+    more = f" (and {len(errors) - _FAULTS_MAX} more)" if len(errors) > _FAULTS_MAX else ""
+    return Undecodable(_CODES.get(kind, UndecodableCode.INVALID_FIELD), faults + more)
+
+
+_FAULTS_MAX = 8
+"""Faults that are told one by one."""
+
+
+def _fault(found: ErrorDetails) -> str:
+    kind = found["type"]
+    if kind in _OWN and found["msg"] != "Field required":
+        text = found["msg"]
     else:
-        text = _TEXTS.get(kind, "is not valid").format(**first.get("ctx", {}))
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return Undecodable(_CODES.get(kind, UndecodableCode.INVALID_FIELD), f"{path}: {text}{more}")
+        text = _TEXTS.get(kind, "is not valid").format(**found.get("ctx", {}))
+    return f"{_path(found['loc'])}: {text}"
 
 
 def _path(loc: Sequence[Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from relay.errors import SettingsError
+from relay.errors import SettingsError, install
 from relay.model import Answer, NoAnswer, Request
 from relay.stream.sending.details import detail
 from relay.stream.sending.http1 import RequestHeads, cut_answer
@@ -218,7 +218,7 @@ def _client(
     except ImportError:
         raise SettingsError(
             "tracking.http2 with tracking.wire: httpx needs the package h2",
-            hint="install mics-relay[http2], or leave out tracking.http2",
+            hint=f"{install('http2')}; or leave out tracking.http2",
         ) from None
 
 

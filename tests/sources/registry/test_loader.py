@@ -82,8 +82,8 @@ async def test_an_unknown_schema_is_asked_for_again_some_time_later():
 @pytest.mark.parametrize(
     ("name", "package", "command"),
     [
-        (FormatName.AVRO, "fastavro", "mics-relay[avro]"),
-        (FormatName.PROTOBUF, "grpc_tools", "mics-relay[protobuf]"),
+        (FormatName.AVRO, "fastavro", ".[avro]"),
+        (FormatName.PROTOBUF, "grpc_tools", ".[protobuf]"),
     ],
 )
 async def test_a_package_that_is_missing_is_a_problem_and_no_dead_letter(

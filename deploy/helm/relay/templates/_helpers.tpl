@@ -38,6 +38,34 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.terminationGracePeriodSeconds -}}
 {{- end -}}
 
+{{- define "relay.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "relay.serviceAccount" -}}
+{{- default (ternary (include "relay.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- end -}}
+
+{{- /* What nobody can guess. A variable (`env`) or a Secret of variables (`envFrom`) may say it, too. */ -}}
+{{- define "relay.required" -}}
+{{- $named := list -}}
+{{- range .Values.env -}}{{- $named = append $named .name -}}{{- end -}}
+{{- $kafka := dig "kafka" "bootstrap_servers" "" .Values.settings -}}
+{{- if not (or $kafka .Values.envFrom (has "RELAY_KAFKA__BOOTSTRAP_SERVERS" $named)) -}}
+{{- fail "settings.kafka.bootstrap_servers: required: addresses of Kafka, as kafka-1:9092,kafka-2:9092" -}}
+{{- end -}}
+{{- $datamart := dig "tracking" "datamart_id" "" .Values.settings -}}
+{{- if not (or $datamart (dig "destinations" "" .Values.settings) .Values.envFrom (has "RELAY_TRACKING__DATAMART_ID" $named)) -}}
+{{- fail "settings.tracking.datamart_id: required: the datamart that events go to, as \"1234\"" -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "relay.kind" -}}
 {{ ternary "StatefulSet" "Deployment" .Values.staticMembership }}
 {{- end }}
