@@ -65,7 +65,7 @@ def test_a_dead_letter_topic_that_cannot_be_written(alerts, kafka, topic):
     letters = kafka.create_topic(f"{topic}.dlq", config={"min.insync.replicas": "2"})
     assert letters == f"{topic}.dlq"
     counter = "relay_dead_letter_errors_total"
-    with relay(kafka, topic, KAFKA__REQUEST_TIMEOUT_S="2") as (_, admin, _):
+    with relay(kafka, topic, DEAD_LETTER__WRITE_TIMEOUT_S="2") as (_, admin, _):
         Feeder(kafka, topic, 1, 5).send(5, bad=1.0)
         wait_for(lambda: value_of(admin, counter) >= 1, 60, "the letters were written")
         first = scraped(admin)
