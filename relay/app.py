@@ -132,7 +132,7 @@ async def run_stream(
     from may be there once only.
 
     Raises:
-        RelayError: What cannot be mended by waiting, DrainIncomplete or CommitIncomplete.
+        RelayError: What cannot be fixed by waiting, DrainIncomplete or CommitIncomplete.
     """
     rng = random.Random()  # noqa: S311 - jitter, no secrets
 

@@ -37,5 +37,5 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise LocalStateError(
             f"{path}: cannot be written: {error.strerror or type(error).__name__}",
-            hint="free space or mend the directory, then run again: it resumes",
+            hint="free space or fix the directory, then run again: it resumes",
         ) from None

@@ -4,12 +4,12 @@ An exception here means that this process cannot keep its promise or was asked f
 impossible; what happens to one record is never an exception but a value (`relay.model`).
 
     RelayError                    exit  what to do
-    ├─ SettingsError               3    mend the file or the variable it names
+    ├─ SettingsError               3    fix the file or the variable it names
     ├─ KafkaError                       (edges translate aiokafka's exceptions into these)
     │  ├─ KafkaUnreachable         4    check address, network, that the broker runs
     │  ├─ KafkaRefused             5    check credentials, certificates, ACLs
     │  ├─ KafkaFenced             12    give each member a group_instance_id of its own
-    │  └─ TopicMissing             6    create the topic or mend its name
+    │  └─ TopicMissing             6    create the topic or fix its name
     ├─ DestinationError            7    the API cannot be reached, or refuses the token
     ├─ InputError                  8    a file or line of input is not usable
     ├─ DrainIncomplete             9    stopped before all was settled; a restart resumes

@@ -1,7 +1,7 @@
 """`relay run --workers N`: N processes in one consumer group, watched and kept alive.
 
 The group does the sharing; this only starts processes, hands signals on and restarts what dies.
-A worker that ends with a cause that a restart cannot mend (settings, credentials, a missing topic)
+A worker that ends with a cause that a restart cannot fix (settings, credentials, a missing topic)
 ends all of them, with its status.
 """
 

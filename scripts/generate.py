@@ -31,7 +31,7 @@ def _schema(made: Callable[[], dict[str, Any]]) -> str:
 
 def example_events() -> str:
     """The examples of app events that go to the activities, one a line, for `relay schema`."""
-    names = ("track-smallest", "track", "profile", "choice")
+    names = ("track", "choice", "profile")  # of one user, in the order of their times
     texts = [(ROOT / f"schemas/examples/{name}.json").read_text(encoding="utf-8") for name in names]
     return "".join(json.dumps(json.loads(text)) + "\n" for text in texts)
 

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from relay.cli.segment_output import shown
 from relay.segments.plan import Plan
 from relay.segments.report import Report
+from relay.wording import counted
 
 
 def plan_lines(name: str, plan: Plan, share_max: float) -> list[str]:
     """A plan, a number a line."""
-    left_out = f"{plan.without_id:,} rows without an id, {plan.repeated:,} repeated"
-    left = f"{plan.removal_share:.1%} of {plan.members:,} members"
+    left_out = f"{counted(plan.without_id, 'row')} without an id, {plan.repeated:,} repeated"
+    left = f"{plan.removal_share:.1%} of {counted(plan.members, 'member')}"
     again = "   what became of their last import is not known" if plan.again else ""
     return [
-        f"{name}: {plan.users:,} users in {plan.rows:,} rows ({left_out})",
+        f"{name}: {counted(plan.users, 'user')} in {counted(plan.rows, 'row')} ({left_out})",
         f"  enter  {plan.entering:>12,}",
         f"  renew  {plan.renewing:>12,}",
         f"  again  {plan.again:>12,}{again}",
@@ -34,10 +35,10 @@ def report_lines(name: str, report: Report) -> list[str]:
         f"  rejected: {count:,} times {why or '?'}" for why, count in report.rejections.items()
     ]
     if report.adopted:
-        lines.append(f"  {report.adopted} executions were found again after their answer was lost")
+        lines.append(f"  {counted(report.adopted, 'execution')} found again after a lost answer")
     if report.members:
         unsure = f", {report.unsure:,} of them unsure" if report.unsure else ""
-        lines.append(f"  {report.members:,} members{unsure}")
+        lines.append(f"  {counted(report.members, 'member')}{unsure}")
     if report.problem:
         lines.append(f"  {report.problem}")
     return lines
@@ -46,9 +47,9 @@ def report_lines(name: str, report: Report) -> list[str]:
 def _sent(report: Report) -> str:
     if not report.commands:
         return "nothing was to be sent" if report.outcome == "done" else "nothing was sent"
-    files = "1 file" if report.parts == 1 else f"{report.parts} files"
+    files = counted(report.parts, "file")
     taken = f"{report.succeeded:,} taken, {report.rejected:,} rejected"
-    return f"{report.commands:,} commands in {files} ({report.bytes:,} bytes): {taken}"
+    return f"{counted(report.commands, 'command')} in {files} ({report.bytes:,} bytes): {taken}"
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:

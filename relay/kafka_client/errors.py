@@ -170,7 +170,7 @@ _HINTS: dict[type[BaseException], str] = {
     theirs.InvalidReplicationFactorError: "too few brokers for dead_letter.replication_factor",
     theirs.UnsupportedCodecError: "reinstall relay with its dependencies",
     theirs.InvalidTopicError: "topic names hold letters, digits, dots, dashes, underscores",
-    theirs.UnknownTopicOrPartitionError: "create it, or mend its name",
+    theirs.UnknownTopicOrPartitionError: "create it, or fix its name",
 }
 
 

@@ -89,7 +89,7 @@ async def reach_in_time(
     `request_timeout_s`: the first failure is told soon, and a slow cluster gets its time.
 
     Raises:
-        KafkaRefused: At once: waiting does not mend a login.
+        KafkaRefused: At once: waiting does not fix a login.
         KafkaUnreachable: Nobody answered within the time.
     """
     loop = asyncio.get_running_loop()

@@ -17,7 +17,7 @@ asked before anything is made of an event; only a sample that is handed over is 
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import orjson
@@ -110,6 +110,7 @@ class Tap:
         wanted_from = min((one.quiet_until for one in self._listeners), default=None)
         if wanted_from is None:
             self._detach()
+            _remembered_sha256.cache_clear()
         elif wanted_from <= self._clock():
             self._attach()
         else:
@@ -142,8 +143,12 @@ class Tap:
         delivered, dead = ledger.delivered + parts.delivered, len(letters)
         self._answered_by[sender](flight, answer, now)
         code, destination = flight.members[0].last_code, self._names[sender]
-        for listener in tuple(self._listeners):
-            waiting = self._wanted_of(listener, flight, code, destination, now.steady)
+        for listener in self._listeners:
+            wanted = listener.wanted
+            # Asked here, without a call: this is for every request while a filter fits none.
+            if now.steady < listener.quiet_until or (wanted.code and wanted.code != code):
+                continue
+            waiting = self._wanted_of(wanted, flight, destination)
             if waiting is None:
                 continue
             became, reason = "attempt failed", ""
@@ -161,7 +166,7 @@ class Tap:
                 reason=reason,
                 attempts=waiting.attempts,
                 events=len(flight.members),
-                path=flight.request.path if listener.wanted.exact else None,
+                path=flight.request.path if wanted.exact else None,
                 status=answer.status or None,
             )
 
@@ -176,10 +181,12 @@ class Tap:
 
     def _not_sent(self, record: Record, outcome: Undecodable | Unmappable | Unwanted) -> None:
         code, destination = outcome.code, self._undecided
-        for listener in tuple(self._listeners):
+        for listener in self._listeners:
             wanted = listener.wanted
             if (
-                _is_in_scope(listener, code, destination, self._clock())
+                self._clock() >= listener.quiet_until
+                and wanted.code in ("", code)
+                and wanted.destination in ("", destination)
                 and wanted.topic in ("", record.topic)
                 and (not wanted.account_sha256 or _names(record, None, wanted.account_sha256))
             ):
@@ -195,13 +202,10 @@ class Tap:
 
     # -- samples ------------------------------------------------------------------------------
 
-    def _wanted_of(
-        self, listener: _Listener, flight: Flight, code: str, destination: str, now: float
-    ) -> Waiting | None:
-        """The first event of a request that is wanted. What all have in common is asked first."""
-        if not _is_in_scope(listener, code, destination, now):
+    def _wanted_of(self, wanted: Wanted, flight: Flight, destination: str) -> Waiting | None:
+        """The first event of a request that is wanted."""
+        if wanted.destination not in ("", destination):
             return None
-        wanted = listener.wanted
         topic, account = wanted.topic, wanted.account_sha256
         for waiting in flight.members:
             record = waiting.parcel.record
@@ -221,16 +225,6 @@ class Tap:
                 "content": None if shown is None else shown[:_BODY_CHARS_MAX],
             }
         )
-
-
-def _is_in_scope(listener: _Listener, code: str, destination: str, now: float) -> bool:
-    """Whether it wants a sample now, of an event with this code and destination."""
-    wanted = listener.wanted
-    return (
-        now >= listener.quiet_until
-        and wanted.code in ("", code)
-        and wanted.destination in ("", destination)
-    )
 
 
 def _names(record: Record, waiting: Waiting | None, account_sha256: str) -> bool:
@@ -257,7 +251,7 @@ def _seems_to_name(envelope: bytes, account_sha256: str) -> bool:
         start = at + len(_ACCOUNT_ID)
         end = envelope.find(b'"', start)
         account = envelope[start:end]
-        if b"\\" in account or _sha256(account) == account_sha256:
+        if b"\\" in account or _remembered_sha256(account) == account_sha256:
             return True
         at = envelope.find(_ACCOUNT_ID, end)
     return False
@@ -265,6 +259,10 @@ def _seems_to_name(envelope: bytes, account_sha256: str) -> bool:
 
 def _sha256(account: bytes) -> str:
     return hashlib.sha256(account).hexdigest()
+
+
+_remembered_sha256 = lru_cache(maxsize=4096)(_sha256)
+"""Most events are of few users. Forgotten when nobody looks any more (`Tap._attach_or_wait`)."""
 
 
 def _accounts(raw: bytes | None) -> Iterator[bytes]:

@@ -390,7 +390,7 @@ class RecordsSkipped(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationHeld(Fact):
-    """The API refuses the token, the datamart or the endpoint: nothing is sent until it is mended.
+    """The API refuses the token, the datamart or the endpoint: nothing is sent until it is fixed.
 
     Nothing is lost and no attempt is burnt; Relay is not ready and tries by itself.
     """

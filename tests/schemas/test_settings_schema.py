@@ -18,11 +18,12 @@ from scripts.settings_docs import example
 SETTINGS = json.loads((ROOT / "schemas/relay.v1.json").read_text(encoding="utf-8"))
 MAPPING = json.loads((ROOT / "schemas/mapping.v1.json").read_text(encoding="utf-8"))
 OF_SETTINGS, OF_MAPPINGS = Draft202012Validator(SETTINGS), Draft202012Validator(MAPPING)
+MANUAL = ("docs/MAPPING.md", "docs/MAPPING_MORE.md")
 BLOCKS = [
     yaml.safe_load(block)
     for block in re.findall(
         r"^```yaml\n(.+?)^```",
-        (ROOT / "docs/MAPPING.md").read_text(encoding="utf-8"),
+        "".join((ROOT / page).read_text(encoding="utf-8") for page in MANUAL),
         re.MULTILINE | re.DOTALL,
     )
 ]

@@ -10,9 +10,11 @@ from relay.cli import app
 def parsed(arguments: Sequence[str]) -> str:
     """The name of the command that these arguments call; raises what a user would be told.
 
-    Of a command within a group it is the group's name, and the arguments are held against the
-    command.
+    Of `relay --help` and its like it is nothing. Of a command within a group it is the group's
+    name, and the arguments are held against the command.
     """
+    if all(argument.startswith("-") for argument in arguments):
+        return ""
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)
     with group.make_context("relay", list(arguments)) as context:

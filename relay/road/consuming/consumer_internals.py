@@ -1,4 +1,4 @@
-"""What aiokafka's consumer keeps to itself and a service has to know or to mend.
+"""What aiokafka's consumer keeps to itself and a service has to know or to fix.
 
 The only place that reaches into it (0.14 was read line by line). The tests on a real broker notice
 when a new version is arranged differently.

@@ -35,7 +35,7 @@ async def await_topics(policy: ConsumerPolicy, emit: Emit) -> Cluster:
         if policy.missing_topics is MissingTopics.FAIL:
             raise TopicMissing(
                 f"{_names(missing)} not found on Kafka at {policy.client.bootstrap_servers}",
-                hint="create it, mend kafka.topics, grant DESCRIBE, or set kafka.missing_topics "
+                hint="create it, fix kafka.topics, grant DESCRIBE, or set kafka.missing_topics "
                 "to wait",
             )
         emit(TopicsAwaited(topics=tuple(missing), retry_in_s=_LOOK_AGAIN_S))

@@ -23,7 +23,7 @@ FIELDS: dict[str, tuple[str, dict[str, Any]]] = {
         "The stage that found out that it cannot be delivered.",
         {"enum": [known.value for known in DeadLetterClass]},
     ),
-    "code": ("Why, from a closed set (docs/EVENTS.md, or http_…).", {"minLength": 1}),
+    "code": ("Why, from a closed set (docs/EVENT_CODES.md, or http_…).", {"minLength": 1}),
     "reason": ("Why, in words; names the field, never its value.", {}),
     "destination": (
         "Which of `destinations` it was bound for; absent for that of `tracking`.",

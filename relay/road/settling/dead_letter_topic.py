@@ -211,7 +211,7 @@ class DeadLetterTopic:
         if missing and not self._policy.create:
             raise TopicMissing(
                 f"dead-letter topic {', '.join(missing)} not found",
-                hint="create it, mend dead_letter.topic, or set dead_letter.create",
+                hint="create it, fix dead_letter.topic, or set dead_letter.create",
             )
         if missing:
             await self._create(missing, min(_REPLICAS, len(cluster.brokers)))
@@ -242,5 +242,5 @@ class DeadLetterTopic:
             elif error is not theirs.TopicAlreadyExistsError:  # another member was faster
                 raise KafkaRefused(
                     f"dead-letter topic {name} cannot be created: {reason(error())}",
-                    hint="create it, or mend the section dead_letter of the settings",
+                    hint="create it, or fix the section dead_letter of the settings",
                 )

@@ -31,12 +31,12 @@ class GuardPolicy(Section):
         default_factory=list,
         description='Your producers\' own words for "none", for accounts, devices and the name of '
         "an address; case is ignored. Ids that are one of them are left out, and so are its "
-        "digests (MD5, SHA-1, SHA-2). The usual words are known (docs/EVENTS.md).",
+        "digests (MD5, SHA-1, SHA-2). The usual words are known (docs/EVENT_CODES.md).",
     )
     leave_out_role_addresses: bool = Field(
         True,
         description="Leave out addresses that a role has and not a person: `info@`, `support@`, "
-        "`sales@` and their like (docs/EVENTS.md).",
+        "`sales@` and their like (docs/EVENT_CODES.md).",
     )
     role_names: list[str] = Field(
         default_factory=list,

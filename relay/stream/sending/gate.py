@@ -6,7 +6,7 @@ Four states:
     paused    it asked for a pause (429, Retry-After, RateLimit): nothing flies until it is over
     down      it does not answer or answers 5xx only: one probe at a time, further and further apart
     held      the address, the token or the datamart is wrong, or nearly everything is refused: the
-              same, until somebody mends it
+              same, until somebody fixes it
 
 What closes it is decided in `relay.stream.sending.scope`. While it is not flowing, a failure says
 nothing about the record that met it, so no attempt is counted against it.

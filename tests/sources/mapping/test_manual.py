@@ -1,4 +1,4 @@
-"""docs/MAPPING.md: what it shows is what happens."""
+"""docs/MAPPING.md and its further pages: what they show is what happens."""
 
 import json
 import re
@@ -10,7 +10,10 @@ from relay.model import Undecodable
 from relay.sources.mapping.transforms import TRANSFORMS
 from tests.support.mappings import RECORD, mapping, of_expression
 
-MANUAL = (Path(__file__).parents[3] / "docs" / "MAPPING.md").read_text(encoding="utf-8")
+PAGES = ("MAPPING.md", "TRANSFORMS.md", "MAPPING_MORE.md")
+MANUAL = "".join(
+    (Path(__file__).parents[3] / "docs" / page).read_text(encoding="utf-8") for page in PAGES
+)
 ROWS = [
     (expression.replace("\\|", "|"), document, gives.strip("`"))
     for expression, document, gives in re.findall(
