@@ -143,8 +143,12 @@ class Tap:
         delivered, dead = ledger.delivered + parts.delivered, len(letters)
         self._answered_by[sender](flight, answer, now)
         code, destination = flight.members[0].last_code, self._names[sender]
-        for listener in tuple(self._listeners):
-            waiting = self._wanted_of(listener, flight, code, destination, now.steady)
+        for listener in self._listeners:
+            wanted = listener.wanted
+            # Asked here, without a call: this is for every request while a filter fits none.
+            if now.steady < listener.quiet_until or (wanted.code and wanted.code != code):
+                continue
+            waiting = self._wanted_of(wanted, flight, destination)
             if waiting is None:
                 continue
             became, reason = "attempt failed", ""
@@ -162,7 +166,7 @@ class Tap:
                 reason=reason,
                 attempts=waiting.attempts,
                 events=len(flight.members),
-                path=flight.request.path if listener.wanted.exact else None,
+                path=flight.request.path if wanted.exact else None,
                 status=answer.status or None,
             )
 
@@ -177,10 +181,12 @@ class Tap:
 
     def _not_sent(self, record: Record, outcome: Undecodable | Unmappable | Unwanted) -> None:
         code, destination = outcome.code, self._undecided
-        for listener in tuple(self._listeners):
+        for listener in self._listeners:
             wanted = listener.wanted
             if (
-                _is_in_scope(listener, code, destination, self._clock())
+                self._clock() >= listener.quiet_until
+                and wanted.code in ("", code)
+                and wanted.destination in ("", destination)
                 and wanted.topic in ("", record.topic)
                 and (not wanted.account_sha256 or _names(record, None, wanted.account_sha256))
             ):
@@ -196,13 +202,10 @@ class Tap:
 
     # -- samples ------------------------------------------------------------------------------
 
-    def _wanted_of(
-        self, listener: _Listener, flight: Flight, code: str, destination: str, now: float
-    ) -> Waiting | None:
-        """The first event of a request that is wanted. What all have in common is asked first."""
-        if not _is_in_scope(listener, code, destination, now):
+    def _wanted_of(self, wanted: Wanted, flight: Flight, destination: str) -> Waiting | None:
+        """The first event of a request that is wanted."""
+        if wanted.destination not in ("", destination):
             return None
-        wanted = listener.wanted
         topic, account = wanted.topic, wanted.account_sha256
         for waiting in flight.members:
             record = waiting.parcel.record
@@ -222,16 +225,6 @@ class Tap:
                 "content": None if shown is None else shown[:_BODY_CHARS_MAX],
             }
         )
-
-
-def _is_in_scope(listener: _Listener, code: str, destination: str, now: float) -> bool:
-    """Whether it wants a sample now, of an event with this code and destination."""
-    wanted = listener.wanted
-    return (
-        now >= listener.quiet_until
-        and wanted.code in ("", code)
-        and wanted.destination in ("", destination)
-    )
 
 
 def _names(record: Record, waiting: Waiting | None, account_sha256: str) -> bool:
