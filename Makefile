@@ -82,9 +82,9 @@ requirements: $(DEMO)
 	@$(COMPILE) $(UPGRADE) -c requirements/development.txt --group sbom -o requirements/sbom.txt
 	@$(COMPILE) $(UPGRADE) -c requirements/development.txt --group chart -o requirements/chart.txt
 
-# BASE=IMAGE builds on another base than the Dockerfile's.
+# BASE=IMAGE builds on another base than the Dockerfile's; WITH_DEMO=1 tries the image with the demo.
 image-check: $(STAMP)
-	@$(BIN)/python -m scripts.image_check $(if $(BASE),--base $(BASE))
+	@$(BIN)/python -m scripts.image_check $(if $(BASE),--base $(BASE)) $(if $(WITH_DEMO),--with-demo)
 
 # Renders the chart in every value set of its ci/ and validates what comes out.
 chart-check: $(STAMP)

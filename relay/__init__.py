@@ -19,16 +19,16 @@ The road of one event:
     stream/decoding/      bytes → AppEvent, or why not; the input format
     stream/mapping/       AppEvent → what is sent: identity, consent, rules, $unique_key
     stream/interpret.py   the two before, and the lane: Record → Parcel, or why not
+    stream/routing.py     which of several destinations an event goes to
     stream/sending/       lanes, gate, limit, retries, verdicts; the wire
-    stream/routing.py     which destination an event goes to, of several
-    stream/sender.py      flights and verdicts of one destination
-    stream/shares.py      whose share of the memory budget is used up, of several destinations
-    stream/letters.py     what went wrong with a record → its dead letter
-    stream/policy.py      the limits of an engine and of its parts
-    stream/engine.py      joins these decisions: flights and verdicts; does no I/O
-    stream/pipeline.py    carries the engine's flights: a worker for each request under way
+    stream/policy.py      the limits of one destination, put together
+    stream/engine.py      what becomes of a record: hands its events to their senders; no I/O
+    stream/sender.py      requests to one destination and what their answers mean; no I/O
+    stream/letters.py     why an event is not sent → its dead letter
+    stream/shares.py      how much of the memory each of several destinations may hold
+    stream/pipeline.py    carries a sender's flights: a worker for each request under way
     stream/status.py      what the stream adds to the status of a road
-    stream/destination_status.py  one destination's part of the status
+    stream/destination_status.py  the same of one destination
     stream/tap.py         a live sample of events, for whoever looks
     stream/tracing.py     spans of events whose producer traces them
 

@@ -96,7 +96,7 @@ def kafka_edges(settings: Settings, emit: Emit) -> KafkaEdges:
     """The stream's: the topics and the dead-letter topic of the settings."""
     letters = settings.dead_letter.policy(settings.kafka)
     consumer = settings.kafka.consumer(settings.dead_letter.topic)
-    consumer = replace(consumer, shares_rate=settings.delivery.rate_shared)
+    consumer = replace(consumer, shares_rate=settings.shares_rate)
     if settings.delivery.order_by not in {OrderBy.USER, OrderBy.KEY}:
         consumer = replace(consumer, new_partition_wait_s=0.0)
     return KafkaEdges(KafkaSource(consumer, emit), DeadLetterTopic(letters, emit))

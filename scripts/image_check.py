@@ -1,6 +1,6 @@
 """`make image-check`: builds deploy/Dockerfile, then runs a road through the image.
 
-`python -m scripts.image_check [--base IMAGE]`. Broker, tracking API and producer run
+`python -m scripts.image_check [--base IMAGE] [--with-demo]`. Broker, tracking API and producer run
 on this machine, Relay in the image, as its user and on a read-only root. Says what it found, a
 line each; status 1 when a promise does not hold, 2 where nothing builds images.
 """
@@ -50,13 +50,16 @@ def main() -> int:
     """Build, look, run; the exit status."""
     parser = argparse.ArgumentParser(prog="image-check", description=__doc__)
     parser.add_argument("--base", help="image to build on, instead of the Dockerfile's")
+    parser.add_argument(
+        "--with-demo", action="store_true", help="build with WITH_DEMO=1 and run the demo in it"
+    )
     options = parser.parse_args()
     try:
         with engine() as found:
             print(f"building deploy/Dockerfile with {found.name}", flush=True)
-            with build_options(options.base, demo=False) as build:
+            with build_options(options.base, demo=options.with_demo) as build:
                 found.build(build)
-            check(found)
+            (_demo if options.with_demo else check)(found)
     except NoEngine as missing:
         print(missing, file=sys.stderr)
         return 2
@@ -77,6 +80,15 @@ def check(image: Engine) -> None:
         kafka = Kafka(servers)
         _drained(image, kafka, sandbox)
         _membership_needs_a_place_for_files(image, kafka, sandbox)
+
+
+def _demo(image: Engine) -> None:
+    """What docker-compose.yml and everybody who tries things out build."""
+    command = image.command(["relay", "demo", "--events", "500", "--json"], {}, tmpfs=False)
+    result = json.loads(_output(command))
+    ok(bool(result), f"relay demo in the image: {json.dumps(result)[:200]}")
+    said = _output(image.command(["relay", "sandbox", "--help"], {}, tmpfs=False))
+    ok("--token" in said, "relay sandbox is in it")
 
 
 def _contents(image: Engine) -> None:

@@ -40,9 +40,10 @@ def kinds(said):
     """The kinds of lines in what was said, of which there may be more or fewer in another run.
 
     A line without a value (the head of a table) is a kind of its own; of others it is how they
-    begin: their first two words.
+    begin: their first two words. The title of `relay top` is not shown: it looks like a command.
     """
-    shapes = {line_shape(line) for line in said.splitlines() if line.strip()}
+    lines = [line for line in said.splitlines() if line.strip() and not line.startswith("relay ")]
+    shapes = {line_shape(line) for line in lines}
     return {one if "…" not in one else " ".join(one.split()[:2]) for one in shapes}
 
 

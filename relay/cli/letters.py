@@ -82,7 +82,7 @@ def as_row(one: Letter) -> str:
     again = f" (death {len(one.deaths)})" if len(one.deaths) > 1 else ""
     return (
         f"{one.buried.position}  {_time(one.buried.died_ms)}  {last.position}{_which(last)}  "
-        f"{last.cls.value}/{last.code}{again}: {last.reason}{_of_what(one.cut)}"
+        f"{last.cls.value}/{last.code}{_bound(last)}{again}: {last.reason}{_of_what(one.cut)}"
     )
 
 
@@ -141,6 +141,7 @@ def _death(death: Envelope) -> dict[str, Any]:
         "class": death.cls.value,
         "code": death.code,
         "reason": death.reason,
+        "destination": death.destination or None,
         "status": death.status or None,
         "excerpt": death.excerpt or None,
         "attempts": death.attempts,
@@ -154,6 +155,11 @@ def _death(death: Envelope) -> dict[str, Any]:
         "value_bytes": None if death.cut is None else death.cut.value_bytes,
         "value_sha256": None if death.cut is None else death.cut.value_sha256,
     }
+
+
+def _bound(death: Envelope) -> str:
+    """Of several destinations the one that it was bound for."""
+    return f" to {death.destination}" if death.destination else ""
 
 
 def _which(death: Envelope) -> str:

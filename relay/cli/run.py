@@ -15,6 +15,35 @@ if TYPE_CHECKING:  # heavy: imported where it is used
     from relay.settings import Settings
 
 
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        show_default=False,
+        help="Begin at the first record of this time: 2h, 7d, or RFC 3339. Needs --group.",
+    ),
+]
+ToOption = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        metavar="TIME",
+        show_default=False,
+        help="End by itself before the first record of this time.",
+    ),
+]
+GroupOption = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        metavar="NAME",
+        show_default=False,
+        help="Consumer group of the backfill; not that of the settings.",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Make the command known."""
     app.command()(run)
@@ -31,32 +60,9 @@ def run(  # noqa: PLR0917 - options of a command are given by name
             "one higher.",
         ),
     ] = 1,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="TIME",
-            show_default=False,
-            help="Begin at the first record of this time: 2h, 7d, or RFC 3339. Needs --group.",
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(
-            "--to",
-            metavar="TIME",
-            show_default=False,
-            help="End by itself before the first record of this time.",
-        ),
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            show_default=False,
-            help="Consumer group of the backfill; not that of the settings.",
-        ),
-    ] = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    group: GroupOption = None,
     supervised: Annotated[
         bool,
         typer.Option("--supervised", hidden=True, help="Standard input ends with the supervisor."),
@@ -87,14 +93,7 @@ def run(  # noqa: PLR0917 - options of a command are given by name
     if since is not None or until is not None or group is not None:
         if since is None or group is None or workers > 1:
             raise typer.BadParameter("--from needs --group, --to needs both, and one worker")
-        ours = settings.kafka.group_id
-        if group in (ours, settings.segments.membership_group(ours)):
-            raise typer.BadParameter("the group of the settings would lose its place: name another")
-        from relay.cli.backfill import backfill, span_of
-
-        span = span_of(GivenSpan(since, until))
-        _spare_the_collector()
-        _run_and_leave(uvloop.new_event_loop, backfill(settings, span, group))
+        _backfill(settings, GivenSpan(since, until), group)
     if settings.segments.membership.enabled:
         temporary_directory()  # better said now than at the first file
     if workers > 1:
@@ -102,6 +101,20 @@ def run(  # noqa: PLR0917 - options of a command are given by name
         _run_and_leave(asyncio.new_event_loop, _supervise(settings, workers, arguments))
     _spare_the_collector()
     _run_and_leave(uvloop.new_event_loop, run_stream(settings))
+
+
+def _backfill(settings: "Settings", given: GivenSpan, group: str) -> NoReturn:
+    """What was produced in a span of time, by a consumer group of its own."""
+    import uvloop
+
+    from relay.cli.backfill import backfill, span_of
+
+    ours = settings.kafka.group_id
+    if group in (ours, settings.segments.membership_group(ours)):
+        raise typer.BadParameter("the group of the settings would lose its place: name another")
+    span = span_of(given)
+    _spare_the_collector()
+    _run_and_leave(uvloop.new_event_loop, backfill(settings, span, group))
 
 
 def _run_and_leave(

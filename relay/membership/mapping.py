@@ -15,7 +15,7 @@ from relay.segments.model import Named, SegmentCommand, User
 from relay.sources.events import EventPart
 from relay.sources.interpret import Source, by_topic, owed, reader_of
 from relay.stream.decoding import Segment, decode
-from relay.stream.mapping.identity import Entry, best_of, identifiers
+from relay.stream.mapping.identity import Entry, best_of, identify
 from relay.stream.mapping.rules import check_consent, check_time
 
 Member: TypeAlias = tuple[User, Named]
@@ -113,7 +113,7 @@ def changes_of_event(event: Segment, policy: ChangePolicy, now_ms: int) -> Chang
     unwanted = check_consent(event, policy.mapping) if enters else None
     if unwanted is not None:
         return unwanted
-    found = identifiers(event.user, policy.mapping.identity)
+    found = identify(event.user, policy.mapping.identity)
     if isinstance(found, Unmappable):
         return found
     user = _user(best_of(found.entries))

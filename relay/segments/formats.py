@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from relay.errors import InputError
 from relay.segments.model import SegmentCommand
-from relay.segments.text_file import lines, rows
+from relay.segments.text_file import cut_off, lines, rows
 
 COLUMNS = tuple(SegmentCommand.model_fields)
 _LISTS = ("segment_ids", "segment_technical_names")
@@ -150,10 +150,7 @@ def _read_csv(path: Path) -> Iterator[tuple[int, SegmentCommand]]:
             raise InputError(f"{path}:{number}: column {column}: {name.upper()} stands twice")
     for number, cells in table:
         if open_ends:
-            raise InputError(
-                f"{path}:{open_ends[0]}: the last line has no line end: it may be cut off",
-                hint="if it is whole, add a line end",
-            )
+            raise cut_off(path, open_ends[0])
         yield number, _validated(path, number, _to_json(path, number, names, cells))
 
 

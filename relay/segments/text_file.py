@@ -91,6 +91,14 @@ _WHOLE = (b"\n", b"\r", b'"')
 """What a whole line ends with: after a closing quote the cell is whole."""
 
 
+def cut_off(name: Path, number: int, unless: str = "") -> InputError:
+    """The file may end in the middle of a cell, in line `number`."""
+    return InputError(
+        f"{name}:{number}: the last line has no line end: it may be cut off",
+        hint=f"if it is whole, add a line end{unless}",
+    )
+
+
 def _refuse_other_kinds(name: Path, first: list[str]) -> None:
     """Raise InputError if the first lines show that this is no CSV with commas."""
     start = first[0] if first else ""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from relay.errors import InputError
-from relay.segments.text_file import rows
+from relay.segments.text_file import cut_off, rows
 from relay.stream.mapping.addresses import EmailPolicy, hash_email
 from relay.stream.mapping.guard import GuardPolicy
 from relay.stream.mapping.identity import is_nobody
@@ -79,7 +79,7 @@ def read_users(path: Path, policy: IdPolicy, *, called: Path | None = None) -> I
         if place >= len(cells):
             raise InputError(f"{name}:{number}: has {len(cells)} columns, none at {place}")
         if open_ends and policy.last_line_end and place == len(cells) - 1:
-            raise cut_off(name, open_ends[0])
+            raise cut_off(name, open_ends[0], ", or set last_line_end to false")
         cell = cells[place]
         user = _user(cell, policy)
         if user is None or not (numbers and len(cell) > _WORD_DIGITS_MAX):
@@ -92,14 +92,6 @@ def read_users(path: Path, policy: IdPolicy, *, called: Path | None = None) -> I
                     hint=_hint(cell),
                 )
         yield user
-
-
-def cut_off(name: Path, number: int) -> InputError:
-    """The file may end in the middle of a cell."""
-    return InputError(
-        f"{name}:{number}: the last line has no line end: it may be cut off",
-        hint="if it is whole, add a line end, or set last_line_end to false",
-    )
 
 
 def _place(file: Path, table: Iterator[tuple[int, list[str]]], policy: IdPolicy) -> int:

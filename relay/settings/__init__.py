@@ -109,6 +109,11 @@ class Settings(BaseModel):
         """What the engine goes by for each destination."""
         return {name: one.policy(self.delivery) for name, one in self.sending.items()}
 
+    @property
+    def shares_rate(self) -> bool:
+        """Whether the members of the group share a rate to any destination."""
+        return any(one.destination.rate.rate_shared for one in self.policies().values())
+
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
         for problem in self.disagreements():

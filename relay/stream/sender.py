@@ -72,6 +72,9 @@ class Sender:
         self.name = name
         """That of its destination."""
         self.policy = policy
+        # Asked for each event; of a model of the settings that takes three times as long.
+        self._window = policy.users.duplicates_window
+        self._user_records_max = policy.custody.user_records_max
         self.custody = custody
         self.take_answer: Callable[[Flight, Answer, Moment], None] = self.answered
         """What the carrier calls: `answered`, or whoever looks on and calls that."""
@@ -129,7 +132,7 @@ class Sender:
             self.custody.ledger.took(size)
         for note in parcel.payload.notes:
             self.notes[note] += 1
-        if self._is_duplicate(parcel, part):
+        if self._window and self._is_duplicate(parcel, part):
             if part is None:
                 self.custody.settle(home, record.offset, size, Fate.SKIPPED, "duplicate")
             else:
@@ -137,7 +140,7 @@ class Sender:
             return
         if lane is None:
             lane = _place(parcel, part)
-        elif self._is_parked(lane, now):
+        elif self._parked and self._is_parked(lane, now):
             self._forget_key(parcel, part)
             self._dead_letter(
                 home,
@@ -151,7 +154,7 @@ class Sender:
         if isinstance(parcel.payload, Request):
             waiting.route = parcel.payload.kind
         length = self.lanes.add(waiting)
-        if length >= self.policy.custody.user_records_max:
+        if length >= self._user_records_max:
             home.crowded.add((self.name, lane))
 
     # -- requests leave and answers come ------------------------------------------------------
@@ -303,13 +306,13 @@ class Sender:
 
     def _is_duplicate(self, parcel: Parcel, part: Part | None) -> bool:
         """Whether another record, or another event of one, with the same key was taken lately."""
-        window, key = self.policy.users.duplicates_window, parcel.payload.unique_key
-        if not window or key is None:
+        key = parcel.payload.unique_key
+        if key is None:
             return False
         # The same place again is not a duplicate but the same record, read again.
         place = _place(parcel, part)
         first = self._seen.setdefault(key, place)
-        if len(self._seen) > window:
+        if len(self._seen) > self._window:
             self._seen.popitem(last=False)
         return first != place
 

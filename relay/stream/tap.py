@@ -17,7 +17,7 @@ asked before anything is made of an event; only a sample that is handed over is 
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 import orjson
@@ -110,6 +110,7 @@ class Tap:
         wanted_from = min((one.quiet_until for one in self._listeners), default=None)
         if wanted_from is None:
             self._detach()
+            _remembered_sha256.cache_clear()
         elif wanted_from <= self._clock():
             self._attach()
         else:
@@ -257,7 +258,7 @@ def _seems_to_name(envelope: bytes, account_sha256: str) -> bool:
         start = at + len(_ACCOUNT_ID)
         end = envelope.find(b'"', start)
         account = envelope[start:end]
-        if b"\\" in account or _sha256(account) == account_sha256:
+        if b"\\" in account or _remembered_sha256(account) == account_sha256:
             return True
         at = envelope.find(_ACCOUNT_ID, end)
     return False
@@ -265,6 +266,10 @@ def _seems_to_name(envelope: bytes, account_sha256: str) -> bool:
 
 def _sha256(account: bytes) -> str:
     return hashlib.sha256(account).hexdigest()
+
+
+_remembered_sha256 = lru_cache(maxsize=4096)(_sha256)
+"""Most events are of few users. Forgotten when nobody looks any more (`Tap._attach_or_wait`)."""
 
 
 def _accounts(raw: bytes | None) -> Iterator[bytes]:

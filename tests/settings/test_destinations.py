@@ -61,6 +61,19 @@ def test_each_has_limits_of_its_own_where_they_are_given():
     assert policies["de"].activities_path == "/v1/datamarts/2/user_activities"
 
 
+@pytest.mark.parametrize(
+    ("text", "shares"),
+    [
+        (ONE, False),
+        (ONE + "delivery: {rate_per_second: 9, rate_shared: true}", True),
+        (TWO, False),
+        (TWO.replace("rate_per_second: 50", "rate_per_second: 50, rate_shared: true"), True),
+    ],
+)
+def test_a_rate_is_shared_when_that_of_any_destination_is(text, shares):
+    assert loaded(text).shares_rate is shares
+
+
 def test_its_user_points_are_those_of_its_datamart():
     routes = interpret_policy(loaded(TWO)).routes
     assert {name: one.datamart_id for name, one in routes.mappings.items()} == {

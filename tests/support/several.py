@@ -27,10 +27,10 @@ def several(record, now_ms):
 class SeveralBench:
     """One engine, a sender for each name, a clock."""
 
-    def __init__(self, *names, partitions=(P0,), custody=None, **users):
+    def __init__(self, *names, partitions=(P0,), custody=None, down_after=3, **users):
         policy = EnginePolicy(
             destination=DestinationPolicy(
-                gate=GatePolicy(down_after_failures=3),
+                gate=GatePolicy(down_after_failures=down_after),
                 limit=LimitPolicy(fixed_limit=True, max_in_flight=64),
                 retry=RetryPolicy(attempts_max=3, age_max_s=1),
             ),

@@ -56,7 +56,7 @@ class Shown:
                 sandbox.faults({"rules": []})
                 relay.terminate()
             environ["RELAY_ADMIN__PORT"] = "0"
-            self._look("relay run --from 2h --to 1s --group replay-1 | grep drain", environ)
+            self._look("relay run --from 2h --to 1s --group replay-1 | grep '\"drain_'", environ)
             self._file(environ)
 
     def _dead_letters(self, environ: Mapping[str, str]) -> None:

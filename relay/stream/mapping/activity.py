@@ -9,7 +9,7 @@ from relay.stream.decoding.app_event import AppEvent, Choice, Profile, Segment, 
 from relay.stream.decoding.visit import Visit
 from relay.stream.mapping.codes import MappingCode
 from relay.stream.mapping.compact_json import to_json
-from relay.stream.mapping.identity import Identity, identify
+from relay.stream.mapping.identity import identify, user_fields
 from relay.stream.mapping.policy import MappingPolicy
 from relay.stream.mapping.profile import profile_key
 from relay.stream.mapping.rules import (
@@ -58,12 +58,15 @@ def _activity(
     identity = identify(event.user, policy.identity)
     if isinstance(identity, Unmappable):
         return identity
+    user = user_fields(identity.entries, policy.identity.form)
+    if isinstance(user, Unmappable):
+        return user
     named = _named(event, policy)
     if isinstance(named, _REFUSALS):
         return named
     name, properties = named
     visit = event.activity or _NO_VISIT
-    envelope = _envelope(event, visit, identity, policy)
+    envelope = _envelope(event, visit, user, policy)
     if isinstance(envelope, Unmappable):
         return envelope
     notes = identity.notes
@@ -122,7 +125,7 @@ def _profile(event: Profile, policy: MappingPolicy) -> tuple[str, dict[str, Any]
 
 
 def _envelope(
-    event: Track | Profile | Choice, visit: Visit, identity: Identity, policy: MappingPolicy
+    event: Track | Profile | Choice, visit: Visit, user: dict[str, Any], policy: MappingPolicy
 ) -> dict[str, Any] | Unmappable:
     """Everything of the activity but its time, its key and its events."""
     app_id, site_id = event.app_id, event.site_id
@@ -144,7 +147,7 @@ def _envelope(
         envelope["$session_status"] = event.session_status
     elif visit.source is None or kind not in _WITHOUT_SESSION:
         envelope["$session_status"] = policy.session_status
-    envelope |= identity.envelope
+    envelope |= user
     if app_id is not None:
         envelope["$app_id"] = app_id
     if site_id is not None:

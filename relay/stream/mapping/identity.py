@@ -55,17 +55,6 @@ Entry = dict[str, Any]
 
 
 class Identity(NamedTuple):
-    """Whose an activity is: what its envelope says, and a digest that names the user's lane."""
-
-    envelope: dict[str, Any]
-    lane: str
-    notes: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"Identity(lane={self.lane}, notes={self.notes})"
-
-
-class Identified(NamedTuple):
     """The identifiers that may be sent, what was left out, and the digest that names the lane."""
 
     entries: tuple[Entry, ...]
@@ -73,7 +62,7 @@ class Identified(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Identified(lane={self.lane}, notes={self.notes})"
+        return f"Identity(lane={self.lane}, notes={self.notes})"
 
 
 class KnownAccount(NamedTuple):
@@ -98,17 +87,6 @@ class KnownEmail(NamedTuple):
 
 
 def identify(user: User, policy: IdentityPolicy) -> Identity | Unmappable:
-    """What the envelope of an activity says of `user`."""
-    found = identifiers(user, policy)
-    if isinstance(found, Unmappable):
-        return found
-    envelope = _envelope(found.entries, policy.form)
-    if isinstance(envelope, Unmappable):
-        return envelope
-    return Identity(envelope, found.lane, found.notes)
-
-
-def identifiers(user: User, policy: IdentityPolicy) -> Identified | Unmappable:
     """The identifiers to send for `user`: accounts, devices, emails.
 
     One account and nothing else, as nearly all events have it, goes a shorter way to the same end.
@@ -121,11 +99,11 @@ def identifiers(user: User, policy: IdentityPolicy) -> Identified | Unmappable:
             if isinstance(known, Unmappable):
                 return known
             entry = _account_entry(known)
-            return Identified((entry,), digest(*map(str, entry.values())))
-    return _all_identifiers(user, policy)
+            return Identity((entry,), digest(*map(str, entry.values())))
+    return _identify_by_all(user, policy)
 
 
-def _all_identifiers(user: User, policy: IdentityPolicy) -> Identified | Unmappable:
+def _identify_by_all(user: User, policy: IdentityPolicy) -> Identity | Unmappable:
     entries: list[Entry] = []
     notes: list[str] = []
     # Most events have accounts alone: what an event has none of is not even begun.
@@ -142,7 +120,7 @@ def _all_identifiers(user: User, policy: IdentityPolicy) -> Identified | Unmappa
     if not entries:
         left_out = ": all that were there are shared or placeholders" if notes else ""
         return Unmappable(MappingCode.NO_IDENTIFIER, f"user: no usable identifier{left_out}")
-    return Identified(tuple(entries), _lane(entries), tuple(notes))
+    return Identity(tuple(entries), _lane(entries), tuple(notes))
 
 
 def locate(account: Account, policy: IdentityPolicy, path: str) -> KnownAccount | Unmappable:
@@ -360,7 +338,8 @@ def _checked_hash(given: str, policy: EmailPolicy, path: str) -> str | Unmappabl
     return digest
 
 
-def _envelope(entries: tuple[Entry, ...], form: IdentityForm) -> dict[str, Any] | Unmappable:
+def user_fields(entries: tuple[Entry, ...], form: IdentityForm) -> dict[str, Any] | Unmappable:
+    """What the envelope of an activity says of its user."""
     if form is IdentityForm.USER_IDENTIFIERS:
         return {"$user_identifiers": list(entries)}
     root: dict[str, Any] = {}

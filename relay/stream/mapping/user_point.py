@@ -10,7 +10,7 @@ from relay.model import Request, RequestKind, Unmappable, UserPointUpdate
 from relay.stream.decoding.app_event import Choice, Profile
 from relay.stream.mapping.codes import MappingCode
 from relay.stream.mapping.compact_json import to_json
-from relay.stream.mapping.identity import Entry, Identified, best_of, digest, identifiers
+from relay.stream.mapping.identity import Entry, Identity, best_of, digest, identify
 from relay.stream.mapping.policy import (
     ChoiceRoute,
     MappingPolicy,
@@ -125,21 +125,21 @@ def _kind(event: Profile | Choice) -> SelectorKind | None:
 
 def _known(
     event: Profile | Choice, kind: SelectorKind | None, policy: MappingPolicy
-) -> Identified | Unmappable:
+) -> Identity | Unmappable:
     """The user's identifiers; none are needed where the platform's own id is given."""
-    known = identifiers(event.user, policy.identity)
+    known = identify(event.user, policy.identity)
     if (
         isinstance(known, Unmappable)
         and known.code == MappingCode.NO_IDENTIFIER
         and kind in (SelectorKind.USER_POINT, SelectorKind.USER_POINT_BARE)
         and event.user_point_id is not None
     ):
-        return Identified((), digest("user_point_id", event.user_point_id))
+        return Identity((), digest("user_point_id", event.user_point_id))
     return known
 
 
 def _selector(
-    event: Profile | Choice, kind: SelectorKind | None, known: Identified
+    event: Profile | Choice, kind: SelectorKind | None, known: Identity
 ) -> str | Unmappable:
     if kind in (SelectorKind.USER_POINT, SelectorKind.USER_POINT_BARE):
         if event.user_point_id is None:

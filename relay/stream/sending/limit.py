@@ -60,6 +60,7 @@ class AdaptiveLimit:
         self, policy: LimitPolicy, changed: Callable[[int, int, str], None] | None = None
     ) -> None:
         self._policy = policy
+        self._is_fixed = policy.fixed_limit
         self._changed = changed
         self._limit = float(
             policy.max_in_flight
@@ -86,7 +87,7 @@ class AdaptiveLimit:
 
     def sample(self, round_trip_s: float, in_flight: int, now: float) -> None:
         """A request came back with an answer. `in_flight` counts it."""
-        if self._policy.fixed_limit or self._left_before_the_cut(round_trip_s, now):
+        if self._is_fixed or self._left_before_the_cut(round_trip_s, now):
             return
         self._sum_s += round_trip_s
         self._samples += 1
@@ -96,7 +97,7 @@ class AdaptiveLimit:
 
     def backpressure(self, round_trip_s: float, now: float, why: str) -> None:
         """The destination throttled a request, or let it time out."""
-        if self._policy.fixed_limit or self._left_before_the_cut(round_trip_s, now):
+        if self._is_fixed or self._left_before_the_cut(round_trip_s, now):
             return
         if self._slow_start:
             # Doubling has overshot: go back at once, and grow carefully from there.
@@ -109,7 +110,7 @@ class AdaptiveLimit:
 
     def granted(self, at_a_time: int, now: float) -> None:
         """A limiter was met, and served so many at a time while it refused others."""
-        if self._policy.fixed_limit:
+        if self._is_fixed:
             return
         self._slow_start = False
         if at_a_time < self.value:
@@ -122,7 +123,7 @@ class AdaptiveLimit:
 
         A limiter of concurrency answers at once, so one too many may cost hundreds of refusals.
         """
-        if self._policy.fixed_limit or now - self._grown_at > self._UNDO_WITHIN_S:
+        if self._is_fixed or now - self._grown_at > self._UNDO_WITHIN_S:
             return
         self._refused_since_growth += 1
         if self._refused_since_growth < self._UNDO_AFTER:
@@ -140,7 +141,7 @@ class AdaptiveLimit:
 
     def restart(self, now: float, why: str) -> None:
         """The destination is back: begin small, so that nothing stampedes, and find out anew."""
-        if self._policy.fixed_limit:
+        if self._is_fixed:
             return
         self._slow_start = True
         self._move(min(self._limit, float(self._policy.initial)), why, now)

@@ -51,12 +51,13 @@ class RetryBudget:
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
+        self._most = policy.budget_max
         self._tokens = policy.budget_max
         self._at = 0.0
 
     def succeeded(self) -> None:
         """A delivery earns a part of a retry."""
-        most = self._policy.budget_max
+        most = self._most
         if self._tokens < most:
             self._tokens = min(most, self._tokens + self._policy.budget_per_success)
 

@@ -6,7 +6,7 @@ from relay.model import Unmappable
 from relay.stream.decoding.user import User
 from relay.stream.mapping.addresses import EmailHashing, EmailPolicy
 from relay.stream.mapping.guard import GuardPolicy
-from relay.stream.mapping.identity import Identity, identify
+from relay.stream.mapping.identity import Identity, identify, user_fields
 from relay.stream.mapping.policy import IdentityForm, IdentityPolicy, MissingCompartment
 
 POLICY = IdentityPolicy(default_compartment_id="1000", compartments={"crm": "1700"})
@@ -22,7 +22,7 @@ def user(accounts=(), emails=(), devices=()):
 def identifiers(someone, policy=POLICY):
     found = identify(someone, policy)
     assert isinstance(found, Identity), found
-    return found.envelope["$user_identifiers"]
+    return list(found.entries)
 
 
 def refusal(someone, policy=POLICY):
@@ -159,7 +159,7 @@ def test_all_identifiers_travel_once_each_accounts_first():
 def test_a_device_id_that_means_none_is_left_out_and_noted(device):
     found = identify(user([{"id": "a"}], devices=[device]), POLICY)
     assert found.notes == ("placeholder_device",)
-    assert len(found.envelope["$user_identifiers"]) == 1
+    assert len(found.entries) == 1
     assert refusal(user(devices=[device])) == (
         "no_identifier",
         "user: no usable identifier: all that were there are shared or placeholders",
@@ -173,7 +173,7 @@ def test_an_account_that_many_people_share_is_left_out_and_noted(name):
     )
     found = identify(user([{"id": name}], devices=[{"vector_id": "1"}]), policy)
     assert found.notes == ("shared_account",)
-    assert [entry["$type"] for entry in found.envelope["$user_identifiers"]] == ["USER_AGENT"]
+    assert [entry["$type"] for entry in found.entries] == ["USER_AGENT"]
 
 
 SHARED = hashlib.sha256(b"shop@example.com").hexdigest()
@@ -192,7 +192,7 @@ def test_an_address_that_many_people_share_is_left_out_and_noted(given):
     policy = IdentityPolicy(guard=guard)
     found = identify(user(emails=[given], devices=[{"vector_id": "1"}]), policy)
     assert found.notes == ("shared_email",)
-    assert len(found.envelope["$user_identifiers"]) == 1
+    assert len(found.entries) == 1
 
 
 @pytest.mark.parametrize("value", ["ff", "f-f", "0a", "00-1", "nullable", "f" * 31])
@@ -225,7 +225,7 @@ def test_no_identifier_at_all_is_refused():
 def test_the_legacy_form_names_account_email_and_device_at_the_root():
     policy = IdentityPolicy(form=IdentityForm.LEGACY, default_compartment_id="1000")
     someone = user([{"id": "a"}], [{"hash": SHA256}], [{"vector_id": "1"}])
-    assert identify(someone, policy).envelope == {
+    assert user_fields(identify(someone, policy).entries, policy.form) == {
         "$compartment_id": "1000",
         "$user_account_id": "a",
         "$email_hash": {"$hash": SHA256},
@@ -241,8 +241,9 @@ def test_the_legacy_form_cannot_carry_two_of_one_type(what):
         "emails": [{"address": "a@example.com"}, {"address": "b@example.com"}],
         "devices": [{"id": "vec:1"}, {"id": "vec:2"}],
     }[what]
-    code, _ = refusal(user(**{what: two}), policy)
-    assert code == "legacy_form"
+    found = user_fields(identify(user(**{what: two}), policy).entries, policy.form)
+    assert isinstance(found, Unmappable)
+    assert found.code == "legacy_form"
 
 
 def test_a_user_keeps_the_lane_however_the_first_identifier_is_written():

@@ -11,7 +11,7 @@ from relay.stream.decoding.user import User
 from relay.stream.mapping.addresses import EmailPolicy
 from relay.stream.mapping.codes import MappingCode
 from relay.stream.mapping.guard import GuardPolicy, digests_of
-from relay.stream.mapping.identity import Identified, identifiers
+from relay.stream.mapping.identity import Identity, identify
 from relay.stream.mapping.nothing import why_unusable
 from relay.stream.mapping.policy import IdentityPolicy
 from tests.support.policies import changed
@@ -30,8 +30,8 @@ def found(policy=POLICY, **user):
     """What is sent beside an account that is somebody's, and what is counted."""
     accounts = [{"id": "crm-881"}, *user.pop("accounts", [])]
     someone = User.model_validate({"accounts": accounts, "emails": [], "devices": []} | user)
-    outcome = identifiers(someone, policy)
-    assert isinstance(outcome, Identified), outcome
+    outcome = identify(someone, policy)
+    assert isinstance(outcome, Identity), outcome
     return [value for entry in outcome.entries[1:] for value in entry.values()], outcome.notes
 
 
@@ -246,7 +246,7 @@ def test_the_settings_extend_each_of_these():
 
 def test_where_nothing_is_left_the_event_is_dead_lettered_and_says_why():
     someone = User.model_validate({"accounts": [{"id": "{{id}}"}], "emails": [{"address": "null"}]})
-    outcome = identifiers(someone, POLICY)
+    outcome = identify(someone, POLICY)
     assert isinstance(outcome, Unmappable)
     assert outcome.code == "no_identifier"
     assert "{{id}}" not in outcome.reason

@@ -209,6 +209,8 @@ class SimSource:
             if position is None or partition in self.paused:
                 continue
             log = self.cluster.logs[partition]
+            if position >= log.next:
+                continue  # as nearly always where there are many
             for stored in log.records[_first_at(log.records, position) :]:
                 if len(found) >= records_max:
                     return found
