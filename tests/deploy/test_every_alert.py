@@ -24,6 +24,8 @@ from tests.support.promtool import Alerts, goes_on, samples, scraped, steady
 
 RULES = yaml.safe_load((ROOT / "deploy/alerts.yaml").read_text(encoding="utf-8"))
 ALERTS = [rule["alert"] for group in RULES["groups"] for rule in group["rules"]]
+ONLY = {"destination": "default"}
+"""The labels of an alert about a destination, where there is one."""
 MEMBERSHIP = {
     "SEGMENTS__MEMBERSHIP__ENABLED": "true",
     "SEGMENTS__MEMBERSHIP__DELAY_GOAL_S": "0.6",
@@ -109,7 +111,7 @@ def test_a_refused_token(alerts):
         whole.feeder.send(100)
         whole.relay.until("destination_held")
         series = goes_on(whole.admin, 30)
-    fires(alerts, series, "RelayHeld", 2)
+    fires(alerts, series, "RelayHeld", 2, ONLY)
     alerts.fire(series, "RelayDestinationDown", 20)
 
 
@@ -122,7 +124,7 @@ def test_an_outage_holds_the_frontier_and_is_down(alerts):
         whole.relay.until("destination_down")
         series = goes_on(whole.admin, 30)
         stuck = [name for name, one in whole.status()["partitions"].items() if one["pinned_by"]]
-    fires(alerts, series, "RelayDestinationDown", 11)
+    fires(alerts, series, "RelayDestinationDown", 11, ONLY)
     alerts.fire(series, "RelayPartitionStuck", 10)
     where = [dict(zip(("topic", "partition"), name.rsplit("-", 1), strict=True)) for name in stuck]
     fires(alerts, series, "RelayPartitionStuck", 20, *where)

@@ -80,3 +80,33 @@ def test_the_bound_is_missed_where_the_budget_is_too_small():
         others=[Faults(latency_s=(0.001, 0.05))],
     )
     assert slowed_by_s(storm) > BOUND_S
+
+
+@pytest.mark.storm
+def test_a_minute_of_three_one_down_one_slow_leaves_the_third_its_rate():
+    """120 events a second for each: `slow` takes 100 of them, `down` nothing for a minute."""
+    fine = Faults(latency_s=(0.01, 0.05))
+    storm = Storm(
+        seed=7,
+        users=500,
+        zipf=0.0,
+        events=3 * 120 * 60,
+        produce_s=60.0,
+        records_max=20_000,
+        poll_records_max=500,
+        partitions=12,
+        faults=Faults(outages=[(0.0, 60.0)]),
+        others=[replace(fine, per_second=100.0), fine],
+    )
+
+    def in_the_minute(storm):
+        world = World(storm).run()
+        verdict = world.verdict()
+        assert (verdict["lost"], verdict["order_breaks"], verdict["strayed"]) == (0, 0, 0)
+        assert verdict["over_records"] <= 0
+        stored = world.apis[world.names[-1]].stored
+        return sum(entry.at < 1000.0 + 60.0 for entry in stored)
+
+    alone = in_the_minute(replace(storm, faults=fine, others=[fine, fine]))
+    beside = in_the_minute(storm)
+    assert beside >= 0.9 * alone, (beside, alone)

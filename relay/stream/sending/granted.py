@@ -19,8 +19,7 @@ What a limiter accepts while it also refuses is what it grants, whatever its kin
 A first measure may be too low, so the rate grows by half a second until refusals come again. Once
 what is measured agrees with what was measured before, or with what was sent, it is found. Then the
 rate grows hardly at all for ten seconds, and faster and faster after that (as TCP's CUBIC does): so
-refusals stay rare, and a limit that was lifted is forgotten in a minute and a half. Time without an
-acceptance, an outage for example, does not count.
+refusals stay rare, and a limit that was lifted is forgotten in a minute and a half.
 """
 
 import math
@@ -53,7 +52,6 @@ _IGNORE_S = 30.0
 _FEWER = 1 / 3
 _LOOKED_AT_MIN = 100
 _FORGET_S = 90.0
-_SILENT_S = 10.0
 _GROW_EVERY_S = 0.1
 _GROWN_MAX = 20.0
 _ABOVE_USED = 1.5
@@ -221,9 +219,6 @@ class GrantedRate:
         if now >= self.timeline.mark_at:
             self.timeline.mark(now)
         self.timeline.count += 1
-        if now - self._last_accepted_at > _SILENT_S and not self._of_a_user:
-            # An outage is no calm: what was granted before it is what is granted after it.
-            self._cut_at += now - self._last_accepted_at
         self._last_accepted_at = now
         if self.rate is not None and now - self._grown_at >= _GROW_EVERY_S:
             self._grow(now)

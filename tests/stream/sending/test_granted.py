@@ -94,27 +94,6 @@ def test_in_a_group_what_refuses_whatever_the_rate_is_found_out_later():
     assert None in list(rates_while_refused(granted, 0.2, 120.0))[500:]
 
 
-def accepted_for(granted, now, seconds):
-    until = now + seconds
-    while now < until:
-        now += 0.02
-        granted.accepted(1, now)
-    return now
-
-
-def test_an_outage_is_no_calm_in_which_a_limiter_is_forgotten():
-    granted = GrantedRate(0.0, Timeline())
-    for _ in rates_while_refused(granted, 0.5, 1.5):
-        pass
-    now = accepted_for(granted, 1.5, 5.0)
-    known = granted.rate
-    assert known is not None
-    now = accepted_for(granted, now + 3600.0, 1.0)
-    assert granted.rate == pytest.approx(known, rel=0.5)
-    accepted_for(granted, now, 90.0)
-    assert granted.rate is None
-
-
 @pytest.mark.parametrize("refusals", [1, 2])
 def test_a_refusal_before_a_silence_is_no_window(refusals):
     """One record is asked to wait, then nothing is answered for a while: the process was busy."""
