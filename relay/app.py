@@ -166,7 +166,7 @@ async def run_stream(
         log = settings.log.opened(secret_values(settings), log_stream)
         again = sends_again(settings, emit) if edges is None else None
         view = _view(settings, stream.tap, again)
-        telemetry = Telemetry(log, registry, view.recent)
+        telemetry = Telemetry(log, registry, view.recent, wires)
         admin = settings.admin
         app = admin_app(seen, registry, view)
         address = await stack.enter_async_context(serve_admin(app, admin.host, admin.port))

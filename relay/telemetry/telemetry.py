@@ -1,12 +1,13 @@
 """Facts in, log lines and counters out: the one place where the two are written together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as PrometheusCounter
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
+from relay.model import DEFAULT_DESTINATION
 from relay.telemetry.facts import Fact, all_facts
 from relay.telemetry.log import Log
 from relay.telemetry.recent import Recent
@@ -31,12 +32,19 @@ class LostLines(Collector):
 class Telemetry:
     """Holds the counters of one process and the log they belong to."""
 
-    def __init__(self, log: Log, registry: CollectorRegistry, recent: Recent | None = None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        registry: CollectorRegistry,
+        recent: Recent | None = None,
+        destinations: Iterable[str] = (DEFAULT_DESTINATION,),
+    ) -> None:
+        """`destinations`: the names of all."""
         self._log = log
         self._recent = recent
         self._repeats = Repeats()
-        # Made up front: a counter that first appears with its first increment hides that one
-        # from `rate()`.
+        # Made up front, for each destination too: a counter that first appears with its first
+        # increment hides that one from `rate()`.
         self._counters: Mapping[type[Fact], PrometheusCounter] = {
             fact: PrometheusCounter(
                 fact.counter.name, fact.counter.help, fact.counter.labels, registry=registry
@@ -44,6 +52,10 @@ class Telemetry:
             for fact in all_facts()
             if fact.counter
         }
+        for fact, counter in self._counters.items():
+            if fact.counter and fact.counter.labels == ("destination",):
+                for name in destinations:
+                    counter.labels(name)
         registry.register(LostLines(log))
 
     def emit(self, fact: Fact) -> None:

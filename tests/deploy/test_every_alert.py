@@ -181,7 +181,7 @@ def test_a_ledger_that_does_not_add_up(alerts):
 
 @pytest.mark.parametrize("alert", ["RelayDeadLetterTopicUnavailable", "RelayCommitsFail"])
 def test_what_fails_again_and_again_fires_over_a_series_made_by_hand(alerts, alert):
-    """One broker refuses neither: with one replica Kafka 4 takes min.insync.replicas as one."""
+    """A single broker was not brought to refuse only these."""
     counters = {
         "RelayDeadLetterTopicUnavailable": "relay_dead_letter_errors_total",
         "RelayCommitsFail": "relay_commit_errors_total",

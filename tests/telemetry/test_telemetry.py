@@ -55,6 +55,14 @@ def test_a_fact_without_a_counter_is_only_a_line():
     assert sink.getvalue().count(b"\n") == 1
 
 
+def test_counters_of_destinations_alone_are_there_for_each_before_anything_happened():
+    registry = CollectorRegistry()
+    log = configure(json=True, stream=io.BytesIO())
+    Telemetry(log, registry, destinations=["shop-fr", "shop-de"])
+    for name in ("shop-fr", "shop-de"):
+        assert registry.get_sample_value("relay_throttles_total", {"destination": name}) == 0
+
+
 def test_counters_without_labels_are_there_before_anything_happened():
     _, _, registry = arrange()
     for fact in all_facts():
