@@ -7,7 +7,7 @@ from rich.console import Console
 
 from relay.cli.options import on_terminal
 from relay.demo.picture import Picture, summary
-from relay.demo.tally import Tally
+from relay.demo.tally import Going, Tally
 
 ACTIVITY = {
     "$type": "TOUCH",
@@ -32,6 +32,7 @@ def tally(at: float, settled: int) -> Tally:
         limit=128,
         lag=17,
         verdicts={"delivered": settled, "throttled": 40, "unavailable": 38},
+        destinations={"default": Going("flowing", 12, 1_234)},
     )
 
 

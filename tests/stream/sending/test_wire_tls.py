@@ -189,7 +189,7 @@ def test_a_certificate_file_that_is_of_no_use_is_named_at_the_start(
 def test_http2_over_httpx_without_its_package_is_a_clear_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "h2", None)
     policy = WirePolicy(base_url="https://localhost", wire=WireKind.HTTPX, http2=True)
-    with pytest.raises(SettingsError, match=r"mics-relay\[http2\]"):
+    with pytest.raises(SettingsError, match=r"pip install '\.\[http2\]'"):
         open_wire(policy, StaticToken(TOKEN))
 
 

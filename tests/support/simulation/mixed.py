@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import orjson
 
+from relay.model import DEFAULT_DESTINATION
 from relay.sandbox.app import create_app
 from relay.sandbox.faults import FaultPlan
 from relay.sandbox.options import RepeatPolicy, SandboxOptions
@@ -238,6 +239,7 @@ class MixedWorld(World):
         self.api = HttpxWire(
             WirePolicy(base_url="http://sandbox"), static_token(TOKEN), transport=transport
         )
+        self.apis = {DEFAULT_DESTINATION: self.api}
         await super()._run()
         await self.api.close()
 
