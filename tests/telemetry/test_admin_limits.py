@@ -12,11 +12,10 @@ from tests.telemetry.test_admin import Pipeline
 PROBE = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
 
-@pytest.fixture
-async def connect():
+@contextlib.asynccontextmanager
+async def served(app):
     """Opens connections to an admin port, and closes what is left of them."""
-    pipeline = Pipeline()
-    async with serve_admin(admin_app(pipeline, new_registry(pipeline)), "127.0.0.1", 0) as address:
+    async with serve_admin(app, "127.0.0.1", 0) as address:
         port = int(address.rpartition(":")[2])
         async with contextlib.AsyncExitStack() as stack:
 
@@ -28,6 +27,20 @@ async def connect():
             yield connect
 
 
+@pytest.fixture
+async def connect():
+    pipeline = Pipeline()
+    async with served(admin_app(pipeline, new_registry(pipeline))) as connect:
+        yield connect
+
+
+async def silent(scope, receive, send):
+    """Reads requests to their end, and answers none."""
+    while (await receive()).get("more_body"):
+        pass
+    await asyncio.Event().wait()
+
+
 async def closed(writer):
     writer.transport.abort()
     with contextlib.suppress(ConnectionError):
@@ -37,8 +50,10 @@ async def closed(writer):
 async def ended(reader):
     """Wait until the server has cut this connection."""
     with contextlib.suppress(ConnectionError):
-        while await reader.read(65536):
-            pass
+        # Sooner than uvicorn closes what is idle, which is no cut.
+        async with asyncio.timeout(30):
+            while await reader.read(65536):
+                pass
 
 
 async def asked(reader, writer):
@@ -51,11 +66,12 @@ async def asked(reader, writer):
     [b"", b"GET /livez HTTP/1.1\r\nhost:", b"POST /login HTTP/1.1\r\ncontent-length: 9\r\n\r\nto"],
     ids=["nothing", "half of the headers", "half of the body"],
 )
-async def test_a_request_that_does_not_come_to_its_end_is_cut(monkeypatch, connect, start):
+async def test_a_request_that_does_not_come_to_its_end_is_cut(monkeypatch, start):
     monkeypatch.setattr(admin_limits, "REQUEST_S", 0.05)
-    reader, writer = await connect()
-    writer.write(start)
-    await ended(reader)
+    async with served(silent) as connect:
+        reader, writer = await connect()
+        writer.write(start)
+        await ended(reader)
 
 
 async def test_a_later_request_of_a_connection_has_the_same_time(monkeypatch, connect):
@@ -66,11 +82,12 @@ async def test_a_later_request_of_a_connection_has_the_same_time(monkeypatch, co
     await ended(reader)
 
 
-async def test_an_answer_that_is_not_handed_over_in_time_is_cut(monkeypatch, connect):
-    monkeypatch.setattr(admin_limits, "ANSWER_S", 0.0)
-    reader, writer = await connect()
-    writer.write(PROBE)
-    await ended(reader)
+async def test_an_answer_that_is_not_handed_over_in_time_is_cut(monkeypatch):
+    monkeypatch.setattr(admin_limits, "ANSWER_S", 0.05)
+    async with served(silent) as connect:
+        reader, writer = await connect()
+        writer.write(PROBE)
+        await ended(reader)
 
 
 async def test_headers_without_an_end_are_cut(monkeypatch, connect):
