@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import httpx
 import orjson
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from tests.support.judge import Event, Letter, Produced
 from tests.support.kafka_admin import Kafka, wait_for
@@ -295,8 +295,29 @@ def committed(kafka: Kafka, group: str, topic: str) -> dict[int, int]:
     )
     with contextlib.closing(consumer):
         numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        found = consumer.committed([TopicPartition(topic, n) for n in numbers], timeout=10)
+        asked = [TopicPartition(topic, number) for number in numbers]
+        found: list[TopicPartition] = []
+
+        def answered() -> bool:
+            try:
+                found[:] = consumer.committed(asked, timeout=10)
+            except KafkaException as error:
+                if error.args[0].code() not in _NO_COORDINATOR_YET:
+                    raise
+            return bool(found)
+
+        wait_for(answered, 60, "the group has no coordinator")
         return {tp.partition: tp.offset for tp in found}
+
+
+# The first group of a broker that is new: its offsets' topic is being made.
+_NO_COORDINATOR_YET = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    }
+)
 
 
 def bare_environ() -> dict[str, str]:
