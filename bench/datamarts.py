@@ -21,9 +21,10 @@ from dataclasses import dataclass
 import orjson
 
 from bench.growth import NoDeadLetters
+from bench.no_kafka import NoKafka
 from relay.clock import SystemClock
-from relay.model import Commit, Partition, Record
-from relay.road.consuming.source import AssignmentListener, SourceState
+from relay.model import Partition, Record
+from relay.road.consuming.source import AssignmentListener
 from relay.settings.delivery import DeliverySettings
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.engine import Engine
@@ -57,7 +58,7 @@ class Trial:
     """Whether each datamart has partitions of its own."""
 
 
-class PacedSource:
+class PacedSource(NoKafka):
     """Records that come at a pace, and wait in their partition while it is paused."""
 
     def __init__(self, trial: Trial) -> None:
@@ -107,30 +108,6 @@ class PacedSource:
     def put_back(self, partition: Partition, offset: int, epoch: int) -> bool:
         """Nothing waits for a schema here."""
         raise AssertionError((partition, offset, epoch))
-
-    async def commit(self, commits: Mapping[Partition, Commit]) -> None:
-        """Is always taken."""
-
-    async def committed(
-        self, partitions: Collection[Partition]
-    ) -> Mapping[Partition, Commit | None]:
-        """Nothing was."""
-        return dict.fromkeys(partitions)
-
-    def ends(self) -> Mapping[Partition, int]:
-        """Not told."""
-        return {}
-
-    def state(self) -> SourceState:
-        """All is well."""
-        return SourceState()
-
-    def share(self) -> float:
-        """All."""
-        return 1.0
-
-    async def stop(self) -> None:
-        """Leaves."""
 
 
 def _events(offered: Mapping[str, int]) -> Iterator[tuple[str, int, bytes]]:

@@ -13,15 +13,16 @@ import argparse
 import asyncio
 import random
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import uvloop
 
+from bench.no_kafka import NoKafka
 from bench.workload import COMPARTMENT, Workload
 from relay.clock import SystemClock
-from relay.model import DEFAULT_DESTINATION, Answer, Commit, DeadLetter, Partition, Record, Request
-from relay.road.consuming.source import AssignmentListener, SourceState
+from relay.model import DEFAULT_DESTINATION, Answer, DeadLetter, Partition, Record, Request
+from relay.road.consuming.source import AssignmentListener
 from relay.settings.delivery import DeliverySettings
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.engine import Engine
@@ -43,7 +44,7 @@ _SHORT_LAG_MAX = 100_000
 _BYTES_MAX = 100_000_000
 
 
-class SimulatedSource:
+class SimulatedSource(NoKafka):
     """Records of a workload, spread over partitions by user; commits go nowhere."""
 
     def __init__(self, workload: Workload, partitions: int) -> None:
@@ -85,30 +86,6 @@ class SimulatedSource:
     def resume(self, partitions: Collection[Partition]) -> None:
         """Goes on."""
         self._paused = {*self._paused} - {*partitions}
-
-    async def commit(self, commits: Mapping[Partition, Commit]) -> None:
-        """Is always taken."""
-
-    async def committed(
-        self, partitions: Collection[Partition]
-    ) -> Mapping[Partition, Commit | None]:
-        """Nothing was."""
-        return dict.fromkeys(partitions)
-
-    def ends(self) -> Mapping[Partition, int]:
-        """Not told."""
-        return {}
-
-    def state(self) -> SourceState:
-        """All is well."""
-        return SourceState()
-
-    def share(self) -> float:
-        """All."""
-        return 1.0
-
-    async def stop(self) -> None:
-        """Leaves."""
 
 
 class SimulatedWire:

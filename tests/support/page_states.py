@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -22,29 +21,11 @@ _QUICK = {"DELIVERY__PROGRESS_EVERY_S": "1"}
 
 
 @contextlib.contextmanager
-def _fed(whole: Whole, per_round: int = 40) -> Iterator[None]:
-    """Events keep coming, while the block runs."""
-    over = threading.Event()
-
-    def feed() -> None:
-        while not over.wait(0.1):
-            whole.feeder.send(per_round, bad=0.01)
-
-    feeding = threading.Thread(target=feed, daemon=True)
-    feeding.start()
-    try:
-        yield
-    finally:
-        over.set()
-        feeding.join(10)
-
-
-@contextlib.contextmanager
 def full_speed() -> Iterator[Whole]:
     """Everything flows, and a few records are refused."""
     with whole_relay(users=200, **_QUICK) as whole:
         whole.sandbox.faults({**_SLOW, "rules": [_SOME_REFUSED]})
-        with _fed(whole):
+        with whole.feeder.going_on(40, bad=0.01):
             whole.until_settled(500)
             yield whole
 

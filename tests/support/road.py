@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -192,6 +193,23 @@ class Feeder:
         )
         self._now_ms = 1_767_225_600_000
         self.produced = Produced()
+
+    @contextlib.contextmanager
+    def going_on(self, per_round: int, bad: float = 0.0) -> Iterator[None]:
+        """Events keep coming, while the block runs: `per_round` every tenth of a second."""
+        over = threading.Event()
+
+        def feed() -> None:
+            while not over.wait(0.1):
+                self.send(per_round, bad)
+
+        feeding = threading.Thread(target=feed, daemon=True)
+        feeding.start()
+        try:
+            yield
+        finally:
+            over.set()
+            feeding.join(20)
 
     def send(self, count: int, bad: float = 0.0) -> None:
         """Produce `count` records, a share of them `bad`, and wait for the broker."""

@@ -9,10 +9,8 @@ the shape of what comes with what the pages show.
 import subprocess
 import sys
 import tempfile
-import threading
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.kafka_admin import Kafka, wait_for
@@ -45,7 +43,7 @@ class Shown:
                 admin = str(relay.until("relay_started")["admin"])
                 environ["RELAY_ADMIN__PORT"] = admin.rpartition(":")[2]
                 sandbox.faults(_REFUSED)
-                with self._fed():
+                with self._feeder.going_on(20, bad=0.02):
                     self._look("relay tap --code http_422 --limit 2", environ)
                 wait_for(lambda: len(relay.said("record_dead_lettered")) > 2, 60, "none died")
                 self._dead_letters(environ)
@@ -70,22 +68,6 @@ class Shown:
         lines[7] = b'{"type":"track","id":'
         (self._directory / "events.ndjson").write_bytes(b"\n".join(lines) + b"\n")
         self._look("relay send events.ndjson --rejected rejected.ndjson", environ)
-
-    @contextmanager
-    def _fed(self) -> Iterator[None]:
-        over = threading.Event()
-
-        def feed() -> None:
-            while not over.wait(0.1):
-                self._feeder.send(20, bad=0.02)
-
-        feeding = threading.Thread(target=feed, daemon=True)
-        feeding.start()
-        try:
-            yield
-        finally:
-            over.set()
-            feeding.join(20)
 
     def _look(self, command: str, environ: Mapping[str, str]) -> str:
         done = subprocess.run(

@@ -17,6 +17,7 @@ from relay.kafka_client.reach import reach
 from relay.model import Partition
 from relay.road.consuming.consumer_internals import NO_LEADER, ConsumerInternals
 from relay.road.consuming.log_ends import LogEnds
+from relay.road.consuming.own_task import OwnTask
 from relay.road.consuming.silence import ANY_BROKER, Hearing
 from relay.road.consuming.source import SourceTrouble
 from relay.road.consuming.troubles import Troubles
@@ -44,7 +45,7 @@ class BrokerWatch:
         self._partitions: frozenset[Partition] = frozenset()
         self._hearing = Hearing()
         self._changed = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = OwnTask("broker-watch")
         self._since: float | None = None
         self._looked_at: float | None = None
         self._said_at: float | None = None
@@ -55,14 +56,11 @@ class BrokerWatch:
         self._internals = internals
         self._loop = asyncio.get_running_loop()
         self._hearing.listen(self._partitions, self._loop.time())
-        # Its parent is the source, which raises what ends it and awaits its end: a task group
-        # cannot span two methods.
-        self._task = self._loop.create_task(self._ask_on(), name="broker-watch")
+        self._task.start(self._ask_on())
 
     def check(self) -> None:
         """Raise the defect that ended the task, if one did."""
-        if self._task is not None and self._task.done():
-            self._task.result()
+        self._task.check()
 
     def assigned(self, partitions: Collection[Partition]) -> None:
         """Ask about these from now on, and at once."""
@@ -73,10 +71,7 @@ class BrokerWatch:
 
     async def stop(self) -> None:
         """Ask nobody any more."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await self._task.stop()
 
     async def _ask_on(self) -> None:
         while True:

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError as ClientError
 
 from relay.model import Partition
 from relay.road.consuming.consumer_internals import NO_LEADER, ConsumerInternals
+from relay.road.consuming.own_task import OwnTask
 from relay.road.consuming.produced_share import ProducedShare
 
 _ANSWER_S = 4.0
@@ -22,26 +23,19 @@ class ShareWatch:
 
     def __init__(self) -> None:
         self.produced = ProducedShare()
-        self._task: asyncio.Task[None] | None = None
+        self._task = OwnTask("share-watch")
 
     def start(self, internals: ConsumerInternals, topics: Callable[[], Collection[str]]) -> None:
         """Begin to ask about the topics that are read then."""
-        # Its parent is the source, which raises what ends it and awaits its end: a task group
-        # cannot span two methods.
-        loop = asyncio.get_running_loop()
-        self._task = loop.create_task(self._ask_on(internals, topics), name="share-watch")
+        self._task.start(self._ask_on(internals, topics))
 
     def check(self) -> None:
         """Raise the defect that ended the task, if one did."""
-        if self._task is not None and self._task.done():
-            self._task.result()
+        self._task.check()
 
     async def stop(self) -> None:
         """Ask nobody any more."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await self._task.stop()
 
     async def _ask_on(
         self, internals: ConsumerInternals, topics: Callable[[], Collection[str]]
