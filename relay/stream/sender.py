@@ -72,7 +72,8 @@ class Sender:
         self.name = name
         """That of its destination."""
         self.policy = policy
-        # Asked for each event; of a model of the settings that takes three times as long.
+        # Asked for each event, and an attribute of a model of the settings takes four times as
+        # long (106 ns and 24 ns, by timeit).
         self._window = policy.users.duplicates_window
         self._user_records_max = policy.custody.user_records_max
         self.custody = custody
@@ -81,8 +82,8 @@ class Sender:
         self._rng = rng
         # A deployment may have a rule of its own about 200: then every answer goes by the table.
         about_200 = next((rule for rule in policy.rules if 200 in rule.statuses), None)  # noqa: PLR2004
-        self._names_settings_anew = policy.section != TRACKING
         self._knows_plain = about_200 is DEFAULT_RULES[0]
+        self._names_settings_anew = policy.section != TRACKING
         self.destination = Destination(policy.destination, rng, custody.facts.append, name)
         self.lanes = Lanes()
         self.round_trips = Histogram()
@@ -547,8 +548,6 @@ class Sender:
             self._parked.popitem(last=False)
 
     def _is_parked(self, lane: Hashable, now: float) -> bool:
-        if not self._parked:
-            return False
         until = self._parked.get(lane)
         if until is None:
             return False
