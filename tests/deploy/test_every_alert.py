@@ -1,7 +1,8 @@
 """Alerts in faults of a Relay that really runs, and in calm.
 
 Two scrapes, a few seconds apart, are drawn out to the minutes and hours that an alert waits for:
-each series goes on as it went between the two. Prometheus' own tool runs the rules over that.
+what counts goes on as it went between the two, and what measures stays, but where a fault lets it
+grow. Prometheus' own tool runs the rules over that.
 """
 
 import itertools
@@ -122,7 +123,7 @@ def test_an_outage_holds_the_frontier_and_is_down(alerts):
         whole.sandbox.faults({"rules": [{"kind": "status", "status": 503}]})
         whole.feeder.send(100)
         whole.relay.until("destination_down")
-        series = goes_on(whole.admin, 30)
+        series = goes_on(whole.admin, 30, grows=["relay_frontier_pinned_seconds"])
         stuck = [name for name, one in whole.status()["partitions"].items() if one["pinned_by"]]
     fires(alerts, series, "RelayDestinationDown", 11, ONLY)
     alerts.fire(series, "RelayPartitionStuck", 10)
@@ -152,7 +153,7 @@ def test_segment_events_that_the_platform_refuses(alerts):
         for number in range(5):
             whole.feeder._produce("s", segment(number))
         whole.relay.until("membership_held")
-        series = goes_on(whole.admin, 150)
+        series = goes_on(whole.admin, 150, grows=["relay_membership_oldest_seconds"])
     fires(alerts, series, "RelaySegmentsHeld", 11)
     fires(alerts, series, "RelaySegmentsLate", 140)
 

@@ -3,13 +3,14 @@
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.kafka_admin import wait_for
@@ -51,42 +52,52 @@ def growing(
 
 def scraped(admin: str) -> tuple[float, dict[str, float]]:
     """When, and every series of ours with its value."""
+    at, families = _families(admin)
+    return at, {name: value for _, name, value in _series(families)}
+
+
+def _families(admin: str) -> tuple[float, list[Metric]]:
     text = httpx.get(f"{admin}/metrics", timeout=10).raise_for_status().text
-    found = {}
-    for family in text_string_to_metric_families(text):
+    families = text_string_to_metric_families(text)
+    now = time.monotonic()  # noqa: TID251 - a process lives in real time
+    return now, [family for family in families if family.name.startswith("relay_")]
+
+
+def _series(families: Iterable[Metric]) -> Iterator[tuple[Metric, str, float]]:
+    for family in families:
         for sample in family.samples:
-            if sample.name.startswith("relay_"):
-                labels = ",".join(f'{k}="{v}"' for k, v in sorted(sample.labels.items()))
-                found[f"{sample.name}{{{labels}}}"] = sample.value
-    return time.monotonic(), found  # noqa: TID251 - a process lives in real time
-
-
-def drawn_out(
-    first: tuple[float, Mapping[str, float]],
-    second: tuple[float, Mapping[str, float]],
-    minutes: int,
-) -> dict[str, str]:
-    """What each series would be if it went on like this, a sample each minute."""
-    (at, before), (later, after) = first, second
-    each = {
-        name: (value - before.get(name, value)) * 60 / (later - at) for name, value in after.items()
-    }
-    return {name: f"{after[name]:.6f}{each[name]:+.6f}x{minutes}" for name in after}
+            labels = ",".join(f'{k}="{v}"' for k, v in sorted(sample.labels.items()))
+            yield family, f"{sample.name}{{{labels}}}", sample.value
 
 
 def goes_on(
-    admin: str, minutes: int, feed: Callable[[], None] | None = None, seconds: float = 3.0
+    admin: str,
+    minutes: int,
+    feed: Callable[[], None] | None = None,
+    seconds: float = 3.0,
+    grows: Collection[str] = (),
 ) -> dict[str, str]:
-    """Two scrapes with what happens between them, drawn out."""
-    first = scraped(admin)
+    """Two scrapes with what happens between them, drawn out: a sample each minute.
+
+    What counts goes on counting as it did between the two. A gauge stays where it was: the
+    difference of two of its values is chance, but for those that the fault lets grow.
+    """
+    at, before = scraped(admin)
 
     def later() -> bool:
         if feed is not None:
             feed()
-        return time.monotonic() - first[0] >= seconds  # noqa: TID251 - as above
+        return time.monotonic() - at >= seconds  # noqa: TID251 - as above
 
     wait_for(later, 30, "no time")
-    return drawn_out(first, scraped(admin), minutes)
+    end, families = _families(admin)
+    series = {}
+    for family, name, value in _series(families):
+        goes = family.type != "gauge" or family.name in grows
+        each = (value - before.get(name, value)) * 60 / (end - at) if goes else 0.0
+        series[name] = f"{value:.6f}{each:+.6f}x{minutes}"
+    assert {family.name for family in families}.issuperset(grows)
+    return series
 
 
 class Alerts:
