@@ -259,7 +259,7 @@ function showSegments(road) {
 
 function pinText(pin) {
   if (!pin) return "";
-  let tried = "";
+  let tried = "schema" in pin ? `, its schema ${pin.schema} is not there` : "";
   if (pin.last_verdict) tried = `, ${pin.attempts} attempts, last ${pin.last_verdict}`;
   else if (pin.attempts) tried = ", under way";
   const bound = pin.destination ? ` to ${pin.destination}` : "";
