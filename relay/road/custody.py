@@ -97,7 +97,7 @@ class Custody:
         self.letters_blocked: str | None = None
         self.letters_blocked_since = 0.0
         self.commits_blocked: str | None = None
-        """Why Kafka takes no commit now; None while it does."""
+        """Why Kafka takes no commit now; None while it does, or nothing waits to be committed."""
         self.commits_blocked_since = 0.0
         self.metadata_ignored = 0
         self.maps_truncated = 0
@@ -348,7 +348,6 @@ class Custody:
     def committed(self, commits: Mapping[Partition, Commit]) -> None:
         """The broker confirmed these, which were sent together."""
         self.commits_confirmed += 1
-        self.commits_blocked = None
         for partition, commit in commits.items():
             home = self.assigned.get(partition)
             if home is not None:

@@ -10,14 +10,14 @@ committed and the group is left, and when the deadline comes, whatever still wai
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection
 from typing import ClassVar, Protocol
 
 from pydantic import Field
 
 from relay.clock import Clock
 from relay.errors import CommitIncomplete, DrainIncomplete, KafkaError, sole
-from relay.model import Commit, Moment, Partition, Record
+from relay.model import Moment, Partition, Record
 from relay.road.consuming.schema_fetching import SchemaFetching, SchemaSource
 from relay.road.consuming.source import CommitRefused, RecordSource
 from relay.road.custody import Custody
@@ -378,6 +378,7 @@ class Road:
         async with self._commit_lock:
             commits = self._custody.commits(self._loop.time())
             if not commits:
+                self._commits_go_on()
                 return False
             try:
                 await self._source.commit(commits)
@@ -389,15 +390,16 @@ class Road:
                 self._custody.commit_failed(str(error), self._loop.time())
                 self._emit(CommitFailed(road=self.name, code=error.code, reason=str(error)))
                 return True
-            self._committed(commits)
+            self._custody.committed(commits)
+            self._commits_go_on()
             return False
 
-    def _committed(self, commits: Mapping[Partition, Commit]) -> None:
+    def _commits_go_on(self) -> None:
         custody = self._custody
         if custody.commits_blocked is not None:
+            custody.commits_blocked = None
             after_s = self._loop.time() - custody.commits_blocked_since
             self._emit(CommitsRestored(road=self.name, after_s=after_s))
-        custody.committed(commits)
 
     # -- the end ------------------------------------------------------------------------------
 

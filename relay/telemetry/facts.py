@@ -629,7 +629,7 @@ class CommitFailed(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitsRestored(Fact):
-    """Kafka takes commits again; the first one held all that those before it held."""
+    """Kafka takes commits again, or what was to be committed has left with its partitions."""
 
     stage: ClassVar[Stage] = Stage.SETTLING
 
