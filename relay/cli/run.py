@@ -82,7 +82,7 @@ def run(  # noqa: PLR0917 - options of a command are given by name
     """
     import uvloop
 
-    from relay.app import STREAM_SECTIONS, run_stream
+    from relay.app.run import STREAM_SECTIONS, run_stream
     from relay.disk import temporary_directory
     from relay.process_start import follow_supervisor
     from relay.settings import load

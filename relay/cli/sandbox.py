@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relay.cli.left_out import needs_the_sandbox
+
+if TYPE_CHECKING:  # the sandbox may be left out
+    from relay.sandbox.options import RepeatPolicy
 
 
 def register(app: typer.Typer) -> None:
@@ -61,17 +64,13 @@ def sandbox(  # noqa: PLR0917 - options of a command are given by name
     """
     needs_the_sandbox()
     from relay.sandbox.faults import FaultPlan
-    from relay.sandbox.options import RepeatPolicy, SandboxOptions
+    from relay.sandbox.options import SandboxOptions
     from relay.sandbox.standalone import read_plan, run
 
-    if repeats not in list(RepeatPolicy):
-        raise typer.BadParameter(
-            f"must be one of {', '.join(RepeatPolicy)}", param_hint="--repeats"
-        )
     options = SandboxOptions(
         tokens=frozenset(token or ()),
         datamarts=frozenset(datamart or ()),
-        repeat_policy=RepeatPolicy(repeats),
+        repeat_policy=_repeat_policy(repeats),
         log_max=log_max,
         seed=seed,
     )
@@ -85,3 +84,13 @@ def sandbox(  # noqa: PLR0917 - options of a command are given by name
         typer.echo(f"what it saw: curl {url}/_sandbox/summary")
 
     run(options, FaultPlan() if faults is None else read_plan(faults), host, port, announce)
+
+
+def _repeat_policy(name: str) -> "RepeatPolicy":
+    from relay.sandbox.options import RepeatPolicy
+
+    if name not in list(RepeatPolicy):
+        raise typer.BadParameter(
+            f"must be one of {', '.join(RepeatPolicy)}", param_hint="--repeats"
+        )
+    return RepeatPolicy(name)
