@@ -15,7 +15,7 @@ import typer
 from relay import __version__
 from relay.cli import check, demo, emit, run, sandbox, schema, send, status, tap, top
 from relay.cli.commands import Commands
-from relay.cli.dead_letters import commands as dlq
+from relay.cli.dlq import commands as dlq
 from relay.cli.map import commands as map_events
 from relay.cli.reporting import output_closed, report
 from relay.cli.segments import commands as segments
