@@ -1,6 +1,5 @@
 """`relay demo`: the whole road on this machine, nothing to install, nothing to set up."""
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -56,6 +55,8 @@ def demo(  # noqa: PLR0917 - options of a command are given by name
     if not drawing and not as_json:
         typer.echo("relay demo: embedded Kafka → relay → sandbox API; one moment")
     with _watched(events) if drawing else nullcontext(lambda *_: None) as watch:
+        import asyncio
+
         import uvloop
 
         from relay.demo.play import play
