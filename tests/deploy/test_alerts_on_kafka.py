@@ -80,6 +80,7 @@ def test_records_that_kafka_deleted_while_no_relay_ran(alerts, kafka, topic):
     alerts.fire(later, "RelayRecordsGone", 10, {})
 
 
+@pytest.mark.timeout(300)
 def test_a_partition_with_more_holes_than_fit_into_a_commit(alerts, kafka, topic):
     """The events of half of the users fail, at random: a pattern would take less room."""
     settings = {"DELIVERY__MEMORY_RECORDS_MAX": "200000", "DELIVERY__PROGRESS_EVERY_S": "1"}
@@ -93,6 +94,6 @@ def test_a_partition_with_more_holes_than_fit_into_a_commit(alerts, kafka, topic
             feeder._produce(user, feeder.event(user, 0))
         feeder.send(1)
         gauge = "relay_offset_map_fill"
-        wait_for(lambda: value_of(admin, gauge) > 0.8, 100, "the map is not full")
+        wait_for(lambda: value_of(admin, gauge) > 0.8, 250, "the map is not full")
         found = only(scraped(admin)[1], gauge)
     alerts.fire(steady(found, 10), "RelayOffsetMapFull", 6, {"topic": topic, "partition": "0"})
