@@ -35,6 +35,7 @@ def drive(events: int, stage: str = "engine", users: int = 20_000) -> float:
     """Moves events through a stage and everything before it; CPU seconds."""
     # Imported here: of the commit that this process runs in.
     from relay.model import Record  # noqa: PLC0415
+    from relay.section import bound  # noqa: PLC0415
     from relay.stream.decoding import DecodingPolicy, decode  # noqa: PLC0415
     from relay.stream.interpret import InterpretPolicy, interpreter  # noqa: PLC0415
     from relay.stream.mapping.policy import IdentityPolicy, MappingPolicy  # noqa: PLC0415
@@ -56,8 +57,9 @@ def drive(events: int, stage: str = "engine", users: int = 20_000) -> float:
         return uvloop.run(cost) * events / 1e6
     began = time.process_time()
     if stage == "decode":
+        decoding = bound(policy.decoding)
         for record in records:
-            decode(record.value, policy.decoding)
+            decode(record.value, decoding)
     elif stage == "interpret":
         for record in records:
             interpret(record, 1_767_261_700_000)

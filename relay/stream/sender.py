@@ -195,13 +195,13 @@ class Sender:
         if not self._may_fly():
             return None
         lanes = self.lanes
-        times = [self._route_opens_at(route, now) for route in lanes.ready_routes()]
-        if not lanes.none_sleeps:
-            rested = lanes.next_alarm()
-            if rested is not None and lanes.has_ready:
-                rested = max(rested, self.destination.budget.available_at(now))
-            times += (rested, lanes.next_pause_end())
-        return min((at for at in times if at is not None), default=None)
+        opens_at = self._opens_at(lanes.ready_routes(), now)
+        if lanes.none_sleeps:
+            return opens_at
+        rested = lanes.next_alarm()
+        if rested is not None and lanes.has_ready:
+            rested = max(rested, self.destination.budget.available_at(now))
+        return _earliest(opens_at, rested, lanes.next_pause_end())
 
     def answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
         """An attempt ended: settle its records, or put them back at the head of their lane."""
@@ -300,10 +300,14 @@ class Sender:
                 return route
         return None
 
-    def _route_opens_at(self, route: RequestKind, now: float) -> float | None:
-        opens_at = self.destination.opens_at(self.lanes.in_flight, now)
-        at = self.destination.route_opens_at(route, now)
-        return None if opens_at is None or at is None else max(opens_at, at)
+    def _opens_at(self, routes: Sequence[RequestKind], now: float) -> float | None:
+        """When a request may leave on one of these routes; None: when one of those out lands."""
+        opens_at = self.destination.opens_at(self.lanes.in_flight, now) if routes else None
+        if opens_at is None:
+            return None
+        route_opens_at = self.destination.route_opens_at
+        at = _earliest(*[route_opens_at(route, now) for route in routes])
+        return None if at is None else max(opens_at, at)
 
     def _is_duplicate(self, parcel: Parcel, part: Part | None) -> bool:
         """Whether another record, or another event of one, with the same key was taken lately."""
@@ -347,7 +351,8 @@ class Sender:
         payload = members[0].parcel.payload
         if isinstance(payload, Request):
             return payload
-        return activity_request(self.policy.activities_path, merge(_activities(members)))
+        activity = payload if len(members) == 1 else merge(_activities(members))
+        return activity_request(self.policy.activities_path, activity)
 
     def _wake_rested(self, now: float) -> None:
         """Make lanes ready whose rest is over, as far as there is budget for retries.
@@ -489,10 +494,7 @@ class Sender:
         (waiting,) = flight.members
         lane = waiting.lane
         followers: list[Waiting] = []
-        if (
-            self._users.on_dead_letter is OnDeadLetter.PARK_USER
-            and waiting.parcel.lane is not None
-        ):
+        if self._users.on_dead_letter is OnDeadLetter.PARK_USER and waiting.parcel.lane is not None:
             self._park(lane, now.steady)
             followers = self.lanes.followers(lane)
         self.lanes.hold(lane)
@@ -575,6 +577,10 @@ class Sender:
 
 def _activities(members: Sequence[Waiting]) -> list[Activity]:
     return [m.parcel.payload for m in members if isinstance(m.parcel.payload, Activity)]
+
+
+def _earliest(*times: float | None) -> float | None:
+    return min([at for at in times if at is not None], default=None)
 
 
 def _place(parcel: Parcel, part: Part | None) -> Place:

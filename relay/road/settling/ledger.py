@@ -14,6 +14,7 @@ from relay.model import Fate
 
 _DELIVERED = Fate.DELIVERED  # found once: it is the fate of nearly all
 
+
 @dataclass(slots=True)
 class Ledger:
     """The books of one process. Owned by the engine."""
