@@ -6,9 +6,9 @@ docs/SETTINGS.md, the example files and the error messages are all made from it.
 nobody needs to set is a class variable of the policy: no field, so no setting.
 """
 
-from dataclasses import make_dataclass
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -37,11 +37,18 @@ def bound(section: S) -> S:
     machine), since Python has to expect its `__getattr__`. What is computed of the fields
     (`cached_property`) is computed here, once; methods of the section are not there.
     """
-    cls = type(section)
-    names = [*cls.model_fields, *_computed(cls)]
-    values = [getattr(section, name) for name in names]
-    plain = make_dataclass(f"Bound{cls.__name__}", names, frozen=True, slots=True, repr=False)
-    return cast("S", plain(*(bound(v) if isinstance(v, Section) else v for v in values)))
+    names = [*type(section).model_fields, *_computed(type(section))]
+    values = {name: getattr(section, name) for name in names}
+    plain = {name: bound(v) if isinstance(v, Section) else v for name, v in values.items()}
+    return cast("S", _Plain(plain))
+
+
+class _Plain:
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        vars(self).update(values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name}: a section's values do not change")
 
 
 def _computed(cls: type[Section]) -> set[str]:
