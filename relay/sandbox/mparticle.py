@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from relay.sandbox.stand_in import as_json, behaviour, calls
+from relay.sandbox.stand_in import Room, as_json, calls
 from relay.sandbox.state import State
 
 _ROOT = "/service/v1/segments"
@@ -65,12 +65,12 @@ class Export:
     content: bytes = field(repr=False)
 
 
-class Mparticle:
+class Mparticle(Room):
     """The segments of one project, their exports, and the calls."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self.options = ExportOptions()
+        self.options: ExportOptions = ExportOptions()
         self.project_id = state.new_id()
         self.segments: dict[str, dict[str, Any]] = {}
         self.contents: dict[str, Callable[[], bytes]] = {}
@@ -206,7 +206,7 @@ def routes(state: State) -> list[Route]:
         ("PUT", "/_sandbox/mparticle/segments/{segment_id}"): Mparticle.set_segment,
         ("GET", "/_sandbox/mparticle/exports"): Mparticle.seen,
     }
-    return [*calls(room, handlers), behaviour("/_sandbox/mparticle", room)]
+    return calls(room, "/_sandbox/mparticle", handlers)
 
 
 def _time(ms: int) -> str:
