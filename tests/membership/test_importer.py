@@ -9,7 +9,7 @@ from relay.apis.errors import LoginRefused, NotThere
 from relay.apis.mediarithmics_document_imports import Phase
 from relay.membership.importer import Importer
 from relay.membership.policy import ImporterPolicy
-from relay.sandbox.segment_store import SegmentStore
+from relay.sandbox.document_imports import document_imports
 from relay.segments.driver import Platform
 from relay.segments.formats import FileFormat, encoder
 from relay.segments.model import SegmentCommand
@@ -75,7 +75,7 @@ def life(world, tmp_path):
 
 
 def store(world):
-    return world.state.keep(SegmentStore, lambda: SegmentStore(world.state))
+    return document_imports(world.state)
 
 
 async def names(world):
