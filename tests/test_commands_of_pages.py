@@ -1,7 +1,7 @@
 """Every command of README.md and of docs/ is run as it stands, or held to what it names.
 
-The commands of docs/MAP_TOOLS.md and of docs/LOG_QUERIES.md have tests of their own, which also
-compare what they print.
+The commands of docs/MAP_TOOLS.md, MAP_LINT.md and LOG_QUERIES.md have tests of their own, which
+also compare what they print.
 """
 
 import importlib.util
@@ -19,7 +19,7 @@ from tests.support.pages import ROOT, Block, Shell, blocks, commands, yaml_block
 
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-ELSEWHERE = {"MAP_TOOLS.md", "LOG_QUERIES.md", "DEPLOY.md"}
+ELSEWHERE = {"MAP_TOOLS.md", "MAP_LINT.md", "LOG_QUERIES.md", "DEPLOY.md"}
 WALKED = {"README.md", "EVENTS.md", "SANDBOX.md", "SEGMENTS.md"}
 OURS = ("relay ", "curl ", "echo ")
 """What a walk runs. Other commands build, install or deploy, and are held to what they name."""
