@@ -14,7 +14,7 @@ help:
 	@echo "make demo     run the main job here: embedded broker, relay, sandbox API"
 	@echo "make test     run the tests (starts an Apache Kafka of its own)"
 	@echo "make check    format, ruff, mypy, import-linter"
-	@echo "make storm    long simulations and chaos runs"
+	@echo "make storm    simulations and chaos runs; LONG=1 for all of them"
 	@echo "make bench    measure, side by side"
 	@echo "make image-check  build the container image and try it"
 	@echo "make chart-check  validate the Helm chart"
@@ -47,9 +47,10 @@ test: $(STAMP)
 	@echo "==> running the tests in $(PROCESSES) processes"
 	@$(BIN)/python -m pytest -m "not storm" -n $(PROCESSES) --dist loadgroup
 
+# Some ten minutes; LONG=1 runs every case, some hours. A line for each test that has ended.
 storm: $(STAMP)
-	@echo "==> running the storms"
-	@$(BIN)/python -m pytest -m storm
+	@echo "==> running the storms in $(PROCESSES) processes"
+	@$(BIN)/python -m pytest -m storm -v $(if $(LONG),--long) -n $(PROCESSES) --dist loadgroup
 
 check: $(STAMP)
 	@echo "==> ruff format, ruff check, mypy, import-linter"

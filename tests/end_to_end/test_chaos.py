@@ -367,7 +367,7 @@ def test_a_small_chaos_breaks_no_promise(kafka_cluster, tmp_path):
 
 
 @pytest.mark.broker
-@pytest.mark.storm
+@pytest.mark.storm(cases=1)
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_whole_chaos_breaks_no_promise(kafka_cluster, tmp_path, seed):
