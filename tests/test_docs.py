@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 from itertools import pairwise
 
 import jsonschema
@@ -17,7 +16,6 @@ from relay.settings.options import options
 from relay.telemetry.facts import all_facts
 from scripts.generate import ROOT
 from scripts.metrics_docs import described
-from tests.support.commands import parsed
 
 RUNBOOK = (ROOT / "docs/RUNBOOK.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
@@ -102,18 +100,6 @@ def test_the_changelog_begins_with_what_changes_delivery():
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     for release in text.split("\n## ")[1:]:
         assert re.findall(r"^### (.+)$", release, re.MULTILINE)[0] == "Delivery semantics"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_that_a_page_shows_are_ones_that_relay_takes(page):
-    text = page.read_text(encoding="utf-8")
-    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            for command in re.findall(r"(?:^|\| |\$ )(?:\.venv/bin/)?relay ([^|#>&]+)", line):
-                parsed(shlex.split(command))
-    for command in re.findall(r"`relay ([a-z]+(?: [^`]*)?)`", text):
-        if not re.search("[…|]", command):  # several at once
-            parsed(shlex.split(command))
 
 
 def test_the_settings_that_the_page_on_segments_shows_make_a_sync_and_fit_the_chart(tmp_path):

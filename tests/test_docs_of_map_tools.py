@@ -5,16 +5,14 @@ They share their files.
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from relay import cli
+from tests.support.pages import ROOT, blocks, commands
 
-DOCS = Path(__file__).parent.parent / "docs"
-PAGE = "".join(
-    (DOCS / page).read_text(encoding="utf-8") for page in ("MAP_TOOLS.md", "MAP_LINT.md")
-)
+PAGES = [ROOT / "docs" / page for page in ("MAP_TOOLS.md", "MAP_LINT.md")]
+PAGE = "".join(page.read_text(encoding="utf-8") for page in PAGES)
 FILES = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 COMMANDS = re.findall(r"^```console\n\$ relay (.+?)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
@@ -33,6 +31,11 @@ def test_a_command_says_what_the_page_shows(home, capsys, command, shown):
         cli.main(shlex.split(command))
     out, err = capsys.readouterr()
     assert err + out == shown
+
+
+def test_no_command_of_the_pages_is_left_out():
+    shown = [c for page in PAGES for block in blocks(page) for c in commands(block.text)]
+    assert shown == [f"relay {command}" for command, _ in COMMANDS]
 
 
 def test_the_pages_show_every_tool():
