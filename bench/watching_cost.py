@@ -152,7 +152,7 @@ def each(events: int, run: Callable[[str, Callable[[], None]], None], rounds: in
 
 def by_instructions(events: int) -> dict[str, float]:
     """Thousands of instructions an event."""
-    found = counted("bench.watching_cost", ["--sections", "--events", str(events)])
+    found = counted(["-m", "bench.watching_cost", "--sections", "--events", str(events)])
     return {how: instructions / 1000 for how, instructions in found.items()}
 
 

@@ -29,7 +29,7 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """What `relay` exits with. Documented in docs/RUNBOOK.md; a test holds the two together."""
+    """What `relay` exits with. Documented in docs/OPERATIONS.md; a test holds the two together."""
 
     OK = 0
     BUG = 1

@@ -1,9 +1,12 @@
 """What every command of `relay` is made of: Typer's, and stricter about options."""
 
+import functools
+import inspect
 import re
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from dataclasses import is_dataclass
+from typing import Any, cast
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperOption
@@ -54,5 +57,43 @@ class Commands(typer.Typer):
     def command(  # type: ignore[override]
         self, name: str | None = None, **given: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """A decorator that adds a command."""
-        return super().command(name, cls=Command, **given)
+        """A decorator that adds a command.
+
+        A parameter that is a dataclass of options stands for each of them.
+        """
+        add = super().command(name, cls=Command, **given)
+
+        def added(command: Callable[..., Any]) -> Callable[..., Any]:
+            add(_spread(command))
+            return command
+
+        return added
+
+
+def _spread(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same command with the fields of such dataclasses as parameters of its own."""
+    own = inspect.signature(command).parameters
+    groups: dict[str, Callable[..., Any]] = {
+        name: cast("Callable[..., Any]", one.annotation)
+        for name, one in own.items()
+        if is_dataclass(one.annotation)
+    }
+    if not groups:
+        return command
+    fields = {name: inspect.signature(group).parameters for name, group in groups.items()}
+    parameters = [
+        one.replace(kind=one.KEYWORD_ONLY)
+        for name in own
+        for one in (fields[name].values() if name in groups else [own[name]])
+    ]
+
+    @functools.wraps(command)
+    def called(**given: Any) -> Any:
+        for name, group in groups.items():
+            given[name] = group(**{field: given.pop(field) for field in fields[name]})
+        return command(**given)
+
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {one.name: one.annotation for one in parameters}
+    del called.__wrapped__  # its annotations would be read instead
+    return called

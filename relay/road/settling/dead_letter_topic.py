@@ -196,7 +196,7 @@ class DeadLetterTopic:
             acks="all",  # lost brokers must not take a dead letter with them
             linger_ms=0,  # letters come in batches already
             # Of all codecs it makes the least of a letter in the least time: 2 MB of JSON in
-            # 30 ms where gzip takes 400 (docs/PERFORMANCE.md).
+            # 30 ms where gzip takes 400 (docs/PERFORMANCE_PARTS.md).
             compression_type="zstd",
             max_request_size=_RECORD_BYTES_MAX,
         )
