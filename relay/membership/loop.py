@@ -81,7 +81,7 @@ class FileCarrier:
         self._importer = importer
         self._emit = emit
         self._clock = clock
-        self._tell: Callable[[], None] = _nothing
+        self._tell: Callable[[], None] = lambda: None
         self._changed = asyncio.Event()
         self._flights: list[_Flight] = []
         self._places = list(range(engine.policy.gather.in_flight_max))
@@ -245,7 +245,3 @@ class FileCarrier:
 
     def _moment(self) -> Moment:
         return Moment(self._loop.time(), self._clock.now_ms())
-
-
-def _nothing() -> None:
-    pass

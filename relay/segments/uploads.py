@@ -89,7 +89,7 @@ class Uploads:
             trip = self._trip(part)
             begun = trip.import_asked or trip.attempts
             if not begun and (self._given_up or not self.policy.attempts_max):
-                self._abandon(part, None)
+                self._end(part, PartState.ABANDONED, None)
                 return
             outcome = await self._driver.carry(trip)
             match outcome:
@@ -99,7 +99,11 @@ class Uploads:
                     for piece in await self._unclear(part, execution, rejected):
                         group.create_task(self._see_through(piece, group))
                 case Failed(reason, execution):
-                    self._failed(part, trip, reason, execution)
+                    self._given_up = True
+                    if trip.is_out:
+                        self._give_up(part, reason, execution)
+                    else:
+                        self._end(part, PartState.ABANDONED, reason)
                 case Held(error):
                     raise error
 
@@ -188,31 +192,27 @@ class Uploads:
             self.progress.note(f"part {part.number}: lines were rejected; see {errors}")
         return found
 
-    def _failed(
-        self, part: PartRecord, trip: Trip, reason: str, execution: Execution | None
-    ) -> None:
-        self._given_up = True
-        if trip.is_out:
-            self._give_up(part, reason, execution)
-        else:
-            self.progress.note(f"part {part.number}: given up: {reason}")
-            self._abandon(part, reason)
-
     def _give_up(self, part: PartRecord, problem: str, execution: Execution | None) -> None:
-        self.progress.note(f"part {part.number}: given up: {problem}")
+        """Each of its lines may have been taken."""
         counts = (None, None) if execution is None else (execution.succeeded, execution.failed)
+        self._end(part, PartState.UNSURE, problem, *counts)
+
+    def _end(
+        self,
+        part: PartRecord,
+        state: PartState,
+        problem: str | None,
+        succeeded: int | None = None,
+        rejected: int | None = None,
+    ) -> None:
+        """It is not sent any more. Of a piece, some lines were taken when the whole was sent."""
+        if problem is not None:
+            self.progress.note(f"part {part.number}: given up: {problem}")
         with self.ledger.writing():
             self.ledger.set_part(
-                part, state=PartState.UNSURE, problem=problem, succeeded=counts[0],
-                rejected=counts[1],
-            )  # fmt: skip
-            self._apply_unsure(part)
-
-    def _abandon(self, part: PartRecord, problem: str | None) -> None:
-        """It is not sent. Of a piece, some lines were taken when the whole was sent."""
-        with self.ledger.writing():
-            self.ledger.set_part(part, state=PartState.ABANDONED, problem=problem)
-            if part.parent is not None:
+                part, state=state, problem=problem, succeeded=succeeded, rejected=rejected
+            )
+            if state is PartState.UNSURE or part.parent is not None:
                 self._apply_unsure(part)
 
     def _apply_unsure(self, part: PartRecord) -> None:
