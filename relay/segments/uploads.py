@@ -72,7 +72,7 @@ class Uploads:
         self._given_up = any(p.state in (PartState.UNSURE, PartState.ABANDONED) for p in parts)
         self._isolations = sum(part.parent is not None for part in parts)
         waiting = [part for part in parts if part.state is PartState.WRITTEN]
-        self._bytes = sum(p.size_bytes for p in waiting if not self.ledger.attempts(p))
+        self._bytes = sum(p.size_bytes for p in waiting if not p.attempts)
         if self._bytes:
             self.progress.begin("uploading", self._bytes, "bytes")
         elif waiting:
@@ -94,7 +94,7 @@ class Uploads:
             outcome = await self._driver.carry(trip)
             match outcome:
                 case Landed(execution, rejected):
-                    await self._landed(part, execution, rejected)
+                    await self._landed(part, trip, execution, rejected)
                 case Unclear(execution, rejected):
                     for piece in await self._unclear(part, execution, rejected):
                         group.create_task(self._see_through(piece, group))
@@ -122,7 +122,7 @@ class Uploads:
             part.format,
             part.import_id,
             part.import_asked,
-            self.ledger.attempts(part),
+            part.attempts,
             keep=keep,
             on_bytes=self._sent,
         )
@@ -136,7 +136,9 @@ class Uploads:
 
     # -- what an outcome means -----------------------------------------------------------------
 
-    async def _landed(self, part: PartRecord, execution: Execution, rejected: int) -> None:
+    async def _landed(
+        self, part: PartRecord, trip: Trip, execution: Execution, rejected: int
+    ) -> None:
         reason = (await self._hints(part, execution)).reason if rejected else None
         users = part.users
         with self.ledger.writing() as db:
@@ -147,8 +149,7 @@ class Uploads:
             if users is not None and rejected:
                 apply_rejected(db, users)
             elif users is not None:
-                asked_ms = min(attempt.asked_ms for attempt in self.ledger.attempts(part))
-                apply_sure(db, users, *self._ends(asked_ms))
+                apply_sure(db, users, *self._ends(min(a.asked_ms for a in trip.attempts)))
 
     async def _unclear(
         self, part: PartRecord, execution: Execution, rejected: int
