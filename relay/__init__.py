@@ -61,7 +61,7 @@ Beside the roads:
     sandbox/              stand-ins of the vendors' APIs and of Kafka; shares nothing with the roads
     demo/                 the road between an embedded Kafka and the sandbox, watched
     vendors.py            settings → ready clients of the vendors' APIs
-    app.py                the composition root: builds the stream from the settings and runs it
+    app/                  the composition root: builds the stream from the settings and runs it
     workers.py            several processes of one group, watched
     process_start.py      descriptors and signals, before anything else
     process_exit.py       the end of the process, as the status that was decided

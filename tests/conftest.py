@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import hypothesis
@@ -20,8 +21,36 @@ hypothesis.settings.load_profile("relay")
 _SHARED = ("kafka_cluster", "secured_kafka", "schema_registry")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The storms have a long form."""
+    parser.addoption("--long", action="store_true", help="all cases of storms, not the first few")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the cases of storms, and say which tests must run in the same process."""
+    if not config.getoption("--long"):
+        _leave_out_long_forms(config, items)
+    _group_what_is_shared(items)
+
+
+def _leave_out_long_forms(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """`storm(cases=N)`: of the cases of this test the first N are enough to begin with."""
+    seen: Counter[str] = Counter()
+    left_out = set()
+    for item in items:
+        storm = item.get_closest_marker("storm")
+        if storm is not None and "cases" in storm.kwargs:
+            test = item.nodeid.partition("[")[0]
+            seen[test] += 1
+            if seen[test] > storm.kwargs["cases"]:
+                left_out.add(item)
+    if left_out:
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _group_what_is_shared(items: Sequence[pytest.Item]) -> None:
     """Say which tests must run in the same process (`make test` has several of them).
 
     Clusters of our own are heavy, and tests stop them; fixtures of a module are made once for all

@@ -1,26 +1,19 @@
-"""Every command of README.md and of docs/ is run as it stands, or held to what it names.
+"""Pages whose commands are run as they stand, in the place that the page says.
 
-The commands of docs/MAP_TOOLS.md and of docs/LOG_QUERIES.md have tests of their own, which also
-compare what they print.
+`tests/test_every_command.py` names the tests of the other pages, and what no test can run.
 """
 
-import importlib.util
 import re
-import shlex
 import socket
-import tomllib
 
 import pytest
-import yaml
 
 from relay.settings import load
 from tests.support.kafka_admin import wait_for
-from tests.support.pages import ROOT, Block, Shell, blocks, commands, yaml_blocks
+from tests.support.pages import ROOT, Block, Shell, blocks, commands, inline, yaml_blocks
 
 README = ROOT / "README.md"
-PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-ELSEWHERE = {"MAP_TOOLS.md", "LOG_QUERIES.md", "DEPLOY.md"}
-WALKED = {"README.md", "EVENTS.md", "SANDBOX.md", "SEGMENTS.md"}
+DOCS = ROOT / "docs"
 OURS = ("relay ", "curl ", "echo ")
 """What a walk runs. Other commands build, install or deploy, and are held to what they name."""
 
@@ -35,10 +28,6 @@ def others(block: Block) -> list[str]:
     return [command for command in commands(block.text) if not command.startswith(OURS)]
 
 
-def test_a_page_with_commands_is_walked_here_or_has_a_test_of_its_own():
-    assert {page.name for page in PAGES if list(blocks(page))} <= WALKED | ELSEWHERE
-
-
 @pytest.mark.broker
 def test_the_readme_leads_to_events_at_the_api(kafka, topic, tmp_path, monkeypatch):
     api, admin = free_port(), free_port()
@@ -47,8 +36,16 @@ def test_the_readme_leads_to_events_at_the_api(kafka, topic, tmp_path, monkeypat
         "--port 8080": f"--port {api}",
         "localhost:8080": f"localhost:{api}",
         "[app-events]": f"[{topic}]",
+        "HOST:9464": f"localhost:{admin}",
+        "localhost:9464": f"localhost:{admin}",
     }
-    environ = {"RELAY_ADMIN__PORT": admin, "RELAY_KAFKA__GROUP_ID": topic}
+    token = "a long token"
+    environ = {
+        "RELAY_ADMIN__PORT": admin,
+        "RELAY_ADMIN__TOKEN": token,
+        "TOKEN": token,
+        "RELAY_KAFKA__GROUP_ID": topic,
+    }
     start, used = tmp_path / "relay.yaml", list(blocks(README))
     sandbox, settings, running, emitted, own = [
         block for block in used if not others(block) and "relay " in block.text
@@ -68,6 +65,12 @@ def test_the_readme_leads_to_events_at_the_api(kafka, topic, tmp_path, monkeypat
         said = shell.run(Block(emitted.line, rest))
         assert "2048" in said
         assert '"out_of_order": 0' in said
+        curls = [one for one in inline(DOCS / "RUNBOOK.md") if one.startswith("curl ")]
+        said = shell.run(Block(0, "\n".join(curls)))
+        assert '"partitions":' in said
+        assert "relay_ledger_balanced 1.0" in said
+        (again,) = blocks(DOCS / "PAGE.md")
+        assert '"letters":0' in shell.run(again)
         start.write_text(start.read_text() + yaml_blocks(README)[0])
         said = shell.run(own)
         assert "becomes track" in said
@@ -85,37 +88,9 @@ def test_the_settings_of_the_readme_are_complete(tmp_path, monkeypatch):
     assert topics == [["web.clicks"], ["mparticle.events"], ["shop.orders"]]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_builds_installs_and_deploys_names_what_is_there(page):
-    text = page.read_text(encoding="utf-8")
-    inline = re.findall(
-        r"`((?:make|pip|python|\.venv/bin/python|docker compose|helm) [^`…]+)`", text
-    )
-    shown = [command for block in blocks(page) for command in others(block)]
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
-        "optional-dependencies"
-    ]
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    for command in [*inline, *shown]:
-        match shlex.split(" ".join(command.split())):
-            case ["make", target, *_]:
-                assert re.search(rf"^{target}:", makefile, re.MULTILINE), command
-            case ["pip", "install", what, *_] if what.startswith(".["):
-                assert set(what[2:-1].split(",")) <= set(extras), command
-            case ["python" | ".venv/bin/python", "-m", module, *_]:
-                assert importlib.util.find_spec(module), command
-            case ["docker", "compose", "run", "--rm", service, *_]:
-                assert service in services, command
-            case ["docker", "compose", "logs", "-f", service]:
-                assert service in services, command
-            case ["helm", "install", _, chart, *_]:
-                assert (ROOT / chart / "Chart.yaml").exists(), command
-
-
 def test_the_page_on_events_shows_what_examples_become(tmp_path, monkeypatch):
     with Shell(tmp_path, monkeypatch, {}, {"RELAY_IDENTITY__DEFAULT_COMPARTMENT_ID": "1"}) as shell:
-        said = "".join(map(shell.run, blocks(ROOT / "docs" / "EVENTS.md")))
+        said = "".join(map(shell.run, blocks(DOCS / "EVENTS.md")))
     assert "/user_activities" in said
 
 
@@ -123,7 +98,8 @@ def test_the_sandbox_answers_as_its_page_shows(tmp_path, monkeypatch):
     port = free_port()
     replaced = {"--port 8080": f"--port {port}", "localhost:8080": f"localhost:{port}"}
     with Shell(tmp_path, monkeypatch, replaced, {}) as shell:
-        said = shell.run(next(blocks(ROOT / "docs" / "SANDBOX.md")))
+        at_the_api, _ = blocks(DOCS / "SANDBOX.md")
+        said = shell.run(at_the_api)
     assert '{"status":"ok","data":true}' in said
     assert re.search(r'"activities":\s*1\b', said), said
 
@@ -150,15 +126,16 @@ def test_the_commands_of_the_page_on_segments_do_what_it_says(tmp_path, monkeypa
     for name in ("mics-token", "mparticle-key", "mparticle-token"):
         (tmp_path / name).write_text("s3cret")
     with Shell(tmp_path, monkeypatch, replaced, environ) as shell:
-        settings = shell.here(yaml_blocks(ROOT / "docs" / "SEGMENTS.md")[0])
+        settings = shell.here(yaml_blocks(DOCS / "SEGMENTS.md")[0])
         (tmp_path / "relay.yaml").write_text(settings)
         (tmp_path / "users.csv").write_text("mpid\n" + "".join(f"{n}\n" for n in range(1, 501)))
         (tmp_path / "vip.ndjson").write_text(
             '{"operation": "UPDATE", "email_hash": "aa", "segment_id": "7", '
             '"expiration_duration": 60}\n'
         )
-        made = shell.run(list(blocks(ROOT / "docs" / "SANDBOX.md"))[1])
-        said = shell.run(next(blocks(ROOT / "docs" / "SEGMENTS.md")))
+        _, synced = blocks(DOCS / "SANDBOX.md")
+        made = shell.run(synced)
+        said = "".join(map(shell.run, blocks(DOCS / "SEGMENTS.md")))
     assert "500 members" in made
     for words in ("Churn", "Account", "stay            500", "Churn NL: created"):
         assert words in said, words

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 from itertools import pairwise
 
 import jsonschema
@@ -17,9 +16,9 @@ from relay.settings.options import options
 from relay.telemetry.facts import all_facts
 from scripts.generate import ROOT
 from scripts.metrics_docs import described
-from tests.support.commands import parsed
 
 RUNBOOK = (ROOT / "docs/RUNBOOK.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 ALERTS = [
     rule
@@ -35,8 +34,8 @@ def metrics_in(text: str) -> set[str]:
     return set(re.findall(r"\b(?:relay|process)_[a-z_]+[a-z]\b", text))
 
 
-def test_the_exit_statuses_of_the_runbook_are_those_of_the_code():
-    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", RUNBOOK, re.MULTILINE)
+def test_the_exit_statuses_of_the_page_on_operations_are_those_of_the_code():
+    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \|", OPERATIONS, re.MULTILINE)
     assert [(int(status), name) for status, name in rows] == [(s.value, s.name) for s in ExitStatus]
 
 
@@ -54,7 +53,7 @@ def test_an_alert_asks_for_metrics_that_exist_and_says_what_and_where(rule):
     assert rule["annotations"]["runbook_url"] == f"docs/RUNBOOK.md#{rule['alert'].lower()}"
 
 
-@pytest.mark.parametrize("name", ["deploy/dashboard.json", "docs/RUNBOOK.md"])
+@pytest.mark.parametrize("name", ["deploy/dashboard.json", "docs/RUNBOOK.md", "docs/OPERATIONS.md"])
 def test_metrics_that_are_named_exist(name):
     named = metrics_in((ROOT / name).read_text(encoding="utf-8"))
     assert named
@@ -62,7 +61,7 @@ def test_metrics_that_are_named_exist(name):
 
 
 def test_facts_that_the_runbook_looks_for_exist():
-    named = set(re.findall(r"log(?:'s| has| says) `(\w+)`", RUNBOOK))
+    named = set(re.findall(r"log(?:'s| has| says) `(\w+)`", RUNBOOK + OPERATIONS))
     assert len(named) > 3
     assert named <= {fact.name() for fact in all_facts()}
 
@@ -101,18 +100,6 @@ def test_the_changelog_begins_with_what_changes_delivery():
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     for release in text.split("\n## ")[1:]:
         assert re.findall(r"^### (.+)$", release, re.MULTILINE)[0] == "Delivery semantics"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_that_a_page_shows_are_ones_that_relay_takes(page):
-    text = page.read_text(encoding="utf-8")
-    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            for command in re.findall(r"(?:^|\| |\$ )(?:\.venv/bin/)?relay ([^|#>&]+)", line):
-                parsed(shlex.split(command))
-    for command in re.findall(r"`relay ([a-z]+(?: [^`]*)?)`", text):
-        if not re.search("[…|]", command):  # several at once
-            parsed(shlex.split(command))
 
 
 def test_the_settings_that_the_page_on_segments_shows_make_a_sync_and_fit_the_chart(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pages import blocks, commands
 from tests.support.shown import Shown
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -23,6 +24,8 @@ SHOWN = {
 }
 """Command → what a page shows below it."""
 POSITION = re.compile(r"\b[a-z][a-z.-]*-\d+-\d+\b")
+
+pytestmark = pytest.mark.timeout(300)  # a dozen commands are run before the first test
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,12 @@ def line_shape(line):
 @pytest.mark.parametrize("command", SHOWN)
 def test_a_page_shows_what_the_command_says(outputs, command):
     assert kinds(outputs[without_positions(command)]) == kinds(SHOWN[command])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_command_of_a_page_is_left_out(page):
+    shown = [c for block in blocks(DOCS / page) for c in commands(block.text)]
+    assert {c for c in shown if c.startswith("relay ")} <= set(SHOWN)
 
 
 def test_the_pages_show_each_command():

@@ -14,7 +14,7 @@ FOLDER = ROOT / "requirements"
 FILES = sorted(path.name for path in FOLDER.glob("*.txt"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = {"production.txt": "image", "demo.txt": "demo", "development.txt": "dev"}
-GROUPS = {"build.txt": "build", "sbom.txt": "sbom", "chart.txt": "chart"}
+GROUPS = {"build.txt": "build", "sbom.txt": "sbom", "chart.txt": "chart", "helm.txt": "helm"}
 LINUX = [
     {"sys_platform": "linux", "platform_python_implementation": "CPython",
      "implementation_name": "cpython", "platform_system": "Linux", "os_name": "posix",

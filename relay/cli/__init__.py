@@ -1,4 +1,6 @@
-"""The `relay` command: arguments in, exit status out. One file per command, registered here.
+"""The `relay` command: arguments in, exit status out.
+
+One file or folder per command, registered here.
 
 What a command imports at the top of its file is paid for by every start of `relay`: anything
 heavy (Kafka, HTTP, the pipeline) is imported inside the function that runs it.
@@ -11,24 +13,13 @@ from typing import Annotated, NoReturn
 import typer
 
 from relay import __version__
-from relay.cli import (
-    check,
-    demo,
-    dlq,
-    emit,
-    run,
-    sandbox,
-    schema,
-    segments,
-    send,
-    status,
-    tap,
-    top,
-    users,
-)
-from relay.cli import map as map_events
+from relay.cli import check, demo, emit, run, sandbox, schema, send, status, tap, top
 from relay.cli.commands import Commands
+from relay.cli.dlq import commands as dlq
+from relay.cli.map import commands as map_events
 from relay.cli.reporting import output_closed, report
+from relay.cli.segments import commands as segments
+from relay.cli.users import commands as users
 from relay.errors import ExitStatus, RelayError
 
 app = Commands(

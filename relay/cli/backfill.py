@@ -2,7 +2,8 @@
 
 import asyncio
 
-from relay.app import KafkaEdges, Running, kafka_edges, run_stream
+from relay.app.edges import KafkaEdges, kafka_edges
+from relay.app.run import Running, run_stream
 from relay.cli.options import GivenSpan
 from relay.clock import SystemClock
 from relay.dead_letters.selection import moment_ms

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from relay.checks.finding import Finding, failure, ok, warning
-from relay.cli.map_files import NamedMapping, mappings_in, tests_beside
+from relay.cli.map.files import NamedMapping, mappings_in, tests_beside
 from relay.errors import RelayError, SettingsError
 from relay.settings import DEFAULT_FILE, Settings
 from relay.sources.tools.lint import lint

@@ -1,17 +1,19 @@
 """`relay demo`: the whole road on this machine, nothing to install, nothing to set up."""
 
-import asyncio
 import json
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relay.cli.left_out import needs_the_sandbox
 from relay.cli.options import on_terminal
 from relay.errors import ExitStatus, SettingsError, install
+
+if TYPE_CHECKING:  # an extra
+    from relay.demo.tally import Tally
 
 _RATE_TO_WATCH = 150.0
 
@@ -46,51 +48,64 @@ def demo(  # noqa: PLR0917 - options of a command are given by name
 
     Example: relay demo --events 2000 --json
     """
+    _needs_the_demo()
+    drawing = on_terminal() and not as_json
+    if rate is None and not as_json:
+        rate = _RATE_TO_WATCH
+    if not drawing and not as_json:
+        typer.echo("relay demo: embedded Kafka → relay → sandbox API; one moment")
+    with _watched(events) if drawing else nullcontext(lambda *_: None) as watch:
+        import asyncio
+
+        import uvloop
+
+        from relay.demo.play import play
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            tally, seconds = runner.run(play(events, rate, seed, log, watch, datamarts))
+    if as_json:
+        typer.echo(json.dumps(_result(tally, seconds)))
+    else:
+        from rich.console import Console
+
+        from relay.demo.picture import summary
+
+        Console().print(summary(tally, seconds, good=tally.good))
+    if not tally.good:
+        raise typer.Exit(ExitStatus.FINDINGS)
+
+
+def _needs_the_demo() -> None:
     needs_the_sandbox()
     try:
-        from relay.demo.play import play
+        import relay.demo.play  # noqa: F401 - whether it can be
     except ImportError as error:
         raise SettingsError(
             f"the demo needs the package {error.name}",
             hint=install("demo"),
         ) from None
-    import uvloop
-    from rich.console import Console
+
+
+@contextmanager
+def _watched(events: int) -> Iterator[Callable[["Tally", list[Mapping[str, Any]]], None]]:
+    """A picture on the terminal, drawn anew at each call."""
     from rich.live import Live
 
-    from relay.demo.picture import Picture, summary
-    from relay.demo.tally import Tally
+    from relay.demo.picture import Picture
 
-    console = Console()
-    drawing = on_terminal() and not as_json
     picture = Picture(events)
-    if rate is None and not as_json:
-        rate = _RATE_TO_WATCH
-    if not drawing and not as_json:
-        console.print("relay demo: embedded Kafka → relay → sandbox API; one moment")
-    with (
-        Live(console=console, auto_refresh=False) if drawing else nullcontext() as live,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
+    with Live(auto_refresh=False) as live:
+        yield lambda tally, activities: live.update(picture.draw(tally, activities), refresh=True)
 
-        def watch(tally: Tally, activities: list[Mapping[str, Any]]) -> None:
-            if live is not None:
-                live.update(picture.draw(tally, activities), refresh=True)
 
-        tally, seconds = runner.run(play(events, rate, seed, log, watch, datamarts))
-    if as_json:
-        result = {
-            "produced": tally.produced,
-            "delivered": tally.delivered,
-            "dead_lettered": tally.dead_lettered,
-            "skipped": tally.skipped,
-            "requests": tally.requests,
-            "duplicates": tally.duplicates,
-            "out_of_order": tally.out_of_order,
-            "seconds": round(seconds, 3),
-        }
-        typer.echo(json.dumps(result))
-    else:
-        console.print(summary(tally, seconds, good=tally.good))
-    if not tally.good:
-        raise typer.Exit(ExitStatus.FINDINGS)
+def _result(tally: "Tally", seconds: float) -> dict[str, Any]:
+    return {
+        "produced": tally.produced,
+        "delivered": tally.delivered,
+        "dead_lettered": tally.dead_lettered,
+        "skipped": tally.skipped,
+        "requests": tally.requests,
+        "duplicates": tally.duplicates,
+        "out_of_order": tally.out_of_order,
+        "seconds": round(seconds, 3),
+    }

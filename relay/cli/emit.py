@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relay.cli.options import ConfigOption, JsonOption, only_topic
 from relay.errors import ExitStatus
 from relay.wording import counted
+
+if TYPE_CHECKING:
+    from relay.cli.emitting import Emitted
 
 
 def register(app: typer.Typer) -> None:
@@ -58,6 +61,12 @@ def emit(
             emitting.emit(lines, settings, target, say=bar.say, progress=bar.advance)
         )
     seconds = time.perf_counter() - began
+    _show(result, seconds, as_json=as_json)
+    if result.invalid_lines:
+        raise typer.Exit(ExitStatus.INPUT)
+
+
+def _show(result: "Emitted", seconds: float, *, as_json: bool) -> None:
     if as_json:
         summary = {
             "topic": result.topic,
@@ -74,5 +83,3 @@ def emit(
             f"{counted(result.emitted, 'event')} written to {result.topic} in {seconds:.1f} s; "
             f"{counted(result.invalid_lines, 'invalid line')}"
         )
-    if result.invalid_lines:
-        raise typer.Exit(ExitStatus.INPUT)

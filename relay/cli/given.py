@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import BinaryIO
 
-from relay.app import KafkaEdges, Running, run_stream
+from relay.app.edges import KafkaEdges
+from relay.app.run import Running, run_stream
 from relay.road.consuming.given import GivenRecords
 from relay.settings import Settings
 from relay.telemetry.facts import Emit

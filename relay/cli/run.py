@@ -1,6 +1,5 @@
 """`relay run`: settings in, records moved until a signal, an exit status that says why it ended."""
 
-import asyncio
 import gc
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -12,6 +11,8 @@ from relay.cli.reporting import report
 from relay.errors import ExitStatus
 
 if TYPE_CHECKING:  # heavy: imported where it is used
+    from asyncio import AbstractEventLoop
+
     from relay.settings import Settings
 
 
@@ -82,7 +83,7 @@ def run(  # noqa: PLR0917 - options of a command are given by name
     """
     import uvloop
 
-    from relay.app import STREAM_SECTIONS, run_stream
+    from relay.app.run import STREAM_SECTIONS, run_stream
     from relay.disk import temporary_directory
     from relay.process_start import follow_supervisor
     from relay.settings import load
@@ -98,7 +99,7 @@ def run(  # noqa: PLR0917 - options of a command are given by name
         temporary_directory()  # better said now than at the first file
     if workers > 1:
         arguments = [] if config is None else ["--config", str(config)]
-        _run_and_leave(asyncio.new_event_loop, _supervise(settings, workers, arguments))
+        _run_and_leave(None, _supervise(settings, workers, arguments))
     _spare_the_collector()
     _run_and_leave(uvloop.new_event_loop, run_stream(settings))
 
@@ -118,13 +119,15 @@ def _backfill(settings: "Settings", given: GivenSpan, group: str) -> NoReturn:
 
 
 def _run_and_leave(
-    new_loop: Callable[[], asyncio.AbstractEventLoop], main: Coroutine[Any, Any, int | None]
+    new_loop: "Callable[[], AbstractEventLoop] | None", main: Coroutine[Any, Any, int | None]
 ) -> NoReturn:
     """Run `main` to its end and end the process, with the status it returns or what it raised has.
 
     The loop is never closed: from then on a late signal would kill the process, and have its
     status; and a thread that still waits for the network must not hold up the end.
     """
+    import asyncio
+
     from relay.process_exit import leave
 
     with asyncio.Runner(loop_factory=new_loop) as runner:

@@ -1,12 +1,56 @@
 """`relay sandbox`: command line in, a stand-in of the vendors' APIs on a port until stopped."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relay.cli.left_out import needs_the_sandbox
+
+if TYPE_CHECKING:  # the sandbox may be left out
+    from relay.sandbox.options import SandboxOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How the stand-ins behave from the start."""
+
+    token: Annotated[
+        list[str] | None,
+        typer.Option(help="Accepted Authorization value; repeat for several. Default: any."),
+    ] = None
+    datamart: Annotated[
+        list[str] | None,
+        typer.Option(help="Datamart that exists; repeat for several. Default: every number."),
+    ] = None
+    repeats: Annotated[
+        str,
+        typer.Option(
+            metavar="add|ignore|overwrite",
+            help="What an activity does whose $unique_key is known already.",
+        ),
+    ] = "overwrite"
+    log_max: Annotated[
+        int, typer.Option(min=0, help="Requests kept for /_sandbox/log; the oldest go first.")
+    ] = 200_000
+    seed: Annotated[int, typer.Option(help="Where generated ids come from.")] = 0
+
+    def options(self) -> "SandboxOptions":
+        """The same, as the sandbox takes it."""
+        from relay.sandbox.options import RepeatPolicy, SandboxOptions
+
+        if self.repeats not in list(RepeatPolicy):
+            known = ", ".join(RepeatPolicy)
+            raise typer.BadParameter(f"must be one of {known}", param_hint="--repeats")
+        return SandboxOptions(
+            tokens=frozenset(self.token or ()),
+            datamarts=frozenset(self.datamart or ()),
+            repeat_policy=RepeatPolicy(self.repeats),
+            log_max=self.log_max,
+            seed=self.seed,
+        )
 
 
 def register(app: typer.Typer) -> None:
@@ -14,24 +58,11 @@ def register(app: typer.Typer) -> None:
     app.command()(sandbox)
 
 
-def sandbox(  # noqa: PLR0917 - options of a command are given by name
+def sandbox(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
-    token: Annotated[
-        list[str] | None,
-        typer.Option(help="Accepted Authorization value; repeat for several. Default: any."),
-    ] = None,
-    datamart: Annotated[
-        list[str] | None,
-        typer.Option(help="Datamart that exists; repeat for several. Default: every number."),
-    ] = None,
-    repeats: Annotated[
-        str,
-        typer.Option(
-            metavar="add|ignore|overwrite",
-            help="What an activity does whose $unique_key is known already.",
-        ),
-    ] = "overwrite",
+    *,
+    behaviour: Behaviour,
     faults: Annotated[
         Path | None,
         typer.Option(
@@ -40,10 +71,6 @@ def sandbox(  # noqa: PLR0917 - options of a command are given by name
             show_default=False,
         ),
     ] = None,
-    log_max: Annotated[
-        int, typer.Option(min=0, help="Requests kept for /_sandbox/log; the oldest go first.")
-    ] = 200_000,
-    seed: Annotated[int, typer.Option(help="Where generated ids come from.")] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Say where it listens as one JSON object on stdout.")
     ] = False,
@@ -61,20 +88,9 @@ def sandbox(  # noqa: PLR0917 - options of a command are given by name
     """
     needs_the_sandbox()
     from relay.sandbox.faults import FaultPlan
-    from relay.sandbox.options import RepeatPolicy, SandboxOptions
     from relay.sandbox.standalone import read_plan, run
 
-    if repeats not in list(RepeatPolicy):
-        raise typer.BadParameter(
-            f"must be one of {', '.join(RepeatPolicy)}", param_hint="--repeats"
-        )
-    options = SandboxOptions(
-        tokens=frozenset(token or ()),
-        datamarts=frozenset(datamart or ()),
-        repeat_policy=RepeatPolicy(repeats),
-        log_max=log_max,
-        seed=seed,
-    )
+    options = behaviour.options()
 
     def announce(url: str) -> None:
         if as_json:

@@ -61,7 +61,7 @@ def send(  # noqa: PLR0917 - options of a command are given by name
     """
     import time
 
-    from relay.app import STREAM_SECTIONS
+    from relay.app.run import STREAM_SECTIONS
     from relay.process_exit import leave
     from relay.settings import load
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import BinaryIO
 
-from relay.app import KafkaEdges
+from relay.app.edges import KafkaEdges
 from relay.cli.feeding import fed
 from relay.cli.given import carried
 from relay.cli.lines import numbered_lines, opened

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from relay.app import Running, run_stream
+from relay.app.run import Running, run_stream
 from relay.clock import SystemClock
 from relay.demo.events import Sample, samples
 from relay.demo.tally import Tally, take

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, SecretStr
 
+from relay.base_url import http_parts
 from relay.section import Section
 from relay.settings.options import FILE_SUFFIX, is_secret
 from relay.settings.sources import Given
@@ -35,19 +36,22 @@ class HttpSettings(Section):
 def clear_problems(sections: Mapping[str, Any], given: Given, http: HttpSettings) -> Iterator[str]:
     """A line for each address that would carry a secret in clear to a host that is not named.
 
-    An address carries the secrets of its own group: the one of `tracking` carries its token.
+    An address carries the secrets of its own group: the one of `tracking` carries its token. That
+    of a proxy carries none of them, but the password that it holds itself.
     """
     for loc, group in _groups(sections, ()):
+        told = list(_proxies(group))
         if _has_secret(group):
-            for name, address in _addresses(group):
-                if not http.may_be_clear(address):
-                    where = (*loc, name)
-                    origin = given.origin(where)
-                    yield (
-                        f"{f'{origin}: ' if origin else ''}{'.'.join(map(str, where))}: by http:// "
-                        "everybody on the way can read the token or password that goes with a "
-                        "request; use https://, or name the host in http.clear_hosts"
-                    )
+            told += _addresses(group)
+        for name, address in told:
+            if not http.may_be_clear(address):
+                where = (*loc, name)
+                origin = given.origin(where)
+                yield (
+                    f"{f'{origin}: ' if origin else ''}{'.'.join(map(str, where))}: by http:// "
+                    "everybody on the way can read the token or password that goes with a "
+                    "request; use https://, or name the host in http.clear_hosts"
+                )
 
 
 def _groups(value: Any, loc: Loc) -> Iterator[tuple[Loc, BaseModel]]:
@@ -73,12 +77,22 @@ def _has_secret(group: BaseModel) -> bool:
 
 
 def _addresses(group: BaseModel) -> Iterator[tuple[str, str]]:
-    """Texts of the group that are addresses. A proxy is none: it is a secret itself."""
+    """Texts of the group that are addresses. A proxy is none: through it TLS goes untouched."""
     for name in type(group).model_fields:
         value = getattr(group, name, None)
         for text in value if isinstance(value, list | tuple) else [value]:
             if isinstance(text, str) and "://" in text:
                 yield name, text
+
+
+def _proxies(group: BaseModel) -> Iterator[tuple[str, str]]:
+    """Secrets of the group that are addresses with a login."""
+    for name in type(group).model_fields:
+        value = getattr(group, name, None)
+        if isinstance(value, SecretStr):
+            parts = http_parts(value.get_secret_value())
+            if parts is not None and parts.username is not None:
+                yield name, value.get_secret_value()
 
 
 def _is_loopback(host: str) -> bool:

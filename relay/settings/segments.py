@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from relay.apis.digital_audience import PATHS, Credentials
 from relay.apis.locations import FileAccess, S3Access
 from relay.apis.mparticle_segments import BASE_URL
-from relay.base_url import BaseUrl
+from relay.base_url import BaseUrl, ProxyUrl
 from relay.errors import SettingsError
 from relay.membership.policy import (
     ChangePolicy,
@@ -270,8 +270,9 @@ class SegmentsSettings(Section):
         description="Directory of the ledgers. It names people: keep it as their data is kept, "
         "and keep it between runs.",
     )
-    proxy: SecretStr | None = Field(
+    proxy: ProxyUrl | None = Field(
         None,
+        examples=["https://user:password@proxy.example.com:3128"],
         description="An HTTP proxy for everything here but mediarithmics, which has that of "
         "`tracking`. The usual proxy variables are not looked at.",
     )

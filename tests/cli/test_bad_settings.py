@@ -131,6 +131,11 @@ CLEAR = {
         "segments: {s3: {endpoint: 'http://api.example.com', access_key_id: a, "
         "secret_access_key: b}}\n" + REST
     ),
+    "segments.proxy": "segments: {proxy: 'http://u:p@api.example.com:3128'}\n" + REST,
+    "tracking.proxy": (
+        "tracking: {datamart_id: 1, api_token: t, wire: httpx, "
+        "proxy: 'http://u:p@api.example.com:3128'}\n" + REST.split("\n", 1)[1]
+    ),
 }
 
 

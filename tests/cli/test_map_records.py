@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from relay.cli.map_records import topic_reader
+from relay.cli.map.records import topic_reader
 from relay.errors import SettingsError
 from relay.model import Record
 from relay.settings import load

@@ -1,6 +1,6 @@
 """What is shown of an activity when personal data must not be."""
 
-from relay.cli.masking import masked
+from relay.cli.map.masking import masked
 
 
 def activity(event, **fields):

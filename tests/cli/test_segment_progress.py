@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-from relay.cli.segment_progress import BarProgress, PlainProgress, _Amount
+from relay.cli.segments.progress import BarProgress, PlainProgress, _Amount
 
 
 def shown(screen):

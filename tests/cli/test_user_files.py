@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.apis.errors import LoginRefused, Refused
-from relay.cli.user_files import CONCURRENCY, Progress, Run
-from relay.cli.user_lines import reader
+from relay.cli.users.files import CONCURRENCY, Progress, Run
+from relay.cli.users.lines import reader
 from relay.model import Request, UserPointUpdate
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping import MappingPolicy

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from relay.cli.letters import in_full, in_words
+from relay.cli.dlq.letters import in_full, in_words
 from relay.dead_letters.buried import Buried, letter
 from relay.dead_letters.events import LetterReader
 from relay.dead_letters.selection import Selection

@@ -33,7 +33,7 @@ LEAST = {
 """What has to be given."""
 # `make chart-check` builds one where none is installed.
 HELM = shutil.which("helm") or shutil.which("helm", path=str(ROOT / ".cache/tools"))
-needs_helm = pytest.mark.skipif(HELM is None, reason="no helm: install it, or make chart-check")
+needs_helm = pytest.mark.skipif(HELM is None, reason="no helm: install it, or make helm")
 
 
 def helm(folder, *options, **values):

@@ -25,7 +25,7 @@ def resident_mb(pid) -> float:
 
 
 @pytest.mark.broker
-@pytest.mark.storm
+@pytest.mark.storm(cases=0)
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_million_records_and_a_slow_api_leave_memory_small_and_flat(kafka):

@@ -192,7 +192,7 @@ async def test_under_a_few_seeds_of_faults_a_segment_is_never_wrong(seed, tmp_pa
     await play(seed, tmp_path)
 
 
-@pytest.mark.storm
+@pytest.mark.storm(cases=6)
 @pytest.mark.parametrize("seed", range(50))
 @pytest.mark.timeout(300)
 async def test_under_fifty_seeds_of_faults_a_segment_is_never_wrong(seed, tmp_path):
@@ -205,7 +205,7 @@ async def test_on_what_the_pages_show_and_no_more_a_segment_is_never_wrong(seed,
     await play(seed, tmp_path, sample=True)
 
 
-@pytest.mark.storm
+@pytest.mark.storm(cases=6)
 @pytest.mark.parametrize("seed", range(50))
 @pytest.mark.timeout(300)
 async def test_under_fifty_seeds_on_what_the_pages_show_a_segment_is_never_wrong(seed, tmp_path):

@@ -138,7 +138,7 @@ def test_secrets_of_destinations_are_masked():
 
 
 def test_a_proxy_may_stand_in_a_file_of_its_own():
-    Path("proxy").write_text("http://user:password@proxy:3128\n")
+    Path("proxy").write_text("https://user:password@proxy:3128\n")
     text = TWO.replace("datamart_id: 2", "datamart_id: 2\n    wire: httpx\n    proxy_file: proxy")
     proxy = loaded(text).sending["de"].proxy
-    assert proxy.get_secret_value() == "http://user:password@proxy:3128"
+    assert proxy.get_secret_value() == "https://user:password@proxy:3128"

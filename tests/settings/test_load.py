@@ -370,9 +370,9 @@ def test_a_secret_and_its_file_in_one_place_contradict_each_other():
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (None, "No such file or directory"),
-        (b"", "is empty"),
-        (b"\n", "is empty"),
+        (None, "No such file or directory (name a file that relay can read)"),
+        (b"", "is empty (write the secret into it)"),
+        (b"\n", "is empty (write the secret into it)"),
         (b"\xff", "is not UTF-8 text"),
         (b"x" * 70_000, "holds more than 65536 bytes, which is no secret"),
     ],

@@ -59,7 +59,7 @@ def test_a_mixed_stream_of_batches_leaves_each_user_as_a_plain_fold_does(seed):
     assert second
 
 
-@pytest.mark.storm
+@pytest.mark.storm(cases=10)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(2000, 2050))
 def test_many_mixed_streams_of_batches_leave_each_user_as_a_plain_fold_does(seed):

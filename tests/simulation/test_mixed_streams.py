@@ -32,7 +32,7 @@ def test_a_mixed_stream_leaves_each_user_as_a_plain_fold_does(seed):
     assert any(tally.hits for tally in world.sandbox.tallies)
 
 
-@pytest.mark.storm
+@pytest.mark.storm(cases=6)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(1000, 1050))
 def test_a_mixed_stream_of_5000_events_leaves_200_users_as_a_plain_fold_does(seed):

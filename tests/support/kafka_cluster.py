@@ -9,6 +9,7 @@ waits for the end of a pipe that only we hold.
 """
 
 import contextlib
+import os
 import random
 import shutil
 import signal
@@ -149,8 +150,13 @@ class KafkaCluster(Kafka):
         self._end(index, signal.SIGKILL)
 
     def freeze_broker(self, index: int) -> None:
-        """Let a broker hang: it keeps its connections and answers nothing."""
+        """Let a broker hang: it keeps its connections and answers nothing.
+
+        On a busy machine a signal takes some time to reach each thread, and until then the broker
+        answers.
+        """
         self._running[index].send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._running[index].pid, os.WSTOPPED | os.WNOWAIT)
 
     def thaw_broker(self, index: int) -> None:
         """Let a frozen broker go on."""

@@ -25,6 +25,9 @@ from tests.support.kafka_admin import wait_for
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```(?P<kind>\w*)[^\n]*\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
+# A command goes on in lines that are indented; where output may be, too, behind a backslash.
+_SHOWN = {"console": r"^\$ (.*\n(?: {4}.*\n)*)", "": r"^\$ ((?:.*\\\n)*.*\n)"}
+_PROGRAMS = r"(?:relay|make|pip|curl|jq|\S*python3?|docker|helm|kubectl|kafka-[a-z-]+\.sh)"
 _SERVERS = ("relay run", "relay sandbox")
 _ALONE = re.compile(r"relay (?P<arguments>[^<>|&;$]+?)(?: > (?P<file>\S+))?")
 
@@ -38,15 +41,29 @@ class Block:
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """The blocks of a page that hold commands: of `console`, what stands behind a `$`."""
+    """The blocks of a page that hold commands: all of `sh`; of the others what is behind a `$`."""
     text = page.read_text(encoding="utf-8")
     for found in _BLOCK.finditer(text):
         line = text.count("\n", 0, found.start()) + 1
         if found["kind"] == "sh":
             yield Block(line, found["text"])
-        elif found["kind"] == "console":
-            shown = re.findall(r"^\$ (.*\n(?: {4}.*\n)*)", found["text"], re.MULTILINE)
-            yield Block(line, "".join(shown))
+        elif found["kind"] in _SHOWN:
+            shown = re.findall(_SHOWN[found["kind"]], found["text"], re.MULTILINE)
+            if shown:
+                yield Block(line, "".join(shown))
+
+
+def indented(page: Path) -> list[str]:
+    """Commands that are a paragraph of their own, indented by four."""
+    text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
+    return re.findall(rf"^    ({_PROGRAMS} .+)$", text, re.MULTILINE)
+
+
+def inline(page: Path) -> list[str]:
+    """Commands within the text: each a program and what it is called with."""
+    text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
+    found = re.findall(rf"`((?:[A-Z_]+=\S+ )?{_PROGRAMS} [^`]+)`", text)
+    return [" ".join(command.split()) for command in found]
 
 
 def yaml_blocks(page: Path) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from scripts.generate import ROOT
 from tests.support.embedded import whole_relay
+from tests.support.pages import blocks, commands
 
 PAGE = (ROOT / "docs/LOG_QUERIES.md").read_text(encoding="utf-8")
 QUERIES = dict(re.findall(r"^## (.+?)$.*?^```sh\n(jq .+?)^```$", PAGE, re.MULTILINE | re.DOTALL))
@@ -54,6 +55,8 @@ def test_every_question_of_the_page_has_a_test(request):
     source = request.path.read_text(encoding="utf-8")
     assert QUERIES
     assert [question for question in QUERIES if f'"{question}"' not in source] == []
+    shown = [c for block in blocks(ROOT / "docs/LOG_QUERIES.md") for c in commands(block.text)]
+    assert len(shown) == len(QUERIES)
 
 
 def test_who_has_to_act(log):

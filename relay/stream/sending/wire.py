@@ -32,12 +32,12 @@ Where the two differ:
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, ClassVar, Protocol, Self
+from typing import ClassVar, Protocol, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from relay import __version__
-from relay.base_url import BaseUrl, http_parts
+from relay.base_url import BaseUrl, ProxyUrl
 from relay.model import Answer, Request
 from relay.section import Section
 
@@ -59,12 +59,6 @@ class WireKind(StrEnum):
 
     FAST = "fast"
     HTTPX = "httpx"
-
-
-def _proxy(value: SecretStr | None) -> SecretStr | None:
-    if value is not None and http_parts(value.get_secret_value()) is None:
-        raise ValueError("must be an address such as http://user:password@proxy:3128")
-    return value
 
 
 class WirePolicy(Section):
@@ -135,9 +129,9 @@ class WirePolicy(Section):
         description="Offer HTTP/2 to an `https` address. Needs `wire: httpx` and the extra "
         "`http2`.",
     )
-    proxy: Annotated[SecretStr | None, AfterValidator(_proxy)] = Field(
+    proxy: ProxyUrl | None = Field(
         None,
-        examples=["http://user:password@proxy.example.com:3128"],
+        examples=["https://user:password@proxy.example.com:3128"],
         description="An HTTP proxy to go through. Needs `wire: httpx`. The usual proxy variables "
         "are not looked at.",
     )

@@ -23,7 +23,7 @@ def test_what_a_limiter_grants_is_used_and_little_is_refused(model):
         assert found.longest_pause_s <= found.longest_asked_s + 0.01
 
 
-@pytest.mark.storm
+@pytest.mark.storm(cases=18)
 @pytest.mark.parametrize("seed", [2, 3])
 @pytest.mark.parametrize("model", MODELS, ids=[model.name for model in MODELS])
 def test_the_same_for_other_seeds(model, seed):

@@ -121,7 +121,7 @@ def test_the_same_holds_in_the_loop_that_relay_runs_in():
     assert uvloop.run(storm(17, 600))["exact"] > 300
 
 
-@pytest.mark.storm
+@pytest.mark.storm(cases=1)
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("part", range(10))
 def test_it_holds_for_a_million_answers(part):

@@ -5,7 +5,6 @@ import json
 import random
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +14,7 @@ import typer
 
 from relay.apis.caller import Caller
 from relay.apis.mediarithmics_user_points import HINTS, VENDOR, UserPoints
-from relay.cli.user_files import CONCURRENCY
+from relay.cli.users.files import CONCURRENCY
 from relay.errors import InputError
 from relay.model import Unmappable
 from relay.settings import Settings
@@ -24,45 +23,6 @@ from relay.stream.sending.tls import client_context
 from relay.stream.sending.token import Authorization
 
 NEEDS = ["tracking", "decoding", "identity", "mapping"]
-
-
-@dataclass(frozen=True, slots=True)
-class Whom:
-    """The identifiers that were given for one user, and which of them selects."""
-
-    account: str | None = None
-    compartment: str | None = None
-    email: str | None = None
-    email_hash: str | None = None
-    device: str | None = None
-    user_point: str | None = None
-    select: str | None = None
-
-    def fields(self) -> dict[str, Any]:
-        """The fields of an event that say the same."""
-        if self.compartment is not None and self.account is None:
-            raise InputError("--compartment says where an account is; give --account too")
-        user: dict[str, Any] = {}
-        if self.account is not None:
-            account = {"id": self.account, "compartment": self.compartment}
-            user["accounts"] = [{k: v for k, v in account.items() if v is not None}]
-        email = {"address": self.email, "hash": self.email_hash}
-        if given := {k: v for k, v in email.items() if v is not None}:
-            user["emails"] = [given]
-        if self.device is not None:
-            user["devices"] = [{"id": self.device}]
-        if not user and self.user_point is None:
-            raise InputError(
-                "nobody is named",
-                hint="give --account, --email, --email-hash, --device or --user-point",
-            )
-        fields = {"user": user, "user_point_id": self.user_point, "selector": self.select}
-        return {k: v for k, v in fields.items() if v is not None}
-
-    @property
-    def is_nobody(self) -> bool:
-        """Whether nothing was given."""
-        return self == Whom()
 
 
 def refused(why: Unmappable) -> InputError:

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import typer
 from relay.cli.feeding import fed
 from relay.cli.lines import STDIN, numbered_lines, opened
 from relay.cli.progress import line_progress
-from relay.cli.user_calls import NEEDS, Whom, document, refused, show_choices, show_one, user_points
-from relay.cli.user_files import Progress, Run
-from relay.cli.user_lines import Kind, Reader, reader
+from relay.cli.users.calls import NEEDS, document, refused, show_choices, show_one, user_points
+from relay.cli.users.files import Progress, Run, Tally
+from relay.cli.users.lines import Kind, Reader, reader
+from relay.cli.users.options import UsersFile, Whom
 from relay.clock import SystemClock
 from relay.disk import disk_errors
 from relay.errors import ExitStatus, InputError
@@ -69,34 +70,23 @@ def read_choices(
 def run_file(
     kind: Kind,
     strategy: UpdateStrategy | None,
-    source: Path,
+    many: UsersFile,
     config: Path | None,
     *,
-    progress: Path | None,
-    report: Path | None,
     as_json: bool,
 ) -> None:
     """Put every line of a file, say which failed, and end with the counts."""
-    if source == STDIN and progress is not None:
+    source = many.file
+    assert source is not None  # noqa: S101 - the caller asked for it
+    if source == STDIN and many.progress is not None:
         raise InputError("standard input cannot be read again", hint="give --file a file")
     settings, lines = _reader(kind, strategy, config)
     clock = SystemClock()
     with ExitStack() as stack:
         file = stack.enter_context(opened(source))
         bar = stack.enter_context(line_progress(source))
-        kept = Progress(progress, source.stat().st_size if source != STDIN else 0)
-        said: Any = None
-        if report is not None:
-            with disk_errors(report):
-                # A run that goes on adds to what the earlier one reported.
-                mode = "w" if kept.first == 1 else "a"
-                said = stack.enter_context(report.open(mode, encoding="utf-8"))
-
-        def fail(number: int, code: str, reason: str) -> None:
-            if said is None:
-                bar.say(f"line {number}: {code}: {reason}")
-            else:
-                said.write(json.dumps({"line": number, "code": code, "reason": reason}) + "\n")
+        kept = Progress(many.progress, source.stat().st_size if source != STDIN else 0)
+        fail = stack.enter_context(_failures(many.report, bar.say, anew=kept.first == 1))
 
         async def run() -> Run:
             async with user_points(settings) as api:
@@ -113,24 +103,49 @@ def run_file(
         try:
             tally = asyncio.run(run()).tally
         except BaseException:
-            if progress is not None:
+            if many.progress is not None:
                 bar.say(f"stopped at line {kept.next_line}; the same command goes on there")
             raise
+    _show(tally, kept.first, as_json=as_json)
+    if tally.failed_lines:
+        raise typer.Exit(ExitStatus.INPUT)
+
+
+@contextmanager
+def _failures(
+    report: Path | None, say: Callable[[str], None], *, anew: bool
+) -> Iterator[Callable[[int, str, str], None]]:
+    """Where it is told which lines failed: the report, or else a line for each.
+
+    A run that goes on adds to what the earlier one reported.
+    """
+    if report is None:
+        yield lambda number, code, reason: say(f"line {number}: {code}: {reason}")
+        return
+    with disk_errors(report):
+        file = report.open("w" if anew else "a", encoding="utf-8")
+    with file:
+
+        def write(number: int, code: str, reason: str) -> None:
+            file.write(json.dumps({"line": number, "code": code, "reason": reason}) + "\n")
+
+        yield write
+
+
+def _show(tally: Tally, from_line: int, *, as_json: bool) -> None:
     if as_json:
         summary = {
             "lines": tally.lines,
             "done": tally.done,
             "failed": tally.failed_lines,
             "failed_by_code": tally.failed,
-            "from_line": kept.first,
+            "from_line": from_line,
         }
         typer.echo(json.dumps(summary))
     else:
         typer.echo(
             f"{tally.done} of {counted(tally.lines, 'line')} done; {tally.failed_lines} failed"
         )
-    if tally.failed_lines:
-        raise typer.Exit(ExitStatus.INPUT)
 
 
 def _reader(

@@ -9,7 +9,7 @@ import typer
 
 from relay.cli.commands import Commands
 from relay.cli.options import ConfigOption, JsonOption
-from relay.cli.segment_output import DryRun, result
+from relay.cli.segments.output import DryRun, result
 from relay.errors import ExitStatus, InputError
 
 SegmentId = Annotated[str, typer.Argument(help="The segment at Digital Audience, by id.")]
@@ -126,7 +126,7 @@ def _look(config: Path | None, segment_id: str) -> Any:
 def _call(config: Path | None, name: str, id_: str = "", /, **body: Any) -> Any:
     import asyncio
 
-    from relay.cli import segment_tools as tools
+    from relay.cli.segments import tools
 
     settings = tools.settings_for(config, "segments")
 

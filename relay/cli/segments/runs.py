@@ -1,16 +1,43 @@
-"""`relay segments sync` and `status`: settings, a ledger and clients → a report."""
+"""`relay segments import`, `sync` and `status`: settings, a ledger and clients → a report."""
 
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from relay.cli import segment_tools as tools
+from relay.cli.segments import tools
 from relay.errors import RelayError
+from relay.segments.formats import FileFormat
+from relay.segments.importing import Checked, FileImport
+from relay.segments.ledger import Ledger
 from relay.segments.policy import SyncPolicy
 from relay.segments.progress import Progress
 from relay.segments.report import Report, report
 from relay.segments.sync import Sync, Wish
 from relay.settings import Settings
+
+
+async def run_import(
+    settings: Settings,
+    file: tuple[Path, FileFormat, Checked],
+    progress: Progress,
+    on_failure: Callable[[Report], None],
+    *,
+    again: bool,
+) -> Report:
+    """Import a file to its end; `on_failure` hears what was done before an error was raised."""
+    path, form, checked = file
+    imports = settings.segments.imports
+    directory = tools.import_directory(settings, checked.sha256)
+    about = {"datamart": settings.tracking.datamart_id, "file": checked.sha256}
+    with tools.open_ledger(directory, about, f"the import of {path}") as ledger:
+        async with tools.open_platform(settings) as platform:
+            importing = FileImport(
+                path=path, form=form, part_bytes_max=imports.part_bytes_max, policy=imports,
+                ledger=ledger, directory=directory, platform=platform, rng=tools.chance(),
+                progress=progress,
+            )  # fmt: skip
+            with _told(ledger, on_failure):
+                return await importing.run(checked, again=again)
 
 
 async def run_sync(
@@ -34,13 +61,19 @@ async def run_sync(
                     policy=policy, ledger=ledger, directory=directory, exporter=opened,
                     platform=platform, rng=tools.chance(), progress=progress,
                 )  # fmt: skip
-                try:
+                with _told(ledger, on_failure):
                     return policy, await sync.run(wish)
-                except RelayError:
-                    run = ledger.last_run()
-                    if run is not None:
-                        on_failure(report(ledger, run))
-                    raise
+
+
+@contextmanager
+def _told(ledger: Ledger, on_failure: Callable[[Report], None]) -> Iterator[None]:
+    try:
+        yield
+    except RelayError:
+        run = ledger.last_run()
+        if run is not None:
+            on_failure(report(ledger, run))
+        raise
 
 
 def statuses(settings: Settings, name: str | None) -> Iterator[tuple[str, Report | None]]:

@@ -120,7 +120,7 @@ def summary(  # noqa: PLR0917 - options of a command are given by name
     from rich.console import Console
     from rich.table import Table
 
-    from relay.cli import letters
+    from relay.cli.dlq import letters
     from relay.dead_letters import search
 
     settings = _settings(config)
@@ -166,7 +166,7 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     """
     import asyncio
 
-    from relay.cli import letters
+    from relay.cli.dlq import letters
     from relay.dead_letters import search
     from relay.dead_letters.buried import Letter
 
@@ -208,7 +208,7 @@ def show(
     """
     import asyncio
 
-    from relay.cli import letters
+    from relay.cli.dlq import letters
     from relay.dead_letters import search
     from relay.dead_letters.buried import Letter
     from relay.dead_letters.events import LetterReader
@@ -257,8 +257,8 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
 
     Example: relay dlq replay --code http_400 --since 2h --rate 50 --dry-run
     """
-    from relay.cli import letters
-    from relay.cli.by_topic import replay_by_topic
+    from relay.cli.dlq import letters
+    from relay.cli.dlq.by_topic import replay_by_topic
 
     restrictions: tuple[object, ...] = (code, cls, since, until, user, at, limit)
     if not everything and not any(restrictions):
@@ -270,8 +270,8 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
     )
     topics = topic or []
     if direct:
-        from relay.app import STREAM_SECTIONS
-        from relay.cli.direct import replay_directly
+        from relay.app.run import STREAM_SECTIONS
+        from relay.cli.dlq.direct import replay_directly
 
         settings = _settings(config, STREAM_SECTIONS)
         replay_directly(settings, topics, wanted, limit, per_second=rate, as_json=as_json)

@@ -46,7 +46,7 @@ def run_tests(
 
     Example: relay map test shop.yaml
     """
-    from relay.cli.map_files import mappings_in, settings_in, tests_beside
+    from relay.cli.map.files import mappings_in, settings_in, tests_beside
     from relay.sources.tools.testing import run_test
 
     given = settings_in(settings)
@@ -104,7 +104,7 @@ def lint_mapping(
 
     Example: relay map lint shop.yaml --samples orders.ndjson
     """
-    from relay.cli.map_files import documents, mappings_in, settings_in
+    from relay.cli.map.files import documents, mappings_in, settings_in
     from relay.sources.tools.lint import lint, lint_paths
 
     lines: list[str] = []
@@ -137,7 +137,7 @@ def explain(
 
     Example: relay map explain orders.ndjson --mapping shop.yaml
     """
-    from relay.cli.map_files import documents, mapping_in, settings_in
+    from relay.cli.map.files import documents, mapping_in, settings_in
     from relay.model import Undecodable, Unwanted
     from relay.sources.events import events_of
     from relay.sources.tools.trace import trace
@@ -187,8 +187,8 @@ def diff(  # noqa: PLR0917 - options of a command are given by name
 
     Example: relay map diff orders.ndjson --old shop.yaml --new shop-next.yaml
     """
-    from relay.cli.map_files import mapping_in, settings_in
-    from relay.cli.map_records import Where, for_each
+    from relay.cli.map.files import mapping_in, settings_in
+    from relay.cli.map.records import Where, for_each
     from relay.sources.tools.comparing import Comparison
 
     given = settings_in(settings)

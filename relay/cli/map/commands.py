@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from relay.cli import map_tools
 from relay.cli.commands import Commands
+from relay.cli.map import tools as map_tools
 from relay.cli.options import ConfigOption
 from relay.errors import ExitStatus
 
@@ -63,8 +63,8 @@ def map_events(
 
     Example: relay map events.ndjson --config relay.yaml
     """
-    from relay.cli.dry_run import bound_for, dry_run
     from relay.cli.lines import opened
+    from relay.cli.map.dry_run import bound_for, dry_run
     from relay.clock import SystemClock
     from relay.settings import load
 

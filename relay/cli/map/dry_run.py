@@ -10,7 +10,7 @@ import typer
 
 from relay.apis.mediarithmics_document_imports import DOCUMENT_TYPE
 from relay.cli.lines import numbered_lines
-from relay.cli.masking import masked, masked_command, masked_path, masked_update
+from relay.cli.map.masking import masked, masked_command, masked_path, masked_update
 from relay.clock import Clock
 from relay.errors import InputError
 from relay.membership.mapping import changes_of_event, command

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from relay.cli.segment_output import shown
+from relay.cli.segments.output import shown
 from relay.segments.plan import Plan
 from relay.segments.report import Report
 from relay.wording import counted

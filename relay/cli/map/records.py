@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relay.cli.map_files import documents
+from relay.cli.map.files import documents
 from relay.errors import DestinationError, InputError, TopicMissing
 from relay.model import NeedsSchema, Record, Undecodable
 from relay.settings import Settings

@@ -1,15 +1,19 @@
 """`relay segments`: audience segments from mParticle into mediarithmics, and Digital Audience."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relay.cli import segment_audience
 from relay.cli.commands import Commands
 from relay.cli.options import ConfigOption, JsonOption
-from relay.cli.segment_output import DryRun, plain, print_json, print_lines, result
-from relay.errors import ExitStatus, InputError, RelayError
+from relay.cli.segments import audience as segment_audience
+from relay.cli.segments.output import DryRun, plain, print_json, print_lines, result
+from relay.errors import ExitStatus, InputError
+
+if TYPE_CHECKING:
+    from relay.segments.report import Report
 
 group = Commands(
     name="segments",
@@ -45,8 +49,8 @@ def list_segments(
     """
     import asyncio
 
-    from relay.cli import segment_tools as tools
-    from relay.cli.segment_text import table
+    from relay.cli.segments import tools
+    from relay.cli.segments.text import table
 
     settings = tools.settings_for(config, "segments")
 
@@ -94,8 +98,8 @@ def export(
     """
     import asyncio
 
-    from relay.cli import segment_tools as tools
-    from relay.cli.segment_progress import segment_progress
+    from relay.cli.segments import tools
+    from relay.cli.segments.progress import segment_progress
     from relay.segments.database import locked
 
     settings = tools.settings_for(config, "segments")
@@ -146,12 +150,11 @@ def import_file(  # noqa: PLR0917 - options of a command are given by name
     """
     import asyncio
 
-    from relay.cli import segment_tools as tools
-    from relay.cli.segment_progress import segment_progress
-    from relay.cli.segment_text import report_lines
-    from relay.segments.importing import FileImport, check_file
-    from relay.segments.report import Report
-    from relay.segments.report import report as report_of
+    from relay.cli.segments import tools
+    from relay.cli.segments.progress import segment_progress
+    from relay.cli.segments.runs import run_import
+    from relay.cli.segments.text import report_lines
+    from relay.segments.importing import check_file
 
     chosen = _format(file, form)
     settings = tools.settings_for(config, "segments", "tracking")
@@ -165,33 +168,8 @@ def import_file(  # noqa: PLR0917 - options of a command are given by name
                 as_json=as_json,
             )
             return
-        directory = tools.import_directory(settings, checked.sha256)
-        about = {"datamart": settings.tracking.datamart_id, "file": checked.sha256}
-        with tools.open_ledger(directory, about, f"the import of {file}") as ledger:
-
-            async def run() -> Report:
-                imports = settings.segments.imports
-                async with tools.open_platform(settings) as platform:
-                    importing = FileImport(
-                        path=file,
-                        form=chosen,
-                        part_bytes_max=imports.part_bytes_max,
-                        policy=imports,
-                        ledger=ledger,
-                        directory=directory,
-                        platform=platform,
-                        rng=tools.chance(),
-                        progress=progress,
-                    )
-                    return await importing.run(checked, again=again)
-
-            try:
-                report = asyncio.run(run())
-            except RelayError:
-                began = ledger.last_run()
-                if as_json and began is not None:
-                    print_json(report_of(ledger, began).document())
-                raise
+        what, stopped = (file, chosen, checked), _stopped(as_json)
+        report = asyncio.run(run_import(settings, what, progress, stopped, again=again))
     result(report.document(), report_lines(str(file), report), as_json=as_json)
     if report.rejected:
         raise typer.Exit(ExitStatus.FINDINGS)
@@ -239,19 +217,14 @@ def sync(  # noqa: PLR0917 - options of a command are given by name
     """
     import asyncio
 
-    from relay.cli.segment_progress import segment_progress
-    from relay.cli.segment_sync import run_sync
-    from relay.cli.segment_text import plan_lines, report_lines
-    from relay.segments.report import Report
+    from relay.cli.segments.progress import segment_progress
+    from relay.cli.segments.runs import run_sync
+    from relay.cli.segments.text import plan_lines, report_lines
     from relay.segments.sync import Wish
-
-    def stopped(report: Report) -> None:
-        if as_json:
-            print_json(report.document())
 
     wish = Wish(plan, file, fresh, allow_removals, allow_empty, allow_growth)
     with segment_progress() as progress:
-        policy, report = asyncio.run(run_sync(config, name, wish, progress, stopped))
+        policy, report = asyncio.run(run_sync(config, name, wish, progress, _stopped(as_json)))
     lines = [] if plan else report_lines(policy.name, report)
     if report.plan is not None:
         share_max = policy.safety.removal_share_max
@@ -281,9 +254,9 @@ def status(
     """
     import asyncio
 
-    from relay.cli import segment_tools as tools
-    from relay.cli.segment_sync import statuses
-    from relay.cli.segment_text import report_lines
+    from relay.cli.segments import tools
+    from relay.cli.segments.runs import statuses
+    from relay.cli.segments.text import report_lines
 
     settings = tools.settings_for(config, "segments")
     if segment is not None:
@@ -302,6 +275,16 @@ def status(
             print_lines(never if report is None else report_lines(sync_name, report))
     if as_json:
         print_json(documents)
+
+
+def _stopped(as_json: bool) -> "Callable[[Report], None]":
+    """What is told of a run that an error ended; the error itself follows."""
+
+    def told(report: "Report") -> None:
+        if as_json:
+            print_json(report.document())
+
+    return told
 
 
 def _format(file: Path, given: str | None) -> Any:

@@ -9,7 +9,7 @@ from typing import BinaryIO, NoReturn
 import typer
 import uvloop
 
-from relay.app import KafkaEdges, kafka_edges
+from relay.app.edges import KafkaEdges, kafka_edges
 from relay.cli.given import carried
 from relay.dead_letters.direct import ReplaySink, ReplaySource
 from relay.dead_letters.reading import dead_letter_topics

@@ -2,29 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from relay.cli.commands import Commands
 from relay.cli.options import ConfigOption, JsonOption
-from relay.cli.user_options import (
-    AccountOption,
-    CompartmentOption,
-    DeviceOption,
-    EmailHashOption,
-    EmailOption,
-    FileOption,
-    ProgressOption,
-    ReportOption,
-    SelectOption,
-    UserPointOption,
-)
+from relay.cli.users.options import UsersFile, Whom
 from relay.errors import InputError
 
 if TYPE_CHECKING:
-    from relay.cli.user_calls import Whom
     from relay.stream.mapping.policy import UpdateStrategy
 
 _group = Commands(help="Change and read what is known of single users.")
@@ -48,13 +35,7 @@ def set_profile(
         ),
     ] = None,
     *,
-    account: AccountOption = None,
-    compartment: CompartmentOption = None,
-    email: EmailOption = None,
-    email_hash: EmailHashOption = None,
-    device: DeviceOption = None,
-    user_point: UserPointOption = None,
-    select: SelectOption = None,
+    whom: Whom,
     strategy: Annotated[
         str | None,
         typer.Option(
@@ -64,9 +45,7 @@ def set_profile(
             "legacy_merge_objects or platform; else mapping.update_strategy.",
         ),
     ] = None,
-    file: FileOption = None,
-    progress: ProgressOption = None,
-    report: ReportOption = None,
+    many: UsersFile,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -77,16 +56,12 @@ def set_profile(
 
     Example: relay users profile set gender=female points:=12 --account crm-881 --compartment 1700
     """
-    from relay.cli.user_calls import Whom
-    from relay.cli.user_runs import put_one, run_file
+    from relay.cli.users.runs import put_one, run_file
 
-    whom = Whom(account, compartment, email, email_hash, device, user_point, select)
     chosen = _strategy(strategy)
-    if file is not None:
-        _no_more(whom, properties)
-        run_file("profile", chosen, file, config, progress=progress, report=report, as_json=as_json)
+    if many.instead_of(whom, properties):
+        run_file("profile", chosen, many, config, as_json=as_json)
         return
-    _needs_file(progress, report)
     if not properties:
         raise InputError("no property is given", hint="give NAME=TEXT, NAME:=JSON or --file")
     put_one("profile", chosen, whom, {"properties": _pairs(properties)}, config, as_json=as_json)
@@ -99,16 +74,8 @@ def delete_properties(
         typer.Argument(metavar="NAME", show_default=False, help="Properties to delete."),
     ] = None,
     *,
-    account: AccountOption = None,
-    compartment: CompartmentOption = None,
-    email: EmailOption = None,
-    email_hash: EmailHashOption = None,
-    device: DeviceOption = None,
-    user_point: UserPointOption = None,
-    select: SelectOption = None,
-    file: FileOption = None,
-    progress: ProgressOption = None,
-    report: ReportOption = None,
+    whom: Whom,
+    many: UsersFile,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -121,17 +88,13 @@ def delete_properties(
 
     Example: relay users profile delete-properties zipcode --account crm-881 --compartment 1700
     """
-    from relay.cli.user_calls import Whom
-    from relay.cli.user_runs import put_one, run_file
+    from relay.cli.users.runs import put_one, run_file
     from relay.stream.mapping.policy import UpdateStrategy
 
-    whom = Whom(account, compartment, email, email_hash, device, user_point, select)
     chosen = UpdateStrategy.PARTIAL_DELETE
-    if file is not None:
-        _no_more(whom, names)
-        run_file("profile", chosen, file, config, progress=progress, report=report, as_json=as_json)
+    if many.instead_of(whom, names):
+        run_file("profile", chosen, many, config, as_json=as_json)
         return
-    _needs_file(progress, report)
     if not names:
         raise InputError("no property is named", hint="give names, or --file")
     put_one("profile", chosen, whom, {"properties": dict.fromkeys(names)}, config, as_json=as_json)
@@ -160,16 +123,8 @@ def set_choice(
             metavar="NAME=TEXT|NAME:=JSON", show_default=False, help="A custom field; repeatable."
         ),
     ] = None,
-    account: AccountOption = None,
-    compartment: CompartmentOption = None,
-    email: EmailOption = None,
-    email_hash: EmailHashOption = None,
-    device: DeviceOption = None,
-    user_point: UserPointOption = None,
-    select: SelectOption = None,
-    file: FileOption = None,
-    progress: ProgressOption = None,
-    report: ReportOption = None,
+    whom: Whom,
+    many: UsersFile,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -180,15 +135,11 @@ def set_choice(
 
     Example: relay users choices set 2048 --refuse --email jane@example.com
     """
-    from relay.cli.user_calls import Whom
-    from relay.cli.user_runs import put_one, run_file
+    from relay.cli.users.runs import put_one, run_file
 
-    whom = Whom(account, compartment, email, email_hash, device, user_point, select)
-    if file is not None:
-        _no_more(whom, [processing] if processing else None)
-        run_file("choice", None, file, config, progress=progress, report=report, as_json=as_json)
+    if many.instead_of(whom, processing):
+        run_file("choice", None, many, config, as_json=as_json)
         return
-    _needs_file(progress, report)
     if processing is None or accept is None:
         raise InputError(
             "a choice needs a processing id and --accept or --refuse", hint="or give --file"
@@ -212,13 +163,7 @@ def list_choices(
             metavar="PROCESSING_ID", show_default=False, help="Only the choice on this one."
         ),
     ] = None,
-    account: AccountOption = None,
-    compartment: CompartmentOption = None,
-    email: EmailOption = None,
-    email_hash: EmailHashOption = None,
-    device: DeviceOption = None,
-    user_point: UserPointOption = None,
-    select: SelectOption = None,
+    whom: Whom,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -228,8 +173,7 @@ def list_choices(
 
     Example: relay users choices list --account crm-881 --compartment 1700 --json
     """
-    from relay.cli.user_calls import Whom
-    from relay.cli.user_runs import read_choices
+    from relay.cli.users.runs import read_choices
     from relay.stream.mapping.requests import choice_path, choices_path
 
     def path(datamart_id: str, selector: str) -> str:
@@ -237,7 +181,6 @@ def list_choices(
             return choices_path(datamart_id, selector)
         return choice_path(datamart_id, selector, processing)
 
-    whom = Whom(account, compartment, email, email_hash, device, user_point, select)
     read_choices(path, whom, config, as_json=as_json)
 
 
@@ -247,13 +190,7 @@ def choice_history(
         str, typer.Argument(metavar="PROCESSING_ID", help="What the choices are on.")
     ],
     *,
-    account: AccountOption = None,
-    compartment: CompartmentOption = None,
-    email: EmailOption = None,
-    email_hash: EmailHashOption = None,
-    device: DeviceOption = None,
-    user_point: UserPointOption = None,
-    select: SelectOption = None,
+    whom: Whom,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -261,14 +198,12 @@ def choice_history(
 
     Example: relay users choices history 2048 --account crm-881 --compartment 1700
     """
-    from relay.cli.user_calls import Whom
-    from relay.cli.user_runs import read_choices
+    from relay.cli.users.runs import read_choices
     from relay.stream.mapping.requests import choice_history_path
 
     def path(datamart_id: str, selector: str) -> str:
         return choice_history_path(datamart_id, selector, processing)
 
-    whom = Whom(account, compartment, email, email_hash, device, user_point, select)
     read_choices(path, whom, config, as_json=as_json)
 
 
@@ -299,13 +234,3 @@ def _pairs(given: Sequence[str]) -> dict[str, Any]:
         except (ValueError, RecursionError):
             raise InputError(f"property {name}: what stands after := is not JSON") from None
     return properties
-
-
-def _no_more(whom: "Whom", others: Sequence[str] | None) -> None:
-    if not whom.is_nobody or others:
-        raise InputError("--file says whom and what; give nothing else of it")
-
-
-def _needs_file(progress: Path | None, report: Path | None) -> None:
-    if progress is not None or report is not None:
-        raise InputError("--progress and --report belong to --file")

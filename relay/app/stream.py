@@ -1,0 +1,91 @@
+"""The road from Kafka to the tracking API, made out of the settings.
+
+Kafka ──▶ KafkaSource ──▶ Road(Engine, FlightCarrier) ──▶ Wire ──▶ tracking API
+                           └──▶ DeadLetterTopic
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from relay.app.edges import KafkaEdges
+from relay.app.schemas import problem_of, sources
+from relay.clock import SystemClock
+from relay.road.loop import Road
+from relay.settings import Settings
+from relay.settings.reading import interpret_policy
+from relay.sources.interpret import source_interpreter
+from relay.sources.registry.loader import SchemaLoader
+from relay.stream.engine import Engine
+from relay.stream.pipeline import stream_road
+from relay.stream.sending.wire import Wire
+from relay.stream.status import Reporter
+from relay.stream.tap import Tap
+from relay.telemetry.facts import Emit
+from relay.telemetry.samples import Close, Sample, Wanted
+
+if TYPE_CHECKING:  # an extra
+    from opentelemetry.trace import Tracer
+
+
+class StreamRoads:
+    """Makes the road of one event, as often as it is needed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        wires: Mapping[str, Wire],
+        emit: Emit,
+        rng: random.Random,
+        edges: Callable[[Settings, Emit], KafkaEdges],
+        *,
+        loader: SchemaLoader | None,
+        tracer: "Tracer | None",
+    ) -> None:
+        self._tracer = tracer
+        self._settings = settings
+        self._wires = wires
+        self._emit = emit
+        self._rng = rng
+        self._edges = edges
+        self._loader = loader
+        read = sources(settings, loader)
+        self._shadows = [source.shadow for source in read if source.shadow is not None]
+        self._interpret = source_interpreter(read, interpret_policy(settings))
+        self.engine: Engine
+        """That of the road made last."""
+
+    def tap(self, wanted: Wanted, take: Callable[[Sample], None]) -> Close | None:
+        """See `OpenTap`; of the road that runs now."""
+        return self._tap.open(wanted, take)
+
+    def make(self) -> Road:
+        """A road with an engine and edges of its own."""
+        settings, delivery = self._settings, self._settings.delivery
+        (name, policy), *others = settings.policies().items()
+        self.engine = Engine(policy, self._interpret, self._rng, name=name, others=dict(others))
+        if self._tracer is not None:
+            from relay.stream.tracing import Tracing  # noqa: PLC0415 - an extra
+
+            Tracing(self.engine, self._tracer, settings.tracing.ratio, self._rng).attach()
+        loop = asyncio.get_running_loop()
+        self._tap = Tap(self.engine, loop.time, loop.call_at)
+        edges = self._edges(settings, self._emit)
+        return stream_road(
+            self.engine,
+            edges.source,
+            self._wires,
+            edges.sink,
+            emit=self._emit,
+            clock=SystemClock(),
+            policy=delivery,
+            reporter=Reporter(
+                self.engine,
+                self._emit,
+                delivery,
+                shadows=self._shadows,
+                registry_problem=problem_of(self._loader),
+            ),
+            schemas=self._loader,
+        )

@@ -1,0 +1,1 @@
+"""`relay dlq`: dead letters listed, counted and sent again."""

@@ -1,0 +1,1 @@
+"""`relay map`: what becomes of records, and the tools for mappings."""

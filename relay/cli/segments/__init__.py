@@ -1,0 +1,1 @@
+"""`relay segments`: audience segments from the command line."""

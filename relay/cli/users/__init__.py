@@ -1,0 +1,1 @@
+"""`relay users`: profiles and choices of users, by hand."""
