@@ -8,9 +8,9 @@ _COMMON_KEYS = (
     "| meaning | `log.fields: default` | `ecs` | `otel` |",
     "|---|---|---|---|",
     "| when, in UTC | `timestamp` (RFC 3339) | `@timestamp` | `Timestamp` (nanoseconds, as text) |",
-    "| how grave; `error`: somebody has to act | `level` | `log.level` | `SeverityText` |",
+    "| severity; `error`: somebody has to act | `level` | `log.level` | `SeverityText` |",
     "| what happened: one of the names below | `event` | `message` | `Body` |",
-    "| which part of Relay speaks | `stage` | `event.dataset` | `Attributes.stage` |",
+    "| which part of Relay logs it | `stage` | `event.dataset` | `Attributes.stage` |",
     "| what the event has (below) | beside these | under `relay` | under `Attributes` |",
 )
 

@@ -89,6 +89,12 @@ def test_links_within_the_repository_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_that_somebody_wrote_has_under_200_lines(page):
+    text = page.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 200 or "by `make docs`" in text[:300]
+
+
 def test_the_glossary_is_short_and_in_order():
     text = (ROOT / "docs/GLOSSARY.md").read_text(encoding="utf-8")
     words = re.findall(r"^\| ([a-z ]+) \|", text, re.MULTILINE)[1:]
