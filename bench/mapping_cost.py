@@ -108,7 +108,7 @@ _WARM, _COUNTED = 20, 100
 
 def by_instructions() -> Iterator[tuple[str, float, float, float]]:
     """Of each case: thousands of instructions of decoding, mapping and judging."""
-    found = counted("bench.mapping_cost", ["--sections"])
+    found = counted(["-m", "bench.mapping_cost", "--sections"])
     for name in CASES:
         yield name, *(found[k] / 1000 for k in ("decode", f"{name}: map", f"{name}: judge"))
 

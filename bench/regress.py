@@ -1,21 +1,24 @@
-"""A commit against the one before: what an event costs in the engine and its parts, one process.
+"""A commit against an earlier one: what an event costs in the engine and its parts, one process.
 
-    python -m bench.regress [--base HEAD~1] [--events 20000] [--tolerance 5]
+    python -m bench.regress [--base HEAD~1] [--commit HEAD] [--callgrind]
 
 Both commits are checked out beside each other and drive the same events through decoding, mapping,
-the engine and the loop of the pipeline, with no Kafka and no HTTP. What is compared are
-instructions retired (`perf stat`) where the machine counts them, executed under valgrind's counter
-when asked for with `--callgrind`, else CPU time: the least of some interleaved runs. What a process
-costs once (imports, the models of the settings) is not of an event, and is left out. So is the
-collector of garbage, which costs the more the more is imported: `relay run` keeps it from looking
-at that, and from looking often. Exit status 1 when the newer one costs more than the tolerance, in
-percent.
+the engine and the loop of the pipeline, with no Kafka and no HTTP. Each runs in a process of its
+own, and the two take turns in rounds of some 50 ms: what else the machine does meets both. Told
+are the medians of the rounds in CPU time, and the median of their ratios with its quartiles. With
+`--callgrind` instructions are counted instead, by valgrind, the making of the events included:
+exact to a tenth of a percent, and fifty times slower.
+
+The clock of the loop stands still but for a microsecond at each look, so that slices of the intake
+end where their records do. By the clock, how many events travel together would be chance, and it is
+what an event of `together` costs most by. The collector of garbage is off: it costs the more the
+more is imported, and `relay run` keeps it from looking at that, and from looking often. Exit status
+1 when the newer one costs more than the tolerance, in percent.
 """
 
 import argparse
 import random
-import re
-import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,6 +26,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.instructions import counted
 from bench.machine import ROOT, BenchError
 from bench.workload import COMPARTMENT, Workload
 
@@ -35,13 +39,14 @@ def drive(events: int, stage: str = "engine", users: int = 20_000) -> float:
     """Moves events through a stage and everything before it; CPU seconds."""
     # Imported here: of the commit that this process runs in.
     from relay.model import Record  # noqa: PLC0415
+    from relay.section import bound  # noqa: PLC0415
     from relay.stream.decoding import DecodingPolicy, decode  # noqa: PLC0415
     from relay.stream.interpret import InterpretPolicy, interpreter  # noqa: PLC0415
     from relay.stream.mapping.policy import IdentityPolicy, MappingPolicy  # noqa: PLC0415
 
     identity = IdentityPolicy(default_compartment_id=COMPARTMENT)
     policy = InterpretPolicy(DecodingPolicy(), MappingPolicy(identity=identity))
-    interpret = interpreter(policy)
+    interpret, decoding = interpreter(policy), bound(policy.decoding)
     records = [
         Record("t", index % 12, index // 12, 1_767_261_600_000, event.key, event.value, (), 1)
         for index, event in enumerate(Workload(events, users).make())
@@ -57,7 +62,7 @@ def drive(events: int, stage: str = "engine", users: int = 20_000) -> float:
     began = time.process_time()
     if stage == "decode":
         for record in records:
-            decode(record.value, policy.decoding)
+            decode(record.value, decoding)
     elif stage == "interpret":
         for record in records:
             interpret(record, 1_767_261_700_000)
@@ -97,65 +102,115 @@ def _engine(records: list, interpret: Callable) -> None:
         raise BenchError(f"{engine.custody.ledger.delivered} of {len(records)} were delivered")
 
 
-def counter(*, callgrind: bool) -> str:
-    """What can be counted here."""
-    if callgrind:
-        if shutil.which("valgrind") is None:
-            raise BenchError("there is no `valgrind` on the path")
-        return "callgrind"
-    if shutil.which("perf"):
-        command = ["perf", "stat", "-x,", "-e", "instructions:u", "true"]
-        said = subprocess.run(command, check=False, capture_output=True, text=True)
-        if said.returncode == 0 and re.match(r"\d+,", said.stderr):
-            return "perf"
-    return "cpu"
+# Each commit is driven by its own bench: the parts move from one commit to the next. And an
+# editable installation would lend an old commit the modules that only the new one has.
+_DRIVER = """
+import contextlib, gc, importlib.util, sys
+import uvloop
+
+tree, instructions, counts = sys.argv[1:]
+sys.path.insert(0, tree)
+sys.meta_path = [found for found in sys.meta_path if "editable" not in repr(found).lower()]
+gc.disable()
+
+class Steady(uvloop.Loop):
+    looks = 0
+    def time(self):
+        Steady.looks += 1
+        return Steady.looks * 1e-6
+
+uvloop.Loop = Steady
+from bench.regress import drive
+
+section = lambda name, events: contextlib.nullcontext()
+if counts == "counts":
+    spec = importlib.util.spec_from_file_location("instructions", instructions)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    section = module.section
+for line in sys.stdin:
+    stage, events = line.split()
+    with section(f"{stage} {events}", 1):
+        spent = drive(int(events), stage)
+    print(spent / int(events) * 1e6, flush=True)
+    gc.collect()
+"""
 
 
-def cost(tree: Path, events: int, stage: str, how: str) -> float:
-    """One process in a tree: instructions or CPU seconds of everything it does."""
-    program = f"from bench.regress import drive; print(drive({events}, {stage!r}))"
-    # Each commit is driven by its own bench: the parts move from one commit to the next. And an
-    # editable installation would lend an old commit the modules that only the new one has.
-    script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); sys.path.append(sys.argv[2]); "
-        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]; "
-        "import gc; gc.disable(); "
-    ) + program
-    command = [sys.executable, "-c", script, str(tree), str(ROOT)]
-    if how == "perf":
-        command = ["perf", "stat", "-x,", "-e", "instructions:u", *command]
-    elif how == "callgrind":
-        command = ["valgrind", "--tool=none", *command]
-        command[1:2] = ["--tool=callgrind", "--callgrind-out-file=/dev/null"]
-    # `-E`-like cleanliness: the same hashes, so the same work, in every process.
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, cwd=tree,
-        env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"},
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise BenchError(f"{tree.name}: {done.stderr.strip()[-500:]}")
-    if how == "perf":
-        return float(done.stderr.splitlines()[-1].split(",")[0])
-    if how == "callgrind":
-        (found,) = re.findall(r"Collected : (\d+)", done.stderr)
-        return float(found)
-    return float(done.stdout)
+def _arguments(tree: Path, *, counts: bool) -> list[str]:
+    instructions = str(ROOT / "bench" / "instructions.py")
+    return ["-c", _DRIVER, str(tree), instructions, "counts" if counts else ""]
 
 
-def per_event(
-    trees: tuple[Path, ...], events: int, stage: str, how: str, rounds: int
-) -> list[float]:
-    """What one event costs in each tree: the least of `events` from the least of twice as many.
+class Driven:
+    """A tree in a process of its own, which drives events when asked to."""
 
-    So what a process costs once, as importing and the building of models, is in neither.
-    """
-    runs = [(tree, count) for tree in trees for count in (events, 2 * events)]
-    found: dict[tuple[Path, int], list[float]] = {run: [] for run in runs}
-    for _ in range(rounds):
-        for tree, count in runs:
-            found[tree, count].append(cost(tree, count, stage, how))
-    least = {run: min(costs) for run, costs in found.items()}
-    return [(least[tree, 2 * events] - least[tree, events]) / events for tree in trees]
+    def __init__(self, tree: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, *_arguments(tree, counts=False)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tree,
+            env={"PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0"},
+        )  # fmt: skip
+
+    def cost_us(self, stage: str, events: int) -> float:
+        """CPU µs for each event."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{stage} {events}\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise BenchError("the driver has ended; what it said stands above")
+        return float(line)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+
+def in_turns(old: Path, new: Path, stages: list[str], events: int, rounds: int) -> dict[str, float]:
+    """Percent by which the newer costs more, for each stage; told as they are found."""
+    both = Driven(old), Driven(new)
+    changes: dict[str, float] = {}
+    try:
+        for stage in stages:
+            costs: tuple[list[float], list[float]] = [], []
+            for number in range(rounds + 1):
+                turns = list(zip(both, costs, strict=True))
+                for driven, found in reversed(turns) if number % 2 else turns:
+                    found.append(driven.cost_us(stage, events))
+            before, after = (found[1:] for found in costs)  # the first round warms up
+            ratios = [(new / old - 1) * 100 for old, new in zip(before, after, strict=True)]
+            low, change, high = statistics.quantiles(ratios, n=4)
+            print(
+                f"{stage:10} {statistics.median(before):7.1f} → {statistics.median(after):7.1f} "
+                f"µs CPU per event ({change:+.1f} %, half of the rounds {low:+.1f} to {high:+.1f})",
+                flush=True,
+            )
+            changes[stage] = change
+    finally:
+        for driven in both:
+            driven.close()
+    return changes
+
+
+def in_instructions(old: Path, new: Path, stages: list[str], events: int) -> dict[str, float]:
+    """The same in instructions: what `events` more take, so that what comes once is in neither."""
+    wanted = "".join(
+        f"{stage} {count}\n" for stage in stages for count in (100, events, 2 * events)
+    )
+    costs = [counted(_arguments(tree, counts=True), wanted, tree) for tree in (old, new)]
+    changes: dict[str, float] = {}
+    for stage in stages:
+        before, after = (
+            (cost[f"{stage} {2 * events}"] - cost[f"{stage} {events}"]) / events for cost in costs
+        )
+        changes[stage] = (after / before - 1) * 100
+        print(
+            f"{stage:10} {before / 1e3:7.1f} → {after / 1e3:7.1f} thousand instructions per event "
+            f"({changes[stage]:+.1f} %)"
+        )
+    return changes
 
 
 def main() -> None:
@@ -163,26 +218,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench.regress", description=__doc__.splitlines()[0])
     parser.add_argument("--base", default="HEAD~1", help="the commit to compare with")
     parser.add_argument("--commit", help="the commit to look at; the working tree without")
-    parser.add_argument("--events", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--events", type=int, default=1_000, help="of a round")
+    parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--stage", choices=STAGES, nargs="+", default=list(STAGES))
     parser.add_argument("--tolerance", type=float, default=5.0, help="percent")
-    parser.add_argument("--callgrind", action="store_true", help="exact, and fifty times slower")
+    parser.add_argument("--callgrind", action="store_true", help="instructions, by valgrind")
     given = parser.parse_args()
-    how = counter(callgrind=given.callgrind)
-    unit, scale = ("µs CPU", 1e6) if how == "cpu" else ("thousand instructions", 1e-3)
-    worse = False
     with tempfile.TemporaryDirectory() as home:
         old = _checkout(given.base, Path(home) / "old")
         new = _checkout(given.commit, Path(home) / "new") if given.commit else ROOT
-        for stage in given.stage:
-            rounds = 1 if how == "callgrind" else given.rounds
-            costs = per_event((old, new), given.events, stage, how, rounds)
-            before, after = (each * scale for each in costs)
-            change = (after / before - 1) * 100
-            worse = worse or change > given.tolerance
-            print(f"{stage:10} {before:8.1f} → {after:8.1f} {unit} per event ({change:+.1f} %)")
-    sys.exit(1 if worse else 0)
+        if given.callgrind:
+            changes = in_instructions(old, new, given.stage, given.events)
+        else:
+            changes = in_turns(old, new, given.stage, given.events, given.rounds)
+    sys.exit(1 if max(changes.values()) > given.tolerance else 0)
 
 
 def _checkout(commit: str, where: Path) -> Path:

@@ -20,6 +20,7 @@ import httpx
 
 SOURCE = "82200474-c131-4f7b-a35e-381469af31a7"
 TOKEN = "token-1"
+OBJECT = "upload-bucket/path/to/export.csv"
 S3 = """
 import sys, time
 from moto.server import ThreadedMotoServer
@@ -60,7 +61,8 @@ class Stage:
         """Empty the vendors."""
         self.sandbox.delete("/_sandbox")
         self.sandbox.put("/_sandbox/imports", json=imports)
-        self.sandbox.put("/_sandbox/mparticle", json={"takes_ms": 300, "s3": {"endpoint": self.s3}})
+        options = {"takes_ms": 300, "location": f"s3://{OBJECT}"}
+        self.sandbox.put("/_sandbox/mparticle", json=options).raise_for_status()
 
     def answer_late(self) -> None:
         """Do what is asked at once and answer later: a kill in between loses the answer."""
@@ -75,6 +77,8 @@ class Stage:
             for user in users:
                 file.write(f"{user},c-{user[-6:]},2026-01-01T00:00:00.000Z\n")
         self.sandbox.put(f"/_sandbox/mparticle/segments/{SOURCE}", params={"file": str(path)})
+        with path.open("rb") as file:
+            httpx.put(f"{self.s3}/{OBJECT}", content=file, timeout=120).raise_for_status()
         return path.stat().st_size
 
     def members(self) -> dict[str, int]:

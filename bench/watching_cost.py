@@ -9,7 +9,6 @@ millisecond of the events' clock, so that ten samples a second are one in a hund
 
 import argparse
 import gc
-import hashlib
 import math
 import random
 import sys
@@ -31,6 +30,7 @@ from relay.stream.policy import EnginePolicy
 from relay.stream.sender import Flight
 from relay.stream.tap import Tap
 from relay.stream.tracing import Tracing
+from relay.telemetry.account_digest import digest_of
 from relay.telemetry.samples import Wanted
 
 ROUNDS = 9
@@ -85,14 +85,14 @@ def nothing(_engine: Engine, _clock: Clock) -> None:
     """As it is by default."""
 
 
-NOBODY = hashlib.sha256(b"nobody").hexdigest()
+NOBODY = digest_of("nobody")
 HOWS: dict[str, Callable[[Engine, Clock], None]] = {
     BASE: nothing,
     "tracing off, nobody looks": nothing,
     "a tap that was closed again": look(Wanted(rate=10.0), and_leave=True),
     "a tap, ten samples of 1,000 events": look(Wanted(rate=10.0)),
     "a tap for a code that no event has": look(Wanted(code="http_422")),
-    "a tap for an account that no event has": look(Wanted(account_sha256=NOBODY)),
+    "a tap for an account that no event has": look(Wanted(account=NOBODY)),
     "tracing on, records without a header": trace,
     "tracing on, records that are not sampled": trace,
 }
@@ -152,7 +152,7 @@ def each(events: int, run: Callable[[str, Callable[[], None]], None], rounds: in
 
 def by_instructions(events: int) -> dict[str, float]:
     """Thousands of instructions an event."""
-    found = counted("bench.watching_cost", ["--sections", "--events", str(events)])
+    found = counted(["-m", "bench.watching_cost", "--sections", "--events", str(events)])
     return {how: instructions / 1000 for how, instructions in found.items()}
 
 

@@ -83,6 +83,11 @@ class KafkaError(RelayError):
 
     exit_status = ExitStatus.KAFKA_UNREACHABLE
 
+    @property
+    def code(self) -> str:
+        """The name of what caused it, from a closed set: good for a metric label."""
+        return type(self.__cause__ or self).__name__.removesuffix("Error")
+
 
 class KafkaUnreachable(KafkaError):
     """No broker answers at the address that was given."""

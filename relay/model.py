@@ -74,7 +74,8 @@ class Record(NamedTuple):
     @property
     def tp(self) -> Partition:
         """The partition that the record stands in."""
-        return Partition(self.topic, self.partition)
+        # As `Partition(topic, number)`, without a call of Python for each record that comes.
+        return tuple.__new__(Partition, self[:2])
 
     @property
     def size_bytes(self) -> int:

@@ -6,6 +6,10 @@ docs/SETTINGS.md, the example files and the error messages are all made from it.
 nobody needs to set is a class variable of the policy: no field, so no setting.
 """
 
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, TypeVar, cast
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -21,3 +25,36 @@ class Section(BaseModel):
         allow_inf_nan=False,
         str_strip_whitespace=True,
     )
+
+
+S = TypeVar("S", bound=Section)
+
+
+def bound(section: S) -> S:
+    """The values of a section in a plain frozen object: what is asked for each event goes by it.
+
+    A pydantic model takes three times as long to hand out an attribute (64 ns and 23 ns on one
+    machine), since Python has to expect its `__getattr__`. What is computed of the fields
+    (`cached_property`) is computed here, once; methods of the section are not there.
+    """
+    names = [*type(section).model_fields, *_computed(type(section))]
+    values = {name: getattr(section, name) for name in names}
+    plain = {name: bound(v) if isinstance(v, Section) else v for name, v in values.items()}
+    return cast("S", _Plain(plain))
+
+
+class _Plain:
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        vars(self).update(values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name}: a section's values do not change")
+
+
+def _computed(cls: type[Section]) -> set[str]:
+    return {
+        name
+        for each in cls.__mro__
+        for name, value in vars(each).items()
+        if isinstance(value, cached_property)
+    }

@@ -245,7 +245,7 @@ GUARDS = (
         "A segment's files survive a power cut: the parts that are uploaded.",
         "a part is on the disk before the ledger knows it",
         "relay/segments/parts.py",
-        "        os.fsync(self.file.fileno())\n",
+        "        os.fsync(file.fileno())\n",
         "",
         "tests/segments/test_formats.py::test_a_part_is_on_the_disk_before_it_is_named",
     ),

@@ -25,6 +25,8 @@ SHOWN = {
 """Command → what a page shows below it."""
 POSITION = re.compile(r"\b[a-z][a-z.-]*-\d+-\d+\b")
 
+pytestmark = pytest.mark.timeout(300)  # a dozen commands are run before the first test
+
 
 @pytest.fixture(scope="module")
 def outputs(kafka, tmp_path_factory):

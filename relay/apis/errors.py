@@ -11,9 +11,7 @@
        ├─ Refused              8   another 4xx, or an error in a 2xx: the request is wrong
        ├─ AnswerLost           7   it may have been carried out: look before doing it again
        └─ AnswerUnusable       7   an answer that is not the documented one
-    ExportError               23
-    ├─ ExportFailed                the vendor says FAILED, without a reason
-    ├─ ExportWithoutFile           COMPLETE, but no file is named
+    ExportError               23   FAILED, or COMPLETE and no file is named
     ├─ ExportExpired               gone: files are kept for 48 hours at most
     └─ ExportOverdue               still PENDING when patience ended
 
@@ -90,14 +88,6 @@ class ExportError(RelayError):
     """There is no export to be had."""
 
     exit_status = ExitStatus.SEGMENT_EXPORT
-
-
-class ExportFailed(ExportError):
-    """The vendor gave the export up."""
-
-
-class ExportWithoutFile(ExportError):
-    """The export is complete but names no file."""
 
 
 class ExportExpired(ExportError):

@@ -2,23 +2,27 @@
 
 import functools
 import inspect
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import is_dataclass
 from typing import Any, cast
 
 import typer
-from typer.core import TyperCommand, TyperOption
+from typer.core import TyperArgument, TyperCommand, TyperOption
 
 
 class Command(TyperCommand):
-    """A command that refuses an option which is given twice and can count once only.
+    """A command that refuses what it could only misunderstand.
 
-    The last one would win in silence, and the first settings file would not be read.
+    | given | without the refusal |
+    |---|---|
+    | an option twice that can count once only | the last one would win, unsaid |
+    | text that is not UTF-8 (the name of a file may be) | it would fail wherever it is first sent |
     """
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
-        """Parse, after a look at how often each option comes."""
+        """Parse, with a look at how often each option comes and at its text."""
         _, _, order = self.make_parser(ctx).parse_args(args=list(args))
         for parameter, times in Counter(order).items():
             once = isinstance(parameter, TyperOption) and not (
@@ -26,7 +30,22 @@ class Command(TyperCommand):
             )
             if once and times > 1:
                 raise typer.BadParameter(f"{parameter.opts[0]} is given {times} times", ctx)
-        return super().parse_args(ctx, args)
+        left = super().parse_args(ctx, args)
+        for parameter in self.params:
+            if isinstance(parameter, TyperArgument | TyperOption):
+                _refuse_bytes(ctx, parameter)
+        return left
+
+
+def _refuse_bytes(ctx: typer.Context, parameter: TyperArgument | TyperOption) -> None:
+    value = ctx.params.get(str(parameter.name))
+    for text in value if isinstance(value, list | tuple) else (value,):
+        if isinstance(text, str) and _SURROGATE.search(text):
+            raise typer.BadParameter("not UTF-8 text", ctx, parameter)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What Python makes of such a byte (PEP 383)."""
 
 
 class Commands(typer.Typer):

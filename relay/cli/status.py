@@ -9,6 +9,7 @@ import typer
 from relay.cli.admin_port import admin_url, asked
 from relay.cli.options import ConfigOption, JsonOption
 from relay.errors import ExitStatus
+from relay.wording import counted
 
 if TYPE_CHECKING:  # slow to import: only where it is shown
     from rich.console import Console
@@ -49,13 +50,15 @@ def _show(ready: Mapping[str, Any], told: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from relay.cli.top_screen import held_by
+    from relay.cli.top_screen import held_by, trouble
     from relay.telemetry.troubles import destinations
 
     console = Console(highlight=False, soft_wrap=True)
-    ledger, letters = told["ledger"], told["dead_letter_topic"]
+    ledger = told["ledger"]
     state = "ready" if ready["ready"] else f"not ready: {ready['reason']}"
     console.print(f"relay    {told['lifecycle']}, {state}")
+    for one in told.get("troubles", ()):
+        console.print(f"{one['level']:9}{trouble(one)}")
     for api in destinations(told):
         _show_destination(console, api, named=len(destinations(told)) > 1)
     dead, skipped = sum(ledger["dead_lettered"].values()), sum(ledger["skipped"].values())
@@ -64,8 +67,8 @@ def _show(ready: Mapping[str, Any], told: Mapping[str, Any]) -> None:
         f"dead-lettered + {skipped:,} skipped + {ledger['returned']:,} returned + "
         f"{ledger['open']:,} open{'' if ledger['balanced'] else '   THIS DOES NOT ADD UP'}"
     )
-    if letters["blocked"]:
-        console.print(f"dead letters cannot be written: {letters['blocked']}")
+    if "segments" in told:
+        _show_segments(console, told["segments"])
     table = Table(box=None, header_style="dim")
     for column in ("partition", "committed", "lag", "open", "in flight", "held by"):
         table.add_column(column, justify="left" if column in ("partition", "held by") else "right")
@@ -92,6 +95,14 @@ def _show_destination(console: "Console", api: Mapping[str, Any], *, named: bool
     )
     if api.get("share_used_up"):
         console.print("         its share of memory is used up: the partitions that carry it pause")
+
+
+def _show_segments(console: "Console", road: Mapping[str, Any]) -> None:
+    console.print(
+        f"segments {road['lifecycle']}, {road['ledger']['delivered']:,} events imported, "
+        f"{road['waiting'] + road['in_trouble']:,} changes wait, {road['flying']:,} under way in "
+        f"{counted(road['files'], 'file')}, lag {road['lag']:,}"
+    )
 
 
 def _text(value: object) -> str:

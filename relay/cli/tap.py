@@ -1,7 +1,6 @@
 """`relay tap`: a live sample of events and what became of them, from a running relay."""
 
 import contextlib
-import hashlib
 import itertools
 import json
 from collections.abc import Generator, Mapping
@@ -13,6 +12,7 @@ import typer
 from relay.cli.admin_port import TIMEOUT_S, admin_url
 from relay.cli.options import ConfigOption, JsonOption
 from relay.errors import DestinationError, InputError
+from relay.telemetry.account_digest import digest_of
 
 PersonalDataOption = Annotated[
     bool, typer.Option("--show-personal-data", help="Show content as it is; needs the token.")
@@ -51,7 +51,7 @@ def tap(  # noqa: PLR0917 - options of a command are given by name
     account: Annotated[
         str | None,
         typer.Option(
-            metavar="ID", show_default=False, help="Only of this account. Its hash is sent, not it."
+            metavar="ID", show_default=False, help="Only of this account. Digests are sent, not it."
         ),
     ] = None,
     rate: Annotated[float, typer.Option(min=0.01, max=100, help="Samples a second at most.")] = 5.0,
@@ -77,7 +77,7 @@ def tap(  # noqa: PLR0917 - options of a command are given by name
         "topic": topic,
         "code": code,
         "destination": destination,
-        "account_sha256": account and hashlib.sha256(account.encode()).hexdigest(),
+        "account_digest": account and str(digest_of(account)),
         "rate": rate,
         "content": "exact" if show_personal_data else "shape",
     }

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.telemetry.troubles import destinations
+from relay.wording import counted
 
 Status = Mapping[str, Any]
 Answers = Sequence[tuple[str, Status | None]]
@@ -18,11 +19,11 @@ _STYLES = {"error": "bold red", "warning": "yellow"}
 _STATES = {"flowing": "green", "paused": "yellow", "down": "bold red", "held": "bold red"}
 _TROUBLES_MAX = 5
 _PARTITIONS_MAX = 300
-_FIXED_LINES = 6
+_FIXED_LINES = 4
 
 
 def screen(answers: Answers, now: str, lines: int | None = None) -> RenderableType:
-    """What is wrong first, then processes, destinations and partitions; at most `lines`."""
+    """What is wrong first, then what runs, where to, and partitions; at most `lines`."""
     there = [(_short(url), told) for url, told in answers if told is not None]
     silent = [_short(url) for url, told in answers if told is None]
     head = Text.assemble(
@@ -30,12 +31,16 @@ def screen(answers: Answers, now: str, lines: int | None = None) -> RenderableTy
     )
     wrong = list(_troubles(there, silent))
     calm = [Text("nothing is wrong", "green")] if there and not wrong else []
-    processes, sent_to = _processes(there), _destinations(there)
-    used = _FIXED_LINES + len(wrong) + processes.row_count + sent_to.row_count
-    room = _PARTITIONS_MAX if lines is None else max(1, lines - used)
-    parts: list[RenderableType] = [head, *wrong, *calm, processes]
+    tables = [_processes(there)]
     if there:
-        parts += [sent_to, _partitions(there, room)]
+        tables.append(_destinations(there))
+    if any("segments" in told for _, told in there):
+        tables.append(_segments(there))
+    used = _FIXED_LINES + len(wrong) + sum(table.row_count + 1 for table in tables)
+    room = _PARTITIONS_MAX if lines is None else max(1, lines - used)
+    parts: list[RenderableType] = [head, *wrong, *calm, *tables]
+    if there:
+        parts.append(_partitions(there, room))
     return Group(*parts)
 
 
@@ -45,12 +50,17 @@ def _troubles(there: Sequence[tuple[str, Status]], silent: Sequence[str]) -> Ite
     for url in silent:
         yield Text(f"{url} does not answer", "bold red")
     for url, one in found[:_TROUBLES_MAX]:
-        for_s = "" if one["for_s"] is None else f", for {seconds(one['for_s'])}"
-        reason = f": {one['reason']}" if one["reason"] else ""
         where = f"{url}: " if len(there) > 1 else ""
-        yield Text(f"{where}{one['what']}{reason}{for_s}", _STYLES[one["level"]])
+        yield Text(f"{where}{trouble(one)}", _STYLES[one["level"]])
     if len(found) > _TROUBLES_MAX:
         yield Text(f"and {len(found) - _TROUBLES_MAX} more", "yellow")
+
+
+def trouble(one: Status) -> str:
+    """A trouble in one line."""
+    for_s = "" if one["for_s"] is None else f", for {seconds(one['for_s'])}"
+    reason = f": {one['reason']}" if one["reason"] else ""
+    return f"{one['what']}{reason}{for_s}"
 
 
 def _processes(there: Sequence[tuple[str, Status]]) -> Table:
@@ -89,6 +99,26 @@ def _destinations(there: Sequence[tuple[str, Status]]) -> Table:
     return table
 
 
+def _segments(there: Sequence[tuple[str, Status]]) -> Table:
+    table = _table("segment events", "read/s", "sent/s", "waiting", "flying", "lag", "oldest")
+    for url, told in there:
+        road = told.get("segments")
+        if road is None:
+            continue
+        state = "held" if road["held"] else road["lifecycle"]
+        where = f"{state} @ {url}" if len(there) > 1 else state
+        table.add_row(
+            Text(where, "bold red" if road["held"] else "green"),
+            _rate(road["rates"]["received"]),
+            _rate(road["rates"]["delivered"]),
+            f"{road['waiting'] + road['in_trouble']:,}",
+            f"{road['flying']:,}",
+            f"{road['lag']:,}",
+            seconds(road["oldest_s"]),
+        )
+    return table
+
+
 def _partitions(there: Sequence[tuple[str, Status]], room: int) -> Table:
     rows = [(name, one) for _, told in there for name, one in told["partitions"].items()]
     rows.sort(key=lambda row: (-_pinned_s(row[1]), -(row[1]["lag"] or 0), row[0]))
@@ -115,7 +145,7 @@ def held_by(pin: Status | None) -> str:
         return ""
     tried = f", its schema {pin['schema']} is not there" if "schema" in pin else ""
     if pin.get("last_verdict"):
-        tried = f", {pin['attempts']} attempts, last {pin['last_verdict']}"
+        tried = f", {counted(pin['attempts'], 'attempt')}, last {pin['last_verdict']}"
     elif pin.get("attempts"):
         tried = ", under way"
     bound = f" to {pin['destination']}" if "destination" in pin else ""
@@ -143,7 +173,9 @@ def _rate(value: float) -> str:
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    words = {"process", "destination", "partition", "state", "held by", "moved by"}
+    words = {
+        "process", "destination", "partition", "state", "held by", "moved by", "segment events"
+    }  # fmt: skip
     for name in columns:
         table.add_column(
             name, justify="left" if name in words else "right", no_wrap=True, overflow="ellipsis"

@@ -152,7 +152,10 @@ _OURS_FOR: tuple[tuple[tuple[type[BaseException], ...], type[KafkaError]], ...] 
     ((*PASSING, *MOVED_ON, OSError), KafkaUnreachable),
 )
 
+_NOT_ENOUGH = "bring its brokers back, or lower the topic's min.insync.replicas"
 _HINTS: dict[type[BaseException], str] = {
+    theirs.NotEnoughReplicasError: _NOT_ENOUGH,
+    theirs.NotEnoughReplicasAfterAppendError: _NOT_ENOUGH,
     theirs.SaslAuthenticationFailed: "check kafka.security",
     theirs.AuthenticationFailedError: "check kafka.security",
     theirs.UnsupportedSaslMechanismError: "check kafka.security.mechanism",
@@ -215,11 +218,6 @@ def denies_access(error: KafkaError) -> bool:
 def denies_group(error: KafkaError) -> bool:
     """Whether it is the group that we may not use."""
     return isinstance(error.__cause__, theirs.GroupAuthorizationFailedError)
-
-
-def code(error: BaseException) -> str:
-    """The name of an error, from a closed set: good for a metric label."""
-    return type(error.__cause__ or error).__name__.removesuffix("Error")
 
 
 def reason(error: BaseException) -> str:

@@ -63,6 +63,8 @@ class Unit:
     """Which event of the record asks for it, from 0."""
     over: bool = False
     """It has been settled, or its partition is gone."""
+    reason: str | None = None
+    """Why it was not taken, of one that has been settled."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,8 +73,6 @@ class Lane:
 
     member: Member
     units: list[Unit] = field(default_factory=list)
-    waits: bool = False
-    """Whether it waits to be gathered; else it flies, or belongs to a group in trouble."""
 
 
 @dataclass(slots=True, eq=False)
@@ -105,14 +105,6 @@ class Batch:
     def held(self) -> Iterator[Taken]:
         """The records that have something in it, each once."""
         return iter({id(u.held): u.held for units in self.flown for u in units}.values())
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """A change that is settled: taken, or for `reason` not."""
-
-    unit: Unit
-    reason: str | None = None
 
 
 class Batches:
@@ -161,7 +153,10 @@ class Batches:
             for unit in left:
                 unit.over = True
             dropped += left
-            self._sweep(member, lane)
+            lane.units = [unit for unit in lane.units if not unit.over]
+            if not lane.units:
+                del self._lanes[member]
+                self._waiting.pop(member, None)
         if not self._waiting:
             self._gathering_since = None
         return dropped
@@ -184,18 +179,10 @@ class Batches:
                 return batch
         return None
 
-    def landed(self, batch: Batch, reason: str | None, now: float) -> list[Over]:
-        """Every line was taken; or all were rejected, for a reason."""
+    def landed(self, batch: Batch, reason: str | None, now: float) -> list[Unit]:
+        """Every line was taken; or all were rejected, for a reason. What is settled."""
         self._succeeded(batch)
-        over: list[Over] = []
-        for lane, units in zip(batch.lanes, batch.flown, strict=True):
-            done = units if reason is None else units[-1:]
-            over += [Over(unit, reason) for unit in done if not unit.over]
-            for unit in done:
-                unit.over = True
-            lane.units = [unit for unit in lane.units if not unit.over]
-            self._settle(lane, now)
-        return over
+        return self._settle(batch, reason, now)
 
     def unclear(self, batch: Batch, rejected: int, named: Collection[int]) -> None:
         """It succeeded but for some lines, and which cannot be told: take it apart.
@@ -205,15 +192,15 @@ class Batches:
         self._succeeded(batch)
         self._part(batch.group, batch.lanes, rejected, named)
 
-    def refused(self, batch: Batch, reason: str, now: float) -> list[Over]:
+    def refused(self, batch: Batch, reason: str, now: float) -> list[Unit]:
         """The platform does not take the file: its one line, or somebody in it, is at fault."""
         self.flying.remove(batch)
         if len(batch.lanes) > 1:
             self._part(batch.group, batch.lanes)
             return []
-        return self._give_up(batch, reason, now)
+        return self._settle(batch, reason, now)
 
-    def failed(self, batch: Batch, reason: str, now: float) -> list[Over]:
+    def failed(self, batch: Batch, reason: str, now: float) -> list[Unit]:
         """An execution failed. What is over is what failed again and again while others did not."""
         self.flying.remove(batch)
         group = batch.group
@@ -228,7 +215,7 @@ class Batches:
         if group.failures < enough:
             self._groups.appendleft(group)
         elif alone and others_succeed and now - group.failing_since >= self._trouble.give_up_s:
-            return self._give_up(batch, reason, now)
+            return self._settle(batch, reason, now)
         elif alone:
             self._groups.append(group)
         elif others_succeed:
@@ -267,7 +254,6 @@ class Batches:
         lanes = list(self._waiting.values())[: self._gather.commands_max]
         for lane in lanes:
             del self._waiting[lane.member]
-            lane.waits = False
         self._gathering_since = now if self._waiting else None
         return Group(lanes)
 
@@ -333,34 +319,25 @@ class Batches:
             failures = 0 if len(part) == 1 else most
             self._groups.appendleft(Group(part, failures, apart=True))
 
-    def _give_up(self, batch: Batch, reason: str, now: float) -> list[Over]:
-        (lane,), (units,) = batch.lanes, batch.flown
-        last = units[-1]
-        over = [] if last.over else [Over(last, reason)]
-        last.over = True
-        lane.units = [unit for unit in lane.units if not unit.over]
-        self._settle(lane, now)
-        return over
-
-    def _settle(self, lane: Lane, now: float) -> None:
-        """A lane is back: it waits again, or nothing of it is left."""
-        if lane.units:
-            self._wait(lane, now)
-        elif self._lanes.get(lane.member) is lane:
-            del self._lanes[lane.member]
+    def _settle(self, batch: Batch, reason: str | None, now: float) -> list[Unit]:
+        """Its lanes are back: they wait again, or nothing of them is left."""
+        settled: list[Unit] = []
+        for lane, units in zip(batch.lanes, batch.flown, strict=True):
+            done = [unit for unit in (units if reason is None else units[-1:]) if not unit.over]
+            for unit in done:
+                unit.over, unit.reason = True, reason
+            settled += done
+            lane.units = [unit for unit in lane.units if not unit.over]
+            if lane.units:
+                self._wait(lane, now)
+            elif self._lanes.get(lane.member) is lane:
+                del self._lanes[lane.member]
+        return settled
 
     def _wait(self, lane: Lane, since: float) -> None:
-        lane.waits = True
         self._waiting[lane.member] = lane
         if self._gathering_since is None or since < self._gathering_since:
             self._gathering_since = since
-
-    def _sweep(self, member: Member, lane: Lane) -> None:
-        lane.units = [unit for unit in lane.units if not unit.over]
-        if not lane.units:
-            del self._lanes[member]
-            if lane.waits:
-                del self._waiting[member]
 
     def _rest(self, now: float) -> None:
         self._rest_until = now + self._wait_s(self.failures_in_a_row)

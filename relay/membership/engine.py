@@ -5,9 +5,9 @@ loop calls a method for each thing that happens and asks what may be done next.
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from relay.membership.batches import Batch, Batches, Death, Over, Taken, Unit
+from relay.membership.batches import Batch, Batches, Death, Taken, Unit
 from relay.membership.mapping import ELSEWHERE, Change, Changes, Changing, Several, command
 from relay.membership.policy import MembershipCode, MembershipPolicy
 from relay.model import (
@@ -62,7 +62,14 @@ class MembershipEngine:
     def give_back(self, homes: Collection[Assigned]) -> None:
         """`Holder.give_back`: what flies may end, until its partition is gone."""
         under_way = {held for batch in self.batches.flying for held in batch.held()}
-        self._forget(lambda held: held.home in homes and (held.home.gone or held not in under_way))
+
+        def leaves(unit: Unit) -> bool:
+            home = unit.held.home
+            return home in homes and (home.gone or unit.held not in under_way)
+
+        dropped = {id(unit.held): unit.held for unit in self.batches.drop(leaves)}
+        for held in dropped.values():
+            self.custody.ledger.gave_back(held.size_bytes)
 
     def let_go(self, letter: PendingLetter) -> None:
         """`Holder.let_go`: nothing waits for a single letter here, see `_may_fly`."""
@@ -177,19 +184,19 @@ class MembershipEngine:
         match outcome:
             case Landed(_, rejected):
                 self._count("rejections" if rejected else "succeeded")
-                over = batches.landed(batch, hints.why if rejected else None, now)
-                self._finish(over, DeadLetterClass.REFUSED, MembershipCode.LINE_REJECTED)
+                settled = batches.landed(batch, hints.why if rejected else None, now)
+                self._finish(settled, DeadLetterClass.REFUSED, MembershipCode.LINE_REJECTED)
             case Unclear(_, rejected):
                 self._count("unclear")
                 batches.unclear(batch, rejected, hints.named)
             case Failed(reason, refused=None):
                 self._count("failed")
-                over = batches.failed(batch, reason, now)
-                self._finish(over, DeadLetterClass.EXHAUSTED, MembershipCode.IMPORT_FAILED)
+                settled = batches.failed(batch, reason, now)
+                self._finish(settled, DeadLetterClass.EXHAUSTED, MembershipCode.IMPORT_FAILED)
             case Failed(reason):
                 self._count("refused")
-                over = batches.refused(batch, reason, now)
-                self._finish(over, DeadLetterClass.REFUSED, MembershipCode.IMPORT_REFUSED)
+                settled = batches.refused(batch, reason, now)
+                self._finish(settled, DeadLetterClass.REFUSED, MembershipCode.IMPORT_REFUSED)
 
     def held(self, reason: str, now: float) -> None:
         """The platform cannot be asked."""
@@ -212,12 +219,6 @@ class MembershipEngine:
             for home in custody.assigned.values()
         )
 
-    def _forget(self, gone: Callable[[Taken], bool]) -> None:
-        """Give records back whose partition leaves."""
-        dropped = self.batches.drop(lambda unit: gone(unit.held))
-        for held in {id(unit.held): unit.held for unit in dropped}.values():
-            self.custody.ledger.gave_back(held.size_bytes)
-
     @property
     def _hurry(self) -> bool:
         """Nothing more can come until something is settled."""
@@ -230,13 +231,13 @@ class MembershipEngine:
         self.held_because = None
         self.imports[outcome] = self.imports.get(outcome, 0) + 1
 
-    def _finish(self, over: Iterable[Over], cls: DeadLetterClass, code: str) -> None:
+    def _finish(self, settled: Iterable[Unit], cls: DeadLetterClass, code: str) -> None:
         """Changes are settled; a record whose last one that was meets its fate."""
-        for item in over:
-            held = item.unit.held
+        for unit in settled:
+            held = unit.held
             held.open_changes -= 1
-            if item.reason is not None:
-                held.deaths.setdefault(item.unit.event, Death(cls, code, item.reason))
+            if unit.reason is not None:
+                held.deaths.setdefault(unit.event, Death(cls, code, unit.reason))
             if not held.open_changes:
                 self._end(held)
 

@@ -25,7 +25,7 @@ from relay.road.loop import Road, RoadPolicy
 from relay.road.settling.letter_writer import DeadLetterSink
 from relay.segments.driver import Trip
 from relay.segments.next_step import NOT_LISTED
-from relay.segments.outcome import Failed, Held, Landed, Outcome, Unclear
+from relay.segments.outcome import Failed, Held, Landed, Unclear
 from relay.telemetry.facts import (
     Emit,
     MembershipHeld,
@@ -36,10 +36,6 @@ from relay.telemetry.facts import (
 )
 
 ROAD = MembershipReporter.road
-
-
-class _PartitionsLeft(Exception):
-    """While their file was uploaded: it is not seen through."""
 
 
 def membership_road(
@@ -70,7 +66,7 @@ class _Flight:
     place: int
     began: float
     trip: Trip | None = None
-    limit: asyncio.Timeout | None = None
+    task: asyncio.Task[None] | None = None
     told: set[str] = field(default_factory=set)
     """Executions that were told of."""
 
@@ -104,7 +100,9 @@ class FileCarrier:
                     if batch is None:
                         await self._change(until=self._engine.wakes_at())
                         continue
-                    flights.create_task(self._carry(batch, Path(directory)))
+                    flight = _Flight(batch, self._places.pop(), self._loop.time())
+                    self._flights.append(flight)
+                    flight.task = flights.create_task(self._carry(flight, Path(directory)))
 
     def wake(self) -> None:
         """Look again; `Carrier.wake`."""
@@ -116,9 +114,10 @@ class FileCarrier:
     def revoked(self) -> None:
         """End uploads: whoever has the partitions next looks for executions, not for uploads."""
         for flight in self._flights:
-            began = flight.trip is not None and any(a.execution_id for a in flight.trip.attempts)
-            if flight.limit is not None and flight.batch.is_stale and not began:
-                flight.limit.reschedule(self._loop.time())
+            if flight.task is None or flight.trip is None:
+                continue  # it has not started, and looks itself
+            if flight.batch.is_stale and not any(a.execution_id for a in flight.trip.attempts):
+                flight.task.cancel()
 
     async def _wait_for_others(self) -> None:
         """Nothing flies before what earlier owners of our partitions have under way has ended."""
@@ -134,33 +133,33 @@ class FileCarrier:
                     home.past_is_open = False
                 self._resumed()
 
-    async def _carry(self, batch: Batch, directory: Path) -> None:
-        flight = _Flight(batch, self._places.pop(), self._loop.time())
-        self._flights.append(flight)
-        path = directory / f"commands-{flight.place}"
+    async def _carry(self, flight: _Flight, directory: Path) -> None:
+        batch, path = flight.batch, directory / f"commands-{flight.place}"
         try:
             await self._see_through(flight, path)
-        except _PartitionsLeft:
-            self._engine.batches.give_way(batch)
         except (ApiError, LocalStateError) as error:
             self._hold(batch, error)
         finally:
+            if batch in self._engine.batches.flying:  # its partitions have left, or we stop
+                self._engine.batches.give_way(batch)
             self._flights.remove(flight)
             self._places.append(flight.place)
             self._engine.custody.closes = not self._importer.has_strays
             self._remove(path)
-        self.wake()
-        self._tell()
+            self.wake()
+            self._tell()
 
     async def _see_through(self, flight: _Flight, path: Path) -> None:
         """Until it ends it may be applied at any time, so nothing of its members is sent before."""
         batch, failures = flight.batch, 0
+        if batch.is_stale:
+            return
         self._write(batch, path)
         flight.trip = trip = self._importer.trip(flight.place, path, len(batch.lines))
         trip.keep = lambda trip: self._note(flight, trip)
         # What became of an upload without a usable answer is being looked for.
         trip.on_trouble = lambda error: self._tell_hold(error, 0.0)
-        while isinstance(outcome := await self._fly(flight, trip), Held):
+        while isinstance(outcome := await self._importer.carry(flight.place, trip), Held):
             if not trip.is_out:
                 self._hold(batch, outcome.error)
                 return
@@ -173,18 +172,6 @@ class FileCarrier:
         self._engine.ended(batch, outcome, hints, self._loop.time())
         if not (isinstance(outcome, Failed) and outcome.refused):
             self._tell_end(flight, outcome)
-
-    async def _fly(self, flight: _Flight, trip: Trip) -> Outcome:
-        try:
-            async with asyncio.timeout(None) as limit:
-                flight.limit = limit
-                if flight.batch.is_stale and not trip.is_out:
-                    raise _PartitionsLeft
-                return await self._importer.carry(flight.place, trip)
-        except TimeoutError:  # that we gave ourselves, in `revoked`
-            raise _PartitionsLeft from None
-        finally:
-            flight.limit = None
 
     def _note(self, flight: _Flight, trip: Trip) -> None:
         """Tell what is news about a file."""

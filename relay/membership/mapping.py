@@ -13,7 +13,7 @@ from relay.segments.formats import FileFormat, encoder
 from relay.segments.members import MINUTE_MS
 from relay.segments.model import Named, SegmentCommand, User
 from relay.sources.events import EventPart
-from relay.sources.interpret import Source, by_topic, owed, reader_of
+from relay.sources.interpret import Reader, Reading, Source, by_topic, owed, reader_of
 from relay.stream.decoding import Segment, decode
 from relay.stream.mapping.identity import Entry, best_of, identify
 from relay.stream.mapping.rules import check_consent, check_time
@@ -54,53 +54,39 @@ def changing(policy: ChangePolicy, sources: Sequence[Source] = ()) -> Changing:
     On a topic of a source membership events are those that its mapping makes; on every other topic
     those of Relay's own format.
     """
-    own = _of_own_format(policy)
-    if not sources:
-        return own
-    chosen = by_topic(sources, [_of_source(source, policy) for source in sources], own)
-
-    def changes_of(record: Record, now_ms: int) -> Changes | Several | NeedsSchema:
-        of_record, death = chosen(record)
-        outcome = of_record(record, now_ms)
-        if death is None or not isinstance(outcome, Several):
-            return outcome
-        return Several(owed(death, outcome.outcomes))
-
-    return changes_of
-
-
-def _of_source(source: Source, policy: ChangePolicy) -> Changing:
-    if not source.makes_segments:
-        return lambda _record, _now_ms: ELSEWHERE
-    read = reader_of(source)
+    readers = [reader_of(one) if one.makes_segments else _nothing_of_ours for one in sources]
+    chosen = by_topic(sources, readers, _own_format(policy))
 
     def changes_of_part(event: EventPart, now_ms: int) -> Changes:
         return changes_of_event(event, policy, now_ms) if isinstance(event, Segment) else ELSEWHERE
 
     def changes_of(record: Record, now_ms: int) -> Changes | Several | NeedsSchema:
+        read, death = chosen(record)
         found = read(record)
-        if isinstance(found, list):
-            return Several(tuple([changes_of_part(event, now_ms) for event in found]))
         if isinstance(found, NeedsSchema):
             return found
-        return changes_of_part(found, now_ms)
+        if not isinstance(found, list):
+            return changes_of_part(found, now_ms)
+        outcomes = tuple([changes_of_part(event, now_ms) for event in found])
+        return Several(outcomes if death is None else owed(death, outcomes))
 
     return changes_of
 
 
-def _of_own_format(policy: ChangePolicy) -> Changing:
-    def changes_of(record: Record, now_ms: int) -> Changes:
+def _nothing_of_ours(_record: Record) -> Unwanted:
+    return ELSEWHERE
+
+
+def _own_format(policy: ChangePolicy) -> Reader:
+    def read(record: Record) -> Reading:
         value = record.value
         # Of most records nothing is ours, and they are decoded by the stream as well. The word
         # stands in every membership event, unless it is spelt in escapes.
         if value is None or (b"segment" not in value and b"\\u" not in value):
             return ELSEWHERE
-        event = decode(value, policy.decoding)
-        if not isinstance(event, Segment):
-            return ELSEWHERE
-        return changes_of_event(event, policy, now_ms)
+        return decode(value, policy.decoding)
 
-    return changes_of
+    return read
 
 
 def changes_of_event(event: Segment, policy: ChangePolicy, now_ms: int) -> Changes:

@@ -75,6 +75,7 @@ class MembershipReporter(RoadReporter):
         return {
             "imports": dict(engine.imports),
             "held": engine.held_because,
+            "held_for_s": self._blocked(engine.held_because, engine.held_since)["for_s"],
             "waiting": engine.batches.waiting,
             "in_trouble": engine.batches.in_trouble,
             "flying": sum(len(batch.lines) for batch in engine.batches.flying),

@@ -96,6 +96,9 @@ class Custody:
         self.letters: deque[PendingLetter] = deque()
         self.letters_blocked: str | None = None
         self.letters_blocked_since = 0.0
+        self.commits_blocked: str | None = None
+        """Why Kafka takes no commit now; None while it does, or nothing waits to be committed."""
+        self.commits_blocked_since = 0.0
         self.metadata_ignored = 0
         self.maps_truncated = 0
         self.commits_confirmed = 0
@@ -351,6 +354,12 @@ class Custody:
                 home.last_commit = commit
                 home.settled_since_commit -= home.settled_in_commit
                 home.settled_in_commit = 0
+
+    def commit_failed(self, reason: str, now: float) -> None:
+        """The broker did not confirm a commit; the next one holds all that it held."""
+        if self.commits_blocked is None:
+            self.commits_blocked_since = now
+        self.commits_blocked = reason
 
     @property
     def by_event(self) -> Ledger:

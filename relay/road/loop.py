@@ -27,6 +27,7 @@ from relay.road.steps import each
 from relay.section import Section
 from relay.telemetry.facts import (
     CommitFailed,
+    CommitsRestored,
     DrainEnded,
     DrainStarted,
     Emit,
@@ -209,6 +210,7 @@ class Road:
                 tasks.create_task(self._carrier.run(self.changed), name=f"{self.name}-carrier"),
                 tasks.create_task(self._letters.run(), name=f"{self.name}-letters"),
                 tasks.create_task(self._keep_committing(), name=f"{self.name}-commits"),
+                tasks.create_task(self._keep_reporting(), name=f"{self.name}-report"),
             ]
             if self._fetching is not None:
                 fetching = tasks.create_task(self._fetching.run(), name=f"{self.name}-schemas")
@@ -350,18 +352,23 @@ class Road:
     # -- commits ------------------------------------------------------------------------------
 
     async def _keep_committing(self) -> None:
+        every_s = wait_s = self._policy.commit_every_s
+        while True:
+            await asyncio.sleep(wait_s)
+            failed = await self._commit()
+            wait_s = min(2 * wait_s, max(every_s, _COMMIT_PAUSE_S)) if failed else every_s
+            self._react()
+
+    async def _keep_reporting(self) -> None:
+        """By itself: a commit may wait for a broker that says nothing."""
         reporter, every_s = self.reporter, self._policy.commit_every_s
         while True:
             due = self._loop.time() + every_s
             await asyncio.sleep(every_s)
             now = self._loop.time()
             reporter.loop_lag_s = max(0.0, now - due)
-            await self._commit()
             self._carrier.assigned(self._source.share())
-            self._react()
-            reporter.tick(
-                self._loop.time(), len(self._paused), self._source.state(), self._source.ends()
-            )
+            reporter.tick(now, len(self._paused), self._source.state(), self._source.ends())
 
     async def _commit(self) -> bool:
         """Commit what has moved; whether trying again could store more.
@@ -371,17 +378,28 @@ class Road:
         async with self._commit_lock:
             commits = self._custody.commits(self._loop.time())
             if not commits:
+                self._commits_go_on()
                 return False
             try:
                 await self._source.commit(commits)
-            except (CommitRefused, KafkaError) as error:
-                self._emit(
-                    CommitFailed(road=self.name, code=type(error).__name__, reason=str(error))
-                )
-                # Refused, the partitions are not ours any more: their next owner goes on.
-                return isinstance(error, KafkaError)
+            except CommitRefused as error:
+                # The partitions are not ours any more: their next owner goes on.
+                self._emit(CommitFailed(road=self.name, code="CommitRefused", reason=str(error)))
+                return False
+            except KafkaError as error:
+                self._custody.commit_failed(str(error), self._loop.time())
+                self._emit(CommitFailed(road=self.name, code=error.code, reason=str(error)))
+                return True
             self._custody.committed(commits)
+            self._commits_go_on()
             return False
+
+    def _commits_go_on(self) -> None:
+        custody = self._custody
+        if custody.commits_blocked is not None:
+            custody.commits_blocked = None
+            after_s = self._loop.time() - custody.commits_blocked_since
+            self._emit(CommitsRestored(road=self.name, after_s=after_s))
 
     # -- the end ------------------------------------------------------------------------------
 
@@ -452,6 +470,8 @@ class Road:
 _SHARE_S = 2.0
 """Of the stop's deadline, kept for the last commits, and as much for leaving the group."""
 _COMMIT_AGAIN_S = 0.2
+_COMMIT_PAUSE_S = 15.0
+"""Most between two commits while Kafka takes none."""
 _CLOSE_S = 0.5
 
 

@@ -195,14 +195,19 @@ class RoadReporter(ABC):
             **self._destination_status(),
             "dead_letter_topic": {
                 "unconfirmed": len(custody.letters),
-                "blocked": custody.letters_blocked,
+                **self._blocked(custody.letters_blocked, custody.letters_blocked_since),
             },
+            "commits": self._blocked(custody.commits_blocked, custody.commits_blocked_since),
             "memory": {"records": ledger.open, "bytes": ledger.open_bytes},
             "partitions": {
                 str(partition): self._partition(home)
                 for partition, home in sorted(custody.assigned.items())
             },
         }
+
+    def _blocked(self, reason: str | None, since: float) -> Mapping[str, Any]:
+        for_s = None if reason is None else round(max(0.0, self._now - since), 3)
+        return {"blocked": reason, "for_s": for_s}
 
     @abstractmethod
     def _destination_status(self) -> Mapping[str, Any]: ...

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from relay.sandbox import envelopes
 from relay.sandbox.segment_lines import refused_at_once
 from relay.sandbox.segment_store import ExecutionSeen, SegmentStore
-from relay.sandbox.stand_in import as_json, behaviour, calls
+from relay.sandbox.stand_in import as_json, calls
 from relay.sandbox.state import State
 from relay.sandbox.tracking import check_caller, invalid, not_found
 
@@ -33,11 +33,10 @@ def routes(state: State) -> list[Route]:
         ("GET", _ONE + "/executions"): DocumentImports.list_executions,
         ("GET", "/v1/data_file/data"): DocumentImports.data_file,
         ("GET", "/_sandbox/imports/executions"): DocumentImports.seen,
-        ("GET", "/_sandbox/segments"): DocumentImports.segments,
-        ("GET", "/_sandbox/segments/{kind}/{value:path}"): DocumentImports.members,
+        ("GET", "/_sandbox/segments"): DocumentImports.list_segments,
+        ("GET", "/_sandbox/segments/{kind}/{value:path}"): DocumentImports.list_members,
     }
-    behaves = behaviour("/_sandbox/imports", lambda: _store(state))
-    return [*calls(lambda: DocumentImports(state), handlers), behaves]
+    return calls(lambda: document_imports(state), "/_sandbox/imports", handlers)
 
 
 class Definition(BaseModel):
@@ -51,16 +50,13 @@ class Definition(BaseModel):
     name: str = Field(min_length=1)
 
 
-def _store(state: State) -> SegmentStore:
-    return state.keep(SegmentStore, lambda: SegmentStore(state))
+def document_imports(state: State) -> "DocumentImports":
+    """What is kept of them."""
+    return state.keep(DocumentImports, lambda: DocumentImports(state))
 
 
-class DocumentImports:
-    """The handlers."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._store = _store(state)
+class DocumentImports(SegmentStore):
+    """The handlers, with what they show and change."""
 
     def refusal(self, request: Request) -> Response | None:
         """Why a caller is not served: no token, no such datamart, no such import."""
@@ -71,7 +67,7 @@ class DocumentImports:
         if refusal is not None or datamart is None:
             return refusal
         made = request.path_params.get("import_id")
-        known = made is None or self._store.imports.get(made, {}).get("datamart_id") == datamart
+        known = made is None or self.imports.get(made, {}).get("datamart_id") == datamart
         if self._state.datamart(datamart) is None or not known:
             return not_found(self._state)
         return None
@@ -84,29 +80,29 @@ class DocumentImports:
             wrong = [(".".join(map(str, e["loc"])) or "$", e["msg"]) for e in error.errors()]
             return invalid(self._state, "document import", wrong)
         made = {
-            "id": self._store.new_id(),
+            "id": self.new_id(),
             "datafarm_key": "DF_EU_SANDBOX",
             "datamart_id": request.path_params["datamart_id"],
             "priority": "MEDIUM",
             **asked.model_dump(),
         }
-        self._store.imports[made["id"]] = made
-        return envelopes.ok(self._ids(made))
+        self.imports[made["id"]] = made
+        return envelopes.ok(self._with_id(made))
 
     async def list_imports(self, request: Request) -> Response:
         """The document imports whose name holds `keywords`."""
         words = request.query_params.get("keywords", "")
         datamart = request.path_params["datamart_id"]
         found = [
-            self._ids(made)
-            for made in self._store.imports.values()
+            self._with_id(made)
+            for made in self.imports.values()
             if made["datamart_id"] == datamart and words in made["name"]
         ]
         return _page(request, found)
 
     async def execute(self, request: Request) -> Response:
         """Take a file."""
-        made = self._store.imports[request.path_params["import_id"]]
+        made = self.imports[request.path_params["import_id"]]
         body = await request.body()
         given = request.headers.get("content-type", "").partition(";")[0].strip()
         if given != MIME_TYPES[made["mime_type"]]:
@@ -115,15 +111,15 @@ class DocumentImports:
         why = refused_at_once(body, made["mime_type"])
         if why is not None or not body.strip():
             return invalid(self._state, "upload", [("$", why or "the document is empty")])
-        return envelopes.ok(self._document(self._store.start(made["id"], body)))
+        return envelopes.ok(self._document(self.start(made["id"], body)))
 
     async def list_executions(self, request: Request) -> Response:
         """The executions of a document import, the newest first."""
-        await self._store.advance()
+        await self.advance()
         now = self._state.now_ms()
         found = [
             self._document(seen)
-            for seen in reversed(self._store.of_import.get(request.path_params["import_id"], []))
+            for seen in reversed(self.of_import.get(request.path_params["import_id"], []))
             if seen.visible_ms <= now
         ]
         return _page(request, found)
@@ -131,43 +127,42 @@ class DocumentImports:
     async def data_file(self, request: Request) -> Response:
         """The error file of an execution."""
         uri = request.query_params.get("uri", "")
-        seen = self._store.executions.get(uri.rpartition("/")[2].removesuffix(".errors"))
-        content = None if seen is None else self._store.error_file(seen)
+        seen = self.executions.get(uri.rpartition("/")[2].removesuffix(".errors"))
+        content = None if seen is None else self.error_file(seen)
         if content is None:
             return not_found(self._state)
         return Response(content, media_type="application/octet-stream")
 
     async def seen(self, _: Request) -> Response:
         """Every upload, by the stand-in's own count."""
-        await self._store.advance()
-        return as_json([self._seen(seen) for seen in self._store.executions.values()])
+        await self.advance()
+        return as_json([self._seen(seen) for seen in self.executions.values()])
 
-    async def segments(self, _: Request) -> Response:
+    async def list_segments(self, _: Request) -> Response:
         """How many members each segment has."""
-        await self._store.advance()
-        store = self._store
+        await self.advance()
         return as_json(
-            {f"{kind}/{value}": len(store.listed((kind, value))) for kind, value in store.members}
+            {f"{kind}/{value}": len(self.listed((kind, value))) for kind, value in self.members}
         )
 
-    async def members(self, request: Request) -> Response:
+    async def list_members(self, request: Request) -> Response:
         """The members of a segment, sorted, a JSON object a line."""
-        await self._store.advance()
+        await self.advance()
         segment = (request.path_params["kind"], request.path_params["value"])
         lines = (
             orjson.dumps({"user": user, "expires_ms": expires}, option=orjson.OPT_APPEND_NEWLINE)
-            for user, expires in self._store.listed(segment)
+            for user, expires in self.listed(segment)
         )
         return StreamingResponse(lines, media_type="application/x-ndjson")
 
-    def _ids(self, document: dict[str, Any]) -> dict[str, Any]:
-        as_number = self._store.options.ids_as_numbers
+    def _with_id(self, document: dict[str, Any]) -> dict[str, Any]:
+        as_number = self.options.ids_as_numbers
         return {**document, "id": int(document["id"])} if as_number else document
 
     def _seen(self, seen: ExecutionSeen) -> dict[str, Any]:
         return {
             "id": seen.id,
-            "import": self._store.imports[seen.import_id]["name"],
+            "import": self.imports[seen.import_id]["name"],
             "status": seen.status,
             "sha256": seen.sha256,
             "bytes": seen.size_bytes,
@@ -179,7 +174,7 @@ class DocumentImports:
 
     def _document(self, seen: ExecutionSeen) -> dict[str, Any]:
         """An execution as the vendor's code knows it."""
-        made, options = self._store.imports[seen.import_id], self._store.options
+        made, options = self.imports[seen.import_id], self.options
         parameters = {
             "datamart_id": made["datamart_id"],
             "document_import_id": seen.import_id,
@@ -208,7 +203,7 @@ class DocumentImports:
                 document["parameters"] = parameters | counts
             elif options.counts != "none":
                 document["result"] = counts
-        return self._ids(document)
+        return self._with_id(document)
 
 
 def _page(request: Request, found: list[dict[str, Any]]) -> Response:

@@ -1,8 +1,8 @@
 """Stand-in for mParticle's User Segments Export API: a CSV put here comes out as an export.
 
 Documented: paths, Basic authentication, the two objects. As the vendor's samples have it, and
-against its table: `projectId` only inside `segment`, `filename` null while PENDING. The file goes
-to S3 where one is given, else it is served from here, under an address that plays a signed one.
+against its table: `projectId` only inside `segment`, `filename` null while PENDING. The file
+is served from here, under an address that plays a signed one, unless a test says where it put it.
 """
 
 import base64
@@ -19,22 +19,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from relay.sandbox.stand_in import as_json, behaviour, calls
+from relay.sandbox.stand_in import Room, as_json, calls
 from relay.sandbox.state import State
 
 _ROOT = "/service/v1/segments"
 _HOUR_MS = 3_600_000
 _SIGNATURE = "0f" * 32
-
-
-class S3Target(BaseModel):
-    """Where finished exports are put."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    endpoint: str
-    bucket: str = "upload-bucket"
-    region: str = "us-east-1"
 
 
 class ExportOptions(BaseModel):
@@ -59,7 +49,9 @@ class ExportOptions(BaseModel):
     cut_downloads: int = Field(
         default=0, ge=0, description="So many downloads over HTTP break off in the middle."
     )
-    s3: S3Target | None = None
+    location: str | None = Field(
+        default=None, description="What exports name as their file; None: an address of here."
+    )
 
 
 @dataclass(slots=True)
@@ -71,15 +63,14 @@ class Export:
     started_ms: int
     fails: bool
     content: bytes = field(repr=False)
-    stored: bool = False
 
 
-class Mparticle:
+class Mparticle(Room):
     """The segments of one project, their exports, and the calls."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self.options = ExportOptions()
+        self.options: ExportOptions = ExportOptions()
         self.project_id = state.new_id()
         self.segments: dict[str, dict[str, Any]] = {}
         self.contents: dict[str, Callable[[], bytes]] = {}
@@ -122,18 +113,9 @@ class Mparticle:
             return self._status(export, "FAILED")
         if self._still("null_filename"):
             return self._status(export, "COMPLETE")
-        path = f"path/to/{export.id}.csv"
-        target = self.options.s3
-        if target is None:
-            base = f"{request.url.scheme}://{request.url.netloc}"
-            where = f"{base}/upload-bucket/{path}?X-Amz-Signature={_SIGNATURE}"
-            return self._status(export, "COMPLETE", where)
-        if not export.stored:
-            export.stored = True
-            from relay.sandbox.s3 import put  # noqa: PLC0415 - needs an extra
-
-            await put(target.endpoint, target.region, target.bucket, path, export.content)
-        return self._status(export, "COMPLETE", f"s3://{target.bucket}/{path}")
+        base = f"{request.url.scheme}://{request.url.netloc}/upload-bucket"
+        here = f"{base}/path/to/{export.id}.csv?X-Amz-Signature={_SIGNATURE}"
+        return self._status(export, "COMPLETE", self.options.location or here)
 
     async def download(self, request: Request) -> Response:
         """The file, to whoever has its address."""
@@ -224,7 +206,7 @@ def routes(state: State) -> list[Route]:
         ("PUT", "/_sandbox/mparticle/segments/{segment_id}"): Mparticle.set_segment,
         ("GET", "/_sandbox/mparticle/exports"): Mparticle.seen,
     }
-    return [*calls(room, handlers), behaviour("/_sandbox/mparticle", room)]
+    return calls(room, "/_sandbox/mparticle", handlers)
 
 
 def _time(ms: int) -> str:

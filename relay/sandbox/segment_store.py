@@ -14,6 +14,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from relay.sandbox.segment_lines import Asked, Row, SegmentName, User, judge, read
+from relay.sandbox.stand_in import Room
 from relay.sandbox.state import State
 
 _SLICE = 5000
@@ -75,13 +76,13 @@ class ExecutionSeen:
     size_bytes: int = 0
 
 
-class SegmentStore:
+class SegmentStore(Room):
     """The document imports of all datamarts, and the members of all segments."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._lock = asyncio.Lock()
-        self.options = ImportOptions()
+        self.options: ImportOptions = ImportOptions()
         self.imports: dict[str, dict[str, Any]] = {}
         self.executions: dict[str, ExecutionSeen] = {}
         self.of_import: dict[str, list[ExecutionSeen]] = {}
@@ -89,9 +90,6 @@ class SegmentStore:
         self.members: dict[SegmentName, dict[User, int | None]] = {}
         self.data_bags: dict[tuple[SegmentName, User], str] = {}
         self._ids = 9_007_199_254_740_993  # beyond what a float holds exactly
-
-    def changed(self) -> None:
-        """`relay.sandbox.stand_in.Behaves`: nothing hangs on the options before."""
 
     def new_id(self) -> str:
         """An id of 64 bits, as text."""

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -38,22 +38,29 @@ def as_json(document: object, status: int = 200) -> Response:
     return Response(orjson.dumps(document), status_code=status, media_type="application/json")
 
 
-class Serves(Protocol):
-    """A stand-in that looks at callers first."""
+class Room:
+    """What a stand-in keeps, and how it behaves."""
 
-    def refusal(self, request: Request) -> Response | None:
+    options: Any
+    """A model; `PUT` at its address changes it."""
+
+    def refusal(self, _: Request) -> Response | None:
         """Why a caller is not served."""
-        ...
+        return None
+
+    def changed(self) -> None:
+        """There are other options from now on."""
 
 
-_Room = TypeVar("_Room", bound=Serves)
+_Room = TypeVar("_Room", bound=Room)
 
 
 def calls(
     room: Callable[[], _Room],
+    options: str,
     handlers: Mapping[tuple[str, str], Callable[[_Room, Request], Awaitable[Response]]],
 ) -> list[Route]:
-    """The routes of a stand-in, by method and path."""
+    """The routes of a stand-in, by method and path, and the one of its options."""
 
     def route(method: str, path: str) -> Route:
         async def answer(request: Request) -> Response:
@@ -62,31 +69,14 @@ def calls(
 
         return Route(path, answer, methods=[method])
 
-    return [route(*call) for call in handlers]
-
-
-class Behaves(Protocol):
-    """A stand-in that can be told how to behave."""
-
-    options: Any
-
-    def changed(self) -> None:
-        """There are other options from now on."""
-        ...
-
-
-def behaviour(path: str, room: Callable[[], Behaves]) -> Route:
-    """The route that shows the options of a stand-in, and changes them."""
-
-    async def answer(request: Request) -> Response:
+    async def behaviour(request: Request) -> Response:
         here = room()
-        options: BaseModel = here.options
         if request.method == "PUT":
             try:
-                here.options = options = options.model_validate_json(await request.body())
+                here.options = type(here.options).model_validate_json(await request.body())
             except ValidationError as error:
                 return Response(explain(error), status_code=400)
             here.changed()
-        return Response(options.model_dump_json(), media_type="application/json")
+        return Response(here.options.model_dump_json(), media_type="application/json")
 
-    return Route(path, answer, methods=["GET", "PUT"])
+    return [*(route(*call) for call in handlers), Route(options, behaviour, methods=["GET", "PUT"])]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from relay.apis.caller import Sleep
-from relay.apis.errors import AnswerLost, ApiError, NotThere, Refused, ServerFault
+from relay.apis.errors import AnswerLost, ApiError, NotThere, Refused
 from relay.apis.mediarithmics_document_imports import DocumentImports, Execution
 from relay.clock import Clock
 from relay.disk import LocalStateError
@@ -25,17 +25,12 @@ from relay.segments.formats import FileFormat
 from relay.segments.next_step import (
     HALF_DONE,
     Attempt,
-    Ended,
-    GiveUp,
-    Hold,
-    Note,
+    Do,
     Seen,
     Step,
-    Upload,
-    Wait,
     next_step,
 )
-from relay.segments.outcome import Failed, Held, Outcome, outcome_of
+from relay.segments.outcome import Failed, Held, Outcome
 from relay.segments.policy import UploadPolicy
 
 
@@ -98,11 +93,8 @@ class _Watch:
     uploaded: float
     vanished_before: int
     wait_s: float = 0.0
-    looking: float | None = None
-    missing: float | None = None
-    last: Execution | None = None
+    missed: float | None = None
     trouble: ApiError | None = None
-    """What the last upload that got no usable answer met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,62 +115,47 @@ class Driver:
         watch = _Watch(self.platform.steady(), sum(a.vanished for a in trip.attempts))
         try:
             while True:
-                outcome = await self._do(trip, watch, await self._look(trip, watch))
-                if outcome is not None:
-                    return outcome
+                match await self._look(trip, watch):
+                    case Do.UPLOAD:
+                        await self._upload(trip, watch)
+                    case Do.WAIT:
+                        await self._wait(trip, watch)
+                    case Attempt() as attempt:
+                        self._note(trip, watch, attempt)
+                    case outcome:
+                        return outcome
         except (Refused, NotThere) as error:
             return Failed(error.problem, refused=error)
         except (ApiError, ImportOverdue) as error:
             return Held(error)
 
-    async def _do(self, trip: Trip, watch: _Watch, step: Step) -> Outcome | None:
-        match step:
-            case Ended(execution):
-                verify = self.policy.verify_counts
-                return outcome_of(execution, trip.lines, verify_counts=verify)
-            case GiveUp(reason):
-                return Failed(reason, watch.last)
-            case Hold(uploads):
-                why = watch.trouble.problem if watch.trouble else "no answer"
-                raise ServerFault(f"{uploads} uploads did not get through: {why}")
-            case Upload():
-                await self._upload(trip, watch)
-            case Note(attempt):
-                if attempt.adopted and attempt.number > len(trip.attempts):
-                    self.tell(f"execution {attempt.execution_id} is one more than was asked for")
-                elif attempt.adopted:
-                    self.tell(f"adopted execution {attempt.execution_id}")
-                trip.note(attempt)
-                watch.looking = watch.missing = None
-            case Wait(execution):
-                await self._wait(trip, watch, execution)
-        return None
-
     async def _look(self, trip: Trip, watch: _Watch) -> Step:
         """What the trip and the platform say together."""
         if trip.import_id is None and not await self._find_import(trip, watch):
-            return Wait()
-        if not trip.attempts:
-            return next_step((), Seen(), self.policy)
+            return Do.WAIT
+        listed: list[Execution] = []
+        ids = {attempt.execution_id for attempt in trip.attempts}
+        if ids:
+            ours = {id_ for id_ in ids if id_ is not None}
+            every = await self.platform.imports.executions(
+                trip.import_id or "", until=None if None in ids else ours
+            )
+            listed = [execution for execution in every if execution.id not in trip.others]
+            self._note_statuses(trip, listed)
+        there = {execution.id for execution in listed}
         now = self.platform.steady()
-        unanswered = any(a.execution_id is None and not a.vanished for a in trip.attempts)
-        ours = {a.execution_id for a in trip.attempts if a.execution_id is not None}
-        vanished = any(a.vanished for a in trip.attempts)
-        every = await self.platform.imports.executions(
-            trip.import_id or "", until=None if unanswered or vanished else ours
-        )
-        listed = [execution for execution in every if execution.id not in trip.others]
-        self._note_statuses(trip, watch, listed)
-        watch.looking = (watch.looking or now) if unanswered else None
-        missing = not ours <= {execution.id for execution in listed}
-        watch.missing = (watch.missing or now) if missing else None
-        seen = Seen(
-            listed,
-            now - (watch.looking or now),
-            now - (watch.missing or now),
-            watch.vanished_before,
-        )
-        return next_step(trip.attempts, seen, self.policy)
+        missed = any(not a.is_lost and a.execution_id not in there for a in trip.attempts)
+        watch.missed = (watch.missed or now) if missed else None
+        seen = Seen(listed, now - (watch.missed or now), watch.vanished_before, watch.trouble)
+        return next_step(trip.attempts, seen, self.policy, trip.lines)
+
+    def _note(self, trip: Trip, watch: _Watch, attempt: Attempt) -> None:
+        if attempt.adopted and attempt.number > len(trip.attempts):
+            self.tell(f"execution {attempt.execution_id} is one more than was asked for")
+        elif attempt.adopted:
+            self.tell(f"adopted execution {attempt.execution_id}")
+        trip.note(attempt)
+        watch.missed = None
 
     async def _find_import(self, trip: Trip, watch: _Watch) -> bool:
         """The document import of a file: found again, or made. False: look again later."""
@@ -189,22 +166,22 @@ class Driver:
                 # More than one is harmless: an import is only a name, what counts is its file.
                 self._know_import(trip, watch, found[-1].id)
                 return True
-            watch.looking = watch.looking or now
-            if now - watch.looking < self.policy.adoption_s:
+            watch.missed = watch.missed or now
+            if now - watch.missed < self.policy.adoption_s:
                 return False
         trip.import_asked = True
         trip.keep(trip)
         try:
             made = await self.platform.imports.create(trip.name, trip.form.mime_type)
         except AnswerLost:
-            watch.looking = now
+            watch.missed = now
             return False
         self._know_import(trip, watch, made.id)
         return True
 
     def _know_import(self, trip: Trip, watch: _Watch, import_id: str) -> None:
         trip.import_id = import_id
-        watch.looking = None
+        watch.missed = None
         trip.keep(trip)
 
     async def _upload(self, trip: Trip, watch: _Watch) -> None:
@@ -229,29 +206,25 @@ class Driver:
         else:
             trip.note(replace(attempt, execution_id=started.id, status=started.status))
         watch.uploaded = self.platform.steady()
-        watch.looking, watch.wait_s = None, 0.0
-        await self._wait(trip, watch, None)
+        watch.missed, watch.wait_s = None, 0.0
+        await self._wait(trip, watch)
 
-    def _note_statuses(self, trip: Trip, watch: _Watch, listed: list[Execution]) -> None:
+    def _note_statuses(self, trip: Trip, listed: list[Execution]) -> None:
         """Remember what each execution is doing; one that failed may have done half of it."""
         executions = {execution.id: execution for execution in listed}
         for attempt in trip.attempts:
             execution = executions.get(attempt.execution_id or "")
-            if execution is None:
-                continue
-            watch.last = execution
-            if execution.status == attempt.status:
+            if execution is None or execution.status == attempt.status:
                 continue
             trip.note(replace(attempt, status=execution.status))
             if execution.phase in HALF_DONE:
                 said = f": {execution.error}" if execution.error else ""
                 self.tell(f"execution {execution.id} ended as {execution.status}{said}")
 
-    async def _wait(self, trip: Trip, watch: _Watch, execution: Execution | None) -> None:
-        watch.last = execution or watch.last
+    async def _wait(self, trip: Trip, watch: _Watch) -> None:
         waited_s = self.platform.steady() - watch.uploaded
         if waited_s > self.policy.patience_s:
-            status = watch.last.status if watch.last else "not listed"
+            status = next((a.status for a in reversed(trip.attempts) if a.status), "not listed")
             raise ImportOverdue(
                 f"the import {trip.name} is still {status} after {waited_s:.0f} s",
                 hint="run again later: it goes on waiting where it stopped",

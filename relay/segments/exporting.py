@@ -9,9 +9,8 @@ from pathlib import Path
 from relay.apis.caller import Sleep
 from relay.apis.errors import (
     AnswerLost,
-    ExportFailed,
+    ExportError,
     ExportOverdue,
-    ExportWithoutFile,
     ServerFault,
     Throttled,
     Unreachable,
@@ -70,7 +69,7 @@ class Exporter:
                 if faults >= _FAULTS_MAX:
                     raise
             if export is not None and export.status is ExportStatus.FAILED:
-                raise ExportFailed(
+                raise ExportError(
                     f"mParticle gave up the export {export_id}",
                     hint="it says no reason; run again, and ask mParticle if that does not help",
                 )
@@ -79,7 +78,7 @@ class Exporter:
                     return export
                 nameless += 1
                 if nameless >= _NAMELESS_MAX:
-                    raise ExportWithoutFile(
+                    raise ExportError(
                         f"mParticle says that the export {export_id} is complete, but names no file"
                     )
             waited_s = self.steady() - began

@@ -136,9 +136,8 @@ def _read_ndjson(path: Path) -> Iterator[tuple[int, SegmentCommand]]:
 
 
 def _read_csv(path: Path) -> Iterator[tuple[int, SegmentCommand]]:
-    open_ends: list[int] = []
-    table = rows(path, None, open_ends.append)
-    number, header = next(table, (1, []))
+    table = rows(path)
+    number, header, _ = next(table, (1, [], 0))
     names = [cell.strip().lower() for cell in header]
     for column, name in enumerate(names, start=1):
         if name not in COLUMNS:
@@ -148,9 +147,9 @@ def _read_csv(path: Path) -> Iterator[tuple[int, SegmentCommand]]:
             )
         if name in names[: column - 1]:
             raise InputError(f"{path}:{number}: column {column}: {name.upper()} stands twice")
-    for number, cells in table:
-        if open_ends:
-            raise cut_off(path, open_ends[0])
+    for number, cells, open_end in table:
+        if open_end:
+            raise cut_off(path, open_end)
         yield number, _validated(path, number, _to_json(path, number, names, cells))
 
 

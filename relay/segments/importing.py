@@ -16,7 +16,7 @@ from relay.disk import disk_errors
 from relay.errors import InputError
 from relay.segments.database import sqlite_errors
 from relay.segments.formats import FileFormat, encoder, read_commands
-from relay.segments.ledger import Outcome, Run, Stage, Written
+from relay.segments.ledger import Outcome, Run, Stage
 from relay.segments.model import Operation, SegmentCommand
 from relay.segments.parts import write_parts
 from relay.segments.policy import UploadPolicy
@@ -122,15 +122,16 @@ class FileImport(Runs):
     def _write(self, run: Run, checked: Checked) -> Run:
         self.progress.begin("writing files", checked.commands, "lines")
         codec = encoder(self.form, checked.columns)
-        parts = write_parts(
-            self._lines(codec.line),
-            self.directory,
-            self.form.value,
-            header=codec.header,
-            bytes_max=self.part_bytes_max,
+        written = list(
+            write_parts(
+                self._lines(codec.line),
+                self.directory,
+                self.form.value,
+                header=codec.header,
+                bytes_max=self.part_bytes_max,
+            )
         )
-        written = [Written(part) for part in parts]
-        if sum(file.part.lines for file in written) != checked.commands:
+        if sum(part.lines for part in written) != checked.commands:
             raise InputError(f"{self.path}: was changed while it was read: nothing was uploaded")
         return self.ledger.add_parts(run, written, self.form, None)
 

@@ -103,14 +103,6 @@ class PartRecord:
         return Places(self.first_place, self.last_place)
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A file on the disk, and the users that it is about, where they are known."""
-
-    part: Part
-    users: Places | None = None
-
-
 _RUN = TypeAdapter(Run)
 _PARTS = TypeAdapter(list[PartRecord])
 _ATTEMPTS = TypeAdapter(list[Attempt])
@@ -195,7 +187,7 @@ class Ledger:
         return self._must("1")
 
     def add_parts(
-        self, run: Run, files: Iterable[Written], form: FileFormat, expiration_minutes: int | None
+        self, run: Run, files: Iterable[Part], form: FileFormat, expiration_minutes: int | None
     ) -> Run:
         """Note the files of a run that are on the disk."""
         with self.writing() as db:
@@ -203,7 +195,7 @@ class Ledger:
             self._insert(run.id, files, form, 1, None)
             return self.move(run, Stage.WRITTEN, expiration_minutes=expiration_minutes)
 
-    def take_apart(self, part: PartRecord, pieces: Iterable[Written], **columns: Any) -> None:
+    def take_apart(self, part: PartRecord, pieces: Iterable[Part], **columns: Any) -> None:
         """A part is replaced by pieces of it. Inside a transaction of the caller's."""
         self._insert(part.run, pieces, part.format, self.next_number(part.run), part.number)
         self.set_part(part, state=PartState.APART, **columns)
@@ -214,10 +206,10 @@ class Ledger:
         return int(last or 0) + 1
 
     def _insert(
-        self, run: int, files: Iterable[Written], form: FileFormat, first: int, parent: int | None
+        self, run: int, files: Iterable[Part], form: FileFormat, first: int, parent: int | None
     ) -> None:
         rows = (
-            (run, number, file.part.path.name, form, file.part.size_bytes, file.part.lines,
+            (run, number, file.path.name, form, file.size_bytes, file.lines,
              *(file.users or (None, None)), parent)
             for number, file in enumerate(files, start=first)
         )  # fmt: skip

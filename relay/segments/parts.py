@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO
 
 from relay.disk import disk_errors
 from relay.errors import InputError
@@ -20,25 +20,23 @@ class Part:
     path: Path
     size_bytes: int
     lines: int
+    users: tuple[int, int] | None = None
+    """The places of the users that it is about, where they are known."""
 
 
-class _OpenPart:
-    def __init__(self, path: Path, header: bytes) -> None:
-        self.path = path
-        self.file: BinaryIO = path.open("wb")
-        self.size = 0
-        self.lines = 0
-        self.write(header)
-
-    def write(self, data: bytes) -> None:
-        self.file.write(data)
-        self.size += len(data)
-
-    def finish(self) -> Part:
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        self.file.close()
-        return Part(self.path, self.size, self.lines)
+def write_part(
+    directory: Path, number: int, suffix: str, header: bytes, lines: Iterable[bytes]
+) -> Part:
+    """Write `part-0001.…`."""
+    path = directory / f"part-{number:04d}.{suffix}"
+    count = 0
+    with disk_errors(path), path.open("wb") as file:
+        file.write(header)
+        for count, line in enumerate(lines, start=1):  # noqa: B007 - what it ends with
+            file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+        return Part(path, file.tell(), count)
 
 
 def write_parts(
@@ -49,33 +47,21 @@ def write_parts(
     header: bytes = b"",
     bytes_max: int = PART_BYTES_MAX,
     after: int = 0,
-    lines_of: Iterator[int] | None = None,
 ) -> Iterator[Part]:
-    """Write `part-0001.…`, `part-0002.…`; yield each once it is whole. No lines, no file.
+    """Write as many as it takes, behind number `after`; yield each once it is whole.
 
-    Numbers go on `after` one. `lines_of` says how many lines each part has, where that is settled.
+    No lines, no file.
     """
-    part: _OpenPart | None = None
-    number = after
-    lines_max = next(lines_of) if lines_of is not None else None
-    with disk_errors(directory):
-        try:
-            for line in lines:
-                if part is not None and (
-                    part.size + len(line) > bytes_max or part.lines == lines_max
-                ):
-                    yield part.finish()
-                    part = None
-                    lines_max = next(lines_of) if lines_of is not None else None
-                if part is None:
-                    number += 1
-                    if len(header) + len(line) > bytes_max:
-                        raise InputError(f"a line alone is larger than a part of {bytes_max} bytes")
-                    part = _OpenPart(directory / f"part-{number:04d}.{suffix}", header)
-                part.write(line)
-                part.lines += 1
-            if part is not None:
-                yield part.finish()
-        finally:
-            if part is not None and not part.file.closed:
-                part.file.close()
+    number, size = after, bytes_max
+
+    def part_of(line: bytes) -> int:
+        nonlocal number, size
+        size += len(line)
+        if size > bytes_max:
+            number, size = number + 1, len(header) + len(line)
+            if size > bytes_max:
+                raise InputError(f"a line alone is larger than a part of {bytes_max} bytes")
+        return number
+
+    for at, its_lines in groupby(lines, part_of):
+        yield write_part(directory, at, suffix, header, its_lines)

@@ -9,7 +9,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from relay.apis.errors import ExportError, ExportExpired, ExportOverdue
@@ -17,10 +17,10 @@ from relay.disk import disk_errors
 from relay.errors import InputError
 from relay.segments.errors import SegmentStopped
 from relay.segments.exporting import Exporter
-from relay.segments.ledger import Outcome, Run, Stage, Written
+from relay.segments.ledger import Outcome, Run, Stage
 from relay.segments.lines import LineOf, line_writer
 from relay.segments.members import LOTS, Places, changes, compare, load, next_places
-from relay.segments.parts import write_parts
+from relay.segments.parts import Part, write_parts
 from relay.segments.plan import Plan, check_safety
 from relay.segments.policy import SyncPolicy
 from relay.segments.report import Report, report
@@ -174,7 +174,7 @@ class Sync(Runs):
             self.progress.begin("writing files", _plan(run).commands, "lines")
         minutes = self.policy.expiry.minutes
         header, line = line_writer(self.policy.target, minutes, self.policy.form)
-        written: list[Written] = []
+        written: list[Part] = []
         with self.ledger.scratch() as db:
             for lot in LOTS:
                 before = lot.first - 1
@@ -187,7 +187,7 @@ class Sync(Runs):
                     after=len(written),
                 ):
                     users = next_places(db, before, part.lines)
-                    written.append(Written(part, users))
+                    written.append(replace(part, users=users))
                     before = users.last
         return self.ledger.add_parts(run, written, self.policy.form, minutes)
 

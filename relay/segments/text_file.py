@@ -8,7 +8,7 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -51,17 +51,16 @@ def lines(path: Path, called: Path | None = None) -> Iterator[tuple[int, bytes]]
         raise InputError(f"{name}: cannot be read: {error.strerror}") from None
 
 
-def rows(
-    path: Path, called: Path | None = None, on_open_end: Callable[[int], None] = lambda _: None
-) -> Iterator[tuple[int, list[str]]]:
+def rows(path: Path, called: Path | None = None) -> Iterator[tuple[int, list[str], int]]:
     """The rows of a CSV, each with the line on which it starts; all as wide as the first.
 
-    `on_open_end` hears, before the last row comes or earlier, the number of a last line without a
-    line end: it may be cut off.
+    Third comes 0, or the number of a last line without a line end, with its row or earlier: it may
+    be cut off.
     """
     name = called or path
     csv.field_size_limit(LINE_BYTES_MAX)
-    text = _text(path, name, on_open_end)
+    open_ends = [0]
+    text = _text(path, name, open_ends)
     first = list(islice(text, _LOOKED_AT))
     _refuse_other_kinds(name, first)
     reader = csv.reader(chain(first, text), strict=True)
@@ -83,7 +82,7 @@ def rows(
             raise InputError(
                 f"{name}:{start}: has {len(cells)} columns where the first line has {width}"
             )
-        yield start, cells
+        yield start, cells, open_ends[-1]
 
 
 _LOOKED_AT = 100
@@ -122,10 +121,10 @@ def _refuse_other_kinds(name: Path, first: list[str]) -> None:
             )
 
 
-def _text(path: Path, name: Path, on_open_end: Callable[[int], None]) -> Iterator[str]:
+def _text(path: Path, name: Path, open_ends: list[int]) -> Iterator[str]:
     for number, line in lines(path, name):
         if not line.endswith(_WHOLE):
-            on_open_end(number)
+            open_ends.append(number)
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ decides what an outcome means for the members of a segment:
 
 import asyncio
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from relay.errors import sole
 from relay.segments.driver import Driver, Platform, Trip
 from relay.segments.hints import Hints, read_hints
 from relay.segments.isolator import apart
-from relay.segments.ledger import Ledger, PartRecord, PartState, Run, Written
+from relay.segments.ledger import Ledger, PartRecord, PartState, Run
 from relay.segments.members import (
     MINUTE_MS,
     apply_rejected,
@@ -31,7 +31,7 @@ from relay.segments.members import (
     set_apart,
 )
 from relay.segments.outcome import Failed, Held, Landed, Unclear
-from relay.segments.parts import write_parts
+from relay.segments.parts import write_part
 from relay.segments.policy import UploadPolicy
 from relay.segments.progress import Progress
 
@@ -104,16 +104,11 @@ class Uploads:
                     raise error
 
     def _trip(self, part: PartRecord) -> Trip:
-        attempts = self.ledger.attempts(part)
-        unsure = {attempt.number for attempt in attempts if attempt.is_half_done}
-
         def keep(trip: Trip) -> None:
-            half_done = {attempt.number for attempt in trip.attempts if attempt.is_half_done}
             with self.ledger.writing():
                 self.ledger.keep(part, trip)
-                if half_done - unsure:
+                if any(attempt.is_half_done for attempt in trip.attempts):
                     self._apply_unsure(part)
-            unsure.update(half_done)
 
         return Trip(
             f"{self.run.name}-part-{part.number:04d}",
@@ -123,7 +118,7 @@ class Uploads:
             part.format,
             part.import_id,
             part.import_asked,
-            attempts,
+            self.ledger.attempts(part),
             keep=keep,
             on_bytes=self._sent,
         )
@@ -242,26 +237,22 @@ class Uploads:
         after = self.ledger.next_number(part.run) - 1
         path = self.directory / part.file
         first = pieces[0] if isinstance(pieces[0], range) else frozenset(pieces[0])
-        written = list(
-            write_parts(
-                _lines_of(path, first, has_header=part.format.has_header),
-                self.directory, part.format.value, header=_header(path, part),
-                bytes_max=part.size_bytes, after=after, lines_of=map(len, pieces),
-            )
-        )  # fmt: skip
+        header, lines = _header(path, part), _lines_of(path, first, part.format.has_header)
+        written = [
+            write_part(self.directory, number, part.format, header, islice(lines, len(piece)))
+            for number, piece in enumerate(pieces, start=after + 1)
+        ]
         with self.ledger.writing() as db:
-            made: list[Written] = []
             before = part.users.first - 1 if part.users else 0
-            for piece in written:
-                users = None
-                if part.users and not made and not isinstance(first, range):
+            for at, piece in enumerate(written if part.users else ()):
+                if part.users and not at and not isinstance(first, range):
                     users = set_apart(db, part.users, [named[place] for place in first])
-                elif part.users:
+                else:
                     users = next_places(db, before, piece.lines)
                     before = users.last
-                made.append(Written(piece, users))
+                written[at] = replace(piece, users=users)
             self.ledger.take_apart(
-                part, made, succeeded=execution.succeeded, rejected=execution.failed
+                part, written, succeeded=execution.succeeded, rejected=execution.failed
             )
         with disk_errors(path):
             path.unlink(missing_ok=True)
@@ -280,10 +271,10 @@ def _header(path: Path, part: PartRecord) -> bytes:
         return file.readline()
 
 
-def _lines_of(path: Path, first: Container[int], *, has_header: bool) -> Iterator[bytes]:
+def _lines_of(path: Path, first: Container[int], header_lines: int) -> Iterator[bytes]:
     """The lines of a file: those at the places of its `first` piece, then all others."""
     for wanted in (True, False):
         with disk_errors(path), path.open("rb") as file:
-            for place, line in enumerate(islice(file, int(has_header), None)):
+            for place, line in enumerate(islice(file, header_lines, None)):
                 if (place in first) is wanted:
                     yield line

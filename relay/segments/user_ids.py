@@ -70,16 +70,15 @@ def read_users(path: Path, policy: IdPolicy, *, called: Path | None = None) -> I
 
     `called` is what errors call the file, where that is not where it lies.
     """
-    open_ends: list[int] = []
-    table = rows(path, called, open_ends.append)
+    table = rows(path, called)
     name = called or path
     place = _place(name, table, policy)
     numbers = policy.id_type is IdType.MPID
-    for number, cells in table:
+    for number, cells, open_end in table:
         if place >= len(cells):
             raise InputError(f"{name}:{number}: has {len(cells)} columns, none at {place}")
-        if open_ends and policy.last_line_end and place == len(cells) - 1:
-            raise cut_off(name, open_ends[0], ", or set last_line_end to false")
+        if open_end and policy.last_line_end and place == len(cells) - 1:
+            raise cut_off(name, open_end, ", or set last_line_end to false")
         cell = cells[place]
         user = _user(cell, policy)
         if user is None or not (numbers and len(cell) > _WORD_DIGITS_MAX):
@@ -94,14 +93,14 @@ def read_users(path: Path, policy: IdPolicy, *, called: Path | None = None) -> I
         yield user
 
 
-def _place(file: Path, table: Iterator[tuple[int, list[str]]], policy: IdPolicy) -> int:
+def _place(file: Path, table: Iterator[tuple[int, list[str], int]], policy: IdPolicy) -> int:
     """Where the id stands; reads the line of names if there is one."""
     column = policy.column
     if not policy.header:
         if isinstance(column, str):
             raise InputError(f"{file}: a column is told by name, but the file has no line of names")
         return column
-    number, names = next(table, (1, []))
+    number, names, _ = next(table, (1, [], 0))
     if not names:
         raise InputError(f"{file}: is empty", hint="an export has at least a line of names")
     if isinstance(column, int):

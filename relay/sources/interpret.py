@@ -17,6 +17,7 @@ from typing import TypeAlias, TypeVar
 
 from relay.model import NeedsSchema, Record, Undecodable, Unmappable, Unwanted
 from relay.road.settling.dead_letter import Envelope, newest
+from relay.section import bound
 from relay.sources.events import EventPart, MappingFunction, events_of
 from relay.sources.formats import Documents, Format, FormatCode
 from relay.sources.formats.outcome import NOT_READ
@@ -158,7 +159,7 @@ def _interpret(source: Source, policy: InterpretPolicy) -> Interpret:
 def _outcome_of(
     source: Source, policy: InterpretPolicy
 ) -> Callable[[EventPart, Record, int], Outcome]:
-    mapping, order_by = _with_ids(source, policy.mapping), policy.order_by
+    order_by = policy.order_by
     if policy.routes is not None:
         mappings = {name: _with_ids(source, one) for name, one in policy.routes.mappings.items()}
         to_its_destination = routed(replace(policy.routes, mappings=mappings), order_by)
@@ -169,6 +170,8 @@ def _outcome_of(
             return to_its_destination(event, record, now_ms)
 
         return routed_outcome
+
+    mapping = bound(_with_ids(source, policy.mapping))
 
     def outcome_of(event: EventPart, record: Record, now_ms: int) -> Outcome:
         if isinstance(event, _NO_EVENT):

@@ -6,7 +6,7 @@ Called by the engine for each record that it takes.
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from relay.model import (
     DEFAULT_DESTINATION,
@@ -19,6 +19,7 @@ from relay.model import (
     Unwanted,
     UserPointUpdate,
 )
+from relay.section import bound
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.decoding.app_event import AppEvent
 from relay.stream.mapping import MappingPolicy, map_event
@@ -53,6 +54,10 @@ class OrderBy(StrEnum):
     NONE = "none"
 
 
+# Found once: Python 3.11 takes 80 ns to find a member of an enumeration.
+_BY_USER: Final = OrderBy.USER
+
+
 @dataclass(frozen=True, slots=True)
 class Routes:
     """Several destinations: which an event goes to, and how each of them wants it."""
@@ -77,23 +82,25 @@ def interpreter(policy: InterpretPolicy) -> Interpret:
     if policy.routes is not None:
         return _routed_interpreter(policy, policy.routes)
 
+    decoding, mapping, order_by = bound(policy.decoding), bound(policy.mapping), policy.order_by
+
     def interpret(record: Record, now_ms: int) -> Outcome:
-        event = decode(record.value, policy.decoding)
+        event = decode(record.value, decoding)
         if isinstance(event, _NOT_DECODED):
             return event
-        mapped = map_event(event, policy.mapping, now_ms)
+        mapped = map_event(event, mapping, now_ms)
         if isinstance(mapped, _NOT_MAPPED):
             return mapped
-        return parcel_of(record, mapped, policy.order_by)
+        return parcel_of(record, mapped, order_by)
 
     return interpret
 
 
 def _routed_interpreter(policy: InterpretPolicy, routes: Routes) -> Interpret:
-    outcome_of = routed(routes, policy.order_by)
+    outcome_of, decoding = routed(routes, policy.order_by), bound(policy.decoding)
 
     def interpret(record: Record, now_ms: int) -> Outcome:
-        event = decode(record.value, policy.decoding)
+        event = decode(record.value, decoding)
         if isinstance(event, _NOT_DECODED):
             return event
         return outcome_of(event, record, now_ms)
@@ -103,7 +110,8 @@ def _routed_interpreter(policy: InterpretPolicy, routes: Routes) -> Interpret:
 
 def routed(routes: Routes, order_by: OrderBy) -> Each:
     """A function of (event, record, wall clock in ms): what becomes of it, and where it goes."""
-    choose, mappings = routes.choose, routes.mappings
+    choose = routes.choose
+    mappings = {name: bound(mapping) for name, mapping in routes.mappings.items()}
     first = next(iter(mappings.values()))
 
     def outcome_of(event: AppEvent, record: Record, now_ms: int) -> Outcome:
@@ -140,9 +148,9 @@ def lane_of(
 
     A record without a key, or an event without a user, has nothing to be in order with.
     """
+    if order_by is _BY_USER:
+        return mapped.user
     match order_by:
-        case OrderBy.USER:
-            return mapped.user
         case OrderBy.KEY:
             return None if record.key is None else (record.topic, record.key)
         case OrderBy.PARTITION:

@@ -14,11 +14,10 @@ So the rate is decided before an event is looked at. While attached, the filter 
 asked before anything is made of an event; only a sample that is handed over is rendered.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
 from typing import Any, Protocol
+from zlib import crc32
 
 import orjson
 
@@ -36,6 +35,7 @@ from relay.stream.engine import Engine
 from relay.stream.interpret import Events, Interpretation
 from relay.stream.sender import Flight
 from relay.stream.sending.lanes import Waiting
+from relay.telemetry.account_digest import AccountDigest
 from relay.telemetry.outline import outline
 from relay.telemetry.samples import RATE_MAX, Sample, Wanted
 
@@ -44,6 +44,7 @@ ONLY_DESTINATION = "tracking API"
 """What the destination is called where there is only one."""
 _ACCOUNT_ID = b'"$user_account_id":"'
 """As orjson writes it."""
+_ACCOUNT_ID_BYTES = len(_ACCOUNT_ID)
 _NEVER_SENT = (Undecodable, Unmappable, Unwanted)
 _BODY_CHARS_MAX = 4000
 
@@ -52,6 +53,8 @@ _BODY_CHARS_MAX = 4000
 class _Listener:
     wanted: Wanted
     take: Callable[[Sample], None]
+    crc: int | None
+    """Of the account that is wanted, if one is."""
     quiet_until: float = 0.0
 
 
@@ -59,6 +62,7 @@ class _Timer(Protocol):
     def cancel(self) -> None: ...
 
 
+TakeAnswer = Callable[[Flight, Answer, Moment], None]
 CallAt = Callable[[float, Callable[[], None]], _Timer]
 """Calls the second argument at a steady time, as the `call_at` of an asyncio loop."""
 
@@ -75,7 +79,7 @@ class Tap:
         self._names = {name: name if several else ONLY_DESTINATION for name in engine.senders}
         self._undecided = "" if several else ONLY_DESTINATION
         """Where something would have gone that is sent nowhere: unknown where there are several."""
-        self._answered_by: dict[str, Callable[[Flight, Answer, Moment], None]] = {}
+        self._answered_by: dict[str, TakeAnswer] = {}
         self._listeners: list[_Listener] = []
         self._attached = False
         self._timer: _Timer | None = None
@@ -89,7 +93,8 @@ class Tap:
         """Hand samples to `take` until what is returned is called; None when too many look."""
         if len(self._listeners) >= _LISTENERS_MAX:
             return None
-        listener = _Listener(wanted, take)
+        account = wanted.account
+        listener = _Listener(wanted, take, None if account is None else account.crc32)
         self._listeners.append(listener)
         self._attach_or_wait()
 
@@ -110,7 +115,6 @@ class Tap:
         wanted_from = min((one.quiet_until for one in self._listeners), default=None)
         if wanted_from is None:
             self._detach()
-            _remembered_sha256.cache_clear()
         elif wanted_from <= self._clock():
             self._attach()
         else:
@@ -127,7 +131,7 @@ class Tap:
         engine.interpret = self._interpreted
         for sender in engine.senders.values():
             self._answered_by[sender.name] = sender.take_answer
-            sender.take_answer = partial(self._answered, sender.name)
+            sender.take_answer = self._looking_on(sender.name, sender.take_answer)
 
     def _detach(self) -> None:
         if not self._attached:
@@ -136,6 +140,20 @@ class Tap:
         self._engine.interpret = self._interpreted_by
         for sender in self._engine.senders.values():
             sender.take_answer = self._answered_by[sender.name]
+
+    def _looking_on(self, sender: str, take: TakeAnswer) -> TakeAnswer:
+        """What is called in the place of `take`: little more, where no listener may want it."""
+        listeners = self._listeners
+
+        def answered(flight: Flight, answer: Answer, now: Moment) -> None:
+            for listener in listeners:
+                crc = listener.crc
+                if now.steady >= listener.quiet_until and (crc is None or _may_name(flight, crc)):
+                    self._answered(sender, flight, answer, now)
+                    return
+            take(flight, answer, now)
+
+        return answered
 
     def _answered(self, sender: str, flight: Flight, answer: Answer, now: Moment) -> None:
         custody = self._engine.custody
@@ -188,7 +206,7 @@ class Tap:
                 and wanted.code in ("", code)
                 and wanted.destination in ("", destination)
                 and wanted.topic in ("", record.topic)
-                and (not wanted.account_sha256 or _names(record, None, wanted.account_sha256))
+                and (wanted.account is None or _names(record, None, wanted.account))
             ):
                 self._tell(
                     listener,
@@ -206,10 +224,12 @@ class Tap:
         """The first event of a request that is wanted."""
         if wanted.destination not in ("", destination):
             return None
-        topic, account = wanted.topic, wanted.account_sha256
+        topic, account = wanted.topic, wanted.account
         for waiting in flight.members:
             record = waiting.parcel.record
-            if topic in ("", record.topic) and (not account or _names(record, waiting, account)):
+            if topic in ("", record.topic) and (
+                account is None or _names(record, waiting, account)
+            ):
                 return waiting
         return None
 
@@ -227,42 +247,30 @@ class Tap:
         )
 
 
-def _names(record: Record, waiting: Waiting | None, account_sha256: str) -> bool:
-    """Whether an account with this hash is in what is sent, or in Relay's own format.
-
-    | the event | how it is known |
-    |---|---|
-    | an activity without the account | from the bytes of its envelope, which is not decoded |
-    | an activity that seems to have it; any other event | from the document |
-    """
+def _names(record: Record, waiting: Waiting | None, account: AccountDigest) -> bool:
+    """Whether the account is in what is sent, or in an event in Relay's own format."""
     payload = None if waiting is None else waiting.parcel.payload
+    document = payload.envelope if isinstance(payload, Activity) else record.value
+    return any(map(account.fits, _accounts(document)))
+
+
+def _may_name(flight: Flight, crc: int) -> bool:
+    """False only where no event of the request has an account with this CRC-32.
+
+    What travels together has the same envelope, which is not decoded here.
+    """
+    payload = flight.members[0].parcel.payload
     if not isinstance(payload, Activity):
-        return account_sha256 in map(_sha256, _accounts(record.value))
+        return True
     envelope = payload.envelope
-    return _seems_to_name(envelope, account_sha256) and (
-        account_sha256 in map(_sha256, _accounts(envelope))
-    )
-
-
-def _seems_to_name(envelope: bytes, account_sha256: str) -> bool:
-    """False only when it does not. An id that JSON writes with a backslash is not compared."""
     at = envelope.find(_ACCOUNT_ID)
     while at >= 0:
-        start = at + len(_ACCOUNT_ID)
+        start = at + _ACCOUNT_ID_BYTES
         end = envelope.find(b'"', start)
-        account = envelope[start:end]
-        if b"\\" in account or _remembered_sha256(account) == account_sha256:
+        if crc32(envelope[start:end]) == crc:
             return True
         at = envelope.find(_ACCOUNT_ID, end)
     return False
-
-
-def _sha256(account: bytes) -> str:
-    return hashlib.sha256(account).hexdigest()
-
-
-_remembered_sha256 = lru_cache(maxsize=4096)(_sha256)
-"""Most events are of few users. Forgotten when nobody looks any more (`Tap._attach_or_wait`)."""
 
 
 def _accounts(raw: bytes | None) -> Iterator[bytes]:

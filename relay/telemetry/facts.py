@@ -577,6 +577,15 @@ class DeadLetterTopicUnavailable(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterTopicRestored(Fact):
+    """Dead letters are written again, and what waited for them goes on."""
+
+    stage: ClassVar[Stage] = Stage.SETTLING
+
+    after_s: Annotated[float, "How long none was, in seconds."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamProgress(Fact):
     """What happened since the last line of this kind, and the state now."""
 
@@ -616,6 +625,16 @@ class CommitFailed(Fact):
     road: Annotated[str, "`stream` or `segments`."]
     code: Annotated[str, "`CommitRefused` when the partitions have moved on, else the error."]
     reason: Annotated[str, "What Kafka's client says."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitsRestored(Fact):
+    """Kafka takes commits again, or what was to be committed has left with its partitions."""
+
+    stage: ClassVar[Stage] = Stage.SETTLING
+
+    road: Annotated[str, "`stream` or `segments`."]
+    after_s: Annotated[float, "How long it took none, in seconds."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from relay.telemetry.access import Access
+from relay.telemetry.account_digest import AccountDigest, digest_from
 from relay.telemetry.page import HEADERS, guarded
 
 RATE_MAX = 100.0
 """Samples a second, whoever asks for more."""
 _WAITING_MAX = 100
-_HASH_CHARS = 64
 _ALIVE_EVERY_S = 5.0
 
 Sample = dict[str, Any]
@@ -33,8 +33,7 @@ class Wanted:
     topic: str = ""
     code: str = ""
     destination: str = ""
-    account_sha256: str = field(default="", repr=False)
-    """Of the account id in UTF-8, in hex: the id itself is never handed over."""
+    account: AccountDigest | None = field(default=None, repr=False)
     rate: float = 10.0
     """Samples a second at most."""
     exact: bool = False
@@ -92,12 +91,10 @@ async def _lines(open_tap: OpenTap, wanted: Wanted) -> AsyncIterator[bytes]:
 
 def _wanted(request: Request) -> Wanted:
     asked = request.query_params
-    unknown = set(asked) - {"topic", "code", "destination", "account_sha256", "rate", "content"}
+    unknown = set(asked) - {"topic", "code", "destination", "account_digest", "rate", "content"}
     if unknown:
         raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-    account = asked.get("account_sha256", "").lower()
-    if account and (len(account) != _HASH_CHARS or not set(account) <= set("0123456789abcdef")):
-        raise ValueError("account_sha256: not a SHA-256 in hex")
+    account = asked.get("account_digest")
     rate = float(asked.get("rate", "10"))
     if not 0 < rate <= RATE_MAX:
         raise ValueError(f"rate: above 0, at most {RATE_MAX:g}")
@@ -108,7 +105,7 @@ def _wanted(request: Request) -> Wanted:
         topic=asked.get("topic", ""),
         code=asked.get("code", ""),
         destination=asked.get("destination", ""),
-        account_sha256=account,
+        account=digest_from(account) if account else None,
         rate=rate,
         exact=content == "exact",
     )

@@ -7,6 +7,8 @@ those of the alerts (deploy/alerts.yaml), without their waiting times.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from relay.wording import counted
+
 Trouble = dict[str, Any]
 Status = Mapping[str, Any]
 
@@ -39,12 +41,11 @@ def _of_a_road(road: Status, *, segments: bool) -> Iterator[Trouble]:
         text = "records taken and records accounted for differ: a defect"
         yield _trouble("error", f"{where}the ledger is not balanced", text, "relayledgerunbalanced")
     yield from _of_kafka(road["kafka"], where)
-    letters = road["dead_letter_topic"]
-    if letters["blocked"]:
-        what = f"{where}dead letters cannot be written"
-        yield _trouble("error", what, letters["blocked"], "relaydeadlettertopicunavailable")
+    yield from _of_writing(road, where)
+    yield from _of_schemas(road["schema_registry"], where)
     if segments and road.get("held"):
-        yield _trouble("error", "Segment events are held", road["held"], "relaysegmentsheld")
+        held, for_s = road["held"], road["held_for_s"]
+        yield _trouble("error", "Segment events are held", held, "relaysegmentsheld", for_s)
     for destination in destinations(road):
         yield from _of_a_destination(destination)
     yield from _of_partitions(road["partitions"], where)
@@ -69,6 +70,31 @@ def _of_kafka(kafka: Status, where: str) -> Iterator[Trouble]:
         yield _trouble("warning", what, _named(held), "relaytransactionhangs", for_s)
 
 
+def _of_writing(road: Status, where: str) -> Iterator[Trouble]:
+    letters, commits = road["dead_letter_topic"], road["commits"]
+    if letters["blocked"]:
+        what = f"{where}dead letters cannot be written"
+        runbook = "relaydeadlettertopicunavailable"
+        yield _trouble("error", what, letters["blocked"], runbook, letters["for_s"])
+    if commits["blocked"]:
+        what = f"{where}Kafka takes no commits: a restart would send again what was sent since"
+        yield _trouble("warning", what, commits["blocked"], "relaycommitsfail", commits["for_s"])
+
+
+def _of_schemas(registry: Status, where: str) -> Iterator[Trouble]:
+    waiting = registry["waiting"]
+    if not waiting:
+        return
+    for_s = max(one["for_s"] for one in waiting.values())
+    wait = counted(len(waiting), "partition waits", "partitions wait")
+    if registry["problem"]:
+        what = f"{where}{wait} for a schema"
+        yield _trouble("error", what, registry["problem"], "relayschemamissing", for_s)
+    else:
+        what = f"{where}{wait} for a schema that the registry does not know"
+        yield _trouble("warning", what, _named(waiting), "relayschemamissing", for_s)
+
+
 def _of_a_destination(one: Status) -> Iterator[Trouble]:
     name, for_s = one["name"], one["for_s"]
     match one["state"]:
@@ -89,17 +115,19 @@ def _of_a_destination(one: Status) -> Iterator[Trouble]:
 
 
 def _of_partitions(partitions: Status, where: str) -> Iterator[Trouble]:
+    pins = {name: one["pinned_by"] for name, one in partitions.items() if one["pinned_by"]}
     pinned = {
-        name: one["pinned_by"]["for_s"]
-        for name, one in partitions.items()
-        if one["pinned_by"] and one["pinned_by"]["for_s"] >= _PINNED_S
+        name: pin["for_s"]
+        for name, pin in pins.items()
+        if pin["for_s"] >= _PINNED_S and "schema" not in pin  # told by `_of_schemas`
     }
     if pinned:
-        what = f"{where}one record has held the frontier of {len(pinned)} partitions"
+        stuck = counted(len(pinned), "partition")
+        what = f"{where}one record has kept the commit of {stuck} from moving"
         yield _trouble("warning", what, _named(pinned), "relaypartitionstuck", max(pinned.values()))
     full = {name: one for name, one in partitions.items() if one["map_fill"] >= _MAP_FILL}
     if full:
-        what = f"{where}the commit's metadata is nearly full in {len(full)} partitions"
+        what = f"{where}the commit's metadata is nearly full in {counted(len(full), 'partition')}"
         yield _trouble("warning", what, _named(full), "relayoffsetmapfull")
 
 

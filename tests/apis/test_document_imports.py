@@ -21,7 +21,7 @@ from relay.apis.mediarithmics_document_imports import (
     Phase,
 )
 from relay.disk import LocalStateError
-from relay.sandbox.segment_store import SegmentStore
+from relay.sandbox.document_imports import document_imports
 from tests.support.segment_world import TOKEN
 
 NDJSON = "APPLICATION_X_NDJSON"
@@ -62,7 +62,7 @@ async def test_a_file_becomes_members_of_the_segment(world, file):
 async def test_the_request_is_the_one_of_the_vendors_sample(world, file):
     imports = await world.imports()
     made = await imports.create("relay-1", NDJSON)
-    stored = world.state.keep(SegmentStore, lambda: SegmentStore(world.state)).imports[made.id]
+    stored = document_imports(world.state).imports[made.id]
     assert {key: stored[key] for key in ("document_type", "mime_type", "encoding", "name")} == {
         "document_type": "USER_SEGMENT",
         "mime_type": NDJSON,

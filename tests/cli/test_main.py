@@ -130,6 +130,22 @@ def test_an_option_that_counts_once_is_not_given_twice(capsys, arguments):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["tap", "--topic", "\udcff"], "--topic"),
+        (["tap", "--account", "a\udcff"], "--account"),
+        (["dlq", "list", "--code", "http_422", "--code", "\udcff"], "--code"),
+        (["users", "profile", "set", "name=\udcff", "--account", "a"], "NAME=TEXT"),
+    ],
+)
+def test_text_that_is_not_utf_8_is_refused_before_anything_is_done(capsys, arguments, name):
+    end = ended(capsys, *arguments)
+    assert end.status == ExitStatus.USAGE
+    assert f"Invalid value for '{name}" in end.err
+    assert "not UTF-8 text" in end.err
+
+
+@pytest.mark.parametrize(
     "command",
     [["schema", "relay.v1"], ["map", "preset", "segment"], ["--help"]],
     ids=" ".join,

@@ -12,8 +12,10 @@ from relay.stream.engine import Engine
 from relay.stream.interpret import OrderBy, interpreter
 from relay.stream.policy import EnginePolicy
 from relay.stream.status import Reporter
-from relay.telemetry.admin import admin_app, serve_admin
+from relay.telemetry.access import Access
+from relay.telemetry.admin import View, admin_app, serve_admin
 from relay.telemetry.facts import Lifecycle
+from relay.telemetry.recent import Recent
 from tests.support.simulation.world import _INTERPRET, event
 
 TOPIC = Partition("app-events", 3)
@@ -55,7 +57,7 @@ async def test_it_names_what_holds_the_frontier_and_why():
         assert code == 0
         assert "running, ready" in out
         assert "app-events-3" in out
-        assert "offset 17 for 7.0 s, 1 attempts, last http_500" in " ".join(out.split())
+        assert "offset 17 for 7.0 s, 1 attempt, last http_500" in " ".join(out.split())
         assert "somebody" not in out
         assert "relay_loop_lag_seconds" in {metric.name for metric in reporter.metrics()}
         code, out, _ = await relay_status("--url", url, "--json")
@@ -64,6 +66,22 @@ async def test_it_names_what_holds_the_frontier_and_why():
         code, out, _ = await relay_status("--url", url)
         assert code == 10
         assert "not ready: stream: draining" in out
+
+
+async def test_what_is_wrong_stands_before_all_else():
+    reporter = Reporter(stuck_engine(), emit=lambda fact: None, policy=ReportPolicy())
+    reporter.lifecycle = Lifecycle.RUNNING
+    reporter.tick(107.0, 0, SourceState(), {TOPIC: 22})
+    reporter._custody.commit_failed("not authorised", 104.0)
+    app = admin_app(
+        reporter, CollectorRegistry(), View(Access("127.0.0.1"), Recent(lambda: 0), {}, {})
+    )
+    async with serve_admin(app, "127.0.0.1", 0) as url:
+        _, out, _ = await relay_status("--url", url)
+    assert out.splitlines()[1] == (
+        "warning  Kafka takes no commits: a restart would send again what was sent since: "
+        "not authorised, for 3.0 s"
+    )
 
 
 async def test_nobody_there_is_one_line():

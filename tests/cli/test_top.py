@@ -69,6 +69,24 @@ def test_what_is_wrong_comes_first_the_worst_of_all_processes_at_the_top():
     assert lines[3].startswith("a:1: it is late")
 
 
+def test_segment_events_have_a_row_where_they_are_imported():
+    road = {
+        "lifecycle": "running",
+        "held": "403 token lacks the right",
+        "rates": {"received": 44.0, "delivered": 0.0},
+        "waiting": 4,
+        "in_trouble": 1,
+        "flying": 0,
+        "lag": 1005,
+        "oldest_s": 24.0,
+    }
+    text = drawn([("http://a:1", told(segments=road)), ("http://b:1", told())])
+    assert max(map(len, text.splitlines())) <= 80
+    (row,) = [line.split() for line in text.splitlines() if line.startswith("held @ a:1")]
+    assert row == ["held", "@", "a:1", "44", "0", "5", "0", "1,005", "24", "s"]
+    assert "segment events" not in drawn([("http://b:1", told())])
+
+
 def test_partitions_that_are_stuck_come_first_and_the_screen_is_not_exceeded():
     pin = {"offset": 7, "for_s": 400.0, "attempts": 3, "last_verdict": "http_500"}
     partitions = {f"t-{n}": partition(lag=n) for n in range(300)} | {"z-0": partition(1, pin)}

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from relay.sandbox.segment_store import SegmentStore
+from relay.sandbox.document_imports import document_imports
 from relay.segments.formats import FileFormat, encoder
 from relay.segments.model import SegmentCommand
 
@@ -46,7 +46,7 @@ async def imported(world, directory, form, *documents):
     await world.clock.sleep(1)
     [done] = await imports.executions(made.id)
     assert (done.succeeded, done.failed) == (len(documents), 0)
-    return world.state.keep(SegmentStore, lambda: SegmentStore(world.state))
+    return document_imports(world.state)
 
 
 def update(user="account", **fields):

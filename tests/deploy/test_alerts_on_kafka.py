@@ -1,4 +1,4 @@
-"""Alerts about dead letters, offset maps and lost records, in faults of a real Kafka.
+"""Alerts about dead letters, commits, offset maps and lost records, in faults of a real Kafka.
 
 As in `test_every_alert`, two scrapes of a running Relay are drawn out to the minutes that an alert
 waits for.
@@ -8,12 +8,22 @@ import contextlib
 import random
 import uuid
 
+import httpx
 import pytest
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AclOperation
 
 from tests.support.kafka_admin import wait_for
-from tests.support.promtool import Alerts, scraped, steady, stepped
-from tests.support.road import Feeder, Sandbox, committed, relay_environ, relay_run
+from tests.support.kafka_security import USERS
+from tests.support.promtool import Alerts, growing, scraped, steady, stepped
+from tests.support.road import (
+    Feeder,
+    Sandbox,
+    committed,
+    read_topic,
+    relay_environ,
+    relay_run,
+)
 
 pytestmark = pytest.mark.broker
 
@@ -32,6 +42,29 @@ def relay(kafka, topic, group=None, **settings):
         relay_run(relay_environ(kafka, topic, sandbox.url, group, **settings)) as process,
     ):
         yield process, str(process.until("relay_started")["admin"]), sandbox
+
+
+def guest(kafka):
+    """The settings of a relay that logs in, so that rights can be taken from it."""
+    return {
+        "KAFKA__BOOTSTRAP_SERVERS": kafka.address("SASL_PLAIN"),
+        "KAFKA__SECURITY__PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA__SECURITY__MECHANISM": "SCRAM-SHA-256",
+        "KAFKA__SECURITY__USERNAME": "guest",
+        "KAFKA__SECURITY__PASSWORD": USERS["guest"],
+    }
+
+
+def goes_on_growing(admin, counter):
+    """A counter as it is, and as it is when it has grown: drawn out, so often a minute."""
+    before = only(scraped(admin)[1], counter)
+    wait_for(lambda: only(scraped(admin)[1], counter) != before, 60, "it does not grow")
+    return growing(before, only(scraped(admin)[1], counter), 20)
+
+
+def troubles(admin):
+    told = httpx.get(f"{admin}/status", timeout=10).raise_for_status().json()["troubles"]
+    return {one["runbook"]: one for one in told}
 
 
 def value_of(admin, series):
@@ -58,6 +91,53 @@ def test_a_dead_letter_that_is_too_large(alerts, kafka, topic):
     alerts.fire(stepped(before, after, 30), "RelayDeadLettersTruncated", 8, {})
 
 
+def test_dead_letters_that_their_topic_refuses(alerts, secured_kafka):
+    kafka, topic = secured_kafka, secured_kafka.create_topic()
+    dead, feeder = f"{topic}.dlq", Feeder(kafka, topic, 1, 5)
+    with relay(kafka, topic, **guest(kafka)) as (process, admin, _):
+        process.until("dead_letter_topic_created")
+        kafka.security.deny(kafka.admin, "guest", dead, AclOperation.WRITE)
+        try:
+            with feeder.going_on(
+                1, bad=1.0
+            ):  # what is written before the rule is known is no fault
+                process.until("dead_letter_topic_unavailable")
+            series = goes_on_growing(admin, "relay_dead_letter_errors_total")
+            trouble = troubles(admin)["relaydeadlettertopicunavailable"]
+            ready = httpx.get(f"{admin}/readyz", timeout=10)
+        finally:
+            kafka.security.forgive(kafka.admin, dead)
+        process.until("dead_letter_topic_restored")
+        letters = feeder.produced.bad
+        wait_for(lambda: len(read_topic(kafka, dead)) == letters, 60, "letters are missing")
+    alerts.fire(series, "RelayDeadLetterTopicUnavailable", 15, {})
+    assert ready.status_code == 503
+    for said in (trouble["reason"], ready.text):
+        assert f"dead-letter topic {dead}: {topic}-0-" in said
+        assert "topic authorization failed" in said
+        assert "grant the access that is missing (ACLs)" in said
+
+
+def test_commits_that_kafka_refuses(alerts, secured_kafka):
+    """Without the right to use the group nothing is read either, which another alert says."""
+    kafka, topic = secured_kafka, secured_kafka.create_topic()
+    group, feeder = f"alerts-{uuid.uuid4().hex[:8]}", Feeder(kafka, topic, 1, 5)
+    with relay(kafka, topic, group, **guest(kafka)) as (process, admin, _), feeder.going_on(1):
+        wait_for(lambda: committed(kafka, group, topic)[0] > 0, 60, "nothing is committed")
+        kafka.security.deny_group(kafka.admin, "guest", group)
+        try:
+            process.until("commit_failed")
+            series = goes_on_growing(admin, "relay_commit_errors_total")
+            trouble = troubles(admin)["relaycommitsfail"]
+        finally:
+            kafka.security.forgive(kafka.admin, group)
+        process.until("commits_restored")
+        assert "relaycommitsfail" not in troubles(admin)
+    alerts.fire(series, "RelayCommitsFail", 15, {})
+    assert "group authorization failed" in trouble["reason"]
+    assert "grant READ on the consumer group (ACLs)" in trouble["reason"]
+
+
 def test_records_that_kafka_deleted_while_no_relay_ran(alerts, kafka, topic):
     """It is known before the first scrape: the counter is never seen to grow."""
     group, feeder = f"alerts-{uuid.uuid4().hex[:8]}", Feeder(kafka, topic, 1, 5)
@@ -80,6 +160,7 @@ def test_records_that_kafka_deleted_while_no_relay_ran(alerts, kafka, topic):
     alerts.fire(later, "RelayRecordsGone", 10, {})
 
 
+@pytest.mark.timeout(300)
 def test_a_partition_with_more_holes_than_fit_into_a_commit(alerts, kafka, topic):
     """The events of half of the users fail, at random: a pattern would take less room."""
     settings = {"DELIVERY__MEMORY_RECORDS_MAX": "200000", "DELIVERY__PROGRESS_EVERY_S": "1"}
@@ -93,6 +174,6 @@ def test_a_partition_with_more_holes_than_fit_into_a_commit(alerts, kafka, topic
             feeder._produce(user, feeder.event(user, 0))
         feeder.send(1)
         gauge = "relay_offset_map_fill"
-        wait_for(lambda: value_of(admin, gauge) > 0.8, 100, "the map is not full")
+        wait_for(lambda: value_of(admin, gauge) > 0.8, 250, "the map is not full")
         found = only(scraped(admin)[1], gauge)
     alerts.fire(steady(found, 10), "RelayOffsetMapFull", 6, {"topic": topic, "partition": "0"})

@@ -104,7 +104,9 @@ async def test_one_in_two_hundred_asked_to_wait_leaves_the_limit_where_it_is():
     ):
         it.feed(*users(400, 10))
         await it.until(lambda: it.delivered == 4_000)
-        assert it.engine.sender.destination.limit.value >= 16
+        limit = it.engine.sender.destination.limit
+        # A machine that is busy elsewhere answers slowly: that may move it, the refusals may not.
+        assert limit.value >= 16 or limit.why == "slow answers"
         assert len(server.requests) <= 4_000 * 1.01
         assert not it.told(DestinationThrottled)
 

@@ -14,7 +14,6 @@ from relay.kafka_client.errors import (
     OURS,
     PASSING,
     REFUSING,
-    code,
     reason,
     translated,
     translation,
@@ -109,4 +108,4 @@ def test_the_code_is_the_name_of_the_cause():
     with pytest.raises(KafkaUnreachable) as caught, translated("Kafka"):
         raise theirs.NodeNotReadyError
 
-    assert code(caught.value) == "NodeNotReady"
+    assert caught.value.code == "NodeNotReady"

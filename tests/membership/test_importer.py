@@ -9,7 +9,7 @@ from relay.apis.errors import LoginRefused, NotThere
 from relay.apis.mediarithmics_document_imports import Phase
 from relay.membership.importer import Importer
 from relay.membership.policy import ImporterPolicy
-from relay.sandbox.segment_store import SegmentStore
+from relay.sandbox.document_imports import document_imports
 from relay.segments.driver import Platform
 from relay.segments.formats import FileFormat, encoder
 from relay.segments.model import SegmentCommand
@@ -75,7 +75,7 @@ def life(world, tmp_path):
 
 
 def store(world):
-    return world.state.keep(SegmentStore, lambda: SegmentStore(world.state))
+    return document_imports(world.state)
 
 
 async def names(world):
@@ -152,9 +152,9 @@ async def test_an_execution_that_shows_up_late_is_not_taken_for_a_later_one(worl
 
 
 async def test_what_an_earlier_life_has_under_way_ends_before_anything_new_begins(world, life):
-    await world.put("imports", pending_ms=2 * HOUR_MS, running_ms=1000)
+    await world.put("imports", pending_ms=600_000, running_ms=1000)
     await (await life(1)).die_after_the_upload("alice")
-    world.clock.ms += HOUR_MS
+    world.clock.ms += 300_000
     later = await life(2)
     await later.importer.wait_for_others()
     assert (await world.uploads())[0]["status"] == "SUCCEEDED"

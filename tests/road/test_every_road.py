@@ -2,15 +2,17 @@
 
 import asyncio
 import inspect
+import itertools
 
 import pytest
 
-from relay.errors import CommitIncomplete, DrainIncomplete, KafkaUnreachable
+from relay.errors import CommitIncomplete, DrainIncomplete, KafkaRefused, KafkaUnreachable
 from relay.model import DeadLetterClass
 from relay.road.consuming.source import SourceState, SourceTrouble
 from relay.road.custody import CustodyPolicy
 from relay.telemetry.facts import (
     CommitFailed,
+    CommitsRestored,
     DrainEnded,
     Lifecycle,
     LifecycleChanged,
@@ -155,6 +157,60 @@ async def test_a_stop_while_the_broker_is_away_says_what_was_not_committed(kind)
     assert isinstance(bench.run.result(), CommitIncomplete)
     assert bench.told(DrainEnded)[0].uncommitted == 2
     assert bench.told(CommitFailed)
+
+
+@on_any_road
+async def test_while_kafka_takes_no_commit_it_is_asked_less_often_and_the_end_is_told(kind):
+    bench = RoadBench(kind, commit_every_s=0.5)
+    commit, refuses, tries = bench.source.commit, True, []
+
+    async def refused(commits):
+        tries.append(asyncio.get_running_loop().time())
+        if refuses:
+            raise KafkaRefused("committing offsets: group authorization failed")
+        await commit(commits)
+
+    async with bench.running():
+        bench.produce("alice")
+        await bench.until(lambda: bench.committed() == bench.end())
+        bench.source.commit = refused
+        bench.produce("bob")
+        await bench.until(lambda: tries)
+        await asyncio.sleep(120)
+        waits = [round(b - a, 1) for a, b in itertools.pairwise(tries)]
+        assert waits[:6] == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
+        blocked = bench.road.reporter.status()["commits"]
+        assert blocked["blocked"] == "committing offsets: group authorization failed"
+        assert blocked["for_s"] > 100
+        refuses = False
+        await bench.until(lambda: bench.committed() == bench.end(), within_s=16)
+        assert bench.road.reporter.status()["commits"] == {"blocked": None, "for_s": None}
+        (over,) = bench.told(CommitsRestored)
+        assert 120 < over.after_s < 140
+        assert len(bench.told(CommitFailed)) == len(tries) - 1
+        bench.produce("alice")
+        await bench.until(lambda: bench.committed() == bench.end(), within_s=2)
+
+
+@on_any_road
+async def test_what_is_wrong_is_told_while_a_commit_waits_for_its_answer(kind):
+    bench = RoadBench(kind)
+    waiting, answered = asyncio.Event(), asyncio.Event()
+
+    async def hanging(_commits):
+        waiting.set()
+        await answered.wait()
+
+    async with bench.running():
+        bench.produce("alice")
+        await bench.until(lambda: bench.committed() == bench.end())
+        bench.source.commit = hanging
+        bench.produce("bob")
+        await waiting.wait()
+        wrong = SourceState(trouble=SourceTrouble.SILENT, reason="nobody answers")
+        bench.source.state = lambda: wrong
+        await bench.until(lambda: not bench.road.reporter.readiness().ready, within_s=2)
+        answered.set()
 
 
 @on_any_road

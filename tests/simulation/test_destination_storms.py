@@ -43,7 +43,7 @@ def slowed_by_s(storm):
     return max((with_it[event] - without[event] for event in with_it), default=0.0)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(15))
 def test_a_storm_over_several_destinations_breaks_no_promise(seed):
     check_all(Storm.of_destinations(seed))
 
@@ -54,7 +54,7 @@ def test_another_storm_over_several_destinations_breaks_no_promise(seed):
     check_all(Storm.of_destinations(seed))
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", range(10))
 def test_trouble_at_one_destination_slows_no_other(seed):
     storm = Storm.of_trouble(seed)
     assert slowed_by_s(storm) <= BOUND_S, f"Storm.of_trouble({seed}): {changed(storm)}"

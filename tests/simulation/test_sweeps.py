@@ -16,19 +16,20 @@ ENDS_THE_PROCESS = {"poll", "committed"}
 STEPS_MAX = 400
 
 
-def run(call, nth):
+def run(call, nth, seconds):
+    """A run of so many seconds in which the nth call of a kind fails."""
     world = World(
         Storm(
             seed=5,
             partitions=2,
             users=3,
-            events=40,
-            produce_s=30.0,
+            events=int(seconds * 4 / 3),
+            produce_s=seconds,
             poison=0.1,
             garbage=0.1,
-            kills=[9.0],
-            joins=[20.0],
-            leaves=[26.0],
+            kills=[seconds * 0.3],
+            joins=[seconds * 0.65],
+            leaves=[seconds * 0.85],
             restart_after_s=0.5,
             records_max=10,
             poll_records_max=3,
@@ -42,8 +43,18 @@ def run(call, nth):
 
 @pytest.mark.parametrize("call", sorted(FAILURES))
 def test_no_single_failure_of_a_call_breaks_a_promise(call):
+    each_fails_once(call, 12.0)
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("call", sorted(FAILURES))
+def test_no_single_failure_of_a_call_breaks_a_promise_of_a_longer_run(call):
+    each_fails_once(call, 30.0)
+
+
+def each_fails_once(call, seconds):
     for nth in range(1, STEPS_MAX):
-        world = run(call, nth)
+        world = run(call, nth, seconds)
         verdict = world.verdict()
         told = f"the {nth}. {call} failed: {verdict}"
         assert verdict["settled"], told

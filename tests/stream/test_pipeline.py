@@ -22,6 +22,7 @@ from relay.stream.sending.retries import RetryPolicy
 from relay.stream.status import Reporter
 from relay.telemetry.facts import (
     CommitFailed,
+    DeadLetterTopicRestored,
     DeadLetterTopicUnavailable,
     DrainEnded,
     DrainStarted,
@@ -350,8 +351,11 @@ async def test_a_dead_letter_is_tried_again_further_and_further_apart():
         assert waits[:6] == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0]
         assert len(bench.told(DeadLetterTopicUnavailable)) == len(bench.letters.tries)
         bench.letters.refuses = False
+        assert bench.told(DeadLetterTopicRestored) == []
         await asyncio.sleep(16)
         assert bench.engine.custody.ledger.delivered == 1
+        (over,) = bench.told(DeadLetterTopicRestored)
+        assert 100 < over.after_s < 116
         bench.letters.refuses = True
         bench.produce("? y")
         before = len(bench.letters.tries)

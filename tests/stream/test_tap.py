@@ -1,13 +1,14 @@
 """The tap: what it shows, what it masks, and that it is not there when nobody looks."""
 
-import hashlib
 import json
 
 import pytest
 
 from relay.model import Activity, Parcel, Unmappable
 from relay.stream.interpret import Events
+from relay.stream.mapping.compact_json import to_json
 from relay.stream.tap import Tap
+from relay.telemetry.account_digest import digest_from, digest_of
 from relay.telemetry.samples import Wanted
 from tests.support.engine_kit import BAD, OK, WALL_MS, Bench
 
@@ -67,10 +68,6 @@ def flown(bench, timers):
     return flown
 
 
-def hashed(account):
-    return hashlib.sha256(account.encode()).hexdigest()
-
-
 def calls(engine):
     return engine.sender.take_answer, engine.interpret
 
@@ -128,23 +125,43 @@ def test_when_the_last_has_left_nothing_is_left_to_wake(bench, tap, timers, flow
     assert calls(bench.engine) == before
 
 
-@pytest.mark.parametrize(
-    ("account", "shown"),
-    [("crm-1", True), ('a "quoted" one', True), ("zoë", True), ("crm", False), ("crm-2", False)],
-)
-def test_it_is_restricted_to_an_account_by_its_hash(tap, flown, bench, account, shown):
+ODD_ACCOUNTS = ('a "quoted" one', '"', "zoë", "a\\b", "\\", "line\nbreak", "\x01", "漢字", " ")
+
+
+@pytest.fixture
+def of_accounts(bench):
+    """What is fed is an account id; its activity names another one before it."""
+
     def interpret(record, now_ms):
-        listed = [{"$type": "USER_ACCOUNT", "$user_account_id": record.value.decode()}]
-        envelope = json.dumps({"$user_identifiers": listed}, separators=(",", ":")).encode()
+        ids = ("other", record.value.decode())
+        listed = [{"$type": "USER_ACCOUNT", "$user_account_id": one} for one in ids]
+        envelope = to_json({"$user_identifiers": listed})
         return Parcel(record, "a", Activity(envelope, WALL_MS, None, (b"{}",), "a"))
 
     bench.engine.interpret = interpret
+
+
+@pytest.mark.usefixtures("of_accounts")
+@pytest.mark.parametrize("account", ["crm-1", *ODD_ACCOUNTS])
+def test_it_is_restricted_to_an_account_by_its_digest(tap, flown, account):
     seen = []
-    tap.open(Wanted(account_sha256=hashed(account)), seen.append)
-    flown("crm-1")
-    flown('a "quoted" one')
-    flown("zoë")
-    assert len(seen) == shown
+    tap.open(Wanted(account=digest_from(str(digest_of(account)))), seen.append)
+    for one in ("crm", "crm-12", account):
+        flown(one)
+    assert len(seen) == 1
+
+
+@pytest.mark.usefixtures("of_accounts")
+def test_an_account_with_the_same_crc_is_another_account(tap, flown):
+    """Both have the CRC-32 4ddb0c25."""
+    asked = digest_of("plumless")
+    assert asked.crc32 == digest_of("buckeroo").crc32
+    seen = []
+    tap.open(Wanted(account=asked), seen.append)
+    flown("buckeroo")
+    assert seen == []
+    flown("plumless")
+    assert len(seen) == 1
 
 
 def test_a_sample_says_where_what_became_and_only_the_shape(bench, tap, flown):

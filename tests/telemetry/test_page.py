@@ -30,7 +30,9 @@ class Road:
             "lifecycle": "running",
             "ledger": {"balanced": True},
             "kafka": {"trouble": None, "held_back": {}},
-            "dead_letter_topic": {"blocked": None},
+            "schema_registry": {"problem": None, "waiting": {}},
+            "dead_letter_topic": {"blocked": None, "for_s": None},
+            "commits": {"blocked": None, "for_s": None},
             "partitions": {},
         }
 

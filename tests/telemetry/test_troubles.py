@@ -8,6 +8,7 @@ from relay.telemetry.troubles import troubles
 from scripts.generate import ROOT
 
 KAFKA = {"trouble": None, "reason": None, "for_s": None, "held_back": {}}
+WAITING = {"a-0": {"offset": 7, "schema": 5, "for_s": 400.0}}
 FLOWING = {"state": "flowing", "reason": "", "for_s": 9.0}
 
 
@@ -15,7 +16,9 @@ def road(**more):
     return {
         "ledger": {"balanced": True},
         "kafka": KAFKA,
-        "dead_letter_topic": {"blocked": None},
+        "dead_letter_topic": {"blocked": None, "for_s": None},
+        "commits": {"blocked": None, "for_s": None},
+        "schema_registry": {"problem": None, "waiting": {}},
         "destination": FLOWING,
         "partitions": {},
         **more,
@@ -77,10 +80,31 @@ def test_where_nothing_is_wrong_there_is_no_trouble():
             "relaytransactionhangs",
         ),
         (
-            {"dead_letter_topic": {"blocked": "not authorised"}},
+            {"dead_letter_topic": {"blocked": "not authorised", "for_s": 3.0}},
             "error",
             "dead letters cannot be written",
             "relaydeadlettertopicunavailable",
+        ),
+        (
+            {"commits": {"blocked": "not authorised", "for_s": 3.0}},
+            "warning",
+            "Kafka takes no commits: a restart would send again what was sent since",
+            "relaycommitsfail",
+        ),
+        (
+            {
+                "schema_registry": {"problem": "no answer", "waiting": WAITING},
+                "partitions": {"a-0": {**partition(map_fill=0.0), "pinned_by": WAITING["a-0"]}},
+            },
+            "error",
+            "1 partition waits for a schema",
+            "relayschemamissing",
+        ),
+        (
+            {"schema_registry": {"problem": None, "waiting": {**WAITING, "a-1": WAITING["a-0"]}}},
+            "warning",
+            "2 partitions wait for a schema that the registry does not know",
+            "relayschemamissing",
         ),
         (
             {"ledger": {"balanced": False}},
@@ -91,13 +115,13 @@ def test_where_nothing_is_wrong_there_is_no_trouble():
         (
             {"partitions": {f"a-{n}": partition(400.0) for n in range(5)}},
             "warning",
-            "one record has held the frontier of 5 partitions",
+            "one record has kept the commit of 5 partitions from moving",
             "relaypartitionstuck",
         ),
         (
             {"partitions": {"a-0": partition(map_fill=0.9)}},
             "warning",
-            "the commit's metadata is nearly full in 1 partitions",
+            "the commit's metadata is nearly full in 1 partition",
             "relayoffsetmapfull",
         ),
         ({"failed": "no broker"}, "error", "the road failed and starts again", None),
@@ -109,7 +133,7 @@ def test_each_trouble_has_a_level_and_its_entry_in_the_runbook(said, level, what
 
 
 def test_the_worst_comes_first_and_the_other_road_is_looked_at_too():
-    segments = {**road(), "held": "403 token lacks the right"}
+    segments = {**road(), "held": "403 token lacks the right", "held_for_s": 3.0}
     del segments["destination"]
     late = {**FLOWING, "lateness_s": {"p99": 600.0}}
     found = troubles({**road(destination=late), "segments": segments})

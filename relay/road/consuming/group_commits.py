@@ -61,26 +61,33 @@ class GroupCommits:
         epochs = self._ours(commits.keys())
         if epochs is None:
             raise CommitRefused("the partitions are not ours any more")
+        passing: theirs.KafkaError | None = None
         with translated("committing offsets"):
-            async with asyncio.timeout(self._request_s):
-                while not await self._stored(commits):
-                    await asyncio.sleep(_SOON_S)
-                    if self._ours(commits.keys()) != epochs:
-                        raise CommitRefused("the partitions are not ours any more")
+            try:
+                async with asyncio.timeout(self._request_s):
+                    while (refusal := await self._refusal(commits)) is not None:
+                        passing = refusal
+                        await asyncio.sleep(_SOON_S)
+                        if self._ours(commits.keys()) != epochs:
+                            raise CommitRefused("the partitions are not ours any more")
+            except TimeoutError:
+                if passing is None:
+                    raise
+                raise passing from None  # it says more than that the time is over
 
-    async def _stored(self, commits: Mapping[Partition, Commit]) -> bool:
-        """False when trying again may help."""
+    async def _refusal(self, commits: Mapping[Partition, Commit]) -> theirs.KafkaError | None:
+        """The error after which trying again may help; None when all is stored."""
         try:
             await self._offsets.write(commits)
         except theirs.UnknownMemberIdError as error:
             raise CommitRefused("the group does not know this member any more") from error
-        except (theirs.RebalanceInProgressError, theirs.IllegalGenerationError):
-            return False
+        except (theirs.RebalanceInProgressError, theirs.IllegalGenerationError) as error:
+            return error
         except theirs.KafkaError as error:
             if not error.retriable:
                 raise
-            return False
-        return True
+            return error
+        return None
 
     async def read(self, partitions: Collection[Partition]) -> Mapping[Partition, Commit | None]:
         """See `RecordSource.committed`. Tries again, with more patience, while an error passes."""

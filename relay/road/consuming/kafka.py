@@ -14,7 +14,7 @@ from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable
 from relay.kafka_client.build import require_codecs
-from relay.kafka_client.errors import code, denies_access, denies_group, translated
+from relay.kafka_client.errors import denies_access, denies_group, translated
 from relay.kafka_client.fresh import fresh
 from relay.kafka_client.header_names import accept_any_names
 from relay.model import Commit, Partition, Record
@@ -426,7 +426,7 @@ class KafkaSource:
 
     def _tell(self, problem: KafkaError, retry_in_s: float) -> None:
         self._emit(
-            KafkaUnavailable(code=code(problem), reason=problem.problem, retry_in_s=retry_in_s)
+            KafkaUnavailable(code=problem.code, reason=problem.problem, retry_in_s=retry_in_s)
         )
 
     def _update(self) -> None:

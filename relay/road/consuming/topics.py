@@ -4,7 +4,6 @@ import asyncio
 import re
 
 from relay.errors import KafkaError, KafkaRefused, TopicMissing
-from relay.kafka_client.errors import code
 from relay.kafka_client.reach import Cluster, reach_in_time
 from relay.road.consuming.policy import ConsumerPolicy, MissingTopics
 from relay.telemetry.facts import Emit, KafkaUnavailable, TopicsAwaited
@@ -22,7 +21,7 @@ async def await_topics(policy: ConsumerPolicy, emit: Emit) -> Cluster:
     """
 
     def notice(problem: KafkaError, retry_in_s: float) -> None:
-        emit(KafkaUnavailable(code=code(problem), reason=problem.problem, retry_in_s=retry_in_s))
+        emit(KafkaUnavailable(code=problem.code, reason=problem.problem, retry_in_s=retry_in_s))
 
     while True:
         cluster = await reach_in_time(policy.client, policy.start_timeout_s, notice)

@@ -16,9 +16,10 @@ from aiokafka import errors as theirs
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from relay.errors import KafkaError, KafkaRefused, KafkaUnreachable, TopicMissing
-from relay.kafka_client.errors import code, reason, translated, translation
+from relay.kafka_client.errors import reason, translated, translation
 from relay.kafka_client.fresh import fresh
 from relay.kafka_client.options import client_options
+from relay.kafka_client.produce_answers import ProduceAnswers
 from relay.kafka_client.reach import Cluster, reach, reach_in_time
 from relay.kafka_client.records import hand_over
 from relay.model import DeadLetter, Position
@@ -48,6 +49,7 @@ class DeadLetterTopic:
         self._policy = policy
         self._emit = emit
         self._producer: Any = None  # aiokafka is untyped
+        self._answers: ProduceAnswers | None = None
         self._known: set[str] = set()
         self._under_way: dict[_Key, asyncio.Future[Any]] = {}
         self._steps: dict[_Key, int] = {}
@@ -67,7 +69,7 @@ class DeadLetterTopic:
 
         def notice(problem: KafkaError, retry_in_s: float) -> None:
             self._emit(
-                KafkaUnavailable(code=code(problem), reason=problem.problem, retry_in_s=retry_in_s)
+                KafkaUnavailable(code=problem.code, reason=problem.problem, retry_in_s=retry_in_s)
             )
 
         policy = self._policy
@@ -94,9 +96,9 @@ class DeadLetterTopic:
                     pass
         except TimeoutError:
             self._known.clear()  # perhaps somebody deleted the topic
-            topics = ", ".join(sorted(self._topics(letters)))
-            problem = f"dead-letter topic {topics}: no confirmation in time"
-            raise KafkaUnreachable(problem) from None
+            topics = self._topics(letters)
+            refusal = None if self._answers is None else self._answers.refusal(topics)
+            raise _unconfirmed(topics, refusal) from refusal
 
     async def stop(self) -> None:
         """Close the connections. What `write` has returned for is safe already."""
@@ -199,12 +201,13 @@ class DeadLetterTopic:
             max_request_size=_RECORD_BYTES_MAX,
         )
         fresh(producer, self._policy.client)
+        answers = ProduceAnswers(producer)
         try:
             await producer.start()
         except BaseException:
             await producer.stop()
             raise
-        self._producer = producer
+        self._producer, self._answers = producer, answers
 
     async def _require(self, topics: Collection[str], cluster: Cluster) -> None:
         missing = sorted(set(topics) - cluster.topics.keys())
@@ -244,3 +247,10 @@ class DeadLetterTopic:
                     f"dead-letter topic {name} cannot be created: {reason(error())}",
                     hint="create it, or fix the section dead_letter of the settings",
                 )
+
+
+def _unconfirmed(topics: Collection[str], refusal: Exception | None) -> KafkaError:
+    """The error for letters of these topics; `refusal` is what the broker answered, if anything."""
+    problem = f"dead-letter topic {', '.join(sorted(topics))}: no confirmation in time"
+    told = None if refusal is None else translation(refusal, problem)
+    return told or KafkaUnreachable(problem)

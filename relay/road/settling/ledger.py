@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from relay.model import Fate
 
+_DELIVERED = Fate.DELIVERED  # found once: it is the fate of nearly all
+
 
 @dataclass(slots=True)
 class Ledger:
@@ -35,13 +37,12 @@ class Ledger:
     def settled(self, fate: Fate, code: str, size_bytes: int) -> None:
         """A record met its fate."""
         self._release(size_bytes)
-        match fate:
-            case Fate.DELIVERED:
-                self.delivered += 1
-            case Fate.DEAD_LETTERED:
-                self.dead_lettered[code] += 1
-            case Fate.SKIPPED:
-                self.skipped[code] += 1
+        if fate is _DELIVERED:
+            self.delivered += 1
+        elif fate is Fate.DEAD_LETTERED:
+            self.dead_lettered[code] += 1
+        else:
+            self.skipped[code] += 1
 
     def gave_back(self, size_bytes: int) -> None:
         """A record's partition left before the record met a fate."""

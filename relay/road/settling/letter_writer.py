@@ -11,7 +11,7 @@ from typing import Protocol
 from relay.errors import KafkaError
 from relay.model import DeadLetter
 from relay.road.settling.assigned import PendingLetter
-from relay.telemetry.facts import DeadLetterTopicUnavailable, Emit
+from relay.telemetry.facts import DeadLetterTopicRestored, DeadLetterTopicUnavailable, Emit
 
 
 class DeadLetterQueue(Protocol):
@@ -85,24 +85,28 @@ class LetterWriter:
             await self._write_all()
 
     async def _write_all(self) -> None:
-        policy, failures = self._policy, 0
+        policy, failures, failing_since = self._policy, 0, 0.0
         while batch := self._queue.next_letters(policy.letters_per_write):
             try:
                 await self._sink.write([item.letter for item in batch])
             except KafkaError as error:
+                now = asyncio.get_running_loop().time()
+                failing_since = failing_since if failures else now
                 failures += 1
                 retry_s = min(
                     policy.retry_max_s, policy.retry_first_s * 2.0 ** min(failures - 1, 30)
                 )
-                now = asyncio.get_running_loop().time()
-                self._queue.letters_failed(error.problem, now)
+                self._queue.letters_failed(str(error), now)
                 self._emit(
                     DeadLetterTopicUnavailable(
-                        code=type(error).__name__, reason=error.problem, retry_in_s=retry_s
+                        code=error.code, reason=str(error), retry_in_s=retry_s
                     )
                 )
                 await asyncio.sleep(retry_s)
                 continue
-            failures = 0
+            if failures:
+                after_s = asyncio.get_running_loop().time() - failing_since
+                self._emit(DeadLetterTopicRestored(after_s=after_s))
+                failures = 0
             self._queue.letters_written(batch)
             self._changed()

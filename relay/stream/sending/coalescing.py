@@ -61,19 +61,17 @@ class Load:
 
 
 def merge(members: Sequence[Activity]) -> Activity:
-    """One activity for all of them: the time of the first, the events in order, a key of its own.
+    """One activity for two or more: the time of the first, the events in order, a key of its own.
 
     The key is a function of the keys of all members. It must not be the first member's: a platform
     that ignores a known key would then lose what joined on a later attempt.
     """
     first = members[0]
-    if len(members) == 1:
-        return first
     return Activity(
         envelope=first.envelope,
-        ts_ms=min(m.ts_ms for m in members),
+        ts_ms=min([m.ts_ms for m in members]),
         unique_key=_key(members),
-        events=tuple(event for m in members for event in m.events),
+        events=tuple([event for m in members for event in m.events]),
         user=first.user,
         mergeable=True,
     )

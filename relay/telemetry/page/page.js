@@ -247,7 +247,7 @@ function showSegments(road) {
   $("segments-section").hidden = !road;
   if (!road) return;
   tiles($("segments"), [
-    ["events received", rate.format(road.rates.received), "/s"],
+    ["records read", rate.format(road.rates.received), "/s"],
     ["events imported", rate.format(road.rates.delivered), "/s"],
     ["changes waiting", count(road.waiting)],
     ["under way", count(road.flying), `in ${road.files} files`],
@@ -259,8 +259,9 @@ function showSegments(road) {
 
 function pinText(pin) {
   if (!pin) return "";
-  let tried = "";
-  if (pin.last_verdict) tried = `, ${pin.attempts} attempts, last ${pin.last_verdict}`;
+  let tried = "schema" in pin ? `, its schema ${pin.schema} is not there` : "";
+  const times = pin.attempts === 1 ? "1 attempt" : `${pin.attempts} attempts`;
+  if (pin.last_verdict) tried = `, ${times}, last ${pin.last_verdict}`;
   else if (pin.attempts) tried = ", under way";
   const bound = pin.destination ? ` to ${pin.destination}` : "";
   return `offset ${pin.offset}${bound} for ${seconds(pin.for_s)}${tried}`;
@@ -355,7 +356,7 @@ function showEvents(recent) {
     [
       { name: "time (UTC)", cls: "time" },
       { name: "level" },
-      { name: "event", head: true },
+      { name: "event", head: true, cls: "event" },
       { name: "what it said", cls: "wide" },
     ],
     recent.events

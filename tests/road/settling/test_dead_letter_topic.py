@@ -23,6 +23,7 @@ from relay.road.settling.dead_letter_topic import DeadLetterTopic
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
 from relay.telemetry.facts import DeadLetterTopicCreated, DeadLetterTruncated
+from tests.support.kafka_admin import wait_for
 from tests.support.kafka_security import USERS
 
 pytestmark = pytest.mark.broker
@@ -321,6 +322,40 @@ async def test_letters_survive_the_death_of_their_broker(kafka_cluster):
         finally:
             kafka_cluster.start_broker(leader)
 
+    assert [death.position.offset for death in deaths] == [0, 1]
+
+
+async def test_letters_wait_for_replicas_that_are_away_and_say_so(kafka_cluster):
+    topic, all_three = kafka_cluster.create_topic(), {"min.insync.replicas": "3"}
+    dead = kafka_cluster.create_topic(f"{topic}.dlq", replication=3, config=all_three)
+    away = kafka_cluster.leader(dead) % 3 + 1
+    given = replace(policy(kafka_cluster, topic), write_timeout_s=1.0)
+
+    def in_sync():
+        (partition,) = (
+            kafka_cluster.admin.list_topics(dead, timeout=10).topics[dead].partitions.values()
+        )
+        return partition.isrs
+
+    async with edge(given) as dead_letters:
+        await dead_letters.write([letter(topic, 0)])
+        kafka_cluster.kill_broker(away)
+        try:
+            gone = (lambda: away not in in_sync(), 60, "the broker is still in sync")
+            await asyncio.to_thread(wait_for, *gone)
+            with pytest.raises(KafkaUnreachable, match="in time: not enough replicas") as caught:
+                await dead_letters.write([letter(topic, 1)])
+        finally:
+            kafka_cluster.start_broker(away)
+        async with asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(KafkaUnreachable):
+                    await dead_letters.write([letter(topic, 1)])
+                    break
+
+    assert caught.value.code == "NotEnoughReplicas"
+    assert "lower the topic's min.insync.replicas" in str(caught.value)
+    deaths = [opened(r.headers)[1][-1] for r in await written(kafka_cluster, dead)]
     assert [death.position.offset for death in deaths] == [0, 1]
 
 

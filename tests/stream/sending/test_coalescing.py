@@ -59,11 +59,6 @@ def test_limits_are_about_the_sum():
     assert not load.takes(activity(3))
 
 
-def test_one_alone_stays_as_it_is():
-    single = activity(7)
-    assert merge([single]) is single
-
-
 def test_together_they_are_one_activity_with_all_events_in_order():
     merged = merge([activity(n) for n in (3, 4, 5)])
     assert merged.events == (b'{"n":3}', b'{"n":4}', b'{"n":5}')
