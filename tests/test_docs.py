@@ -102,6 +102,15 @@ def test_the_glossary_is_short_and_in_order():
     assert all(before < after for before, after in pairwise(words))
 
 
+WORDS = r"\b(?:fate|frontier|lane|lateness|ledger|offset map|verdict)s?\b"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_a_page_with_words_of_its_own_leads_to_the_glossary(page):
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert "](GLOSSARY.md)" in text or page.name == "GLOSSARY.md" or not re.search(WORDS, text)
+
+
 def test_the_changelog_begins_with_what_changes_delivery():
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     for release in text.split("\n## ")[1:]:
