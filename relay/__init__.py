@@ -2,7 +2,7 @@
 
 The map, in reading order. What every road from Kafka has in common:
 
-    model.py              the values that travel: Record, Activity, Parcel, Answer, Verdict, Fate
+    model.py              the values: Record, Activity, Parcel, Answer, Verdict, Fate
     road/consuming/       records in from Kafka, offsets back; what to pause
     road/settling/        frontier, offset map, ledger, dead letters
     road/custody.py       partitions, commits, dead letters, fullness: their one owner; no I/O
@@ -10,9 +10,9 @@ The map, in reading order. What every road from Kafka has in common:
     road/status.py        their state → health, metrics, /status, the line of each interval
     road/schema_status.py partitions that wait for a schema
     road/source_status.py what is wrong between a road and its Kafka
-    road/rates.py         how fast its counters moved of late
+    road/rates.py         rates of its counters in the last seconds
     road/steps.py         steps of closing: each is taken, and the first error counts
-    road/keep.py          a road that fails is started again, and its neighbour goes on
+    road/keep.py          a road that fails is started again; the other one goes on
 
 The road of one event:
 
@@ -22,7 +22,7 @@ The road of one event:
     stream/routing.py     which of several destinations an event goes to
     stream/sending/       lanes, gate, limit, retries, verdicts; the wire
     stream/policy.py      the limits of one destination, put together
-    stream/engine.py      what becomes of a record: hands its events to their senders; no I/O
+    stream/engine.py      decides about a record and hands its events to their senders; no I/O
     stream/sender.py      requests to one destination and what their answers mean; no I/O
     stream/letters.py     why an event is not sent → its dead letter
     stream/shares.py      how much of the memory each of several destinations may hold
@@ -55,7 +55,7 @@ Beside the roads:
     kafka_client/         addresses, logins, certificates, and what Kafka's errors mean
     telemetry/            facts → a log line and a counter, together; the admin port
     settings/             a YAML file and the environment → frozen policies
-    dead_letters/         what lies in the dead-letter topic: chosen from, and sent again
+    dead_letters/         dead letters: selected, looked at, sent again
     checks/               what `relay check` looks at
     schemas.py            the published JSON Schemas, made from the models
     sandbox/              stand-ins of the vendors' APIs and of Kafka; shares nothing with the roads

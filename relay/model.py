@@ -1,4 +1,4 @@
-"""The values of the road of one event, in the order it is travelled. Nobody can change one.
+"""The values that one event passes through, in order. All are immutable.
 
     Record ──decode──▶ AppEvent ──map──▶ Activity | UserPointUpdate ──wrap──▶ Parcel
               │                    │

@@ -8,9 +8,9 @@ _COMMON_KEYS = (
     "| meaning | `log.fields: default` | `ecs` | `otel` |",
     "|---|---|---|---|",
     "| when, in UTC | `timestamp` (RFC 3339) | `@timestamp` | `Timestamp` (nanoseconds, as text) |",
-    "| how grave; `error`: somebody has to act | `level` | `log.level` | `SeverityText` |",
+    "| severity; `error`: somebody has to act | `level` | `log.level` | `SeverityText` |",
     "| what happened: one of the names below | `event` | `message` | `Body` |",
-    "| which part of Relay speaks | `stage` | `event.dataset` | `Attributes.stage` |",
+    "| which part of Relay logs it | `stage` | `event.dataset` | `Attributes.stage` |",
     "| what the event has (below) | beside these | under `relay` | under `Attributes` |",
 )
 
@@ -25,7 +25,8 @@ def logs_page() -> str:
         "Relay writes one event of its own a line to standard output: JSON when standard output is",
         "not a terminal (or with `log.format: json`), a readable form when it is. No level has a",
         "line for each record that is delivered. No line holds personal data or a secret.",
-        "[LOG_QUERIES.md](LOG_QUERIES.md) has questions and the `jq` that answers them.",
+        "[LOG_QUERIES.md](LOG_QUERIES.md) has questions and the `jq` that answers them,",
+        "[GLOSSARY.md](GLOSSARY.md) the words.",
         "",
         "Every line has",
         "",

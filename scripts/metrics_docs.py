@@ -54,6 +54,7 @@ def metrics_page() -> str:
         "whether it holds. `relay_membership_…` are the same for membership events, with",
         "`segments.membership.enabled`. [deploy/alerts.yaml](../deploy/alerts.yaml) and",
         "[deploy/dashboard.json](../deploy/dashboard.json) use them.",
+        "Words: [GLOSSARY.md](GLOSSARY.md).",
         "",
         "| metric | type | labels | meaning |",
         "|---|---|---|---|",

@@ -33,7 +33,7 @@ def settings_page() -> str:
     text = [
         "# Settings",
         "",
-        "Made from `relay/settings/` by `make docs`.",
+        "Made from `relay/settings/` by `make docs`. Words: [GLOSSARY.md](GLOSSARY.md).",
         "",
         "One YAML file (`--config`, or `relay.yaml` in the working directory when there is one)",
         "and environment variables, which win over it. A variable is the prefix `RELAY_` and the",

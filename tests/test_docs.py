@@ -85,8 +85,18 @@ def test_variables_that_a_page_names_exist(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_within_the_repository_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([\w-]+))?\)", page.read_text("utf-8")):
+        found = page.parent / target if target else page
+        assert found.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", found.read_text("utf-8"), re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_that_somebody_wrote_has_under_200_lines(page):
+    text = page.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 200 or "by `make docs`" in text[:300]
 
 
 def test_the_glossary_is_short_and_in_order():
@@ -94,6 +104,15 @@ def test_the_glossary_is_short_and_in_order():
     words = re.findall(r"^\| ([a-z ]+) \|", text, re.MULTILINE)[1:]
     assert 20 < len(words) <= 40
     assert all(before < after for before, after in pairwise(words))
+
+
+WORDS = r"\b(?:fate|frontier|lane|lateness|ledger|offset map|verdict)s?\b"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_a_page_with_words_of_its_own_leads_to_the_glossary(page):
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert "](GLOSSARY.md)" in text or page.name == "GLOSSARY.md" or not re.search(WORDS, text)
 
 
 def test_the_changelog_begins_with_what_changes_delivery():

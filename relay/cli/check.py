@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Look whether everything is there that a run needs. Nothing is moved or stored.
+    """Check that everything that a run needs is there. Nothing is moved or stored.
 
     A line per finding: ok, warn or fail, and what to do. The API is asked with a body that is no
     JSON, which it can only refuse. Exit status: that of the first failure, as `relay run` would.

@@ -29,7 +29,7 @@ def demo(  # noqa: PLR0917 - options of a command are given by name
         float | None,
         typer.Option(min=1, help="Events a second. Default: a pace to watch; with --json, all."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Which imaginary people, events and faults.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the people, events and faults.")] = 0,
     log: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Keep the relay's log in this file.")
     ] = None,

@@ -35,7 +35,7 @@ def emit(
 ) -> None:
     """Write events to the topic that relay reads, keyed by user.
 
-    Each line is validated first. A line that is no event is said on standard error with its number
+    Each line is validated first. A line that is no event is told on standard error with its number
     and the reason, and the others are written all the same. Exit status 8 when there was any, or
     when the topic has a source: what stands there is not in Relay's own format.
 

@@ -72,7 +72,7 @@ def run(  # noqa: PLR0917 - options of a command are given by name
     """Move app events from Kafka to the tracking API until stopped.
 
     The first signal (also SIGHUP and SIGQUIT) drains: nothing new is read, what is in flight may
-    finish, what is settled is committed. A second one leaves at once. Logs go to standard output,
+    finish, what is settled is committed. A second one ends it at once. Logs go to standard output,
     one fact a line.
 
     With --from it reads again what was produced from that time on, in a group of its own, beside

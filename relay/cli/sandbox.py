@@ -72,7 +72,7 @@ def sandbox(
         ),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Say where it listens as one JSON object on stdout.")
+        bool, typer.Option("--json", help="Print its address as one JSON object on stdout.")
     ] = False,
 ) -> None:
     """Run a stand-in of the vendors' APIs.

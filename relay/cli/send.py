@@ -54,7 +54,7 @@ def send(  # noqa: PLR0917 - options of a command are given by name
     By the settings of relay run, and through the same code.
 
     Each user's events arrive in the order of the file, and every attempt of an event has the same
-    unique key, so a file may be sent again. What is not delivered is said on standard error with
+    unique key, so a file may be sent again. What is not delivered is told on standard error with
     its line and the reason. Exit status 10 when there was any, 130 when a signal ended it.
 
     Example: relay send events.ndjson --rejected rejected.ndjson

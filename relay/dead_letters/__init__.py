@@ -1,4 +1,4 @@
-"""What lies in the dead-letter topic: read, chosen from, and sent on its way again.
+"""Dead letters: read them, select some, send them again.
 
 - `buried`: a record of the dead-letter topic → what died, where, why, and how often
 - `selection`: which of them are meant: by code, class, time, user, position

@@ -1,6 +1,6 @@
 """Dead letters → the pipeline of `relay run`, without going through their topic again.
 
-A record that dies again is buried under the name that it came with, so that its history goes on.
+A record that fails again is dead-lettered with its original position, so its history continues.
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence

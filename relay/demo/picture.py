@@ -105,7 +105,7 @@ def summary(tally: Tally, seconds: float, *, good: bool) -> RenderableType:
     table.add_row(f"{tally.produced:,}", "events produced to Kafka")
     table.add_row(f"{tally.delivered:,}", f"delivered, in {tally.requests:,} requests")
     table.add_row(f"{tally.dead_lettered:,}", "dead-lettered: the poison record, bytes untouched")
-    table.add_row(f"{tally.skipped:,}", "skipped: segment events have a road of their own")
+    table.add_row(f"{tally.skipped:,}", "skipped: segment events, which are off in the demo")
     table.add_row(f"{retries:,}", "attempts met a fault and were made again")
     table.add_row(f"{tally.duplicates:,}", "duplicates seen by the API")
     table.add_row(f"{tally.out_of_order:,}", "events out of order, of any user")

@@ -4,7 +4,7 @@ A member is one user in one segment, and has a lane: the changes that wait for i
 A file holds the newest change of each lane and nothing else of it, since nobody knows in which
 order the platform reads the lines of a file. When the line is taken, everything before it is
 settled as well: the member is as all of them together wanted. When the line is rejected, it alone
-is, and the one before it flies next.
+is, and the one before it is sent next.
 
 A file that fails says nothing about its lines. It is tried again as it is; then a single line of it
 shows whether anything succeeds at all; and only if something does is the rest taken apart, half by

@@ -90,7 +90,7 @@ class MembershipReporter(RoadReporter):
         commands.add_metric([], engine.commands)
         yield commands
         rows = (
-            ("waiting", "Members whose change waits to be gathered.", batches.waiting),
+            ("waiting", "Members whose change waits for the next file.", batches.waiting),
             ("in_trouble", "Members whose file failed.", batches.in_trouble),
             ("oldest_seconds", "How long the oldest has had no fate.", self._oldest_s()),
             ("held", "1 while files cannot be sent.", int(engine.held_because is not None)),

@@ -89,7 +89,7 @@ class SourceReport:
         )
         held_s = GaugeMetricFamily(
             f"{self._prefix}_held_back_seconds",
-            "How long nothing of them was let go.",
+            "How long none of them became readable.",
             labels=["topic", "partition"],
         )
         for partition, count in sorted(self._state.held_back.items()):

@@ -266,7 +266,7 @@ class RoadReporter(ABC):
         taken.add_metric([], ledger.taken)
         yield taken
         settled = CounterMetricFamily(
-            f"{prefix}_records_settled", "Records that met their fate.", labels=["fate", "code"]
+            f"{prefix}_records_settled", "Records settled, by fate.", labels=["fate", "code"]
         )
         settled.add_metric([Fate.DELIVERED, ""], ledger.delivered)
         for fate, counts in (
@@ -292,7 +292,7 @@ class RoadReporter(ABC):
         yield fenced
         yield GaugeMetricFamily(f"{prefix}_records_open", "Records without a fate.", ledger.open)
         yield GaugeMetricFamily(
-            f"{prefix}_records_open_bytes", "What they weigh in memory, about.", ledger.open_bytes
+            f"{prefix}_records_open_bytes", "Their approximate size in memory.", ledger.open_bytes
         )
         yield GaugeMetricFamily(
             f"{prefix}_ledger_balanced",

@@ -4,9 +4,9 @@
 come from and in what an outcome means to them; beginning an execution, finding one again whose
 answer was lost, waiting for it and counting attempts are the same.
 
-Before every call that changes something on the platform, `Trip.keep` is called: whoever writes the
-trip down there can go on after a crash. Waits are measured with a steady clock, so a step of the
-wall clock neither stops nor ends them.
+Before every call that changes something on the platform, `Trip.keep` is called: what is
+written there lets a run continue after a crash. Waits are measured with a steady clock, so a step
+of the wall clock neither stops nor ends them.
 """
 
 import asyncio

@@ -285,7 +285,7 @@ class Reporter(RoadReporter):
         yield from self._event_metrics()
         yield from self._shadow_metrics()
         notes = CounterMetricFamily(
-            "relay_mapping_notes", "Events sent with less or other than they said.", labels=["code"]
+            "relay_mapping_notes", "Events sent with a field left out or changed.", labels=["code"]
         )
         for code, count in self._notes().items():
             notes.add_metric([code], count)
@@ -332,7 +332,7 @@ class Reporter(RoadReporter):
         taken.add_metric([], events.taken)
         yield taken
         settled = CounterMetricFamily(
-            "relay_events_settled", "Events that met their fate.", labels=["fate", "code"]
+            "relay_events_settled", "Events settled, by fate and code.", labels=["fate", "code"]
         )
         settled.add_metric([Fate.DELIVERED, ""], events.delivered)
         for fate, counts in (

@@ -16,7 +16,7 @@ from relay.model import DEFAULT_DESTINATION, DeadLetterClass, Position
 
 
 class Level(StrEnum):
-    """How grave a fact is: `error` means that somebody has to act."""
+    """Severity of a fact: `error` means that somebody has to act."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -25,7 +25,7 @@ class Level(StrEnum):
 
 
 class Stage(StrEnum):
-    """Which part of the road speaks."""
+    """Which part of Relay logs it."""
 
     PROCESS = "process"
     CONSUMING = "consuming"
@@ -119,13 +119,13 @@ class RelayStarted(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifecycleChanged(Fact):
-    """A road moved on: starting, running, draining, stopped."""
+    """A road changed its state: starting, running, draining, stopped."""
 
     closes_interval: ClassVar[bool] = True
 
     road: Annotated[str, "`stream` or `segments`."]
-    old: Annotated[Lifecycle, "What it was doing."]
-    new: Annotated[Lifecycle, "What it does now."]
+    old: Annotated[Lifecycle, "Its state before."]
+    new: Annotated[Lifecycle, "Its state now."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ class KafkaSilent(Fact):
     )
 
     seconds: Annotated[float, "For how long."]
-    reason: Annotated[str, "What becomes of an attempt to go in anew."]
+    reason: Annotated[str, "The result of a new attempt to connect."]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +196,7 @@ class KafkaHeard(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KafkaLoginRefused(Fact):
-    """Kafka refuses our login or certificate; Relay reads their files anew for every attempt.
+    """Kafka refuses our login or certificate; Relay reads their files again for every attempt.
 
     Said again every minute.
     """
@@ -310,7 +310,7 @@ class KafkaAccessRestored(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PositionLost(Fact):
-    """The log does not hold the offset that was next: it was deleted before it was read, or cut."""
+    """The offset that was next is not in the log: deleted before it was read, or truncated."""
 
     level: ClassVar[Level] = Level.ERROR
     stage: ClassVar[Stage] = Stage.CONSUMING
@@ -368,7 +368,7 @@ class MetadataIgnored(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionRewound(Fact):
-    """Offsets went back: the log was cut and has grown again. What comes now is taken as new."""
+    """Offsets went back: the log was truncated and written again. Its records count as new."""
 
     level: ClassVar[Level] = Level.WARNING
     stage: ClassVar[Stage] = Stage.CONSUMING
@@ -392,7 +392,7 @@ class RecordsSkipped(Fact):
 class DestinationHeld(Fact):
     """The API refuses the token, the datamart or the endpoint: nothing is sent until it is fixed.
 
-    Nothing is lost and no attempt is burnt; Relay is not ready and tries by itself.
+    Nothing is lost and no attempt is counted; Relay is not ready and tries again by itself.
     """
 
     level: ClassVar[Level] = Level.ERROR
@@ -426,7 +426,7 @@ class DestinationDown(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationThrottled(Fact):
-    """The API asked for a pause; everything bound for it waits."""
+    """The API asked for a pause; all requests to it wait."""
 
     level: ClassVar[Level] = Level.WARNING
     stage: ClassVar[Stage] = Stage.SENDING
@@ -453,7 +453,7 @@ class DestinationResumed(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TroubleIsolated(Fact):
-    """The API failed one record or slowed one user, and accepts others: only that one waits."""
+    """The API failed one record, or slowed one user, and accepts others: only that one waits."""
 
     stage: ClassVar[Stage] = Stage.SENDING
     counter: ClassVar[Counter | None] = Counter(
@@ -513,7 +513,7 @@ class RecordDeadLettered(Fact):
     alike: ClassVar[Alike | None] = Alike(by=("cls", "code"), example="position")
 
     position: Annotated[Position, "Where the record stands, as topic-partition-offset."]
-    cls: Annotated[DeadLetterClass, "The stage that found out, in a word."]
+    cls: Annotated[DeadLetterClass, "The stage that found the problem."]
     code: Annotated[str, "Why, from a closed set."]
     reason: Annotated[str, "Why, in words; names the field, never its value."]
     status: Annotated[int, "HTTP status of the last attempt, 0 without one."]
@@ -523,7 +523,7 @@ class RecordDeadLettered(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterTruncated(Fact):
-    """A dead letter was larger than its topic takes; only the beginning of its value lies there.
+    """A dead letter was larger than its topic takes; only the beginning of its value was kept.
 
     The envelope has the size and the hash of the value. It cannot be replayed
     (`dead_letter.too_large`).
@@ -543,7 +543,7 @@ class DeadLetterTruncated(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLettersReplayed(Fact):
-    """Somebody with the token of the page sent dead letters again; they lie in their topics now."""
+    """Dead letters were sent again from the page; their records are in their topics now."""
 
     stage: ClassVar[Stage] = Stage.SETTLING
 
@@ -587,7 +587,7 @@ class DeadLetterTopicRestored(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamProgress(Fact):
-    """The line to read: what happened since the one before it, and where things stand."""
+    """What happened since the last line of this kind, and the state now."""
 
     stage: ClassVar[Stage] = Stage.SETTLING
     closes_interval: ClassVar[bool] = True
@@ -603,7 +603,7 @@ class StreamProgress(Fact):
     paused: Annotated[int, "Partitions not read for the moment, because enough is in memory."]
     in_flight: Annotated[int, "Requests under way."]
     waiting: Annotated[int, "Records in memory that wait for their turn."]
-    limit: Annotated[int, "Most requests under way that Relay allows itself now."]
+    limit: Annotated[int, "Maximum requests under way at the moment."]
     lag: Annotated[int, "Records that are not settled: not read yet, or without a fate."]
     oldest_s: Annotated[float, "Age in memory of the oldest record without a fate."]
     round_trip_p50_ms: Annotated[float, "Half of the requests were answered faster."]
@@ -675,7 +675,7 @@ class RecordDefective(Fact):
     level: ClassVar[Level] = Level.ERROR
     stage: ClassVar[Stage] = Stage.MAPPING
     counter: ClassVar[Counter | None] = Counter(
-        "relay_defects_total", "Records that met a defect of Relay."
+        "relay_defects_total", "Records at which Relay failed by a defect of its own."
     )
     alike: ClassVar[Alike | None] = Alike(by=("error",), example="position")
 
@@ -732,7 +732,7 @@ class MembershipImportStarted(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MembershipImportAdopted(Fact):
-    """The answer to an upload was lost, and its execution was found all the same."""
+    """The answer to an upload was lost; its execution was found by other means."""
 
     level: ClassVar[Level] = Level.WARNING
     stage: ClassVar[Stage] = Stage.SENDING
@@ -742,7 +742,7 @@ class MembershipImportAdopted(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MembershipImportEnded(Fact):
-    """An execution came to its end."""
+    """An execution ended."""
 
     stage: ClassVar[Stage] = Stage.SENDING
     counter: ClassVar[Counter | None] = Counter(
@@ -753,8 +753,8 @@ class MembershipImportEnded(Fact):
     status: Annotated[str, "What the platform calls its end."]
     outcome: Annotated[
         str,
-        "`landed`: every line was taken or rejected; `unclear`: which were rejected cannot be "
-        "told, so they fly again apart; `failed`: all of them fly again.",
+        "`landed`: every line was taken or rejected; `unclear`: nothing says which were "
+        "rejected, so they are sent again in smaller files; `failed`: all are sent again.",
     ]
     commands: Annotated[int, "Lines of the file."]
     rejected: Annotated[int, "Lines that the platform counts as rejected."]
@@ -790,7 +790,7 @@ class MembershipResumed(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MembershipProgress(Fact):
-    """What happened to membership events since the line before, and where things stand."""
+    """What happened to membership events since the last line of this kind, and the state now."""
 
     stage: ClassVar[Stage] = Stage.SETTLING
     closes_interval: ClassVar[bool] = True
@@ -801,8 +801,8 @@ class MembershipProgress(Fact):
     dead_lettered: Annotated[int, "Events written to the dead-letter topic."]
     skipped: Annotated[int, "Membership events not sent by choice, or settled before a restart."]
     commands: Annotated[int, "Lines sent."]
-    waiting: Annotated[int, "Members whose change waits to be gathered."]
-    in_trouble: Annotated[int, "Members whose file failed, and who fly apart."]
+    waiting: Annotated[int, "Members whose change waits for the next file."]
+    in_trouble: Annotated[int, "Members whose file failed; they are sent again in smaller files."]
     flying: Annotated[int, "Lines under way."]
     unsettled: Annotated[int, "Events without a fate."]
     lag: Annotated[int, "Records of all kinds that were not read yet."]
@@ -811,7 +811,7 @@ class MembershipProgress(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStarted(Fact):
-    """One of several processes of a group was started."""
+    """A worker process was started."""
 
     worker: Annotated[int, "Its number, from 0; its admin port is that much higher."]
     pid: Annotated[int, "Its process id."]
@@ -819,7 +819,7 @@ class WorkerStarted(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerEnded(Fact):
-    """A worker ended though nobody asked it to."""
+    """A worker process ended without being asked to."""
 
     level: ClassVar[Level] = Level.ERROR
 
@@ -867,13 +867,13 @@ class LogLinesLost(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LibraryLogged(Fact):
-    """A library had something to say; its text is cut and stripped of what may be personal."""
+    """A library logged something; its text is shortened, without what may be personal."""
 
     level: ClassVar[Level] = Level.WARNING
 
     logger: Annotated[str, "Name of the library's logger."]
-    text: Annotated[str, "What it said."]
-    repeated: Annotated[int, "How often it said the like without a line of its own."] = 0
+    text: Annotated[str, "Its message."]
+    repeated: Annotated[int, "How many similar messages have no line of their own."] = 0
 
 
 def all_facts() -> list[type[Fact]]:

@@ -74,7 +74,7 @@ async def test_when_everything_is_there_all_is_ok_and_nothing_was_moved(run, kaf
         "api",
     ]
     assert api.state.summary()["activities"] == 0
-    assert f"{topic}.dlq" not in kafka.admin.list_topics(timeout=10).topics
+    assert f"{topic}.dlq" not in kafka.admin.list_topics(timeout=30).topics
 
 
 @pytest.mark.broker

@@ -55,9 +55,9 @@ def written(kafka, topic, partitions=1):
     records = []
     try:
         for number in range(partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)
             consumer.assign([TopicPartition(topic, number, low)])
-            records += consumer.consume(high - low, timeout=10) if high > low else []
+            records += consumer.consume(high - low, timeout=30) if high > low else []
     finally:
         consumer.close()
     return records

@@ -235,7 +235,7 @@ def test_status_tells_of_a_run_that_can_be_gone_on_with(relay, vendors):
     assert out.startswith("churn: open since 20")
     assert "the next one goes on with it" in out
     vendors.put("/_sandbox/faults", json={})
-    assert "gone on with after it was cut off" in relay("sync")[1]
+    assert "continued after an interruption" in relay("sync")[1]
 
 
 def test_a_sync_that_has_nothing_to_do_says_so_and_a_plan_says_that_nothing_was_sent(relay):

@@ -26,7 +26,7 @@ def whole():
         feeding.start()
         yield whole
         over.set()
-        feeding.join(10)
+        feeding.join(60)
 
 
 def relay_tap(whole, *arguments):

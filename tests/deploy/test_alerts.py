@@ -165,7 +165,7 @@ def test_a_lag_that_grows_fires_while_nothing_is_read(alerts, kafka, topic):
         admin = relay.until("relay_started")["admin"]
 
         def lag():
-            text = httpx.get(f"{admin}/metrics", timeout=10).raise_for_status().text
+            text = httpx.get(f"{admin}/metrics", timeout=30).raise_for_status().text
             return samples(text, "relay_lag")
 
         wait_for(lambda: sum(lag().values()) == 1500, 60, "the lag is not known")

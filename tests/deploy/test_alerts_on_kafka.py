@@ -63,7 +63,7 @@ def goes_on_growing(admin, counter):
 
 
 def troubles(admin):
-    told = httpx.get(f"{admin}/status", timeout=10).raise_for_status().json()["troubles"]
+    told = httpx.get(f"{admin}/status", timeout=30).raise_for_status().json()["troubles"]
     return {one["runbook"]: one for one in told}
 
 
@@ -104,7 +104,7 @@ def test_dead_letters_that_their_topic_refuses(alerts, secured_kafka):
                 process.until("dead_letter_topic_unavailable")
             series = goes_on_growing(admin, "relay_dead_letter_errors_total")
             trouble = troubles(admin)["relaydeadlettertopicunavailable"]
-            ready = httpx.get(f"{admin}/readyz", timeout=10)
+            ready = httpx.get(f"{admin}/readyz", timeout=30)
         finally:
             kafka.security.forgive(kafka.admin, dead)
         process.until("dead_letter_topic_restored")

@@ -82,7 +82,7 @@ def asked(tmp_path_factory):
                 wait_for(all_have_data, 50, "panels without data")
             finally:
                 over.set()
-                feeding.join(10)
+                feeding.join(60)
                 yield answers
 
 

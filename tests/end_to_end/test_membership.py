@@ -120,7 +120,7 @@ class Topic:
         return read_topic(self.kafka, f"{self.name}.dlq")
 
     def letters_or_none(self) -> list[Any]:
-        exists = f"{self.name}.dlq" in self.kafka.admin.list_topics(timeout=10).topics
+        exists = f"{self.name}.dlq" in self.kafka.admin.list_topics(timeout=30).topics
         return self.letters() if exists else []
 
     def settled(self, group: str) -> bool:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.broker
 def test_a_cluster_answers_and_makes_topics(kafka):
     name = kafka.create_topic(partitions=3)
 
-    assert len(kafka.admin.list_topics(name, timeout=10).topics[name].partitions) == 3
+    assert len(kafka.admin.list_topics(name, timeout=30).topics[name].partitions) == 3
 
 
 def test_a_killed_broker_comes_back_with_its_data(kafka_cluster):
@@ -28,7 +28,7 @@ def test_a_killed_broker_comes_back_with_its_data(kafka_cluster):
     kafka_cluster.start_broker(2)
 
     assert kafka_cluster.brokers() == 3
-    assert name in kafka_cluster.admin.list_topics(timeout=10).topics
+    assert name in kafka_cluster.admin.list_topics(timeout=30).topics
 
 
 def test_brokers_die_with_the_process_that_started_them(kafka_cluster):
@@ -50,8 +50,8 @@ def test_brokers_die_with_the_process_that_started_them(kafka_cluster):
         assert _runs(int(pid))
         owner.send_signal(signal.SIGKILL)
 
-    wait_for(lambda: not _runs(int(pid)), 10, "the broker outlived its owner")
-    wait_for(lambda: not Path(home).exists(), 10, "the broker's files outlived their owner")
+    wait_for(lambda: not _runs(int(pid)), 60, "the broker outlived its owner")
+    wait_for(lambda: not Path(home).exists(), 60, "the broker's files outlived their owner")
 
 
 def test_a_broker_that_cannot_start_says_why():

@@ -229,10 +229,10 @@ def all_settled(kafka: Kafka, topic: str, groups: tuple[str, ...]) -> bool:
             {"bootstrap.servers": kafka.bootstrap_servers, "group.id": group, "log_level": 2}
         )
         try:
-            numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+            numbers = consumer.list_topics(topic, timeout=30).topics[topic].partitions
             partitions = [TopicPartition(topic, number) for number in numbers]
-            for found in consumer.committed(partitions, timeout=10):
-                _, end = consumer.get_watermark_offsets(found, timeout=10)
+            for found in consumer.committed(partitions, timeout=30):
+                _, end = consumer.get_watermark_offsets(found, timeout=30)
                 if end > max(0, found.offset):
                     return False
         except KafkaException:  # a broker or a coordinator is only coming back

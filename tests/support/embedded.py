@@ -28,7 +28,7 @@ class Whole:
 
     def status(self) -> dict[str, Any]:
         """What /status says."""
-        return dict(httpx.get(f"{self.admin}/status", timeout=10).raise_for_status().json())
+        return dict(httpx.get(f"{self.admin}/status", timeout=30).raise_for_status().json())
 
     def until_settled(self, records: int, seconds: float = 60) -> None:
         """Wait until the relay has given so many records a fate."""

@@ -24,12 +24,12 @@ class Prometheus:
 
     def is_ready(self) -> bool:
         with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self._url}/-/ready", timeout=5).status_code == 200
+            return httpx.get(f"{self._url}/-/ready", timeout=30).status_code == 200
         return False
 
     def values(self, query: str) -> dict[str, float]:
         """The series that the query has now, by their labels; what is no number is left out."""
-        answer = httpx.get(f"{self._url}/api/v1/query", params={"query": query}, timeout=10)
+        answer = httpx.get(f"{self._url}/api/v1/query", params={"query": query}, timeout=30)
         answer.raise_for_status()
         found: list[Any] = answer.json()["data"]["result"]
         named = {

@@ -57,7 +57,7 @@ def scraped(admin: str) -> tuple[float, dict[str, float]]:
 
 
 def _families(admin: str) -> tuple[float, list[Metric]]:
-    text = httpx.get(f"{admin}/metrics", timeout=10).raise_for_status().text
+    text = httpx.get(f"{admin}/metrics", timeout=30).raise_for_status().text
     families = text_string_to_metric_families(text)
     now = time.monotonic()  # noqa: TID251 - a process lives in real time
     return now, [family for family in families if family.name.startswith("relay_")]

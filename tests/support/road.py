@@ -228,7 +228,7 @@ class Feeder:
         """Wait until the producer spreads keys over so many partitions."""
 
         def known() -> bool:
-            found = self._producer.list_topics(self._topic, timeout=10)
+            found = self._producer.list_topics(self._topic, timeout=30)
             return len(found.topics[self._topic].partitions) == count
 
         wait_for(known, 30, "the producer does not find the new partitions")
@@ -263,10 +263,10 @@ def read_topic(kafka: Kafka, topic: str) -> list[Any]:
         }
     )
     with contextlib.closing(consumer):
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
         found = []
         for number in partitions:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=30)
             if high == low:
                 continue
             consumer.assign([TopicPartition(topic, number, low)])
@@ -312,13 +312,13 @@ def committed(kafka: Kafka, group: str, topic: str) -> dict[int, int]:
         {"bootstrap.servers": kafka.bootstrap_servers, "group.id": group, "log_level": 2}
     )
     with contextlib.closing(consumer):
-        numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        numbers = consumer.list_topics(topic, timeout=30).topics[topic].partitions
         asked = [TopicPartition(topic, number) for number in numbers]
         found: list[TopicPartition] = []
 
         def answered() -> bool:
             try:
-                found[:] = consumer.committed(asked, timeout=10)
+                found[:] = consumer.committed(asked, timeout=30)
             except KafkaException as error:
                 if error.args[0].code() not in _NO_COORDINATOR_YET:
                     raise

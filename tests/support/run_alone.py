@@ -92,7 +92,7 @@ class Alone:
             wait_for(lambda port=port: self.answers(port), 60, "the admin port does not answer")
 
     def metric(self, name: str) -> float:
-        text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5).text
+        text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=30).text
         (value,) = [line.split()[1] for line in text.splitlines() if line.startswith(f"{name} ")]
         return float(value)
 

@@ -185,7 +185,7 @@ async def fetching(
     urls = (url,) if isinstance(url, str) else url
     quick = {"retry_s": 0.01, "retry_s_max": 0.2, "unknown_wait_s": 0.3}
     policy = registry_policy(*urls, **(quick | options))
-    async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         loader = SchemaLoader(RegistryClient(client, policy), policy, Random(1), said.emit)
         yield FetchingDecoder(loader, name)
 

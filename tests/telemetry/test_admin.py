@@ -48,7 +48,7 @@ async def client(pipeline):
     app = admin_app(pipeline, new_registry(pipeline))
     async with (
         serve_admin(app, "127.0.0.1", 0) as address,
-        httpx.AsyncClient(base_url=address, timeout=5) as client,
+        httpx.AsyncClient(base_url=address, timeout=30) as client,
     ):
         yield client
 

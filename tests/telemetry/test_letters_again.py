@@ -29,7 +29,7 @@ async def client(send, *, token=TOKEN, host="127.0.0.1"):
     app = admin_app(None, CollectorRegistry(), view)
     async with (
         serve_admin(app, "127.0.0.1", 0) as url,
-        httpx.AsyncClient(base_url=url, timeout=5) as http,
+        httpx.AsyncClient(base_url=url, timeout=30) as http,
     ):
         yield http
 

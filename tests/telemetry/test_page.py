@@ -51,7 +51,7 @@ async def client(host="127.0.0.1", token=None, **options):
     app = admin_app(Road(), CollectorRegistry(), view)
     async with (
         serve_admin(app, "127.0.0.1", 0) as url,
-        httpx.AsyncClient(base_url=url, timeout=5, **options) as http,
+        httpx.AsyncClient(base_url=url, timeout=30, **options) as http,
     ):
         yield http
 

@@ -40,11 +40,15 @@ ClassOption = Annotated[
 ]
 SinceOption = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="Died at or after: 2h, 7d, or RFC 3339.", show_default=False),
+    typer.Option(
+        metavar="TIME", help="Dead-lettered at or after: 2h, 7d, or RFC 3339.", show_default=False
+    ),
 ]
 UntilOption = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="Died before: 2h, 7d, or RFC 3339.", show_default=False),
+    typer.Option(
+        metavar="TIME", help="Dead-lettered before: 2h, 7d, or RFC 3339.", show_default=False
+    ),
 ]
 UserOption = Annotated[
     list[str] | None,
@@ -111,7 +115,7 @@ def summary(  # noqa: PLR0917 - options of a command are given by name
 
     With --json one object a line.
 
-    Days are in UTC, those of the last death. The latest day comes first.
+    Days are in UTC, those of the last failure. The latest day comes first.
 
     Example: relay dlq summary --since 7d
     """
@@ -201,8 +205,8 @@ def show(
 
     The record is masked unless asked.
 
-    POSITION is where the letter lies, or where its record stood when it died. Of a letter about
-    some events of a record those events are shown, where a mapping of the settings made them.
+    POSITION is that of the letter, or of its record in the topic that it came from. Of a letter
+    about some events of a record those events are shown, where a mapping of the settings made them.
 
     Example: relay dlq show app-events.dlq-0-17
     """
@@ -249,11 +253,11 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
     Each keeps its whole history.
 
     With --direct they go straight to the API, as relay run would send them; exit status 10 when
-    any dies again. Their order with what is on the topic meanwhile is then not kept.
+    any fails again. Their order with what is on the topic meanwhile is then not kept.
 
     They stay in the dead-letter topic as well. One that was truncated because it was too large for
     its topic is counted and left alone. A record that is replayed twice is sent to the API
-    with the same unique key. Only what lies there when the command starts is read.
+    with the same unique key. Only what is there when the command starts is read.
 
     Example: relay dlq replay --code http_400 --since 2h --rate 50 --dry-run
     """

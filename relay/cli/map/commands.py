@@ -59,7 +59,7 @@ def map_events(
 
     Each request is a line of JSON on standard output: method, path, body; each line of a segment
     import likewise, where `segments.membership` is enabled. What is rejected, skipped or changed
-    is said on standard error, by line. Exit status 10 when any is rejected.
+    is told on standard error, by line. Exit status 10 when any is rejected.
 
     Example: relay map events.ndjson --config relay.yaml
     """

@@ -37,7 +37,7 @@ def extend(  # noqa: PLR0917 - options of a command are given by name
 ) -> None:
     """Move the end of a segment at Digital Audience.
 
-    Where the vendor says its present end, an earlier one is refused.
+    Where the vendor tells its current end, an earlier one is refused.
 
     Example: relay segments extend 501 --until 2027-06-30
     """
@@ -60,7 +60,7 @@ def extend(  # noqa: PLR0917 - options of a command are given by name
 
 def delete(
     segment_id: SegmentId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether it is meant.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     dry_run: DryRun = False,
     config: ConfigOption = None,
     as_json: JsonOption = False,

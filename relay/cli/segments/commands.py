@@ -191,14 +191,14 @@ def sync(  # noqa: PLR0917 - options of a command are given by name
     fresh: Annotated[
         bool,
         typer.Option(
-            "--fresh", help="Ask for a new export even if a run that was cut off can be gone on."
+            "--fresh", help="Ask for a new export even if an interrupted run can be continued."
         ),
     ] = False,
     allow_removals: Annotated[
         bool, typer.Option("--allow-removals", help="Do not stop however many leave.")
     ] = False,
     allow_empty: Annotated[
-        bool, typer.Option("--allow-empty", help="Take an export that names nobody for meant.")
+        bool, typer.Option("--allow-empty", help="Accept an export without users.")
     ] = False,
     allow_growth: Annotated[
         bool, typer.Option("--allow-growth", help="Do not stop however many enter.")
@@ -208,7 +208,7 @@ def sync(  # noqa: PLR0917 - options of a command are given by name
 ) -> None:
     """Export a segment, and import what differs.
 
-    A run that was cut off is gone on with. Exit status: 0 in step, 10 lines were rejected, 20 it
+    A run that was interrupted is continued. Exit status: 0 in step, 10 lines were rejected, 20 it
     stopped itself, 21 another one runs, 23 no export, 24 not imported; run it again.
 
     Example: relay segments sync churn --plan

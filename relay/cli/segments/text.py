@@ -25,7 +25,7 @@ def plan_lines(name: str, plan: Plan, share_max: float) -> list[str]:
 
 def report_lines(name: str, report: Report) -> list[str]:
     """What a run did."""
-    resumed = ", gone on with after it was cut off" if report.resumed else ""
+    resumed = ", continued after an interruption" if report.resumed else ""
     if report.ended is None:
         when = f" since {shown(report.began)}: the next one goes on with it"
     else:

@@ -1,6 +1,6 @@
 """Who of a consumer group gets which partitions: as few as possible move, and none too early. Pure.
 
-Kafka's own way takes every partition from every member at each change, so all stand still until
+Kafka's own way takes every partition from every member at each change, so nobody reads until
 the slowest has finished what it has under way. Here each member says in its request to join what
 it holds, and keeps that unless the group is out of balance. A partition that has to move is given
 to nobody at first: its holder sees that it is missing, finishes, commits, and joins again without
@@ -12,7 +12,7 @@ it; then it is free. (What Kafka calls cooperative rebalancing, KIP-429.)
 | M | M | M |
 | M | N | nobody |
 | M and N, by different generations | | decided as if by the later one only |
-| M and N, by the same generation | | nobody: both let go |
+| M and N, by the same generation | | nobody: both give it up |
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """How full we are → how much to take, and from which partitions not at all. Pure.
 
 The limit is end to end: a record counts from when it is taken until its fate is settled, whether
-it waits, flies, rests between attempts or is on its way to the dead-letter topic.
+it waits, is in flight, rests between attempts or is being written to the dead-letter topic.
 """
 
 from typing import ClassVar, NamedTuple

@@ -1,7 +1,7 @@
 """`DeadLetter` ↔ the headers of a record in the dead-letter topic. Pure; used in both directions.
 
 Key, value and headers of the original stay as they are. Behind the headers stands an envelope: one
-header for each field below, names beginning `relay-dlq-`. When a replayed record dies again, the
+header for each field below, names beginning `relay-dlq-`. When a replayed record fails again, the
 next envelope goes behind the last, so the headers hold the whole history in order.
 
 | header | content |

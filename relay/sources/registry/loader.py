@@ -1,8 +1,8 @@
 """Fills the cache of schemas: `resolve(key)` returns when the cache knows the answer.
 
 Whoever reads a topic holds what it read meanwhile, so the order stays as it was. While the
-registry cannot be asked that may take as long as it likes; the first and the last moment of such a
-time are facts, and `problem` says it to whoever asks.
+registry cannot be asked this waits without a limit; the beginning and the end of such a time are
+facts, and `problem` has the reason.
 """
 
 import asyncio

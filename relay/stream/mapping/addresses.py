@@ -1,6 +1,6 @@
-"""Email addresses: what is repaired before hashing, and which are nobody's or everybody's.
+"""Email addresses: what is repaired before hashing, and which name nobody or many people.
 
-    repaired    mailto:, "Jane Doe <…>", dots and commas at the end, characters nobody sees
+    repaired    mailto:, "Jane Doe <…>", dots and commas at the end, invisible characters
     left out    a word, a template's left-over, several in one field, role and placeholder addresses
     refused     anything else that is no address
 

@@ -1,10 +1,10 @@
-"""What stands where an identifier should and names nobody, or everybody.
+"""Values in the place of an identifier that name nobody, or many people.
 
     a word for "none"             null, undefined, (not set), true, 00000000-0000-…
     the digest of one             sha256("null"), md5(""), the digests of the zero id
     what a template left over     {{user_id}}, ${userId}, %USER_ID%, [object Object]
     a list as text                ["a", "b"]
-    characters nobody sees        zero-width spaces, a byte order mark; U+FFFD, where one was lost
+    invisible characters          zero-width spaces, a byte order mark; U+FFFD, where one was lost
 
 The platform merges users that share an identifier, for good. So what is doubtful is left out and
 counted. All sets are made once, at import; a look at an ordinary id costs two look-ups and a regex.

@@ -2,9 +2,9 @@
 
 Four states:
 
-    flowing   everything may fly
-    paused    it asked for a pause (429, Retry-After, RateLimit): nothing flies until it is over
-    down      it does not answer or answers 5xx only: one probe at a time, further and further apart
+    flowing   everything may be sent
+    paused    it asked for a pause (429, Retry-After, RateLimit): nothing is sent until it is over
+    down      it does not answer or answers 5xx only: one probe at a time, ever less often
     held      the address, the token or the datamart is wrong, or nearly everything is refused: the
               same, until somebody fixes it
 

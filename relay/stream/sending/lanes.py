@@ -1,4 +1,4 @@
-"""Parcels in → the next parcel that may fly, so that each lane's parcels keep their order.
+"""Parcels in → the next parcel that may be sent, so that each lane's parcels keep their order.
 
 A lane is a queue with at most one parcel in flight. Lanes that are ready take turns, so a lane
 with a thousand parcels and a lane with one get the same share of the wire: a hot user cannot

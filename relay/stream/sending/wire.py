@@ -21,8 +21,8 @@ agreed meaning (RFC 9110, 5.5) and is left out.
 
 Where the two differ:
 
-- HTTP/2 and proxies: `httpx` only. With `fast` they are a `SettingsError`: nobody shall pay
-  several times the CPU without having chosen it.
+- HTTP/2 and proxies: `httpx` only. With `fast` they are a `SettingsError`: several
+  times the CPU must be somebody's choice.
 - Bytes that follow an answer, or come before a request, close the connection with `fast`. httpx
   takes them for the answer to the next request, as h11 does.
 - A connection that answers 5xx several times in a row is closed by `fast` only.

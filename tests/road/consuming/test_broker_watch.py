@@ -51,7 +51,7 @@ async def member(kafka, topic, facts, *, paused=False):
         yield source
     finally:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 await source.stop()
 
 

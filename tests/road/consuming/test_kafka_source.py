@@ -72,7 +72,7 @@ async def member(kafka, listener=None, facts=None, **given):
         await source.stop()
 
 
-async def read(source, count, seconds=20.0):
+async def read(source, count, seconds=60.0):
     """Poll until `count` records have come."""
     records = []
     async with asyncio.timeout(seconds):
@@ -81,7 +81,7 @@ async def read(source, count, seconds=20.0):
     return records
 
 
-async def polled_until(source, condition, seconds=20.0):
+async def polled_until(source, condition, seconds=60.0):
     records = []
     async with asyncio.timeout(seconds):
         while not condition():
@@ -355,7 +355,7 @@ async def test_a_resume_ends_a_poll_that_waits_with_everything_paused(kafka, top
     async with member(kafka, listener, topics=[topic], group_id=topic) as source:
         await polled_until(source, lambda: listener.count("assigned"))
         source.pause([here])
-        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
             waiting = group.create_task(source.poll(10, 60.0))
             await asyncio.sleep(0)
             source.resume([here])
@@ -386,7 +386,7 @@ async def polling(source, records):
             taking.cancel()
 
 
-async def until(condition, seconds=30.0):
+async def until(condition, seconds=60.0):
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what other members do raises no event here
             await asyncio.sleep(0.02)

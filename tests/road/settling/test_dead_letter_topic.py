@@ -333,7 +333,7 @@ async def test_letters_wait_for_replicas_that_are_away_and_say_so(kafka_cluster)
 
     def in_sync():
         (partition,) = (
-            kafka_cluster.admin.list_topics(dead, timeout=10).topics[dead].partitions.values()
+            kafka_cluster.admin.list_topics(dead, timeout=30).topics[dead].partitions.values()
         )
         return partition.isrs
 
@@ -385,7 +385,7 @@ async def test_stopping_while_no_broker_takes_letters_ends_in_time(kafka_cluster
     try:
         with pytest.raises(KafkaUnreachable):
             await dead_letters.write([letter(topic, 1)])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await dead_letters.stop()
     finally:
         kafka_cluster.thaw_broker(leader)

@@ -73,7 +73,7 @@ async def test_an_unknown_schema_is_asked_for_again_some_time_later():
         async with fetching(url, FormatName.AVRO, **options) as decoder:
             assert (await decoder.decode(VALUE)).code == "schema_unknown"
             answers[0] = STRING
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while decoder.loader.schemas.get(7) is not None:  # noqa: ASYNC110 - no event tells
                     await asyncio.sleep(0.01)
             assert await decoder.decode(VALUE) == ({"_schema": "R"},)
