@@ -81,7 +81,7 @@ class FileCarrier:
         self._importer = importer
         self._emit = emit
         self._clock = clock
-        self._tell: Callable[[], None] = _nothing
+        self._tell: Callable[[], None] = lambda: None
         self._changed = asyncio.Event()
         self._flights: list[_Flight] = []
         self._places = list(range(engine.policy.gather.in_flight_max))
@@ -96,7 +96,8 @@ class FileCarrier:
             async with asyncio.TaskGroup() as flights:
                 while True:
                     await self._wait_for_others()
-                    batch = self._engine.next_batch(self._moment())
+                    now = Moment(self._loop.time(), self._clock.now_ms())
+                    batch = self._engine.next_batch(now)
                     if batch is None:
                         await self._change(until=self._engine.wakes_at())
                         continue
@@ -145,16 +146,19 @@ class FileCarrier:
             self._flights.remove(flight)
             self._places.append(flight.place)
             self._engine.custody.closes = not self._importer.has_strays
-            self._remove(path)
             self.wake()
             self._tell()
+            with disk_errors(path):
+                path.unlink(missing_ok=True)
 
     async def _see_through(self, flight: _Flight, path: Path) -> None:
         """Until it ends it may be applied at any time, so nothing of its members is sent before."""
         batch, failures = flight.batch, 0
         if batch.is_stale:
             return
-        self._write(batch, path)
+        with disk_errors(path), path.open("wb") as file:
+            file.write(self._engine.header)
+            file.writelines(batch.lines)
         flight.trip = trip = self._importer.trip(flight.place, path, len(batch.lines))
         trip.keep = lambda trip: self._note(flight, trip)
         # What became of an upload without a usable answer is being looked for.
@@ -202,15 +206,6 @@ class FileCarrier:
             )
         )
 
-    def _write(self, batch: Batch, path: Path) -> None:
-        with disk_errors(path), path.open("wb") as file:
-            file.write(self._engine.header)
-            file.writelines(batch.lines)
-
-    def _remove(self, path: Path) -> None:
-        with disk_errors(path):
-            path.unlink(missing_ok=True)
-
     def _hold(self, batch: Batch, error: RelayError) -> None:
         now = self._loop.time()
         self._engine.batches.put_back(batch, now)
@@ -242,10 +237,3 @@ class FileCarrier:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._changed.wait()
-
-    def _moment(self) -> Moment:
-        return Moment(self._loop.time(), self._clock.now_ms())
-
-
-def _nothing() -> None:
-    pass

@@ -25,8 +25,9 @@ COLUMNS = tuple(SegmentCommand.model_fields)
 _LISTS = ("segment_ids", "segment_technical_names")
 _NUMBERS = ("expiration_duration", "expiration_ts")
 _WHOLE = re.compile(r"-?[0-9]+")
-# Everything that some reader takes for the end of a line, and what no identifier holds.
-_CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
+# Everything that some reader takes for the end of a line, what no identifier holds, and what no two
+# systems treat alike.
+CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 
 
 class FileFormat(StrEnum):
@@ -109,7 +110,7 @@ def _to_csv(command: SegmentCommand, columns: tuple[str, ...]) -> bytes:
 
 def csv_line(cells: list[str]) -> bytes:
     """One row. A cell must stay on its line: nobody knows how the platform cuts the file."""
-    if any(_CONTROL.search(cell) for cell in cells):
+    if any(CONTROL.search(cell) for cell in cells):
         raise InputError(
             "an identifier holds a line break or another control character",
             hint="write the file as ndjson",

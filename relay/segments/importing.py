@@ -6,7 +6,7 @@ that is asked for, and an import that was cut off is gone on with.
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from relay.segments.ledger import Outcome, Run, Stage
 from relay.segments.model import Operation, SegmentCommand
 from relay.segments.parts import write_parts
 from relay.segments.policy import UploadPolicy
-from relay.segments.progress import Progress
+from relay.segments.progress import Progress, told
 from relay.segments.report import Report, report
 from relay.segments.runs import Runs
 
@@ -48,13 +48,11 @@ def check_file(path: Path, form: FileFormat, progress: Progress) -> Checked:
     counts = dict.fromkeys(Operation, 0)
 
     def asked() -> Iterator[tuple[bytes, bool, int]]:
-        for count, (number, command) in enumerate(read_commands(path, form), start=1):
+        for number, command in told(progress, read_commands(path, form)):
             counts[command.operation] += 1
             used.update(command.model_fields_set)
             enters = command.operation is Operation.UPDATE
             yield from ((digest, enters, number) for digest in _memberships(command))
-            if count % 10_000 == 0:
-                progress.at(count)
 
     _refuse_contradictions(path, asked())
     if not any(counts.values()):
@@ -122,9 +120,10 @@ class FileImport(Runs):
     def _write(self, run: Run, checked: Checked) -> Run:
         self.progress.begin("writing files", checked.commands, "lines")
         codec = encoder(self.form, checked.columns)
+        commands = told(self.progress, read_commands(self.path, self.form))
         written = list(
             write_parts(
-                self._lines(codec.line),
+                (codec.line(command) for _, command in commands),
                 self.directory,
                 self.form.value,
                 header=codec.header,
@@ -134,9 +133,3 @@ class FileImport(Runs):
         if sum(part.lines for part in written) != checked.commands:
             raise InputError(f"{self.path}: was changed while it was read: nothing was uploaded")
         return self.ledger.add_parts(run, written, self.form, None)
-
-    def _lines(self, line: Callable[[SegmentCommand], bytes]) -> Iterator[bytes]:
-        for count, (_, command) in enumerate(read_commands(self.path, self.form), start=1):
-            yield line(command)
-            if count % 10_000 == 0:
-                self.progress.at(count)

@@ -94,6 +94,7 @@ class PartRecord:
     rejected: int | None
     problem: str | None
     parent: int | None
+    attempts: Json[list[Attempt]]
 
     @property
     def users(self) -> Places | None:
@@ -229,13 +230,6 @@ class Ledger:
     def set_part(self, part: PartRecord, **columns: Any) -> None:
         """Note something about a file; inside a transaction of the caller's if there is one."""
         self._update("parts", columns, {"run": part.run, "number": part.number})
-
-    def attempts(self, part: PartRecord) -> list[Attempt]:
-        """The attempts to upload a file, in order."""
-        ((found,),) = self._rows(
-            "SELECT attempts FROM parts WHERE run = ? AND number = ?", part.run, part.number
-        )
-        return _ATTEMPTS.validate_json(found)
 
     def keep(self, part: PartRecord, trip: Trip) -> None:
         """Note what was asked of the platform for a file. In a transaction of the caller's."""

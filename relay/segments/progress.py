@@ -1,6 +1,10 @@
 """What a sync tells while it works: commands draw bars from it, tests and cron jobs need not."""
 
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+_STEP = 10_000
+_T = TypeVar("_T")
 
 
 class Progress(Protocol):
@@ -17,3 +21,11 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Something that should be read afterwards."""
         ...
+
+
+def told(progress: Progress, items: Iterable[_T]) -> Iterator[_T]:
+    """The items, while their number is told."""
+    for count, item in enumerate(items, start=1):
+        yield item
+        if count % _STEP == 0:
+            progress.at(count)

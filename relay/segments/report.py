@@ -48,7 +48,7 @@ def report(ledger: Ledger, run: Run, *, resumed: bool = False) -> Report:
     """What the ledger says about a run."""
     parts = ledger.parts(run)
     roots = [part for part in parts if part.parent is None]
-    attempts = [attempt for part in parts for attempt in ledger.attempts(part)]
+    attempts = [attempt for part in parts for attempt in part.attempts]
     settled = [part for part in parts if part.state is not PartState.APART]
     rejections: Counter[str] = Counter()
     for part in settled:

@@ -8,7 +8,6 @@ comparison, writing files); what cannot is looked up first (`relay.segments.driv
 import json
 import math
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,16 +17,15 @@ from relay.errors import InputError
 from relay.segments.errors import SegmentStopped
 from relay.segments.exporting import Exporter
 from relay.segments.ledger import Outcome, Run, Stage
-from relay.segments.lines import LineOf, line_writer
-from relay.segments.members import LOTS, Places, changes, compare, load, next_places
+from relay.segments.lines import line_writer
+from relay.segments.members import LOTS, changes, compare, load, next_places
 from relay.segments.parts import Part, write_parts
 from relay.segments.plan import Plan, check_safety
 from relay.segments.policy import SyncPolicy
+from relay.segments.progress import told
 from relay.segments.report import Report, report
 from relay.segments.runs import EXPORT, Runs
 from relay.segments.user_ids import read_users
-
-_STEP = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,25 +176,19 @@ class Sync(Runs):
         with self.ledger.scratch() as db:
             for lot in LOTS:
                 before = lot.first - 1
+                users = told(self.progress, changes(db, lot))
                 for part in write_parts(
-                    self._lines(line, lot),
+                    (line(user, operation) for user, operation in users),
                     self.directory,
                     self.policy.form.value,
                     header=header,
                     bytes_max=self.policy.part_bytes_max,
                     after=len(written),
                 ):
-                    users = next_places(db, before, part.lines)
-                    written.append(replace(part, users=users))
-                    before = users.last
+                    places = next_places(db, before, part.lines)
+                    written.append(replace(part, users=places))
+                    before = places.last
         return self.ledger.add_parts(run, written, self.policy.form, minutes)
-
-    def _lines(self, line: LineOf, lot: Places) -> Iterator[bytes]:
-        users = changes(self.ledger.db, lot)
-        for count, (user, operation) in enumerate(users, start=1):
-            yield line(user, operation)
-            if count % _STEP == 0:
-                self.progress.at(count)
 
     async def _see_through(self, run: Run) -> None:
         """Wait for what an old run has under way; what it has not begun is left to the new one."""

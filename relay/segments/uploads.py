@@ -72,7 +72,7 @@ class Uploads:
         self._given_up = any(p.state in (PartState.UNSURE, PartState.ABANDONED) for p in parts)
         self._isolations = sum(part.parent is not None for part in parts)
         waiting = [part for part in parts if part.state is PartState.WRITTEN]
-        self._bytes = sum(p.size_bytes for p in waiting if not self.ledger.attempts(p))
+        self._bytes = sum(p.size_bytes for p in waiting if not p.attempts)
         if self._bytes:
             self.progress.begin("uploading", self._bytes, "bytes")
         elif waiting:
@@ -89,17 +89,21 @@ class Uploads:
             trip = self._trip(part)
             begun = trip.import_asked or trip.attempts
             if not begun and (self._given_up or not self.policy.attempts_max):
-                self._abandon(part, None)
+                self._end(part, PartState.ABANDONED, None)
                 return
             outcome = await self._driver.carry(trip)
             match outcome:
                 case Landed(execution, rejected):
-                    await self._landed(part, execution, rejected)
+                    await self._landed(part, trip, execution, rejected)
                 case Unclear(execution, rejected):
                     for piece in await self._unclear(part, execution, rejected):
                         group.create_task(self._see_through(piece, group))
                 case Failed(reason, execution):
-                    self._failed(part, trip, reason, execution)
+                    self._given_up = True
+                    if trip.is_out:
+                        self._give_up(part, reason, execution)
+                    else:
+                        self._end(part, PartState.ABANDONED, reason)
                 case Held(error):
                     raise error
 
@@ -118,7 +122,7 @@ class Uploads:
             part.format,
             part.import_id,
             part.import_asked,
-            self.ledger.attempts(part),
+            part.attempts,
             keep=keep,
             on_bytes=self._sent,
         )
@@ -132,7 +136,9 @@ class Uploads:
 
     # -- what an outcome means -----------------------------------------------------------------
 
-    async def _landed(self, part: PartRecord, execution: Execution, rejected: int) -> None:
+    async def _landed(
+        self, part: PartRecord, trip: Trip, execution: Execution, rejected: int
+    ) -> None:
         reason = (await self._hints(part, execution)).reason if rejected else None
         users = part.users
         with self.ledger.writing() as db:
@@ -143,8 +149,7 @@ class Uploads:
             if users is not None and rejected:
                 apply_rejected(db, users)
             elif users is not None:
-                asked_ms = min(attempt.asked_ms for attempt in self.ledger.attempts(part))
-                apply_sure(db, users, *self._ends(asked_ms))
+                apply_sure(db, users, *self._ends(min(a.asked_ms for a in trip.attempts)))
 
     async def _unclear(
         self, part: PartRecord, execution: Execution, rejected: int
@@ -188,31 +193,27 @@ class Uploads:
             self.progress.note(f"part {part.number}: lines were rejected; see {errors}")
         return found
 
-    def _failed(
-        self, part: PartRecord, trip: Trip, reason: str, execution: Execution | None
-    ) -> None:
-        self._given_up = True
-        if trip.is_out:
-            self._give_up(part, reason, execution)
-        else:
-            self.progress.note(f"part {part.number}: given up: {reason}")
-            self._abandon(part, reason)
-
     def _give_up(self, part: PartRecord, problem: str, execution: Execution | None) -> None:
-        self.progress.note(f"part {part.number}: given up: {problem}")
+        """Each of its lines may have been taken."""
         counts = (None, None) if execution is None else (execution.succeeded, execution.failed)
+        self._end(part, PartState.UNSURE, problem, *counts)
+
+    def _end(
+        self,
+        part: PartRecord,
+        state: PartState,
+        problem: str | None,
+        succeeded: int | None = None,
+        rejected: int | None = None,
+    ) -> None:
+        """It is not sent any more. Of a piece, some lines were taken when the whole was sent."""
+        if problem is not None:
+            self.progress.note(f"part {part.number}: given up: {problem}")
         with self.ledger.writing():
             self.ledger.set_part(
-                part, state=PartState.UNSURE, problem=problem, succeeded=counts[0],
-                rejected=counts[1],
-            )  # fmt: skip
-            self._apply_unsure(part)
-
-    def _abandon(self, part: PartRecord, problem: str | None) -> None:
-        """It is not sent. Of a piece, some lines were taken when the whole was sent."""
-        with self.ledger.writing():
-            self.ledger.set_part(part, state=PartState.ABANDONED, problem=problem)
-            if part.parent is not None:
+                part, state=state, problem=problem, succeeded=succeeded, rejected=rejected
+            )
+            if state is PartState.UNSURE or part.parent is not None:
                 self._apply_unsure(part)
 
     def _apply_unsure(self, part: PartRecord) -> None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from relay.errors import InputError
+from relay.segments.formats import CONTROL
 from relay.segments.text_file import cut_off, rows
 from relay.stream.mapping.addresses import EmailPolicy, hash_email
 from relay.stream.mapping.guard import GuardPolicy
@@ -24,8 +25,6 @@ _MPID = re.compile(r"-?[1-9][0-9]{0,18}")
 _WORD_DIGITS_MAX = 5
 _ROUNDED = re.compile(r"-?[0-9.,]+[eE]\+?[0-9]+")
 _EMAIL = re.compile(r"[^\s@;,|<>\"]+@[^\s@;,|<>\"]+")
-# Nothing that an id of anybody's holds, and what no two systems treat alike.
-_CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 _HEX = re.compile(r"[0-9a-fA-F]+")
 
 
@@ -150,7 +149,7 @@ def _user(cell: str, policy: IdPolicy) -> str | None:
         case IdType.CUSTOMER_ID | IdType.USER_AGENT_ID | IdType.OTHER:
             # With blanks around it is not the id that everybody else sends: refused, not trimmed,
             # since only its owner knows which of the two was meant.
-            return None if cell != cell.strip() or _CONTROL.search(cell) else cell
+            return None if cell != cell.strip() or CONTROL.search(cell) else cell
 
 
 def _hint(cell: str) -> str | None:
@@ -158,6 +157,6 @@ def _hint(cell: str) -> str | None:
         return "a spreadsheet has rounded it: use the file as it was exported"
     if cell != cell.strip():
         return "there is white space around it"
-    if _CONTROL.search(cell):
+    if CONTROL.search(cell):
         return "there is a control character in it, as NUL or a line break"
     return None

@@ -168,7 +168,7 @@ def test_a_ledger_of_the_version_before_is_taken_along(tmp_path):
     ledger = Ledger(path, {})
     (part,) = ledger.parts(ledger.last_run())
     assert (part.state, part.parent, part.users) == (PartState.DONE, None, None)
-    assert ledger.attempts(part) == [Attempt(1, 7, "e-1", status="SUCCEEDED")]
+    assert part.attempts == [Attempt(1, 7, "e-1", status="SUCCEEDED")]
     assert ledger.sizes(0) == (5, 5)
     ledger.close()
 

@@ -8,15 +8,40 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import orjson
 
 from relay.errors import KafkaRefused
-from relay.model import Answer, NoAnswer
+from relay.model import Answer, NoAnswer, RequestKind
 from relay.sandbox.limiters import Limiter, LimiterRule
 from tests.support.simulation.sabotage import Sabotage
 
 _OK = b'{"status":"ok","data":true}'
+
+
+@dataclass
+class RouteTrouble:
+    """For a time, all requests of one kind get this answer; those of the other kind do not."""
+
+    route: RequestKind
+    window: tuple[float, float]
+    status: int
+    retry_after_s: float | None = None
+
+    @classmethod
+    def random(cls, rng: random.Random, window: tuple[float, float]) -> "RouteTrouble":
+        """Refused until later, failing, or refused by something that is not the API."""
+        status = rng.choice([429, 429, 503, 500, 403])
+        asks = status in {429, 503} and rng.random() < 0.7
+        return cls(
+            rng.choice(list(RequestKind)), window, status, rng.choice([1, 2, 30]) if asks else None
+        )
+
+    def answer(self) -> Answer:
+        """What its requests get."""
+        headers = {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+        return Answer(self.status, headers, b"<html>not now</html>")
 
 
 @dataclass
@@ -40,6 +65,7 @@ class Faults:
     limited_users: dict[str, tuple[float, float]] = field(default_factory=dict)
     stubborn: float = 0.0
     """Events that get a page with 403 three times each."""
+    routes: list[RouteTrouble] = field(default_factory=list)
 
     @classmethod
     def random(cls, rng: random.Random, span: float, *, trouble: bool = False) -> "Faults":
@@ -52,7 +78,7 @@ class Faults:
         def maybe(chance, most):
             return rng.uniform(0, most) if rng.random() < chance else 0.0
 
-        kind = rng.choice(["outage", "held", "slow", "failing"]) if trouble else ""
+        kind = rng.choice(["outage", "held", "slow", "failing", "route"]) if trouble else ""
         return cls(
             latency_s=(0.001, rng.choice([0.002, 0.05, 0.5])),
             throttled=maybe(0.5, 0.2),
@@ -67,6 +93,9 @@ class Faults:
             slow_users={"user-0": window(60)} if rng.random() < 0.3 else {},
             limited_users={"user-1": window(30)} if rng.random() < 0.3 else {},
             stubborn=maybe(0.3, 0.05),
+            routes=[RouteTrouble.random(rng, window(60))]
+            if kind == "route" or rng.random() < 0.3
+            else [],
         )
 
 
@@ -93,6 +122,7 @@ class SimApi:
         self.requests_in_outage = 0
         self.requests_by_second: Counter[int] = Counter()
         self.throttled = 0
+        self.refused_on_route = 0
         self.lost_answers = 0
         self.in_flight = 0
         self.in_flight_max = 0
@@ -131,6 +161,10 @@ class SimApi:
         if _within(faults.misconfigured, now):
             self.requests_in_outage += 1
             return Answer(401, body=b'{"status":"error","error":"unauthorised"}')
+        for trouble in faults.routes:
+            if request.kind is trouble.route and _within([trouble.window], now):
+                self.refused_on_route += 1
+                return trouble.answer()
         draw = rng.random()
         if draw < faults.throttled or self._too_fast(request, loop.time()):
             headers = {}
@@ -141,29 +175,29 @@ class SimApi:
         draw -= faults.throttled
         if draw < faults.failing:
             return Answer(500, body=b"oops")
-        activity = orjson.loads(request.body)
-        user = activity["$user_identifiers"][0]["$user_account_id"]
-        if any("poison" in event["$properties"] for event in activity["$events"]):
+        sent = _read(request)
+        user = sent.user
+        if any("poison" in properties for properties in sent.events):
             return Answer(400, body=b'{"status":"error","error":"invalid"}')
         if user in faults.slow_users and _within([faults.slow_users[user]], now):
             return Answer(500, body=b"this user only")
         if user in faults.limited_users and _within([faults.limited_users[user]], now):
             return Answer(429, {"retry-after": "2"}, b'{"status":"error"}')
-        if faults.stubborn and self._is_stubborn(activity["$unique_key"]):
+        if faults.stubborn and self._is_stubborn(sent.key):
             return Answer(403, {"content-type": "text/html"}, b"<html>blocked</html>")
         draw -= faults.failing
         lost = draw < faults.answer_lost
-        self._store(activity, user, loop.time(), answered=not lost)
+        self._store(sent, loop.time(), answered=not lost)
         if (broken := self.sabotage.due("send_done")) is not None:
-            self.lost_answers += len(activity["$events"])
+            self.lost_answers += len(sent.events)
             return broken
         if lost:
-            self.lost_answers += len(activity["$events"])
+            self.lost_answers += len(sent.events)
             await asyncio.sleep(latency / 2)
             return Answer(0, no_answer=NoAnswer.BROKEN, detail="connection closed")
         draw -= faults.answer_lost
         if draw < faults.timing_out:
-            self.lost_answers += len(activity["$events"])
+            self.lost_answers += len(sent.events)
             await asyncio.sleep(faults.hangs_s)
             return Answer(0, no_answer=NoAnswer.TIMEOUT, detail="no answer in time")
         await asyncio.sleep(latency / 2)
@@ -191,10 +225,28 @@ class SimApi:
         self._stubborn[key] += 1
         return self._stubborn[key] <= 3
 
-    def _store(self, activity, user, at, *, answered):
-        for event in activity["$events"]:
-            properties = event["$properties"]
-            self.stored.append(Seen(at, activity["$unique_key"], user, properties["seq"], answered))
+    def _store(self, sent, at, *, answered):
+        for properties in sent.events:
+            self.stored.append(Seen(at, sent.key, sent.user, properties["seq"], answered))
+
+
+class _Sent(NamedTuple):
+    key: str
+    user: str
+    events: list[dict[str, Any]]
+
+
+def _read(request):
+    """What a request says. A profile that is put has no key of its own: its path is one."""
+    document = orjson.loads(request.body)
+    if request.kind is RequestKind.USER_POINT:
+        user = request.path.partition("/user_account_id=")[2].partition("?")[0]
+        return _Sent(f"{user} {document['seq']}", user, [document])
+    return _Sent(
+        document["$unique_key"],
+        document["$user_identifiers"][0]["$user_account_id"],
+        [event["$properties"] for event in document["$events"]],
+    )
 
 
 def _within(windows, now):

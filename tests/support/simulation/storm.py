@@ -1,13 +1,14 @@
 """What happens in a simulation, when: drawn from a seed, or written down in a file."""
 
 import random
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.support.simulation.api import Faults
+from relay.model import RequestKind
+from tests.support.simulation.api import Faults, RouteTrouble
 
 
 @dataclass
@@ -22,6 +23,10 @@ class Storm:
     zipf: float = 1.1
     hot_share: float = 0.0
     padding: int = 0
+    points: float = 0.0
+    """Share of the events that are profiles, put on the user point: the other route."""
+    points_apart: bool = False
+    """Every second user has nothing but such profiles, whatever `points` says; others have none."""
     poison: float = 0.0
     garbage: float = 0.0
     members: int = 1
@@ -70,12 +75,17 @@ class Storm:
         window = lambda longest: (start := rng.uniform(0, span), start + rng.uniform(0, longest))  # noqa: E731
         windows = lambda chance, longest: [window(longest)] if rng.random() < chance else []  # noqa: E731
         maybe = lambda chance, most: rng.uniform(0, most) if rng.random() < chance else 0.0  # noqa: E731
+        # Drawn apart, so that all else is as it was before there were routes.
+        routes = random.Random(f"routes {seed}")
+        starts_at = routes.uniform(0, span)
+        trouble = RouteTrouble.random(routes, (starts_at, starts_at + routes.uniform(0, 60)))
         return cls(
             seed=seed,
             partitions=rng.randint(1, 6),
             users=rng.choice([1, 5, 30, 200]),
             events=rng.randint(50, 400),
             produce_s=span,
+            points=routes.choice([0.0, 0.1, 0.5]),
             zipf=rng.choice([0.0, 1.1, 2.0]),
             poison=maybe(0.5, 0.05),
             garbage=maybe(0.5, 0.05),
@@ -96,6 +106,7 @@ class Storm:
                 outages=windows(0.3, 120),
                 misconfigured=windows(0.3, 120),
                 per_second=rng.choice([None, None, None, 50.0]),
+                routes=[trouble] if routes.random() < 0.5 else [],
             ),
             order_by=rng.choice(["user", "user", "user", "key", "partition"]),
             offset_map=rng.random() < 0.8,
@@ -139,11 +150,38 @@ class Storm:
             produce_s=rng.uniform(1, 20),
             members=1,
             coalesce=rng.choice([1, 20]),
+            points=rng.choice([0.0, 0.1, 0.5]),
             faults=Faults.random(rng, 20, trouble=True),
             others=[
                 *(Faults.random(rng, 20, trouble=True) for _ in range(rng.randint(0, 2))),
                 Faults(latency_s=(0.001, 0.05)),
             ],
+        )
+
+    @classmethod
+    def of_route_trouble(cls, seed: int) -> "Storm":
+        """Trouble on one route, twice perhaps; half of the users need the other one only.
+
+        It begins when both routes have been in use: what nothing else tells of is everything.
+        """
+        rng = random.Random(f"route trouble {seed}")
+        span = rng.uniform(5, 20)
+        routes = []
+        route = rng.choice(list(RequestKind))
+        for _ in range(rng.randint(1, 2)):
+            start = rng.uniform(2, span)
+            trouble = RouteTrouble.random(rng, (start, start + rng.uniform(1, 60)))
+            routes.append(replace(trouble, route=route))
+        return cls(
+            seed=seed,
+            partitions=rng.randint(1, 6),
+            users=rng.choice([2, 6, 30, 200]),
+            zipf=0.0,
+            events=rng.randint(100, 400),
+            produce_s=span,
+            points_apart=True,
+            coalesce=rng.choice([1, 20]),
+            faults=Faults(latency_s=(0.001, 0.05), routes=routes),
         )
 
 

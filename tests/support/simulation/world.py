@@ -46,6 +46,8 @@ class Produced:
     fine: bool
     position: tuple[int, int]
     at: float
+    put: bool = False
+    """Whether it goes to the user point by a route of its own."""
 
 
 class World:
@@ -55,6 +57,7 @@ class World:
         self.storm = storm
         self.names = [DEFAULT_DESTINATION, *(f"d{at}" for at in range(1, len(storm.others) + 1))]
         self.rng = random.Random(storm.seed)
+        self.points = random.Random(storm.seed + 4)
         self.sabotage = Sabotage(*storm.fail)
         self.cluster = SimCluster(
             storm.partitions, random.Random(storm.seed + 1), sabotage=self.sabotage
@@ -250,9 +253,10 @@ class World:
         seq = seqs[name]
         seqs[name] += 1
         to = self.bound_for(seq) if storm.others else None
-        value = event(name, seq, now_ms, poison=poison, padding=storm.padding, to=to)
+        put = user % 2 > 0 if storm.points_apart else self.points.random() < storm.points
+        value = event(name, seq, now_ms, poison=poison, padding=storm.padding, to=to, put=put)
         offset = self.cluster.produce(partition, now_ms, name.encode(), value)
-        self.produced.append(Produced(name, seq, not poison, (partition, offset), at))
+        self.produced.append(Produced(name, seq, not poison, (partition, offset), at, put))
 
     async def _until_settled(self):
         loop = asyncio.get_running_loop()
@@ -269,8 +273,8 @@ class World:
         return not log.records or (commit is not None and commit.offset > log.records[-1].offset)
 
 
-def event(user, seq, ts_ms, *, poison=False, padding=0, to=None):
-    """An app event of the native format, as bytes."""
+def event(user, seq, ts_ms, *, poison=False, padding=0, to=None, put=False):
+    """An app event of the native format, as bytes; `put`: a profile for the user point."""
     properties: dict[str, Any] = {"seq": seq}
     if poison:
         properties["poison"] = True
@@ -278,18 +282,17 @@ def event(user, seq, ts_ms, *, poison=False, padding=0, to=None):
         properties["padding"] = "x" * padding
     return orjson.dumps(
         {
-            "type": "track",
+            **({"type": "profile", "route": "user_profiles"} if put else _TRACK),
             "id": f"{user}-{seq}",
             "ts": ts_ms,
             "user": {"accounts": [{"id": user}]},
-            "session_status": "IN_SESSION",
-            "event": "storm",
             "properties": properties,
             **({} if to is None else {"site_id": to}),
         }
     )
 
 
+_TRACK = {"type": "track", "event": "storm", "session_status": "IN_SESSION"}
 _INTERPRET = {
     order: InterpretPolicy(
         DecodingPolicy(),
