@@ -225,8 +225,8 @@ def main() -> None:
     parser.add_argument("--callgrind", action="store_true", help="instructions, by valgrind")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        old = _checkout(given.base, Path(home) / "old")
-        new = _checkout(given.commit, Path(home) / "new") if given.commit else ROOT
+        old = checkout(given.base, Path(home) / "old")
+        new = checkout(given.commit, Path(home) / "new") if given.commit else ROOT
         if given.callgrind:
             changes = in_instructions(old, new, given.stage, given.events)
         else:
@@ -234,7 +234,7 @@ def main() -> None:
     sys.exit(1 if max(changes.values()) > given.tolerance else 0)
 
 
-def _checkout(commit: str, where: Path) -> Path:
+def checkout(commit: str, where: Path) -> Path:
     """The files of a commit, without touching the work tree or its list of work trees."""
     where.mkdir()
     archive = subprocess.run(

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import obstore
+from obstore.store import S3Store
 
 SOURCE = "82200474-c131-4f7b-a35e-381469af31a7"
 TOKEN = "token-1"
-OBJECT = "upload-bucket/path/to/export.csv"
+BUCKET, OBJECT = "upload-bucket", "path/to/export.csv"
 S3 = """
 import sys, time
 from moto.server import ThreadedMotoServer
@@ -61,7 +63,7 @@ class Stage:
         """Empty the vendors."""
         self.sandbox.delete("/_sandbox")
         self.sandbox.put("/_sandbox/imports", json=imports)
-        options = {"takes_ms": 300, "location": f"s3://{OBJECT}"}
+        options = {"takes_ms": 300, "location": f"s3://{BUCKET}/{OBJECT}"}
         self.sandbox.put("/_sandbox/mparticle", json=options).raise_for_status()
 
     def answer_late(self) -> None:
@@ -77,9 +79,19 @@ class Stage:
             for user in users:
                 file.write(f"{user},c-{user[-6:]},2026-01-01T00:00:00.000Z\n")
         self.sandbox.put(f"/_sandbox/mparticle/segments/{SOURCE}", params={"file": str(path)})
-        with path.open("rb") as file:
-            httpx.put(f"{self.s3}/{OBJECT}", content=file, timeout=120).raise_for_status()
+        obstore.put(self._bucket(), OBJECT, path)
         return path.stat().st_size
+
+    def _bucket(self) -> S3Store:
+        return S3Store(
+            BUCKET,
+            endpoint=self.s3,
+            region="us-east-1",
+            access_key_id="bench",
+            secret_access_key="bench",
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True, "timeout": "120s"},
+        )
 
     def members(self) -> dict[str, int]:
         """Who is in the segment, and until when."""
@@ -185,7 +197,7 @@ def stage() -> Iterator[Stage]:
         try:
             url = json.loads(sandbox.stdout.readline())["url"]
             endpoint = s3.stdout.readline().strip()
-            httpx.put(f"{endpoint}/upload-bucket").raise_for_status()
+            httpx.put(f"{endpoint}/{BUCKET}").raise_for_status()
             headers = {"Authorization": TOKEN}
             with httpx.Client(base_url=url, headers=headers, timeout=120) as client:
                 yield Stage(client, endpoint, Path(directory))

@@ -12,8 +12,8 @@ import relay
 from relay.apis.errors import ExportError
 from relay.apis.locations import FileAccess, S3Access
 from relay.apis.s3 import read_object
+from relay.kafka_client.endpoint_tokens import EndpointTokens
 from relay.kafka_client.policy import ClientCredentials
-from relay.kafka_client.security import EndpointTokens
 from relay.telemetry.spans import open_tracer
 
 SOURCES = sorted(Path(relay.__file__).parent.rglob("*.py"))

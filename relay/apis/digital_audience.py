@@ -6,13 +6,13 @@ The session is a cookie; no other cookie is kept or sent. It lives as long as th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import orjson
 
+from relay.apis.addresses import PATHS, Credentials
 from relay.apis.caller import Caller, lost
 from relay.apis.errors import AnswerUnusable, LoginRefused, Refused
 
@@ -21,28 +21,8 @@ HINTS = {
     401: "check segments.digital_audience.user_name and password, or cookie",
     404: "check the id, and segments.digital_audience.base_url and paths",
 }
-PATHS: Mapping[str, str] = {
-    # As in the page's samples, and in its headings where there is no sample of the call.
-    "segment": "/Segment/loadsegmentbyid/{id}",
-    "segments": "/segment/audience:{id}",
-    "extend": "/api/segment/updateenddate",
-    "delete": "/segment/{id}",
-    "create": "/api/audience/create/api/audience/createcrmaudience",
-    # From other pages of the vendor.
-    "accounts": "/organisation/loadplatformaccounts",
-    "login": "/account/login",
-}
 _METHODS = {"extend": "POST", "delete": "DELETE", "create": "POST"}
 _CHECK_PATHS = "a page or a redirect came where data was due: check segments.digital_audience.paths"
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Who logs in. With a cookie of one's own nobody does."""
-
-    user_name: str = ""
-    password: str = field(default="", repr=False)
-    cookie: str | None = field(default=None, repr=False)
 
 
 class DigitalAudience:

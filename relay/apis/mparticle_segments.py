@@ -14,7 +14,6 @@ from pydantic.alias_generators import to_camel
 from relay.apis.caller import Caller
 from relay.apis.errors import ExportExpired, NotThere
 
-BASE_URL = "https://query.indicative-prod.mparticle.com"
 _ROOT = "/service/v1/segments"
 
 HINTS = {

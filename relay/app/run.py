@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from relay.app.edges import KafkaEdges, kafka_edges
 from relay.app.stream import StreamRoads
@@ -22,7 +22,6 @@ from relay.process_start import stop_signals
 from relay.road.keep import KeptRoad, RestartPolicy
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
-from relay.sources.registry.loader import SchemaLoader
 from relay.stream.engine import Engine
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
@@ -31,7 +30,9 @@ from relay.telemetry.admin import admin_app, new_registry, serve_admin
 from relay.telemetry.facts import Emit, Fact
 from relay.telemetry.health import Roads, StatusSource
 from relay.telemetry.telemetry import Telemetry
-from relay.vendors import open_document_imports, open_schema_loader
+
+if TYPE_CHECKING:  # of the schema registry, which many do without
+    from relay.sources.registry.loader import SchemaLoader
 
 STREAM_SECTIONS = (
     "kafka", "dead_letter", "tracking", "destinations", "routing", "delivery", "identity",
@@ -74,6 +75,8 @@ async def run_stream(
         wires = _wires(settings, stack)
         loader = None
         if settings.schema_registry is not None:
+            from relay.vendors import open_schema_loader  # noqa: PLC0415
+
             opened = open_schema_loader(settings.schema_registry, rng, emit)
             loader = await stack.enter_async_context(opened)
         tracer = await tracer_of(settings, stack)
@@ -122,12 +125,13 @@ async def _membership(
     settings: Settings,
     emit: Emit,
     rng: random.Random,
-    loader: SchemaLoader | None,
+    loader: "SchemaLoader | None",
     stack: AsyncExitStack,
 ) -> KeptRoad:
     # Only where it is enabled: a road that is off is not worth its imports.
     from relay.app.membership import MembershipRoads  # noqa: PLC0415
     from relay.membership.status import MembershipReporter  # noqa: PLC0415
+    from relay.vendors import open_document_imports  # noqa: PLC0415
 
     imports = await stack.enter_async_context(open_document_imports(settings, rng))
     made = MembershipRoads(settings, imports, emit, rng, loader=loader)

@@ -16,7 +16,6 @@ from relay.road.loop import Road
 from relay.settings import Settings
 from relay.settings.reading import interpret_policy
 from relay.sources.interpret import source_interpreter
-from relay.sources.registry.loader import SchemaLoader
 from relay.stream.engine import Engine
 from relay.stream.pipeline import stream_road
 from relay.stream.sending.wire import Wire
@@ -25,8 +24,10 @@ from relay.stream.tap import Tap
 from relay.telemetry.facts import Emit
 from relay.telemetry.samples import Close, Sample, Wanted
 
-if TYPE_CHECKING:  # an extra
+if TYPE_CHECKING:  # an extra, and a registry that many do without
     from opentelemetry.trace import Tracer
+
+    from relay.sources.registry.loader import SchemaLoader
 
 
 class StreamRoads:
@@ -40,7 +41,7 @@ class StreamRoads:
         rng: random.Random,
         edges: Callable[[Settings, Emit], KafkaEdges],
         *,
-        loader: SchemaLoader | None,
+        loader: "SchemaLoader | None",
         tracer: "Tracer | None",
     ) -> None:
         self._tracer = tracer

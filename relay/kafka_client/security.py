@@ -1,10 +1,8 @@
 """Certificates and logins → what aiokafka wants: an `ssl.SSLContext`, a source of OAuth tokens."""
 
-import asyncio
 import ssl
 from pathlib import Path
 
-import httpx
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import AuthenticationFailedError
 
@@ -19,10 +17,6 @@ from relay.kafka_client.policy import (
     TokenFile,
 )
 from relay.secret_file import SecretUnreadable, read_secret
-
-_TOKEN_TIMEOUT_S = 10.0
-_TOKEN_MARGIN_S = 30.0
-"""A cached token that ends sooner is not used: the broker's clock may be ahead of ours."""
 
 
 class Credentials:
@@ -104,6 +98,9 @@ def token_provider(sasl: Sasl) -> AbstractTokenProvider | None:
         case TokenFile(path):
             return FileTokens(path)
         case ClientCredentials():
+            # Only where it is used: httpx takes a tenth of a second to import.
+            from relay.kafka_client.endpoint_tokens import EndpointTokens  # noqa: PLC0415
+
             return EndpointTokens(sasl.token)
         case None:
             return None
@@ -126,59 +123,6 @@ class FileTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is unt
             ) from error
 
 
-class EndpointTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is untyped
-    """Fetches tokens from a token endpoint and keeps one until shortly before it ends."""
-
-    def __init__(
-        self, credentials: ClientCredentials, transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
-        self._credentials = credentials
-        self._transport = transport
-        self._token = ""
-        self._until = 0.0
-        # Many connections open at once when a cluster comes back: one asks, the others wait.
-        self._one_at_a_time = asyncio.Lock()
-
-    async def token(self) -> str:
-        """The token at hand, or a new one when that ends soon."""
-        loop = asyncio.get_running_loop()
-        async with self._one_at_a_time:
-            if loop.time() >= self._until:
-                self._token, life_s = await self._fetch()
-                self._until = loop.time() + life_s - _TOKEN_MARGIN_S
-            return self._token
-
-    async def _fetch(self) -> tuple[str, float]:
-        given = self._credentials
-        try:
-            secret = reveal(given.client_secret)
-        except SettingsError as error:
-            raise AuthenticationFailedError(error.problem) from error
-        form = {"grant_type": "client_credentials"}
-        if given.scope is not None:
-            form["scope"] = given.scope
-        try:
-            async with httpx.AsyncClient(
-                transport=self._transport, timeout=_TOKEN_TIMEOUT_S, trust_env=False
-            ) as client:
-                answer = await client.post(
-                    given.token_url, data=form, auth=(given.client_id, secret)
-                )
-        except httpx.HTTPError as error:
-            raise ConnectionError(
-                f"token endpoint {_host(given.token_url)}: {type(error).__name__}"
-            ) from error
-        try:
-            if answer.is_success:
-                content = answer.json()
-                return str(content["access_token"]), float(content.get("expires_in", 0))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            pass
-        raise AuthenticationFailedError(
-            f"token endpoint {_host(given.token_url)} gave no token: HTTP {answer.status_code}"
-        )
-
-
 def _contents(tls: Tls | None) -> tuple[bytes, ...]:
     if tls is None:
         return ()
@@ -190,10 +134,6 @@ def _contents(tls: Tls | None) -> tuple[bytes, ...]:
     password = tls.key_password
     found.append(b"" if password is None else reveal(password).encode())
     return tuple(found)
-
-
-def _host(url: str) -> str:
-    return httpx.URL(url).host
 
 
 def _check_readable(setting: str, path: Path | None) -> None:

@@ -20,7 +20,8 @@ from relay.model import (
     Unmappable,
     Unwanted,
 )
-from relay.road.custody import Custody, Holder
+from relay.road.consuming.intake import SetAside
+from relay.road.custody import Custody
 from relay.road.settling.assigned import Assigned, PendingLetter
 from relay.road.settling.commits import is_closed
 from relay.segments.formats import encoder
@@ -32,7 +33,7 @@ _OVERHEAD_BYTES = 2500
 """The objects around the bytes of a record that waits: record, change, lane, open offset."""
 
 
-class MembershipEngine(Holder):
+class MembershipEngine:
     """See the module's docstring. Times are steady seconds; `Moment` adds the wall clock."""
 
     def __init__(self, policy: MembershipPolicy, changing: Changing, rng: random.Random) -> None:
@@ -69,6 +70,20 @@ class MembershipEngine(Holder):
         dropped = {id(unit.held): unit.held for unit in self.batches.drop(leaves)}
         for held in dropped.values():
             self.custody.ledger.gave_back(held.size_bytes)
+
+    def let_go(self, letter: PendingLetter) -> None:
+        """`Holder.let_go`: nothing waits for a single letter here, see `_may_fly`."""
+
+    def set_aside(self) -> SetAside:
+        """`Holder.set_aside`: nothing, there is one place to go."""
+        return SetAside()
+
+    def is_crowded(self, _home: Assigned) -> bool:
+        """`Holder.is_crowded`: never, however many changes one member has."""
+        return False
+
+    def pinned(self, home: Assigned) -> None:
+        """`Holder.pinned`: nothing is counted from here on."""
 
     @property
     def under_way(self) -> int:

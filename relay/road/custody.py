@@ -61,21 +61,21 @@ class Holder(Protocol):
         """Whether something of these partitions is under way."""
         ...
 
-    # What an engine that has no use for it inherits.
-
     def let_go(self, letter: PendingLetter) -> None:
         """This letter was confirmed, or belongs to nobody any more."""
+        ...
 
-    def is_crowded(self, home: Assigned) -> bool:  # noqa: ARG002
+    def is_crowded(self, home: Assigned) -> bool:
         """Whether nothing more of this partition should come, for a reason of the engine's."""
-        return False
+        ...
 
     def set_aside(self) -> SetAside:
         """The part of what is held that will be held for long, as far as is known."""
-        return SetAside()
+        ...
 
     def pinned(self, home: Assigned) -> None:
         """Another record than before keeps this partition's commit from moving."""
+        ...
 
 
 class Custody:

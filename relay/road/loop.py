@@ -357,7 +357,7 @@ class Road:
             await asyncio.sleep(wait_s)
             failed = await self._commit()
             wait_s = min(2 * wait_s, max(every_s, _COMMIT_PAUSE_S)) if failed else every_s
-            self._react()
+            self.changed()
 
     async def _keep_reporting(self) -> None:
         """By itself: a commit may wait for a broker that says nothing."""
@@ -368,6 +368,7 @@ class Road:
             now = self._loop.time()
             reporter.loop_lag_s = max(0.0, now - due)
             self._carrier.assigned(self._source.share())
+            self._react()
             reporter.tick(now, len(self._paused), self._source.state(), self._source.ends())
 
     async def _commit(self) -> bool:

@@ -7,9 +7,8 @@ from typing import Self
 import orjson
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from relay.apis.digital_audience import PATHS, Credentials
+from relay.apis.addresses import MPARTICLE_URL, PATHS, Credentials
 from relay.apis.locations import FileAccess, S3Access
-from relay.apis.mparticle_segments import BASE_URL
 from relay.base_url import BaseUrl, ProxyUrl
 from relay.errors import SettingsError
 from relay.membership.policy import (
@@ -35,7 +34,7 @@ from relay.stream.mapping.policy import IdentityPolicy
 class MparticleSettings(ExportPolicy):
     """mParticle Analytics, where segments are exported from."""
 
-    base_url: BaseUrl = Field(BASE_URL, description="Address of the Analytics API.")
+    base_url: BaseUrl = Field(MPARTICLE_URL, description="Address of the Analytics API.")
     api_key: SecretStr | None = Field(None, description="API key of the project.")
     access_token: SecretStr | None = Field(None, description="Access token of the project.")
 

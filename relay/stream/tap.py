@@ -32,7 +32,7 @@ from relay.model import (
     Unwanted,
 )
 from relay.stream.engine import Engine
-from relay.stream.interpret import Events, Interpretation
+from relay.stream.interpret import Events, Interpret, Interpretation
 from relay.stream.sender import Flight
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.account_digest import AccountDigest
@@ -44,7 +44,6 @@ ONLY_DESTINATION = "tracking API"
 """What the destination is called where there is only one."""
 _ACCOUNT_ID = b'"$user_account_id":"'
 """As orjson writes it."""
-_ACCOUNT_ID_BYTES = len(_ACCOUNT_ID)
 _NEVER_SENT = (Undecodable, Unmappable, Unwanted)
 _BODY_CHARS_MAX = 4000
 
@@ -128,7 +127,7 @@ class Tap:
         self._attached = True
         engine = self._engine
         self._interpreted_by = engine.interpret
-        engine.interpret = self._interpreted
+        engine.interpret = self._looking_on_at_what_is_not_sent(engine.interpret)
         for sender in engine.senders.values():
             self._answered_by[sender.name] = sender.take_answer
             sender.take_answer = self._looking_on(sender.name, sender.take_answer)
@@ -188,14 +187,19 @@ class Tap:
                 status=answer.status or None,
             )
 
-    def _interpreted(self, record: Record, now_ms: int) -> Interpretation:
-        outcome = self._interpreted_by(record, now_ms)
-        if isinstance(outcome, Parcel):  # nearly every one
+    def _looking_on_at_what_is_not_sent(self, interpret: Interpret) -> Interpret:
+        """What is called in the place of `interpret`."""
+
+        def interpreted(record: Record, now_ms: int) -> Interpretation:
+            outcome = interpret(record, now_ms)
+            if isinstance(outcome, Parcel):  # nearly every one
+                return outcome
+            for one in outcome.outcomes if isinstance(outcome, Events) else (outcome,):
+                if isinstance(one, _NEVER_SENT):
+                    self._not_sent(record, one)
             return outcome
-        for one in outcome.outcomes if isinstance(outcome, Events) else (outcome,):
-            if isinstance(one, _NEVER_SENT):
-                self._not_sent(record, one)
-        return outcome
+
+        return interpreted
 
     def _not_sent(self, record: Record, outcome: Undecodable | Unmappable | Unwanted) -> None:
         code, destination = outcome.code, self._undecided
@@ -257,19 +261,18 @@ def _names(record: Record, waiting: Waiting | None, account: AccountDigest) -> b
 def _may_name(flight: Flight, crc: int) -> bool:
     """False only where no event of the request has an account with this CRC-32.
 
-    What travels together has the same envelope, which is not decoded here.
+    What travels together has the same envelope, which is not decoded here. By `partition` alone:
+    `find` costs three times as much a call, and `in` four times.
     """
     payload = flight.members[0].parcel.payload
     if not isinstance(payload, Activity):
         return True
-    envelope = payload.envelope
-    at = envelope.find(_ACCOUNT_ID)
-    while at >= 0:
-        start = at + _ACCOUNT_ID_BYTES
-        end = envelope.find(b'"', start)
-        if crc32(envelope[start:end]) == crc:
+    rest = payload.envelope.partition(_ACCOUNT_ID)[2]
+    while rest:
+        account, _, rest = rest.partition(b'"')
+        if crc32(account) == crc:
             return True
-        at = envelope.find(_ACCOUNT_ID, end)
+        rest = rest.partition(_ACCOUNT_ID)[2]
     return False
 
 

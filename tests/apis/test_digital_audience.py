@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from relay.apis.digital_audience import PATHS, Credentials, field_of, number, utc_7_digits
+from relay.apis.addresses import PATHS, Credentials
+from relay.apis.digital_audience import field_of, number, utc_7_digits
 from relay.apis.errors import AnswerLost, AnswerUnusable, LoginRefused, NotThere, Refused
 
 END = "2025-12-16T11:36:10.6878666Z"

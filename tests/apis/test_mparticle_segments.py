@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from relay.apis.addresses import MPARTICLE_URL
 from relay.apis.caller import Caller
 from relay.apis.errors import (
     AccessRefused,
@@ -20,7 +21,6 @@ from relay.apis.errors import (
     Throttled,
 )
 from relay.apis.mparticle_segments import (
-    BASE_URL,
     Export,
     ExportStatus,
     MparticleSegments,
@@ -39,14 +39,14 @@ def answering(body, status=200):
         asked.append(request)
         return httpx.Response(status, content=body if isinstance(body, bytes) else json.dumps(body))
 
-    client = httpx.AsyncClient(transport=httpx.MockTransport(handle), base_url=BASE_URL)
+    client = httpx.AsyncClient(transport=httpx.MockTransport(handle), base_url=MPARTICLE_URL)
     return MparticleSegments(Caller("mParticle", client, random.Random(0))), asked
 
 
 async def test_the_vendors_sample_list_is_read():
     api, asked = answering(SAMPLES["list"])
     [segment] = await api.segments()
-    assert str(asked[0].url) == f"{BASE_URL}/service/v1/segments/list"
+    assert str(asked[0].url) == f"{MPARTICLE_URL}/service/v1/segments/list"
     assert segment.segment_id == SEGMENT
     assert segment.name == "My Segment"
     assert segment.description == "This is my segment"
@@ -97,7 +97,7 @@ async def test_the_vendors_sample_request_is_sent_and_its_answer_read():
     api, asked = answering(SAMPLES["requested"])
     export = await api.request_export(SEGMENT)
     assert asked[0].method == "POST"
-    assert str(asked[0].url) == f"{BASE_URL}/service/v1/segments/export/"
+    assert str(asked[0].url) == f"{MPARTICLE_URL}/service/v1/segments/export/"
     assert asked[0].headers["content-type"] == "application/json"
     assert json.loads(asked[0].content) == {"segmentId": SEGMENT, "outputFormat": "csv"}
     assert export.export_id == "8f9fdd71-204c-41e1-a2ab-de7f85002f65"

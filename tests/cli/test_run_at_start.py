@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -64,6 +65,22 @@ def test_a_broker_that_does_not_answer_is_one_line_when_the_time_is_over(start):
     assert end.status == ExitStatus.KAFKA_UNREACHABLE
     assert end.err.count("\n") == 1
     assert "connection refused" in end.err or "connect call failed" in end.err
+
+
+def test_a_start_imports_nothing_of_what_is_off(start, monkeypatch):
+    """The other roads, a registry, OAuth, httpx: each costs a part of a second, and megabytes."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    end = ended(start(bootstrap_servers=f"localhost:{unused_port()}", start_timeout_s=0))
+
+    assert end.status == ExitStatus.KAFKA_UNREACHABLE
+    imported = set(re.findall(r"^import time: .*\| +(\S+)$", end.err, re.MULTILINE))
+    assert "relay.stream.engine" in imported
+    off = {
+        *("relay.membership.engine", "relay.segments.driver", "relay.apis.caller"),
+        *("relay.sources.registry.client", "relay.stream.tracing", "relay.sandbox", "relay.demo"),
+        *("httpx", "fastavro", "google.protobuf", "opentelemetry", "confluent_kafka"),
+    }
+    assert imported & off == set()
 
 
 def test_a_broker_that_accepts_and_never_answers_is_one_line_when_the_time_is_over(start):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from relay import cli
-from relay.apis.digital_audience import PATHS
+from relay.apis.addresses import PATHS
 from relay.errors import ExitStatus
 from relay.segments.database import locked
 from tests.support.sandbox_thread import sandbox_thread

@@ -1,14 +1,16 @@
 """The states in which the live page is looked at, each of a Relay that really runs."""
 
 import contextlib
+import itertools
+import json
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from relay.sandbox.embedded_broker import embedded_broker
 from tests.support.embedded import Whole, whole_relay
 from tests.support.kafka_admin import Kafka, wait_for
-from tests.support.road import Feeder, Sandbox, relay_environ, relay_run
+from tests.support.road import TOKEN, Feeder, Sandbox, relay_environ, relay_run
 
 ADMIN_TOKEN = "a token of the admin page"
 REFUSED_RECORDS = 12
@@ -103,6 +105,72 @@ def three_hundred_partitions() -> Iterator[Whole]:
             yield Whole(kafka, sandbox, relay, Feeder(kafka, topics[0], 2, 50), admin)
 
 
+@contextlib.contextmanager
+def several() -> Iterator[Whole]:
+    """Four destinations, one down and one held, and segment events that are refused."""
+    topic, names = "app-events", ("france", "germany", "italy")
+    with embedded_broker(topic, f"{topic}.dlq") as bootstrap_servers, Sandbox() as sandbox:
+        kafka = Kafka(bootstrap_servers)
+        destinations = [
+            {"name": name, "base_url": sandbox.url, "datamart_id": f"{number}", "api_token": TOKEN}
+            for number, name in enumerate(names, 1)
+        ]
+        environ = relay_environ(
+            kafka,
+            topic,
+            sandbox.url,
+            f"page-{uuid.uuid4().hex[:8]}",
+            **_QUICK,
+            DESTINATIONS=json.dumps(destinations),
+            ROUTING__FIELD="site_id",
+            SEGMENTS__MEMBERSHIP__ENABLED="true",
+            SEGMENTS__MEMBERSHIP__DELAY_GOAL_S="0.6",
+        )
+        with relay_run(environ) as relay:
+            whole = Whole(
+                kafka,
+                sandbox,
+                relay,
+                _Sites(kafka, topic, names),
+                str(relay.until("relay_started")["admin"]),
+            )
+            whole.feeder.send(60)
+            whole.until_settled(60)
+            down = {"kind": "status", "status": 503, "path": "*datamarts/2/*"}
+            held = {"kind": "status", "status": 401, "path": "*datamarts/3/*"}
+            refused = {"kind": "status", "status": 403, "path": "*imports*"}
+            sandbox.faults({"latency_ms": 20, "rules": [down, held, refused]})
+            whole.feeder.segment_event()
+            with whole.feeder.going_on(4):
+                for told in ("destination_down", "destination_held", "membership_held"):
+                    relay.until(told)
+                yield whole
+
+
+class _Sites(Feeder):
+    """Each event is of a site, whose name is that of a destination."""
+
+    def __init__(self, kafka: Kafka, topic: str, names: Sequence[str]) -> None:
+        super().__init__(kafka, topic, 1, 50)
+        self._names = itertools.cycle(names)
+
+    def event(self, user: str, seq: int) -> bytes:
+        document = json.loads(super().event(user, seq))
+        return json.dumps(document | {"site_id": next(self._names)}).encode()
+
+    def segment_event(self) -> None:
+        """One user enters one segment."""
+        document = {
+            "type": "segment",
+            "id": "s1",
+            "ts": 1_767_225_600_000,
+            "user": {"accounts": [{"id": "user-1"}]},
+            "action": "add",
+            "segment_ids": ["88"],
+        }
+        self._produce("user-1", json.dumps(document).encode())
+
+
 STATES: dict[str, Callable[[], contextlib.AbstractContextManager[Whole]]] = {
     "full-speed": full_speed,
     "outage": outage,
@@ -110,5 +178,6 @@ STATES: dict[str, Callable[[], contextlib.AbstractContextManager[Whole]]] = {
     "draining": draining,
     "empty": empty,
     "refused": refused,
+    "several": several,
     "300-partitions": three_hundred_partitions,
 }

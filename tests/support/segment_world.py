@@ -14,10 +14,11 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
+from relay.apis.addresses import PATHS, Credentials
 from relay.apis.caller import Caller, Patience
 from relay.apis.clients import TokenAuth, open_client
 from relay.apis.digital_audience import HINTS as AUDIENCE_HINTS
-from relay.apis.digital_audience import PATHS, Credentials, DigitalAudience
+from relay.apis.digital_audience import DigitalAudience
 from relay.apis.mediarithmics_document_imports import DocumentImports, error_words
 from relay.apis.mparticle_segments import HINTS, MparticleSegments
 from relay.sandbox.app import create_app

@@ -214,6 +214,27 @@ class TestEmpty:
             assert page.inner_text("#letters tbody") == "none"
 
 
+class TestSeveralDestinations:
+    """Two are in trouble and two are not, and segment events are refused as well."""
+
+    state = "several"
+
+    def test_each_trouble_is_named_and_what_flows_goes_on(self, whole, browser):
+        with opened(browser, whole.admin) as page:
+            check(page, whole.admin, "running, not ready", "germany is down")
+            for wrong in ("italy is held", "Segment events are held"):
+                page.wait_for_selector(f".trouble.error:has-text('{wrong}')")
+            states = "#destinations tbody tr"
+            said = {row.split("\t")[0]: row for row in page.locator(states).all_inner_texts()}
+            assert {name: row.split()[1] for name, row in said.items()} == {
+                "default": "flowing",
+                "france": "flowing",
+                "germany": "down",
+                "italy": "held",
+            }
+            assert page.inner_text("#segments").count("records read") == 1
+
+
 class TestRefused:
     """With the token, the page sends what was refused again once the reason is gone."""
 

@@ -84,7 +84,9 @@ async def test_brokers_that_hang_are_silent_until_they_answer_again(kafka_cluste
         await until(source, lambda: source.state().trouble is None)
 
     told = [type(fact) for fact in facts if isinstance(fact, KafkaSilent | KafkaHeard)]
-    assert told == [KafkaSilent, KafkaHeard]
+    # A busy machine may be silent once more.
+    assert told
+    assert told == [KafkaSilent, KafkaHeard] * (len(told) // 2)
 
 
 @pytest.mark.broker
