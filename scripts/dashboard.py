@@ -85,7 +85,12 @@ ROWS: tuple[tuple[str, tuple[Panel, ...]], ...] = (
             Panel(
                 "State of the API",
                 "held: token, datamart or endpoint refused. down: no answer.",
-                (("max by (state) (relay_destination_state@)", "{{state}}"),),
+                (
+                    (
+                        "max by (destination, state) (relay_destination_state@)",
+                        "{{destination}}: {{state}}",
+                    ),
+                ),
             ),
             Panel(
                 "Frontier pinned by one record",

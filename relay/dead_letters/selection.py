@@ -7,7 +7,14 @@ from datetime import datetime
 
 from relay.dead_letters.buried import Letter
 from relay.errors import InputError
-from relay.model import DeadLetterClass, Partition, Position, Undecodable, Unwanted
+from relay.model import (
+    DEFAULT_DESTINATION,
+    DeadLetterClass,
+    Partition,
+    Position,
+    Undecodable,
+    Unwanted,
+)
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.decoding.app_event import AppEvent
 from relay.stream.decoding.user import User
@@ -37,6 +44,8 @@ class Selection:
 
     codes: frozenset[str] = frozenset()
     classes: frozenset[DeadLetterClass] = frozenset()
+    destinations: frozenset[str] = frozenset()
+    """Of several datamarts those by these names; a letter that names none is of `default`."""
     since_ms: int | None = None
     until_ms: int | None = None
     users: frozenset[str] = field(default=frozenset(), repr=False)
@@ -50,6 +59,7 @@ class Selection:
         return (
             (not self.codes or letter.last.code in self.codes)
             and (not self.classes or letter.last.cls in self.classes)
+            and (not self.destinations or _destination(letter) in self.destinations)
             and (self.since_ms is None or died_ms >= self.since_ms)
             and (self.until_ms is None or died_ms < self.until_ms)
             and (not self.spans or self._within(letter))
@@ -74,6 +84,10 @@ class Selection:
         """By where it lies, or by where the record stood at any of its deaths."""
         places = (letter.buried.position, *(death.position for death in letter.deaths))
         return any(place in span for span in self.spans for place in places)
+
+
+def _destination(letter: Letter) -> str:
+    return letter.last.destination or DEFAULT_DESTINATION
 
 
 def span(text: str) -> Span:

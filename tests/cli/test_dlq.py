@@ -13,7 +13,7 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from relay import cli
 from relay.errors import ExitStatus
-from relay.model import DeadLetter, DeadLetterClass, Record
+from relay.model import DEFAULT_DESTINATION, DeadLetter, DeadLetterClass, Record
 from relay.road.settling.dead_letter import opened
 from relay.road.settling.dead_letter_topic import DeadLetterTopic
 from relay.settings.dead_letter import DeadLetterSettings
@@ -32,7 +32,8 @@ def value(number, user):
 async def graveyard(kafka):
     """A topic of two partitions, and ten dead letters of it; a record of somebody else's besides.
 
-    Codes: four http_400, three http_413, two invalid_json, one timeout. Users u0, u1, u2 in turn.
+    Codes: four http_400, three http_413, two invalid_json, one timeout, bound for shop-de.
+    Users u0, u1, u2 in turn.
     """
     topic = kafka.create_topic(partitions=2)
     kinds = (
@@ -46,7 +47,10 @@ async def graveyard(kafka):
         raw = b"\xff{" if cls is DeadLetterClass.UNDECODABLE else value(number, f"u{number % 3}")
         headers = (("trace", b"t%d" % number),)
         record = Record(topic, number % 2, 100 + number, 0, b"k%d" % number, raw, headers)
-        letters.append(DeadLetter(record, cls, code, "because", status=400, attempts=2))
+        to = "shop-de" if code == "timeout" else DEFAULT_DESTINATION
+        letters.append(
+            DeadLetter(record, cls, code, "because", status=400, attempts=2, destination=to)
+        )
     settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, topics=[topic])
     dead_letters = DeadLetterTopic(DeadLetterSettings().policy(settings), lambda _: None)
     await dead_letters.start()
@@ -128,6 +132,8 @@ async def test_the_list_has_every_letter_with_its_reason_and_no_content(dlq, gra
         (["--class", "undecodable"], [7, 8]),
         (["--user", "u1"], [1, 4]),
         (["--user", "u0", "--code", "timeout"], [9]),
+        (["--destination", "shop-de"], [9]),
+        (["--destination", "default"], list(range(9))),
         (["--since", "1h"], list(range(10))),
         (["--since", "2100-01-01T00:00:00Z"], []),
         (["--until", "1h"], []),

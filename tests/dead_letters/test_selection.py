@@ -16,11 +16,12 @@ from tests.support.app_events import example
 NOW = 1_800_000_000_000
 
 
-def dead(value=b"{}", *, died_ms=NOW, at=5, deaths=(("refused", "http_400", 17),)):
+def dead(value=b"{}", *, died_ms=NOW, at=5, deaths=(("refused", "http_400", 17),), to="default"):
     headers = ()
     for cls, code, offset in deaths:
         record = Record("events", 3, offset, 0, b"k", value, headers)
-        headers = envelope(DeadLetter(record, DeadLetterClass(cls), code, "why"), "1")
+        died = DeadLetter(record, DeadLetterClass(cls), code, "why", destination=to)
+        headers = envelope(died, "1")
     return letter(Buried(Position("events.dlq", 0, at), died_ms, b"k", value, headers))
 
 
@@ -49,6 +50,15 @@ def about(**user):
 )
 def test_everything_that_was_asked_for_must_hold(selection, taken):
     assert selection.takes(dead()) is taken
+
+
+@pytest.mark.parametrize("to", ["shop-fr", "shop-de", "default"])
+def test_of_several_datamarts_only_letters_for_those_that_are_named(to):
+    letter = dead(to=to)
+
+    assert Selection(destinations=frozenset({to})).takes(letter)
+    assert Selection(destinations=frozenset({to, "gone"})).takes(letter)
+    assert not Selection(destinations=frozenset({"gone"})).takes(letter)
 
 
 def test_codes_are_those_of_the_last_death_and_places_those_of_any():

@@ -92,7 +92,7 @@ def test_trouble_on_one_route_slows_no_other(seed):
     assert other_route_slowed_by_s(storm) <= BOUND_S, f"Storm.of_route_trouble({seed})"
 
 
-@pytest.mark.storm
+@pytest.mark.storm(cases=60)
 @pytest.mark.parametrize("seed", range(1000, 1500))
 def test_trouble_on_one_route_slows_no_other_in_another_storm(seed):
     storm = Storm.of_route_trouble(seed)

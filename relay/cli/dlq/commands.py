@@ -38,6 +38,14 @@ ClassOption = Annotated[
     list[DeadLetterClass] | None,
     typer.Option("--class", help="Only these classes; repeat for several.", show_choices=True),
 ]
+DestinationOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--destination",
+        metavar="NAME",
+        help="Of several datamarts only those that were bound for this one.",
+    ),
+]
 SinceOption = Annotated[
     str | None,
     typer.Option(
@@ -107,6 +115,7 @@ def summary(  # noqa: PLR0917 - options of a command are given by name
     topic: TopicOption = None,
     code: CodeOption = None,
     cls: ClassOption = None,
+    destination: DestinationOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     as_json: JsonOption = False,
@@ -128,7 +137,9 @@ def summary(  # noqa: PLR0917 - options of a command are given by name
     from relay.dead_letters import search
 
     settings = _settings(config)
-    wanted = letters.wanted(codes=code, classes=cls, since=since, until=until)
+    wanted = letters.wanted(
+        codes=code, classes=cls, destinations=destination, since=since, until=until
+    )
     counted = letters.Summary()
     found = asyncio.run(search.look(settings, topic or [], wanted, None, counted.add))
     if as_json:
@@ -153,6 +164,7 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     topic: TopicOption = None,
     code: CodeOption = None,
     cls: ClassOption = None,
+    destination: DestinationOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     user: UserOption = None,
@@ -176,8 +188,9 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
 
     settings = _settings(config)
     wanted = letters.wanted(
-        codes=code, classes=cls, since=since, until=until, users=user, positions=at
-    )
+        codes=code, classes=cls, destinations=destination, since=since, until=until,
+        users=user, positions=at,
+    )  # fmt: skip
     shown = letters.as_line if as_json else letters.as_row
 
     def each(letter: Letter) -> None:
@@ -236,6 +249,7 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
     topic: TopicOption = None,
     code: CodeOption = None,
     cls: ClassOption = None,
+    destination: DestinationOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     user: UserOption = None,
@@ -264,14 +278,15 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
     from relay.cli.dlq import letters
     from relay.cli.dlq.by_topic import replay_by_topic
 
-    restrictions: tuple[object, ...] = (code, cls, since, until, user, at, limit)
+    restrictions: tuple[object, ...] = (code, cls, destination, since, until, user, at, limit)
     if not everything and not any(restrictions):
         raise typer.BadParameter("nothing restricts the dead letters; say which, or --all")
     if direct and (to is not None or dry_run):
         raise typer.BadParameter("--direct goes to the API: neither --to nor --dry-run fit it")
     wanted = letters.wanted(
-        codes=code, classes=cls, since=since, until=until, users=user, positions=at
-    )
+        codes=code, classes=cls, destinations=destination, since=since, until=until,
+        users=user, positions=at,
+    )  # fmt: skip
     topics = topic or []
     if direct:
         from relay.app.run import STREAM_SECTIONS

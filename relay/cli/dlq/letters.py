@@ -55,6 +55,7 @@ def wanted(
     *,
     codes: Sequence[str] | None = None,
     classes: Sequence[DeadLetterClass] | None = None,
+    destinations: Sequence[str] | None = None,
     since: str | None = None,
     until: str | None = None,
     users: Sequence[str] | None = None,
@@ -69,6 +70,7 @@ def wanted(
     return Selection(
         codes=known_codes(codes or ()),
         classes=frozenset(classes or ()),
+        destinations=frozenset(destinations or ()),
         since_ms=None if since is None else moment_ms(since, now_ms),
         until_ms=None if until is None else moment_ms(until, now_ms),
         users=frozenset(users or ()),
