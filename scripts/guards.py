@@ -42,7 +42,7 @@ GUARDS = (
         "a dead letter settles its record only in `letters_written`",
         CUSTODY,
         "        self.letters.append(pending)\n",
-        "        self.settle(pending.home, pending.letter.record.offset, pending.size_bytes, "
+        "        self.settle(pending.assigned, pending.letter.record.offset, pending.size_bytes, "
         "Fate.DEAD_LETTERED, str(pending.letter.cls))\n",
         "tests/stream/test_engine.py::"
         "test_a_refused_record_is_dead_at_once_and_the_offset_waits_for_the_broker",
@@ -84,7 +84,8 @@ GUARDS = (
         "Each user's events arrive in order: nothing passes a record that waits for its schema.",
         "what stands behind such a record is not admitted",
         CUSTODY,
-        "if self.schemas.waits and home is not None and home.partition in self.schemas.waits:",
+        "if self.schemas.waits and assigned is not None and assigned.partition in "
+        "self.schemas.waits:",
         "if False:",
         "tests/road/test_schema_waits.py::test_its_partition_waits_in_order_and_the_others_go_on",
     ),
@@ -144,7 +145,7 @@ GUARDS = (
         "One of several destinations that is down leaves the others as they are.",
         "what pauses for one that has used up its share is only what feeds it",
         ENGINE,
-        "if self._shares is not None and self._shares.is_fed_by(home):",
+        "if self._shares is not None and self._shares.is_fed_by(assigned):",
         "if False:",
         "tests/stream/test_several_destinations.py::"
         "test_one_that_is_down_pauses_its_own_partitions_before_the_budget_is_full",
@@ -203,7 +204,7 @@ GUARDS = (
         "Membership: partitions that leave take nothing new with them.",
         "no file leaves while partitions do",
         MEMBERSHIP,
-        "home.leaving or (is_closed",
+        "assigned.leaving or (is_closed",
         "(is_closed",
         "tests/membership/test_batches.py::test_no_new_file_flies_while_partitions_leave",
     ),
@@ -279,8 +280,8 @@ GUARDS = (
         "Late answers of an earlier assignment change nothing.",
         "a record belongs to the assignment that it was read in",
         CUSTODY,
-        "home.gone = True",
-        "home.gone = False",
+        "assigned.gone = True",
+        "assigned.gone = False",
         "tests/stream/test_engine_partitions.py",
     ),
 )

@@ -56,7 +56,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class FailedAttempt:
     """An attempt that gave no usable answer."""
 
     error: ApiError
@@ -130,14 +130,14 @@ class Caller:
 
     async def _attempt(
         self, what: str, into: Path | None, method: str, path: str, **options: Any
-    ) -> httpx.Response | Trouble:
+    ) -> httpx.Response | FailedAttempt:
         try:
             async with self.client.stream(method, path, **options) as response:
                 await _read(response, what, into if response.is_success else None)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return no_answer(what, error)
         except AnswerUnusable as error:
-            return Trouble(error, performed=True, passing=False)
+            return FailedAttempt(error, performed=True, passing=False)
         if response.is_success:
             return response
         said = f"{what}: {response.status_code}"
@@ -149,7 +149,7 @@ class Caller:
             self.clock.now_ms(),
         )
 
-    def _wait_s(self, trouble: Trouble, attempt: int) -> float | None:
+    def _wait_s(self, trouble: FailedAttempt, attempt: int) -> float | None:
         patience = self.patience
         fault = isinstance(trouble.error, ServerFault)
         if not trouble.passing or attempt >= (
@@ -183,40 +183,40 @@ def lost(error: ApiError, hint: str | None = None) -> AnswerLost:
     )
 
 
-def no_answer(what: str, error: Exception) -> Trouble:
+def no_answer(what: str, error: Exception) -> FailedAttempt:
     """What httpx says → what it means. A test holds this against every exception httpx has."""
     kind = type(error).__name__
     match error:
         case httpx.ConnectTimeout() | httpx.ConnectError() | httpx.ProxyError():
-            return Trouble(Unreachable(f"{what}: cannot connect ({kind})"), False, True)
+            return FailedAttempt(Unreachable(f"{what}: cannot connect ({kind})"), False, True)
         case httpx.PoolTimeout():
-            return Trouble(Unreachable(f"{what}: no free connection"), False, True)
+            return FailedAttempt(Unreachable(f"{what}: no free connection"), False, True)
         case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.LocalProtocolError():
-            return Trouble(
+            return FailedAttempt(
                 Unreachable(f"{what}: the address cannot be called ({kind})"), False, False
             )
         case httpx.TimeoutException():
-            return Trouble(Unreachable(f"{what}: no answer in time ({kind})"), True, True)
+            return FailedAttempt(Unreachable(f"{what}: no answer in time ({kind})"), True, True)
         case httpx.TransportError():
-            return Trouble(Unreachable(f"{what}: the connection broke ({kind})"), True, True)
+            return FailedAttempt(Unreachable(f"{what}: the connection broke ({kind})"), True, True)
         case _:  # decoding errors, too many redirects
-            return Trouble(AnswerUnusable(f"{what}: unusable answer ({kind})"), True, False)
+            return FailedAttempt(AnswerUnusable(f"{what}: unusable answer ({kind})"), True, False)
 
 
-def refusal(said: str, response: httpx.Response, hint: str | None, now_ms: int) -> Trouble:
+def refusal(said: str, response: httpx.Response, hint: str | None, now_ms: int) -> FailedAttempt:
     """An answer without success → what it means."""
     status = response.status_code
     asked = retry_after_s(response.headers.get("retry-after"), now_ms)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         throttled = Throttled(f"{said}: too many requests", hint=hint, status=status)
-        return Trouble(throttled, False, True, asked)
+        return FailedAttempt(throttled, False, True, asked)
     if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         fault = ServerFault(f"{said}: failed on their side", hint=hint, status=status)
-        return Trouble(fault, True, True, asked)
+        return FailedAttempt(fault, True, True, asked)
     kind, meaning = _REFUSALS.get(status, (Refused, "refused"))
     if status < HTTPStatus.BAD_REQUEST:
         kind, meaning = AnswerUnusable, "a redirect, where an answer was due"
-    return Trouble(kind(f"{said}: {meaning}", hint=hint, status=status), False, False)
+    return FailedAttempt(kind(f"{said}: {meaning}", hint=hint, status=status), False, False)
 
 
 def retry_after_s(header: str | None, now_ms: int) -> float | None:

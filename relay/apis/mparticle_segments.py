@@ -51,7 +51,7 @@ class _Object(BaseModel):
     )
 
 
-class Segment(_Object):
+class MParticleSegment(_Object):
     """A user segment of a project."""
 
     segment_id: str
@@ -67,7 +67,7 @@ class Export(_Object):
     """An export as its status tells."""
 
     export_id: str
-    segment: Segment
+    segment: MParticleSegment
     status: ExportStatus
     # Never null by the vendor's table, and missing in its samples.
     project_id: str = Field(
@@ -85,9 +85,9 @@ class MparticleSegments:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
 
-    async def segments(self) -> list[Segment]:
+    async def segments(self) -> list[MParticleSegment]:
         """Every user segment of the project."""
-        found: list[Segment] = await self._caller.value("GET", f"{_ROOT}/list", _SEGMENTS)
+        found: list[MParticleSegment] = await self._caller.value("GET", f"{_ROOT}/list", _SEGMENTS)
         return found
 
     async def request_export(self, segment_id: str) -> Export:
@@ -111,5 +111,5 @@ class MparticleSegments:
         return found
 
 
-_SEGMENTS = TypeAdapter(list[Segment])
+_SEGMENTS = TypeAdapter(list[MParticleSegment])
 _EXPORT = TypeAdapter(Export)

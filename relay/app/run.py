@@ -73,12 +73,7 @@ async def run_stream(
 
     async with AsyncExitStack() as stack:
         wires = _wires(settings, stack)
-        loader = None
-        if settings.schema_registry is not None:
-            from relay.vendors import open_schema_loader  # noqa: PLC0415
-
-            opened = open_schema_loader(settings.schema_registry, rng, emit)
-            loader = await stack.enter_async_context(opened)
+        loader = await _schema_loader(settings, emit, rng, stack)
         tracer = await tracer_of(settings, stack)
         stream = StreamRoads(
             settings, wires, emit, rng, edges or kafka_edges, loader=loader, tracer=tracer
@@ -119,6 +114,17 @@ def _wires(settings: Settings, stack: AsyncExitStack) -> dict[str, Wire]:
         wires[name] = open_wire(sending, sending.authorization())
         stack.push_async_callback(wires[name].close)
     return wires
+
+
+async def _schema_loader(
+    settings: Settings, emit: Emit, rng: random.Random, stack: AsyncExitStack
+) -> "SchemaLoader | None":
+    if settings.schema_registry is None:
+        return None
+    from relay.vendors import open_schema_loader  # noqa: PLC0415 - only where there is one
+
+    opened = open_schema_loader(settings.schema_registry, rng, emit)
+    return await stack.enter_async_context(opened)
 
 
 async def _membership(

@@ -1,6 +1,6 @@
 """Dead letters: read them, select some, send them again.
 
-- `buried`: a record of the dead-letter topic → what died, where, why, and how often
+- `stored`: a record of the dead-letter topic → what died, where, why, and how often
 - `selection`: which of them are meant: by code, class, time, user, position
 - `reading`: the topic from a time to its end, without a consumer group
 - `events`: a letter about some of the events of its record → those events

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from relay.dead_letters.buried import Letter
+from relay.dead_letters.stored import OwnLetter
 from relay.model import DeadLetter, Partition, Position, Record
 from relay.road.consuming.given import EPOCH, GivenRecords
 from relay.road.settling.letter_writer import DeadLetterSink
@@ -19,26 +19,26 @@ class ReplaySource(GivenRecords):
     def __init__(
         self,
         partitions: Sequence[Partition],
-        letters: AsyncGenerator[Letter],
+        letters: AsyncGenerator[OwnLetter],
         per_second: float | None = None,
     ) -> None:
         self.names: dict[Position, Position] = {}
         """Where each record that was handed out stood before it died."""
         super().__init__(partitions, self._replayed(letters), per_second)
 
-    async def _replayed(self, letters: AsyncGenerator[Letter]) -> AsyncGenerator[Record]:
+    async def _replayed(self, letters: AsyncGenerator[OwnLetter]) -> AsyncGenerator[Record]:
         async with aclosing(letters):
             async for letter in letters:
-                buried = letter.buried
-                self.names[buried.position] = letter.last.position
+                stored = letter.stored
+                self.names[stored.position] = letter.last.position
                 yield Record(
-                    topic=buried.position.topic,
-                    partition=buried.position.partition,
-                    offset=buried.position.offset,
+                    topic=stored.position.topic,
+                    partition=stored.position.partition,
+                    offset=stored.position.offset,
                     timestamp_ms=letter.deaths[0].timestamp_ms,
-                    key=buried.key,
-                    value=buried.value,
-                    headers=buried.headers,
+                    key=stored.key,
+                    value=stored.value,
+                    headers=stored.headers,
                     epoch=EPOCH,
                 )
 

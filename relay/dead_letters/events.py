@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from relay.dead_letters.buried import Letter
+from relay.dead_letters.stored import OwnLetter
 from relay.errors import SettingsError
 from relay.model import Record, Undecodable
 from relay.settings import Settings
@@ -21,7 +21,7 @@ class LetterReader:
         self._settings = settings
         self._sources: dict[str, Source | None] = {}
 
-    def parts(self, letter: Letter) -> dict[int, Any]:
+    def parts(self, letter: OwnLetter) -> dict[int, Any]:
         """Index → the part of the document that each event of the letter was made of.
 
         Nothing where the letter is about the whole record, where a function of the company's own
@@ -33,7 +33,7 @@ class LetterReader:
             return {}
         return {index: elements[index] for index in death.events}
 
-    def events(self, letter: Letter) -> list[AppEvent]:
+    def events(self, letter: OwnLetter) -> list[AppEvent]:
         """The events that the letter is about, as far as they are any."""
         death, source = letter.last, self._source(letter)
         if source is None:
@@ -44,7 +44,7 @@ class LetterReader:
             listed = [listed[index] for index in death.events]
         return [event for event in listed if not isinstance(event, NOT_READ)]
 
-    def _source(self, letter: Letter) -> Source | None:
+    def _source(self, letter: OwnLetter) -> Source | None:
         """That of the topic it died on; None where none is, or it cannot be used without more."""
         topic = letter.last.position.topic
         if topic not in self._sources:
@@ -60,16 +60,16 @@ class LetterReader:
         return self._sources[topic]
 
 
-def _record(letter: Letter) -> Record:
-    death, buried = letter.last, letter.buried
+def _record(letter: OwnLetter) -> Record:
+    death, stored = letter.last, letter.stored
     return Record(
         death.position.topic,
         death.position.partition,
         death.position.offset,
         death.timestamp_ms,
-        buried.key,
-        buried.value,
-        tuple(buried.original_headers),
+        stored.key,
+        stored.value,
+        tuple(stored.original_headers),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import TopicPartition
 
-from relay.dead_letters.buried import Buried
+from relay.dead_letters.stored import StoredLetter
 from relay.errors import TopicMissing
 from relay.kafka_client.errors import translated
 from relay.kafka_client.looking import looker, to_the_end
@@ -50,9 +50,9 @@ async def dead_letter_topics(
     return found
 
 
-async def buried_in(
+async def stored_in(
     client: KafkaClientPolicy, topics: Mapping[str, int], since_ms: int | None = None
-) -> AsyncGenerator[Buried]:
+) -> AsyncGenerator[StoredLetter]:
     """Everything that lies in these topics now, each partition in its order.
 
     Raises:
@@ -64,7 +64,7 @@ async def buried_in(
             with translated(f"reading {topic}"):
                 ends = await _seek(consumer, partitions, since_ms)
             async for record in to_the_end(consumer, ends, f"reading {topic}"):
-                yield _buried(record)
+                yield _stored(record)
 
 
 async def _seek(
@@ -83,8 +83,8 @@ async def _seek(
     return {tp: ends[tp] for tp in partitions if starts[tp] < ends[tp]}
 
 
-def _buried(record: Any) -> Buried:
-    return Buried(
+def _stored(record: Any) -> StoredLetter:
+    return StoredLetter(
         position=Position(record.topic, record.partition, record.offset),
         died_ms=record.timestamp,
         key=record.key,

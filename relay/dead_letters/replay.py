@@ -9,12 +9,12 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
-from relay.dead_letters.buried import Letter
+from relay.dead_letters.stored import OwnLetter
 from relay.kafka_client.producer import Producer
 
 
 async def replay(
-    letters: AsyncIterator[Letter],
+    letters: AsyncIterator[OwnLetter],
     producer: Producer,
     *,
     to: str | None = None,
@@ -34,8 +34,8 @@ async def replay(
         target = to or letter.last.position.topic
         # Its own partition, so that it stays in order with whatever else its user does.
         partition = letter.last.position.partition if to is None else None
-        buried = letter.buried
-        await producer.send(target, buried.key, buried.value, buried.headers, partition=partition)
+        stored = letter.stored
+        await producer.send(target, stored.key, stored.value, stored.headers, partition=partition)
         went[target] += 1
     await producer.flush(", ".join(went))
     return went

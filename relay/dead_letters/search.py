@@ -9,11 +9,11 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from relay.dead_letters.buried import Letter, letter
 from relay.dead_letters.events import LetterReader
-from relay.dead_letters.reading import buried_in, dead_letter_topics
+from relay.dead_letters.reading import dead_letter_topics, stored_in
 from relay.dead_letters.replay import replay
 from relay.dead_letters.selection import Selection
+from relay.dead_letters.stored import OwnLetter, letter
 from relay.kafka_client.producer import Producer
 from relay.settings import Settings
 from relay.wording import counted
@@ -52,11 +52,11 @@ async def look(
     topics: Sequence[str],
     selection: Selection,
     limit: int | None,
-    each: Callable[[Letter], None],
+    each: Callable[[OwnLetter], None],
 ) -> Found:
     """Go through the letters that are meant, in the order in which they lie."""
     found = Found()
-    async with aclosing(meant(settings, topics, selection, limit, found)) as letters:
+    async with aclosing(chosen_letters(settings, topics, selection, limit, found)) as letters:
         async for one in letters:
             each(one)
     return found
@@ -74,7 +74,9 @@ async def send_again(
 ) -> tuple[Found, dict[str, int]]:
     """Replay the letters that are meant, or only count; how many went to which topic."""
     found = Found()
-    async with aclosing(meant(settings, topics, selection, limit, found, whole=True)) as letters:
+    async with aclosing(
+        chosen_letters(settings, topics, selection, limit, found, whole=True)
+    ) as letters:
         if dry_run:
             targets: Counter[str] = Counter()
             async for one in letters:
@@ -85,7 +87,7 @@ async def send_again(
         return found, dict(went)
 
 
-async def meant(
+async def chosen_letters(
     settings: Settings,
     topics: Sequence[str],
     selection: Selection,
@@ -93,7 +95,7 @@ async def meant(
     found: Found,
     *,
     whole: bool = False,
-) -> AsyncGenerator[Letter]:
+) -> AsyncGenerator[OwnLetter]:
     """The letters that are meant, counted in `found` as they come; `whole`: not truncated ones."""
     if selection.users:
         selection = replace(selection, events_of=LetterReader(settings).events)
@@ -102,12 +104,12 @@ async def meant(
     where = await dead_letter_topics(topics, consumer, policy)
     # Closed here and now, not by the garbage collector: it holds connections.
     seen = 0
-    async with aclosing(buried_in(policy.client, where, selection.since_ms)) as everything:
-        async for buried in everything:
+    async with aclosing(stored_in(policy.client, where, selection.since_ms)) as everything:
+        async for stored in everything:
             seen += 1
             if not seen % _BREATH:
                 await asyncio.sleep(0)
-            one = letter(buried)
+            one = letter(stored)
             if one is None:
                 found.foreign += 1
             elif not selection.takes(one):

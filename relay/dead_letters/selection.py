@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from relay.dead_letters.buried import Letter
+from relay.dead_letters.stored import OwnLetter
 from relay.errors import InputError
 from relay.model import (
     DEFAULT_DESTINATION,
@@ -50,12 +50,12 @@ class Selection:
     until_ms: int | None = None
     users: frozenset[str] = field(default=frozenset(), repr=False)
     spans: tuple[Span, ...] = ()
-    events_of: Callable[[Letter], Sequence[AppEvent]] = field(default=lambda _: (), repr=False)
+    events_of: Callable[[OwnLetter], Sequence[AppEvent]] = field(default=lambda _: (), repr=False)
     """The events that a letter is about, where the source of its topic can tell them."""
 
-    def takes(self, letter: Letter) -> bool:
+    def takes(self, letter: OwnLetter) -> bool:
         """Whether the letter is meant. The cheap questions come first."""
-        died_ms = letter.buried.died_ms
+        died_ms = letter.stored.died_ms
         return (
             (not self.codes or letter.last.code in self.codes)
             and (not self.classes or letter.last.cls in self.classes)
@@ -66,10 +66,10 @@ class Selection:
             and (not self.users or bool(self.users.intersection(self._users(letter))))
         )
 
-    def _users(self, letter: Letter) -> Iterator[str]:
+    def _users(self, letter: OwnLetter) -> Iterator[str]:
         """What the users are known by of the events that the letter is about."""
         events = self.events_of(letter)
-        value = letter.buried.value or b""
+        value = letter.stored.value or b""
         if not events:
             event = decode(value, _ANY_SIZE)
             if isinstance(event, Undecodable | Unwanted):
@@ -80,13 +80,13 @@ class Selection:
         for event in events:
             yield from _names(event.user)
 
-    def _within(self, letter: Letter) -> bool:
+    def _within(self, letter: OwnLetter) -> bool:
         """By where it lies, or by where the record stood at any of its deaths."""
-        places = (letter.buried.position, *(death.position for death in letter.deaths))
+        places = (letter.stored.position, *(death.position for death in letter.deaths))
         return any(place in span for span in self.spans for place in places)
 
 
-def _destination(letter: Letter) -> str:
+def _destination(letter: OwnLetter) -> str:
     return letter.last.destination or DEFAULT_DESTINATION
 
 

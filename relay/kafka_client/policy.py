@@ -30,7 +30,7 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenFile:
+class TokenFromFile:
     """An OAuth token that somebody else keeps fresh in a file; read for every connection."""
 
     path: Path
@@ -53,7 +53,7 @@ class Sasl:
     mechanism: str
     username: str | None = None
     password: Secret | None = field(default=None, repr=False)
-    token: TokenFile | ClientCredentials | None = None
+    token: TokenFromFile | ClientCredentials | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from relay.kafka_client.policy import (
     Secret,
     SecretFile,
     Tls,
-    TokenFile,
+    TokenFromFile,
 )
 from relay.secret_file import SecretUnreadable, read_secret
 
@@ -95,7 +95,7 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
 def token_provider(sasl: Sasl) -> AbstractTokenProvider | None:
     """The source of tokens for OAUTHBEARER; None for every other mechanism."""
     match sasl.token:
-        case TokenFile(path):
+        case TokenFromFile(path):
             return FileTokens(path)
         case ClientCredentials():
             # Only where it is used: httpx takes a tenth of a second to import.

@@ -41,7 +41,7 @@ class Taken:
     """A record whose changes are under way. It meets its fate when none of them is open."""
 
     record: Record
-    home: Assigned
+    assigned: Assigned
     size_bytes: int
     open_changes: int
     deaths: dict[int, Death] = field(default_factory=dict)

@@ -8,7 +8,7 @@ import random
 from collections.abc import Collection, Iterable, Sequence
 
 from relay.membership.batches import Batch, Batches, Death, Taken, Unit
-from relay.membership.mapping import ELSEWHERE, Change, Changes, Changing, Several, command
+from relay.membership.mapping import OTHER_EVENT, Change, Changes, Changing, Several, command
 from relay.membership.policy import MembershipCode, MembershipPolicy
 from relay.model import (
     DeadLetter,
@@ -59,13 +59,13 @@ class MembershipEngine:
 
     # -- for the custody ----------------------------------------------------------------------
 
-    def give_back(self, homes: Collection[Assigned]) -> None:
+    def give_back(self, partitions: Collection[Assigned]) -> None:
         """`Holder.give_back`: what flies may end, until its partition is gone."""
         under_way = {held for batch in self.batches.flying for held in batch.held()}
 
         def leaves(unit: Unit) -> bool:
-            home = unit.held.home
-            return home in homes and (home.gone or unit.held not in under_way)
+            assigned = unit.held.assigned
+            return assigned in partitions and (assigned.gone or unit.held not in under_way)
 
         dropped = {id(unit.held): unit.held for unit in self.batches.drop(leaves)}
         for held in dropped.values():
@@ -82,7 +82,7 @@ class MembershipEngine:
         """`Holder.is_crowded`: never, however many changes one member has."""
         return False
 
-    def pinned(self, home: Assigned) -> None:
+    def pinned(self, assigned: Assigned) -> None:
         """`Holder.pinned`: nothing is counted from here on."""
 
     @property
@@ -90,16 +90,18 @@ class MembershipEngine:
         """`Holder.under_way`: the files that fly."""
         return len(self.batches.flying)
 
-    def is_busy(self, homes: Collection[Assigned]) -> bool:
+    def is_busy(self, partitions: Collection[Assigned]) -> bool:
         """`Holder.is_busy`: whether something of these partitions flies."""
-        return any(held.home in homes for batch in self.batches.flying for held in batch.held())
+        return any(
+            held.assigned in partitions for batch in self.batches.flying for held in batch.held()
+        )
 
     # -- records come -------------------------------------------------------------------------
 
     def admit(self, record: Record, now: Moment) -> None:
         """A record was read: its changes wait, or it has met its fate."""
-        home = self.custody.admit(record, now.steady)
-        if home is None:
+        assigned = self.custody.admit(record, now.steady)
+        if assigned is None:
             return
         outcome: Changes | Several | NeedsSchema
         try:
@@ -107,16 +109,16 @@ class MembershipEngine:
         except Exception as error:  # noqa: BLE001 - a defect at one record must not stop the others
             outcome = self.custody.defect(record, error)
         if isinstance(outcome, NeedsSchema):
-            self.custody.await_schema(home, record, outcome.key, now.steady)
+            self.custody.await_schema(assigned, record, outcome.key, now.steady)
         elif isinstance(outcome, Several):
-            self._admit(record, home, outcome.outcomes, len(outcome.outcomes), now)
+            self._admit(record, assigned, outcome.outcomes, len(outcome.outcomes), now)
         else:
-            self._admit(record, home, (outcome,), 0, now)
+            self._admit(record, assigned, (outcome,), 0, now)
 
     def _admit(
         self,
         record: Record,
-        home: Assigned,
+        assigned: Assigned,
         outcomes: Sequence[Changes],
         events_total: int,
         now: Moment,
@@ -127,13 +129,13 @@ class MembershipEngine:
         - else an event that cannot be imported: a dead letter;
         - else it is skipped, as a segment event if one of them is.
         """
-        held = Taken(record, home, record.size_bytes, 0, events_total=events_total)
+        held = Taken(record, assigned, record.size_bytes, 0, events_total=events_total)
         units: list[Unit] = []
-        skipped = ELSEWHERE
+        skipped = OTHER_EVENT
         for event, outcome in enumerate(outcomes):
             match outcome:
                 case Unwanted():
-                    skipped = outcome if skipped is ELSEWHERE else skipped
+                    skipped = outcome if skipped is OTHER_EVENT else skipped
                 case Unmappable():
                     held.deaths[event] = Death(
                         DeadLetterClass.UNMAPPABLE, outcome.code, outcome.reason
@@ -143,7 +145,7 @@ class MembershipEngine:
         ledger = self.custody.ledger
         if not units and not held.deaths:
             ledger.took(0)
-            self.custody.settle(home, record.offset, 0, Fate.SKIPPED, skipped.code)
+            self.custody.settle(assigned, record.offset, 0, Fate.SKIPPED, skipped.code)
             return
         held.open_changes = len(units)
         held.size_bytes += _OVERHEAD_BYTES * len(units)
@@ -215,8 +217,8 @@ class MembershipEngine:
         # Nor may anything fly while a commit says that nothing does: the next one, within a
         # second, takes that back.
         return not any(
-            home.leaving or (is_closed(home.last_commit) and home.frontier.open_count)
-            for home in custody.assigned.values()
+            assigned.leaving or (is_closed(assigned.last_commit) and assigned.frontier.open_count)
+            for assigned in custody.assigned.values()
         )
 
     @property
@@ -244,7 +246,9 @@ class MembershipEngine:
     def _end(self, held: Taken) -> None:
         """Nothing of the record is open: it is settled, or one letter names what died of it."""
         if not held.deaths:
-            self.custody.settle(held.home, held.record.offset, held.size_bytes, Fate.DELIVERED, "")
+            self.custody.settle(
+                held.assigned, held.record.offset, held.size_bytes, Fate.DELIVERED, ""
+            )
             return
         events = tuple(sorted(held.deaths))
         death = held.deaths[events[0]]
@@ -262,4 +266,4 @@ class MembershipEngine:
             if len(events) > 1
             else (),
         )
-        self.custody.dead_letter(PendingLetter(letter, held.home, held.size_bytes))
+        self.custody.dead_letter(PendingLetter(letter, held.assigned, held.size_bytes))

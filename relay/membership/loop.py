@@ -130,8 +130,8 @@ class FileCarrier:
                 await self._pause(error, failures)
                 failures += 1
             else:
-                for home in past:
-                    home.past_is_open = False
+                for assigned in past:
+                    assigned.past_is_open = False
                 self._resumed()
 
     async def _carry(self, flight: _Flight, directory: Path) -> None:

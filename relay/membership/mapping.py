@@ -45,7 +45,7 @@ class Several(NamedTuple):
 Changing: TypeAlias = Callable[[Record, int], Changes | Several | NeedsSchema]
 """`NeedsSchema`: it cannot be said before that schema is fetched."""
 
-ELSEWHERE = Unwanted(MembershipCode.NOT_A_MEMBERSHIP, "the stream moves it, or buries it")
+OTHER_EVENT = Unwanted(MembershipCode.NOT_A_MEMBERSHIP, "the stream sends it, or dead-letters it")
 
 
 def changing(policy: ChangePolicy, sources: Sequence[Source] = ()) -> Changing:
@@ -58,7 +58,9 @@ def changing(policy: ChangePolicy, sources: Sequence[Source] = ()) -> Changing:
     chosen = by_topic(sources, readers, _own_format(policy))
 
     def changes_of_part(event: EventPart, now_ms: int) -> Changes:
-        return changes_of_event(event, policy, now_ms) if isinstance(event, Segment) else ELSEWHERE
+        return (
+            changes_of_event(event, policy, now_ms) if isinstance(event, Segment) else OTHER_EVENT
+        )
 
     def changes_of(record: Record, now_ms: int) -> Changes | Several | NeedsSchema:
         read, death = chosen(record)
@@ -74,7 +76,7 @@ def changing(policy: ChangePolicy, sources: Sequence[Source] = ()) -> Changing:
 
 
 def _nothing_of_ours(_record: Record) -> Unwanted:
-    return ELSEWHERE
+    return OTHER_EVENT
 
 
 def _own_format(policy: ChangePolicy) -> Reader:
@@ -83,7 +85,7 @@ def _own_format(policy: ChangePolicy) -> Reader:
         # Of most records nothing is ours, and they are decoded by the stream as well. The word
         # stands in every membership event, unless it is spelt in escapes.
         if value is None or (b"segment" not in value and b"\\u" not in value):
-            return ELSEWHERE
+            return OTHER_EVENT
         return decode(value, policy.decoding)
 
     return read

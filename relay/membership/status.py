@@ -10,7 +10,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from relay.membership.engine import MembershipEngine
-from relay.membership.mapping import ELSEWHERE
+from relay.membership.mapping import OTHER_EVENT
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.telemetry.facts import Emit, MembershipProgress
 
@@ -18,7 +18,7 @@ from relay.telemetry.facts import Emit, MembershipProgress
 def _counts(engine: MembershipEngine) -> dict[str, int]:
     """What a line counts since the one before. Records of the stream are no news."""
     ledger = engine.custody.ledger
-    elsewhere = ledger.skipped[ELSEWHERE.code]
+    elsewhere = ledger.skipped[OTHER_EVENT.code]
     return {
         "received": ledger.taken - elsewhere,
         "delivered": ledger.delivered,

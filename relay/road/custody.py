@@ -48,7 +48,7 @@ class CustodyPolicy(IntakePolicy):
 class Holder(Protocol):
     """The engine of a road: it holds what was admitted until it is settled."""
 
-    def give_back(self, homes: Collection[Assigned]) -> None:
+    def give_back(self, partitions: Collection[Assigned]) -> None:
         """These partitions leave, or are gone: forget what waits, and call `gave_back` for it."""
         ...
 
@@ -57,7 +57,7 @@ class Holder(Protocol):
         """Requests or files under way, those of partitions that are gone included."""
         ...
 
-    def is_busy(self, homes: Collection[Assigned]) -> bool:
+    def is_busy(self, partitions: Collection[Assigned]) -> bool:
         """Whether something of these partitions is under way."""
         ...
 
@@ -65,7 +65,7 @@ class Holder(Protocol):
         """This letter was confirmed, or belongs to nobody any more."""
         ...
 
-    def is_crowded(self, home: Assigned) -> bool:
+    def is_crowded(self, assigned: Assigned) -> bool:
         """Whether nothing more of this partition should come, for a reason of the engine's."""
         ...
 
@@ -73,7 +73,7 @@ class Holder(Protocol):
         """The part of what is held that will be held for long, as far as is known."""
         ...
 
-    def pinned(self, home: Assigned) -> None:
+    def pinned(self, assigned: Assigned) -> None:
         """Another record than before keeps this partition's commit from moving."""
         ...
 
@@ -124,31 +124,33 @@ class Custody:
             if commit is not None and not self.policy.offset_map:
                 known = Commit(commit.offset)
             start = start_of(partition, known, self._ignored)
-            home = Assigned(partition, epoch, Frontier(start), last_commit=commit, pinned_since=now)
-            home.past_is_open = not is_closed(commit)
-            self._own(home)
+            assigned = Assigned(
+                partition, epoch, Frontier(start), last_commit=commit, pinned_since=now
+            )
+            assigned.past_is_open = not is_closed(commit)
+            self._own(assigned)
 
     def leave(self, partitions: Collection[Partition]) -> None:
         """These partitions will leave: what waits is given back, what is under way may end."""
-        homes = self._homes(partitions)
-        for home in homes:
-            home.leaving = True
-            self._moved[home] = None
-        self._holder.give_back(homes)
+        those = self._assigned_of(partitions)
+        for assigned in those:
+            assigned.leaving = True
+            self._moved[assigned] = None
+        self._holder.give_back(those)
 
     def drop(self, partitions: Collection[Partition]) -> None:
         """These partitions are gone: what is still out belongs to nobody and is fenced."""
-        homes = self._homes(partitions)
-        for home in homes:
-            del self.assigned[home.partition]
-            home.gone = True
-            self._grown.pop(home, None)
-            self._moved.pop(home, None)
+        those = self._assigned_of(partitions)
+        for assigned in those:
+            del self.assigned[assigned.partition]
+            assigned.gone = True
+            self._grown.pop(assigned, None)
+            self._moved.pop(assigned, None)
         self.schemas.forget(partitions)
-        self._holder.give_back(homes)
+        self._holder.give_back(those)
         kept: deque[PendingLetter] = deque()
         for letter in self.letters:
-            if letter.home in homes:
+            if letter.assigned in those:
                 if letter.join is None:
                     self.ledger.gave_back(letter.size_bytes)
                 else:
@@ -163,12 +165,14 @@ class Custody:
 
     def is_busy(self, partitions: Collection[Partition]) -> bool:
         """Whether something of these partitions is under way, or an unconfirmed dead letter."""
-        homes = self._homes(partitions)
-        return self._holder.is_busy(homes) or any(letter.home in homes for letter in self.letters)
+        those = self._assigned_of(partitions)
+        return self._holder.is_busy(those) or any(
+            letter.assigned in those for letter in self.letters
+        )
 
     def open_in(self, partitions: Collection[Partition]) -> int:
         """Records of these partitions that were taken and have no fate."""
-        return sum(home.frontier.open_count for home in self._homes(partitions))
+        return sum(assigned.frontier.open_count for assigned in self._assigned_of(partitions))
 
     @property
     def is_idle(self) -> bool:
@@ -192,31 +196,31 @@ class Custody:
         None: it belongs to an earlier assignment, an earlier process settled it, or it stands
         behind a record that waits for its schema, and comes again.
         """
-        home = self.assigned.get(record.tp)
-        if self.schemas.waits and home is not None and home.partition in self.schemas.waits:
+        assigned = self.assigned.get(record.tp)
+        if self.schemas.waits and assigned is not None and assigned.partition in self.schemas.waits:
             return None
-        if home is None or home.leaving or home.epoch != record.epoch:
+        if assigned is None or assigned.leaving or assigned.epoch != record.epoch:
             self.ledger.fenced += 1
             return None
         offset = record.offset
-        if home.frontier.is_rewind(offset):
-            home = self._rewind(home, offset, now)
-        known = home.frontier.seen_before(offset)
-        home.frontier.taken(offset)
-        self._grown[home] = self._moved[home] = None
+        if assigned.frontier.is_rewind(offset):
+            assigned = self._rewind(assigned, offset, now)
+        known = assigned.frontier.seen_before(offset)
+        assigned.frontier.taken(offset)
+        self._grown[assigned] = self._moved[assigned] = None
         if known:
             self.ledger.took(0)
             self.ledger.settled(Fate.SKIPPED, "settled_before_restart", 0)
             return None
-        return home
+        return assigned
 
-    def await_schema(self, home: Assigned, record: Record, key: SchemaKey, now: float) -> None:
+    def await_schema(self, assigned: Assigned, record: Record, key: SchemaKey, now: float) -> None:
         """A record that was just admitted cannot be read yet: its partition waits for the schema.
 
         It was not taken after all: the source puts it back.
         """
-        home.frontier.withdraw(record.offset)
-        self.schemas.begin(SchemaWait(home.partition, home.epoch, record.offset, key, now))
+        assigned.frontier.withdraw(record.offset)
+        self.schemas.begin(SchemaWait(assigned.partition, assigned.epoch, record.offset, key, now))
 
     def defect(self, record: Record, error: Exception) -> Unmappable:
         """Relay itself failed at a record: told with the place, and one dead letter."""
@@ -230,20 +234,22 @@ class Custody:
         )
         return Unmappable("defect", f"a defect of Relay ({type(error).__name__}): please report it")
 
-    def settle(self, home: Assigned, offset: int, size_bytes: int, fate: Fate, code: str) -> None:
+    def settle(
+        self, assigned: Assigned, offset: int, size_bytes: int, fate: Fate, code: str
+    ) -> None:
         """A record met its fate. A partition may be gone by then: then nothing is settled."""
-        home.frontier.finished(offset)
-        home.settled_since_commit += 1
-        self._moved[home] = None
+        assigned.frontier.finished(offset)
+        assigned.settled_since_commit += 1
+        self._moved[assigned] = None
         self.ledger.settled(fate, code, size_bytes)
 
-    def took_joined(self, home: Assigned, record: Record, size_bytes: int, total: int) -> Join:
+    def took_joined(self, assigned: Assigned, record: Record, size_bytes: int, total: int) -> Join:
         """A record came that holds several events; `size_bytes` is the weight of all together."""
         self.ledger.took(size_bytes)
         self.joined.took(size_bytes)
         for _ in range(total):
             self.parts.took(0)
-        return Join(home, record.offset, size_bytes, total, total)
+        return Join(assigned, record.offset, size_bytes, total, total)
 
     def settle_part(self, part: Part, fate: Fate, code: str) -> None:
         """One event of a record met its fate; with the last, the record does."""
@@ -275,8 +281,8 @@ class Custody:
         )
         if self.is_full or self.stopped:
             return set(self.assigned)
-        self._grown = {home: None for home in self._grown if self._holds_too_much(home)}
-        return {home.partition for home in self._grown} | self.schemas.waits.keys()
+        self._grown = {assigned: None for assigned in self._grown if self._holds_too_much(assigned)}
+        return {assigned.partition for assigned in self._grown} | self.schemas.waits.keys()
 
     # -- dead letters -------------------------------------------------------------------------
 
@@ -291,14 +297,18 @@ class Custody:
         self.letters_blocked = None
         for pending in written:
             letter = pending.letter
-            if pending.home.gone:
+            if pending.assigned.gone:
                 self.ledger.fenced += 1
                 continue
             self._holder.let_go(pending)
             cls, join = str(letter.cls), pending.join
             if join is None:
                 self.settle(
-                    pending.home, letter.record.offset, pending.size_bytes, Fate.DEAD_LETTERED, cls
+                    pending.assigned,
+                    letter.record.offset,
+                    pending.size_bytes,
+                    Fate.DEAD_LETTERED,
+                    cls,
                 )
             else:
                 for index in letter.events:
@@ -328,32 +338,32 @@ class Custody:
     def commits(self, now: float) -> dict[Partition, Commit]:
         """What has changed since the last commit that was confirmed."""
         changed: dict[Partition, Commit] = {}
-        for home in list(self._moved):
-            ends = self.closes and (self.stopped or home.leaving)
-            closed = ends and not self._holder.is_busy({home})
+        for assigned in list(self._moved):
+            ends = self.closes and (self.stopped or assigned.leaving)
+            closed = ends and not self._holder.is_busy({assigned})
             policy = self.policy
             commit, truncated = commit_of(
-                home, policy.map_bytes_max, with_map=policy.offset_map, closed=closed
+                assigned, policy.map_bytes_max, with_map=policy.offset_map, closed=closed
             )
             self.maps_truncated += truncated
-            self._grown[home] = None  # a fuller map leaves room for less
-            self._note_pin(home, now)
-            if is_news(home, commit):
-                changed[home.partition] = commit
-                home.settled_in_commit = home.settled_since_commit
+            self._grown[assigned] = None  # a fuller map leaves room for less
+            self._note_pin(assigned, now)
+            if is_news(assigned, commit):
+                changed[assigned.partition] = commit
+                assigned.settled_in_commit = assigned.settled_since_commit
             elif closed == ends:
-                del self._moved[home]
+                del self._moved[assigned]
         return changed
 
     def committed(self, commits: Mapping[Partition, Commit]) -> None:
         """The broker confirmed these, which were sent together."""
         self.commits_confirmed += 1
         for partition, commit in commits.items():
-            home = self.assigned.get(partition)
-            if home is not None:
-                home.last_commit = commit
-                home.settled_since_commit -= home.settled_in_commit
-                home.settled_in_commit = 0
+            assigned = self.assigned.get(partition)
+            if assigned is not None:
+                assigned.last_commit = commit
+                assigned.settled_since_commit -= assigned.settled_in_commit
+                assigned.settled_in_commit = 0
 
     def commit_failed(self, reason: str, now: float) -> None:
         """The broker did not confirm a commit; the next one holds all that it held."""
@@ -369,7 +379,7 @@ class Custody:
     @property
     def uncommitted(self) -> int:
         """Records that were settled and that no confirmed commit covers."""
-        return sum(home.settled_since_commit for home in self.assigned.values())
+        return sum(assigned.settled_since_commit for assigned in self.assigned.values())
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -381,40 +391,45 @@ class Custody:
             self.ledger.gave_back(join.size_bytes)
             self.joined.gave_back(join.size_bytes)
         else:
-            self.settle(join.home, join.offset, join.size_bytes, join.fate, join.code)
+            self.settle(join.assigned, join.offset, join.size_bytes, join.fate, join.code)
             self.joined.settled(join.fate, join.code, join.size_bytes)
 
-    def _homes(self, partitions: Collection[Partition]) -> set[Assigned]:
+    def _assigned_of(self, partitions: Collection[Partition]) -> set[Assigned]:
         return {self.assigned[p] for p in partitions if p in self.assigned}
 
-    def _own(self, home: Assigned) -> None:
-        self.assigned[home.partition] = home
-        self._moved[home] = None
+    def _own(self, assigned: Assigned) -> None:
+        self.assigned[assigned.partition] = assigned
+        self._moved[assigned] = None
 
     def _ignored(self, fact: Fact) -> None:
         self.metadata_ignored += 1
         self.facts.append(fact)
 
-    def _rewind(self, home: Assigned, offset: int, now: float) -> Assigned:
+    def _rewind(self, assigned: Assigned, offset: int, now: float) -> Assigned:
         """The log was cut and grew again: what is known of its offsets is about other records."""
         self.facts.append(
             PartitionRewound(
-                partition=str(home.partition), expected=home.frontier.next_offset, offset=offset
+                partition=str(assigned.partition),
+                expected=assigned.frontier.next_offset,
+                offset=offset,
             )
         )
-        self.drop([home.partition])
+        self.drop([assigned.partition])
         fresh = Assigned(
-            home.partition, home.epoch, Frontier(OffsetMap(offset, offset)), pinned_since=now
+            assigned.partition,
+            assigned.epoch,
+            Frontier(OffsetMap(offset, offset)),
+            pinned_since=now,
         )
         self._own(fresh)
         return fresh
 
-    def _note_pin(self, home: Assigned, now: float) -> None:
-        pinned = home.frontier.lowest_open
-        if pinned != home.pinned_at:
-            home.pinned_at, home.pinned_since = pinned, now
-            self._holder.pinned(home)
+    def _note_pin(self, assigned: Assigned, now: float) -> None:
+        pinned = assigned.frontier.lowest_open
+        if pinned != assigned.pinned_at:
+            assigned.pinned_at, assigned.pinned_since = pinned, now
+            self._holder.pinned(assigned)
 
-    def _holds_too_much(self, home: Assigned) -> bool:
-        allowance = partition_allowance(self.policy, home.map_fill)
-        return self._holder.is_crowded(home) or home.frontier.open_count >= allowance
+    def _holds_too_much(self, assigned: Assigned) -> bool:
+        allowance = partition_allowance(self.policy, assigned.map_fill)
+        return self._holder.is_crowded(assigned) or assigned.frontier.open_count >= allowance

@@ -200,8 +200,8 @@ class RoadReporter(ABC):
             "commits": self._blocked(custody.commits_blocked, custody.commits_blocked_since),
             "memory": {"records": ledger.open, "bytes": ledger.open_bytes},
             "partitions": {
-                str(partition): self._partition(home)
-                for partition, home in sorted(custody.assigned.items())
+                str(partition): self._partition(assigned)
+                for partition, assigned in sorted(custody.assigned.items())
             },
         }
 
@@ -212,28 +212,28 @@ class RoadReporter(ABC):
     @abstractmethod
     def _destination_status(self) -> Mapping[str, Any]: ...
 
-    def _partition(self, home: Assigned) -> Mapping[str, Any]:
-        commit = home.last_commit
+    def _partition(self, assigned: Assigned) -> Mapping[str, Any]:
+        commit = assigned.last_commit
         return {
             "committed": None if commit is None else commit.offset,
-            "next": home.frontier.next_offset,
-            "lag": self._lag.get(home.partition),
-            "open": home.frontier.open_count,
-            "in_flight": home.in_flight,
-            "map_fill": round(home.map_fill, 3),
-            "gaps": home.frontier.gaps,
-            "pinned_by": self._pinned_by(home),
+            "next": assigned.frontier.next_offset,
+            "lag": self._lag.get(assigned.partition),
+            "open": assigned.frontier.open_count,
+            "in_flight": assigned.in_flight,
+            "map_fill": round(assigned.map_fill, 3),
+            "gaps": assigned.frontier.gaps,
+            "pinned_by": self._pinned_by(assigned),
         }
 
-    def _pinned_by(self, home: Assigned) -> Mapping[str, Any] | None:
-        offset = home.frontier.lowest_open
+    def _pinned_by(self, assigned: Assigned) -> Mapping[str, Any] | None:
+        offset = assigned.frontier.lowest_open
         if offset is None:
-            return self._waits_for_schema(home)
-        for_s = round(max(0.0, self._now - home.pinned_since), 3)
-        return {"offset": offset, "for_s": for_s, **self._pin_status(home)}
+            return self._waits_for_schema(assigned)
+        for_s = round(max(0.0, self._now - assigned.pinned_since), 3)
+        return {"offset": offset, "for_s": for_s, **self._pin_status(assigned)}
 
-    def _waits_for_schema(self, home: Assigned) -> Mapping[str, Any] | None:
-        wait = self._custody.schemas.waits.get(home.partition)
+    def _waits_for_schema(self, assigned: Assigned) -> Mapping[str, Any] | None:
+        wait = self._custody.schemas.waits.get(assigned.partition)
         if wait is None:
             return None
         for_s = round(max(0.0, self._now - wait.since), 3)
@@ -243,8 +243,10 @@ class RoadReporter(ABC):
         return {}
 
     def _oldest_s(self) -> float:
-        homes = self._custody.assigned.values()
-        pinned = [home.pinned_since for home in homes if home.pinned_at is not None]
+        partitions = self._custody.assigned.values()
+        pinned = [
+            assigned.pinned_since for assigned in partitions if assigned.pinned_at is not None
+        ]
         return max(0.0, self._now - min(pinned, default=self._now))
 
     # -- /metrics -----------------------------------------------------------------------------
@@ -313,14 +315,16 @@ class RoadReporter(ABC):
             name: GaugeMetricFamily(f"{prefix}_{name}", text, labels=["topic", "partition"])
             for name, text in texts.items()
         }
-        for partition, home in sorted(self._custody.assigned.items()):
+        for partition, assigned in sorted(self._custody.assigned.items()):
             label = [partition.topic, str(partition.number)]
-            if home.last_commit is not None:
-                gauges["committed_offset"].add_metric(label, home.last_commit.offset)
+            if assigned.last_commit is not None:
+                gauges["committed_offset"].add_metric(label, assigned.last_commit.offset)
             if partition in self._lag:
                 gauges["lag"].add_metric(label, self._lag[partition])
-            gauges["partition_open"].add_metric(label, home.frontier.open_count)
-            gauges["offset_map_fill"].add_metric(label, home.map_fill)
-            pinned_s = 0.0 if home.pinned_at is None else max(0.0, self._now - home.pinned_since)
+            gauges["partition_open"].add_metric(label, assigned.frontier.open_count)
+            gauges["offset_map_fill"].add_metric(label, assigned.map_fill)
+            pinned_s = (
+                0.0 if assigned.pinned_at is None else max(0.0, self._now - assigned.pinned_since)
+            )
             gauges["frontier_pinned_seconds"].add_metric(label, pinned_s)
         yield from gauges.values()

@@ -25,7 +25,7 @@ from relay.sandbox import (
     tracking,
     user_points_api,
 )
-from relay.sandbox.gate import Gate
+from relay.sandbox.fault_middleware import FaultMiddleware
 from relay.sandbox.options import SandboxOptions
 from relay.sandbox.stand_in import StandIn
 from relay.sandbox.state import State
@@ -56,7 +56,7 @@ def create_app(options: SandboxOptions | None = None, clock: Clock | None = None
             *control.routes(state),
             *openapi.routes(STAND_INS),
         ],
-        middleware=[Middleware(Gate, state=state, refusal=refusal)],
+        middleware=[Middleware(FaultMiddleware, state=state, refusal=refusal)],
         exception_handlers={HTTPException: http_error},
     )
     app.state.sandbox = state

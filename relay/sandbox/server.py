@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from relay.errors import InputError
-from relay.sandbox.gate import CLOSE
+from relay.sandbox.fault_middleware import CLOSE
 from relay.sandbox.state import State
 
 # How long answers that are under way may take once the sandbox is asked to stop.

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from relay.sandbox import envelopes
-from relay.sandbox.gate import BODY, ENTRY
+from relay.sandbox.fault_middleware import BODY, ENTRY
 from relay.sandbox.journal import Entry
 from relay.sandbox.state import State
 from relay.sandbox.validation import Problem, activity_problems

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from relay.sandbox import envelopes
 from relay.sandbox.datamart import Datamart
-from relay.sandbox.gate import BODY, ENTRY
+from relay.sandbox.fault_middleware import BODY, ENTRY
 from relay.sandbox.journal import Entry, EventSeen, Stored
 from relay.sandbox.selectors import Selector, UserPointId
 from relay.sandbox.state import State

@@ -109,7 +109,7 @@ _PARTS = TypeAdapter(list[PartRecord])
 _ATTEMPTS = TypeAdapter(list[Attempt])
 
 
-class Ledger:
+class RunLedger:
     """The ledger of one segment, or of one file that is imported."""
 
     def __init__(self, path: Path, about: dict[str, str], *, read_only: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from relay.disk import disk_errors
 from relay.segments.errors import ImportFailed
 from relay.segments.hints import REJECTED
-from relay.segments.ledger import Ledger, PartRecord, PartState, Run
+from relay.segments.ledger import PartRecord, PartState, Run, RunLedger
 from relay.segments.members import member_count
 from relay.segments.plan import Plan
 
@@ -44,7 +44,7 @@ class Report:
         return {**asdict(self), "plan": None if self.plan is None else self.plan.document()}
 
 
-def report(ledger: Ledger, run: Run, *, resumed: bool = False) -> Report:
+def report(ledger: RunLedger, run: Run, *, resumed: bool = False) -> Report:
     """What the ledger says about a run."""
     parts = ledger.parts(run)
     roots = [part for part in parts if part.parent is None]
@@ -77,7 +77,7 @@ def report(ledger: Ledger, run: Run, *, resumed: bool = False) -> Report:
     )
 
 
-def why_failed(ledger: Ledger, run: Run, hint: str) -> ImportFailed | None:
+def why_failed(ledger: RunLedger, run: Run, hint: str) -> ImportFailed | None:
     """Why a run did not import all of it; None if it did."""
     over = (PartState.DONE, PartState.APART)
     left = [part for part in ledger.parts(run) if part.state not in over]
@@ -86,7 +86,7 @@ def why_failed(ledger: Ledger, run: Run, hint: str) -> ImportFailed | None:
     return ImportFailed("; ".join(problems[:5]) + more, hint=hint) if left else None
 
 
-def keep_rejected(ledger: Ledger, run: Run, directory: Path) -> None:
+def keep_rejected(ledger: RunLedger, run: Run, directory: Path) -> None:
     """Keep the lines that were found out by taking files apart, as they were sent."""
     for part in ledger.parts(run):
         if part.parent is None or part.state is not PartState.DONE or not part.rejected:

@@ -8,7 +8,7 @@ from pathlib import Path
 from relay.disk import disk_errors
 from relay.errors import RelayError
 from relay.segments.driver import Platform
-from relay.segments.ledger import Ledger, Outcome, Run
+from relay.segments.ledger import Outcome, Run, RunLedger
 from relay.segments.policy import UploadPolicy
 from relay.segments.progress import Progress
 from relay.segments.report import keep_rejected, why_failed
@@ -23,7 +23,7 @@ _FOUND_OUT = ("errors-*", "rejected.*")
 class Runs:
     """Runs of one ledger. The caller holds the lock on the ledger's directory."""
 
-    ledger: Ledger
+    ledger: RunLedger
     directory: Path
     platform: Platform
     rng: random.Random

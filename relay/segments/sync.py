@@ -29,7 +29,7 @@ from relay.segments.user_ids import read_users
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SyncRequest:
     """What is asked of one run."""
 
     plan_only: bool = False
@@ -50,21 +50,21 @@ class Sync(Runs):
     exporter: Exporter | None
     """None where the users come from a file."""
 
-    async def run(self, wish: Wish) -> Report:
+    async def run(self, request: SyncRequest) -> Report:
         """Go on with the open run, or begin one, and take it to its end.
 
         What may pass (no connection, a full disk, a refused token) leaves the run open; what would
         only fail again ends it, and the next sync begins a new one.
         """
-        run, resumed = await self._open_run(wish)
+        run, resumed = await self._open_run(request)
         try:
-            run = await self._until_compared(run, wish)
-            if wish.plan_only:
+            run = await self._until_compared(run, request)
+            if request.plan_only:
                 if run.stage is Stage.COMPARED:
                     run = self.end(run, Outcome.PLANNED)
                 return report(self.ledger, run, resumed=resumed)
             if run.stage is Stage.COMPARED:
-                run = self._check_safety(run, wish)
+                run = self._check_safety(run, request)
                 run = self._write(run)
             await self.upload(run, self.policy.upload)
             run = self.finish(run, "the next sync sends those users again")
@@ -77,24 +77,24 @@ class Sync(Runs):
             raise
         return report(self.ledger, run, resumed=resumed)
 
-    async def _open_run(self, wish: Wish) -> tuple[Run, bool]:
+    async def _open_run(self, request: SyncRequest) -> tuple[Run, bool]:
         """The run to work on, and whether it was begun before."""
         run = self.ledger.open_run()
         if run is not None:
-            usable = not (wish.fresh or wish.file or self._is_stale(run))
-            if usable or (wish.plan_only and run.stage is Stage.WRITTEN):
+            usable = not (request.fresh or request.file or self._is_stale(run))
+            if usable or (request.plan_only and run.stage is Stage.WRITTEN):
                 return run, True
             if run.stage is Stage.WRITTEN:
                 await self._see_through(run)
             self.end(run, Outcome.ABANDONED)
-        return self._begin(wish), False
+        return self._begin(request), False
 
-    def _begin(self, wish: Wish) -> Run:
-        source = "file" if wish.file else self.policy.source_segment_id
+    def _begin(self, request: SyncRequest) -> Run:
+        source = "file" if request.file else self.policy.source_segment_id
         run = self.begin(self.policy.name, source)
-        if wish.file is None:
+        if request.file is None:
             return run
-        self._copy(wish.file)
+        self._copy(request.file)
         return self.ledger.move(run, Stage.DOWNLOADED, exported_ms=self.now())
 
     def _copy(self, file: Path) -> None:
@@ -112,7 +112,7 @@ class Sync(Runs):
         old = self.now() - since_ms > self.policy.stale_after_s * 1000
         return old or run.source not in (self.policy.source_segment_id, "file")
 
-    async def _until_compared(self, run: Run, wish: Wish) -> Run:
+    async def _until_compared(self, run: Run, request: SyncRequest) -> Run:
         expired = 0
         while run.stage not in (Stage.COMPARED, Stage.WRITTEN):
             match run.stage:
@@ -129,7 +129,7 @@ class Sync(Runs):
                         self.progress.note(f"{error.problem}; asking for a new export")
                         run = self.ledger.move(run, Stage.ASKED, export_id=None)
                 case Stage.DOWNLOADED:
-                    run = self._compare(run, wish)
+                    run = self._compare(run, request)
         return run
 
     async def _export(self, run: Run) -> Run:
@@ -138,16 +138,16 @@ class Sync(Runs):
         done = export.end_time or export.start_time
         return self.ledger.move(run, Stage.DOWNLOADED, exported_ms=int(done.timestamp() * 1000))
 
-    def _compare(self, run: Run, wish: Wish) -> Run:
+    def _compare(self, run: Run, request: SyncRequest) -> Run:
         self.progress.begin("reading the export", None, "rows")
         path = self.directory / EXPORT
-        users = read_users(path, self.policy.ids, called=wish.file)
+        users = read_users(path, self.policy.ids, called=request.file)
         with self.ledger.scratch() as db:
             loaded = load(db, users, self.progress.at)
         rows, without = loaded
-        if rows == without and not wish.allow_empty:
+        if rows == without and not request.allow_empty:
             raise InputError(
-                f"the export names no user in {rows} rows ({wish.file or path}): "
+                f"the export names no user in {rows} rows ({request.file or path}): "
                 "nothing was uploaded",
                 hint="if the segment is empty by intent, run it once with --allow-empty",
             )
@@ -156,16 +156,16 @@ class Sync(Runs):
             plan = compare(db, loaded, self.policy.expiry, self.now())
             return self.ledger.move(run, Stage.COMPARED, plan=json.dumps(asdict(plan)))
 
-    def _check_safety(self, run: Run, wish: Wish) -> Run:
+    def _check_safety(self, run: Run, request: SyncRequest) -> Run:
         meant: dict[str, float] = {}
-        if wish.allow_removals:
+        if request.allow_removals:
             meant |= {"removal_share_max": 1.0, "shrink_share_max": 1.0}
-        if wish.allow_growth:
+        if request.allow_growth:
             meant |= {"growth_factor_max": math.inf}
         safety = self.policy.safety.model_copy(update=meant)
         sizes = self.ledger.sizes(self.now() - safety.look_back_ms)
         check_safety(_plan(run), safety, *sizes)
-        return self.ledger.move(run, run.stage, allowed=int(wish.allow_removals))
+        return self.ledger.move(run, run.stage, allowed=int(request.allow_removals))
 
     def _write(self, run: Run) -> Run:
         if _plan(run).commands:

@@ -21,7 +21,7 @@ from relay.errors import sole
 from relay.segments.driver import Driver, Platform, Trip
 from relay.segments.hints import Hints, read_hints
 from relay.segments.isolator import apart
-from relay.segments.ledger import Ledger, PartRecord, PartState, Run
+from relay.segments.ledger import PartRecord, PartState, Run, RunLedger
 from relay.segments.members import (
     MINUTE_MS,
     apply_rejected,
@@ -41,7 +41,7 @@ class Uploads:
     """Sees the files of one run through."""
 
     platform: Platform
-    ledger: Ledger
+    ledger: RunLedger
     directory: Path
     run: Run
     policy: UploadPolicy

@@ -15,7 +15,7 @@ from relay.kafka_client.policy import (
     Secret,
     SecretFile,
     Tls,
-    TokenFile,
+    TokenFromFile,
 )
 from relay.road.consuming.policy import ConsumerPolicy, MissingTopics, OffsetReset
 from relay.section import Section
@@ -97,10 +97,10 @@ class OAuthSettings(Section):
     def _secret(self) -> Secret | None:
         return _secret(self, "client_secret", "oauth.client_secret_file")
 
-    def source(self) -> TokenFile | ClientCredentials:
+    def source(self) -> TokenFromFile | ClientCredentials:
         """The policy of the token provider."""
         if self.token_file is not None:
-            return TokenFile(self.token_file)
+            return TokenFromFile(self.token_file)
         secret = self._secret
         if self.token_url is None or self.client_id is None or secret is None:
             raise AssertionError("the validator lets nothing else pass")

@@ -69,30 +69,30 @@ class Engine:
 
     # -- for the custody ----------------------------------------------------------------------
 
-    def give_back(self, homes: Collection[Assigned]) -> None:
+    def give_back(self, partitions: Collection[Assigned]) -> None:
         """`Holder.give_back`: what flies may land, and is fenced if its partition is gone."""
         for sender in self.senders.values():
-            sender.give_back(homes)
+            sender.give_back(partitions)
 
     def let_go(self, letter: PendingLetter) -> None:
         """`Holder.let_go`."""
         if letter.holds:
             self.senders[letter.letter.destination].lanes.release(letter.lane)
 
-    def is_crowded(self, home: Assigned) -> bool:
+    def is_crowded(self, assigned: Assigned) -> bool:
         """`Holder.is_crowded`: too much waits for one user, or for one of its destinations."""
-        if self._shares is not None and self._shares.is_fed_by(home):
+        if self._shares is not None and self._shares.is_fed_by(assigned):
             return True
-        if not home.crowded:
+        if not assigned.crowded:
             return False
         policy = self.policy.custody
         enough = policy.user_records_max * policy.resume_below
-        home.crowded = {
+        assigned.crowded = {
             (name, lane)
-            for name, lane in home.crowded
+            for name, lane in assigned.crowded
             if self.senders[name].lanes.length(lane) > enough
         }
-        return bool(home.crowded)
+        return bool(assigned.crowded)
 
     def set_aside(self) -> SetAside:
         """`Holder.set_aside`: what belongs to destinations that have used up their share."""
@@ -105,9 +105,9 @@ class Engine:
         """Whether nothing more of this destination's is taken, for the sake of the others."""
         return self._shares is not None and self._shares.is_used_up(self.senders[name])
 
-    def pinned(self, home: Assigned) -> None:
+    def pinned(self, assigned: Assigned) -> None:
         """`Holder.pinned`: from here on it is counted how long its turn may take."""
-        home.when_pinned = {
+        assigned.when_pinned = {
             name: (sender.requests, sender.lanes.count) for name, sender in self.senders.items()
         }
 
@@ -116,16 +116,16 @@ class Engine:
         """`Holder.under_way`: requests in flight."""
         return sum(sender.lanes.in_flight for sender in self.senders.values())
 
-    def is_busy(self, homes: Collection[Assigned]) -> bool:
+    def is_busy(self, partitions: Collection[Assigned]) -> bool:
         """`Holder.is_busy`: whether something of these partitions is in flight."""
-        return any(home.in_flight for home in homes)
+        return any(assigned.in_flight for assigned in partitions)
 
     # -- records come -------------------------------------------------------------------------
 
     def admit(self, record: Record, now: Moment) -> None:
         """A record was read: it waits in its lane, or has met its fate, or waits to be read."""
-        home = self.custody.admit(record, now.steady)
-        if home is None:
+        assigned = self.custody.admit(record, now.steady)
+        if assigned is None:
             return
         outcome: Interpretation
         try:
@@ -133,34 +133,34 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - a defect at one record must not stop the others
             outcome = self.custody.defect(record, error)
         if isinstance(outcome, Parcel):
-            self._admit_parcel(outcome, home, now.steady, None)
+            self._admit_parcel(outcome, assigned, now.steady, None)
             return
         if isinstance(outcome, Events):
-            self._admit_events(record, outcome.outcomes, home, now.steady)
+            self._admit_events(record, outcome.outcomes, assigned, now.steady)
             return
         if isinstance(outcome, NeedsSchema):
-            self.custody.await_schema(home, record, outcome.key, now.steady)
+            self.custody.await_schema(assigned, record, outcome.key, now.steady)
             return
         size = record.size_bytes
         self.custody.ledger.took(size)
         match outcome:
             case Unwanted():
-                self.custody.settle(home, record.offset, size, Fate.SKIPPED, outcome.code)
+                self.custody.settle(assigned, record.offset, size, Fate.SKIPPED, outcome.code)
             case Undecodable() | Unmappable():
-                self._dead_letter(home, size, letter_of(record, class_of(outcome), outcome))
+                self._dead_letter(assigned, size, letter_of(record, class_of(outcome), outcome))
 
     # -- inside -------------------------------------------------------------------------------
 
     def _admit_to_its_sender(
-        self, parcel: Parcel, home: Assigned, now: float, part: Part | None
+        self, parcel: Parcel, assigned: Assigned, now: float, part: Part | None
     ) -> None:
         sender = self.senders[parcel.destination]
-        sender.admit(parcel, home, now, part)
+        sender.admit(parcel, assigned, now, part)
         if self._shares is not None:
-            self._shares.came(sender, home)
+            self._shares.came(sender, assigned)
 
     def _admit_events(
-        self, record: Record, outcomes: Sequence[Outcome], home: Assigned, now: float
+        self, record: Record, outcomes: Sequence[Outcome], assigned: Assigned, now: float
     ) -> None:
         """A record of several events: all of them enter in their order, or have met their fate.
 
@@ -169,12 +169,12 @@ class Engine:
         size = own = record.size_bytes
         for outcome in outcomes:
             size += outcome.size_bytes - own if isinstance(outcome, Parcel) else 0
-        join = self.custody.took_joined(home, record, size, len(outcomes))
+        join = self.custody.took_joined(assigned, record, size, len(outcomes))
         dead: list[tuple[int, Undecodable | Unmappable]] = []
         for index, outcome in enumerate(outcomes):
             part = Part(join, index)
             if isinstance(outcome, Parcel):
-                self._admit_parcel(outcome, home, now, part)
+                self._admit_parcel(outcome, assigned, now, part)
             elif isinstance(outcome, Unwanted):
                 self.custody.settle_part(part, Fate.SKIPPED, outcome.code)
             else:
@@ -191,9 +191,9 @@ class Engine:
             events_total=join.total,
             codes=tuple((index, one.code) for index, one in dead) if len(dead) > 1 else (),
         )
-        self._dead_letter(home, 0, letter, join=join)
+        self._dead_letter(assigned, 0, letter, join=join)
 
     def _dead_letter(
-        self, home: Assigned, size_bytes: int, letter: DeadLetter, *, join: Join | None = None
+        self, assigned: Assigned, size_bytes: int, letter: DeadLetter, *, join: Join | None = None
     ) -> None:
-        self.custody.dead_letter(PendingLetter(letter, home, size_bytes, join=join))
+        self.custody.dead_letter(PendingLetter(letter, assigned, size_bytes, join=join))

@@ -101,20 +101,20 @@ class Sender:
 
     # -- for the engine -----------------------------------------------------------------------
 
-    def give_back(self, homes: Collection[Assigned]) -> None:
+    def give_back(self, partitions: Collection[Assigned]) -> None:
         """What flies may land, and is fenced if its partition is gone."""
-        for waiting in self.lanes.drop(lambda w: w.home in homes):
+        for waiting in self.lanes.drop(lambda w: w.assigned in partitions):
             self._forget_key(waiting.parcel, waiting.part)
             self._gave_back(waiting)
         if self._seen:
             for waiting in self.lanes.flying():
-                if waiting.home.gone:
+                if waiting.assigned.gone:
                     self._forget_key(waiting.parcel, waiting.part)
 
     def held(self) -> Held:
         """Count what it holds. Looks at all of it."""
         records, size_bytes = 0, 0.0
-        homes: set[Assigned] = set()
+        partitions: set[Assigned] = set()
         for some in (self.lanes.queued(), self.lanes.flying()):
             for waiting in some:
                 records += 1
@@ -122,10 +122,12 @@ class Sender:
                 if waiting.part is not None:
                     join = waiting.part.join
                     size_bytes += join.size_bytes / join.total
-                homes.add(waiting.home)
-        return Held(records, int(size_bytes), frozenset(homes))
+                partitions.add(waiting.assigned)
+        return Held(records, int(size_bytes), frozenset(partitions))
 
-    def admit(self, parcel: Parcel, home: Assigned, now: float, part: Part | None = None) -> None:
+    def admit(
+        self, parcel: Parcel, assigned: Assigned, now: float, part: Part | None = None
+    ) -> None:
         """An event came that is to be sent: it waits in its lane, or has met its fate."""
         record, lane, size = parcel.record, parcel.lane, 0
         if part is None:
@@ -135,7 +137,7 @@ class Sender:
             self.notes[note] += 1
         if self._users.duplicates_window and self._is_duplicate(parcel, part):
             if part is None:
-                self.custody.settle(home, record.offset, size, Fate.SKIPPED, "duplicate")
+                self.custody.settle(assigned, record.offset, size, Fate.SKIPPED, "duplicate")
             else:
                 self.custody.settle_part(part, Fate.SKIPPED, "duplicate")
             return
@@ -144,19 +146,19 @@ class Sender:
         elif self._parked and self._is_parked(lane, now):
             self._forget_key(parcel, part)
             self._dead_letter(
-                home,
+                assigned,
                 size,
                 letter_of(record, DeadLetterClass.FOLLOWED, FOLLOWED, part, self.name),
                 lane,
                 join=None if part is None else part.join,
             )
             return
-        waiting = Waiting(parcel, lane, home, size, part=part)
+        waiting = Waiting(parcel, lane, assigned, size, part=part)
         if isinstance(parcel.payload, Request):
             waiting.route = parcel.payload.kind
         length = self.lanes.add(waiting)
         if length >= self._user_records_max:
-            home.crowded.add((self.name, lane))
+            assigned.crowded.add((self.name, lane))
 
     # -- requests leave and answers come ------------------------------------------------------
 
@@ -184,7 +186,7 @@ class Sender:
                 waiting.first_attempt_ms = now.wall_ms
                 waiting.tried_since = now.steady
                 waiting.others_delivered = delivered
-            waiting.home.in_flight += 1
+            waiting.assigned.in_flight += 1
         self.requests += 1
         self.retries += members[0].attempts > 1
         left = self.destination.left(now.steady, route, in_flight + 1)
@@ -232,10 +234,10 @@ class Sender:
         )
         somebody_waits = False
         for waiting in flight.members:
-            home = waiting.home
-            home.in_flight -= 1
+            assigned = waiting.assigned
+            assigned.in_flight -= 1
             waiting.last_code = verdict.code
-            somebody_waits |= not home.gone
+            somebody_waits |= not assigned.gone
         if somebody_waits and learned is ORDINARY:
             self._delivered(flight, lane, None, now)
         elif somebody_waits:
@@ -386,7 +388,7 @@ class Sender:
         self.lanes.done(lane, paused_until)
         settle = self.custody.settle
         for waiting in flight.members:
-            if waiting.home.gone:
+            if waiting.assigned.gone:
                 self._fence(waiting)
                 continue
             self.delivered += 1
@@ -394,7 +396,7 @@ class Sender:
             if record.timestamp_ms >= 0:  # -1 is Kafka's word for none
                 self.lateness.add((now.wall_ms - record.timestamp_ms) / 1000)
             if waiting.part is None:
-                settle(waiting.home, record.offset, waiting.size_bytes, _FATE_DELIVERED, "")
+                settle(waiting.assigned, record.offset, waiting.size_bytes, _FATE_DELIVERED, "")
             else:
                 self.custody.settle_part(waiting.part, _FATE_DELIVERED, "")
 
@@ -479,7 +481,7 @@ class Sender:
                 self._groups += 1
                 waiting.group = self._groups
                 waiting.failures = 0  # those were the group's: alone, each has attempts of its own
-        leaving = {w.home for w in flight.members if w.home.leaving or w.home.gone}
+        leaving = {w.assigned for w in flight.members if w.assigned.leaving or w.assigned.gone}
         if leaving:
             self.give_back(leaving)
 
@@ -511,7 +513,7 @@ class Sender:
             destination=self.name,
             **events_of_letter(waiting.part),
         )
-        self._bury(waiting, letter, lane, holds=True)
+        self._dead_letter_of(waiting, letter, lane, holds=True)
         for follower in followers:
             followed = letter_of(
                 follower.parcel.record,
@@ -520,14 +522,16 @@ class Sender:
                 follower.part,
                 self.name,
             )
-            self._bury(follower, followed, lane)
+            self._dead_letter_of(follower, followed, lane)
 
-    def _bury(
+    def _dead_letter_of(
         self, waiting: Waiting, letter: DeadLetter, lane: Hashable, *, holds: bool = False
     ) -> None:
         self._forget_key(waiting.parcel, waiting.part)
         join = None if waiting.part is None else waiting.part.join
-        self._dead_letter(waiting.home, waiting.size_bytes, letter, lane, holds=holds, join=join)
+        self._dead_letter(
+            waiting.assigned, waiting.size_bytes, letter, lane, holds=holds, join=join
+        )
 
     def _tell_isolated(self, first: Waiting, verdict: Verdict, learned: Learned) -> None:
         """Once for each record: it may be tried many times."""
@@ -564,7 +568,7 @@ class Sender:
 
     def _dead_letter(
         self,
-        home: Assigned,
+        assigned: Assigned,
         size_bytes: int,
         letter: DeadLetter,
         lane: Hashable | None = None,
@@ -572,7 +576,7 @@ class Sender:
         holds: bool = False,
         join: Join | None = None,
     ) -> None:
-        self.custody.dead_letter(PendingLetter(letter, home, size_bytes, lane, holds, join))
+        self.custody.dead_letter(PendingLetter(letter, assigned, size_bytes, lane, holds, join))
 
 
 def _activities(members: Sequence[Waiting]) -> list[Activity]:

@@ -34,7 +34,7 @@ class Held(NamedTuple):
 
     records: int
     size_bytes: int
-    homes: frozenset[Assigned] = frozenset()
+    partitions: frozenset[Assigned] = frozenset()
     """The partitions that it came from."""
 
 
@@ -79,15 +79,15 @@ class Shares:
             self._count(records, size_bytes)
         return self._aside
 
-    def came(self, to: Holding, home: Assigned) -> None:
+    def came(self, to: Holding, assigned: Assigned) -> None:
         """A record of a partition came for this one."""
-        for place, homes in self._fed.items():
+        for place, partitions in self._fed.items():
             if self._holding[place] is to:
-                homes.add(home)
+                partitions.add(assigned)
 
-    def is_fed_by(self, home: Assigned) -> bool:
+    def is_fed_by(self, assigned: Assigned) -> bool:
         """Whether a partition holds records for one whose share is used up."""
-        return any(home in homes for homes in self._fed.values())
+        return any(assigned in partitions for partitions in self._fed.values())
 
     def is_used_up(self, by: Holding) -> bool:
         """Whether this one may hold no more."""
@@ -133,7 +133,7 @@ class Shares:
             resume_below=policy.resume_below,
         )
         over = [place for place in range(len(held)) if by_records[place] or by_bytes[place]]
-        self._fed = {place: set(held[place].homes) for place in over}
+        self._fed = {place: set(held[place].partitions) for place in over}
         self._aside = SetAside(
             sum(held[place].records for place in over),
             sum(held[place].size_bytes for place in over),

@@ -184,10 +184,10 @@ class Reporter(RoadReporter):
         if held or self.lifecycle is not Lifecycle.RUNNING:
             return Liveness(alive=True, reason="nothing may move now")
         self._pins = self._find_pins()
-        for home in self._custody.assigned.values():
-            still_s = self._stands_still_s(home)
+        for assigned in self._custody.assigned.values():
+            still_s = self._stands_still_s(assigned)
             if still_s >= self._policy.stuck_after_s:
-                reason = f"{home.partition} has not moved for {still_s:.0f} s"
+                reason = f"{assigned.partition} has not moved for {still_s:.0f} s"
                 return Liveness(alive=False, reason=reason)
         return Liveness(alive=True, reason="progress")
 
@@ -196,30 +196,30 @@ class Reporter(RoadReporter):
             return True
         return self._schemas.holds_all()
 
-    def _stands_still_s(self, home: Assigned) -> float:
+    def _stands_still_s(self, assigned: Assigned) -> float:
         """For how long a partition has stood still without an excuse.
 
         A record that is tried again and again is an excuse. So is a turn that has not come yet:
         lanes take turns, so after twice as many requests as there were lanes it must have come,
         and as often again for each further event of the same record.
         """
-        if not home.frontier.open_count:
-            if home.partition in self._custody.schemas.waits:
+        if not assigned.frontier.open_count:
+            if assigned.partition in self._custody.schemas.waits:
                 return 0.0
-            since = self._lagging_since.get(home.partition, self._now)
+            since = self._lagging_since.get(assigned.partition, self._now)
             return self._now - max(since, self._settled_at)
-        pin = self._pins.get(home)
+        pin = self._pins.get(assigned)
         if pin is None:
-            return self._now - home.pinned_since
+            return self._now - assigned.pinned_since
         sender, waiting = pin
         if waiting.last_code or _is_held_up(sender, waiting):
             return 0.0
-        requests, lanes = home.when_pinned.get(sender.name, (0, 0))
+        requests, lanes = assigned.when_pinned.get(sender.name, (0, 0))
         turns = sender.requests - requests
         events = 1 if waiting.part is None else waiting.part.join.total
         if turns <= 2 * lanes * events:
-            return self._now - max(home.pinned_since, self._moved_at(sender))
-        return self._now - home.pinned_since
+            return self._now - max(assigned.pinned_since, self._moved_at(sender))
+        return self._now - assigned.pinned_since
 
     def _moved_at(self, sender: Sender) -> float:
         """When something moved last: a fate; of several destinations a request to this one."""
@@ -259,8 +259,8 @@ class Reporter(RoadReporter):
         used_up = self._engine.has_used_up_its_share(name)
         return {**status, "pinned_partitions": pinned, "share_used_up": used_up}
 
-    def _pin_status(self, home: Assigned) -> Mapping[str, Any]:
-        pin = self._pins.get(home)
+    def _pin_status(self, assigned: Assigned) -> Mapping[str, Any]:
+        pin = self._pins.get(assigned)
         if pin is None:
             return {}
         sender, waiting = pin
@@ -269,14 +269,19 @@ class Reporter(RoadReporter):
 
     def _find_pins(self) -> Mapping[Assigned, "Pin"]:
         """The records that pin the frontiers, as far as they are on their way."""
-        offsets = {home: home.frontier.lowest_open for home in self._custody.assigned.values()}
+        offsets = {
+            assigned: assigned.frontier.lowest_open for assigned in self._custody.assigned.values()
+        }
         found: dict[Assigned, Pin] = {}
         for sender in self._engine.senders.values():
             for some in (sender.lanes.queued(), sender.lanes.flying()):
                 for waiting in some:
-                    home = waiting.home
-                    if home not in found and offsets.get(home) == waiting.parcel.record.offset:
-                        found[home] = sender, waiting
+                    assigned = waiting.assigned
+                    if (
+                        assigned not in found
+                        and offsets.get(assigned) == waiting.parcel.record.offset
+                    ):
+                        found[assigned] = sender, waiting
         return found
 
     # -- /metrics -----------------------------------------------------------------------------

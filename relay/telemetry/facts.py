@@ -92,7 +92,7 @@ class Fact:
         for known in fields(cls):
             yield _SAID_AS.get(known.name, known.name), hints[known.name].__metadata__[0]
 
-    def said(self) -> Iterator[tuple[str, Any]]:
+    def log_fields(self) -> Iterator[tuple[str, Any]]:
         """The fields of the log line."""
         for known in fields(self):
             value = getattr(self, known.name)

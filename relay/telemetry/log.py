@@ -56,7 +56,7 @@ class Log:
         grave = level or fact.level
         if _GRAVITY[grave] < self._least[fact.stage]:
             return
-        said = {name: _plain(value) for name, value in fact.said()}
+        said = {name: _plain(value) for name, value in fact.log_fields()}
         self._methods[grave](fact.name(), stage=fact.stage.value, **said)
 
 

@@ -62,7 +62,9 @@ class Recent:
                     "at": _rfc3339(at),
                     "level": fact.level.value,
                     "event": fact.name(),
-                    "said": ", ".join(f"{name} {_short(value)}" for name, value in fact.said()),
+                    "said": ", ".join(
+                        f"{name} {_short(value)}" for name, value in fact.log_fields()
+                    ),
                 }
                 for at, fact in reversed(self._events)
             ],

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.apis.errors import LoginRefused, Refused
-from relay.cli.users.files import CONCURRENCY, Progress, Run
+from relay.cli.users.files import CONCURRENCY, FileRun, Progress
 from relay.cli.users.lines import reader
 from relay.model import Request, UserPointUpdate
 from relay.stream.decoding import DecodingPolicy
@@ -63,7 +63,7 @@ def run_of(platform, users, progress=None, failed=None):
         if failed is not None
         else (lambda *_: None)
     )
-    return Run(platform.put, read, progress or Progress(None, 0), fail, lambda *_: None)
+    return FileRun(platform.put, read, progress or Progress(None, 0), fail, lambda *_: None)
 
 
 async def test_calls_are_bounded_and_failures_are_counted_by_line():

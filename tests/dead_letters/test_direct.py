@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from relay.dead_letters.buried import Buried, letter
 from relay.dead_letters.direct import ReplaySink, ReplaySource
+from relay.dead_letters.stored import StoredLetter, letter
 from relay.model import DeadLetter, DeadLetterClass, Partition, Position, Record
 from relay.road.settling.dead_letter import envelope
 from tests.support.simulation.loop import run_virtually
@@ -27,7 +27,7 @@ class Listener:
 def dead(number, partition=0):
     record = Record("events", 7, 1000 + number, 12345, b"k", b"v%d" % number, (("h", b"1"),))
     headers = envelope(DeadLetter(record, DeadLetterClass.REFUSED, "http_400", "why"), "1")
-    return letter(Buried(Position("events.dlq", partition, number), 99, b"k", b"v", headers))
+    return letter(StoredLetter(Position("events.dlq", partition, number), 99, b"k", b"v", headers))
 
 
 async def letters(*given):

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from relay.cli.dlq.letters import in_full, in_words
-from relay.dead_letters.buried import Buried, letter
 from relay.dead_letters.events import LetterReader
 from relay.dead_letters.selection import Selection
+from relay.dead_letters.stored import StoredLetter, letter
 from relay.model import DeadLetter, DeadLetterClass, Position, Record
 from relay.road.settling.dead_letter import envelope
 from relay.settings import load
@@ -31,13 +31,15 @@ def settings(tmp_path):
     return load(path, {}, needs=["sources", "mappings", "decoding"])
 
 
-def buried(topic, value, events=(), total=0):
+def stored(topic, value, events=(), total=0):
     record = Record(topic, 0, 7, 0, b"k", json.dumps(value).encode(), (("own", b"x"),))
     death = DeadLetter(
         record, DeadLetterClass.REFUSED, "http_400", "no", events=events, events_total=total
     )
     found = letter(
-        Buried(Position(f"{topic}.dlq", 0, 3), 0, record.key, record.value, envelope(death, "1"))
+        StoredLetter(
+            Position(f"{topic}.dlq", 0, 3), 0, record.key, record.value, envelope(death, "1")
+        )
     )
     assert found is not None
     return found
@@ -58,18 +60,18 @@ def buried(topic, value, events=(), total=0):
 def test_the_events_that_a_letter_names_are_shown(  # noqa: PLR0917
     settings, topic, value, events, total, shown
 ):
-    assert LetterReader(settings).parts(buried(topic, value, events, total)) == shown
+    assert LetterReader(settings).parts(stored(topic, value, events, total)) == shown
 
 
 def test_they_are_masked_unless_asked_for_and_stand_in_place_of_the_record(settings):
-    one = buried("batches", BATCH, (1,), 2)
+    one = stored("batches", BATCH, (1,), 2)
     events = LetterReader(settings).parts(one)
     words = in_words(in_full(one, events, exact=False))
     assert 'event #1: {"event_type": "***", "data": "***"}' in words
     assert "value (" not in words
     assert "jane" not in words
     assert "jane" in in_words(in_full(one, events, exact=True))
-    whole = in_words(in_full(buried("batches", BATCH), {}, exact=False))
+    whole = in_words(in_full(stored("batches", BATCH), {}, exact=False))
     assert "value (" in whole
 
 
@@ -89,7 +91,7 @@ ORDERS = [
     ],
 )
 def test_a_user_is_looked_for_in_the_events_that_a_letter_names(settings, events, total, found):
-    one = buried("lines", ORDERS, events, total)
+    one = stored("lines", ORDERS, events, total)
     reader = LetterReader(settings)
     for user in ("ann", "bob", "cid"):
         selection = Selection(users=frozenset({user}), events_of=reader.events)
@@ -97,6 +99,6 @@ def test_a_user_is_looked_for_in_the_events_that_a_letter_names(settings, events
 
 
 def test_what_cannot_be_read_is_searched_as_text(settings):
-    one = buried("lines", [{"type": "track", "userId": "ann"}])
+    one = stored("lines", [{"type": "track", "userId": "ann"}])
     selection = Selection(users=frozenset({"ann"}), events_of=LetterReader(settings).events)
     assert selection.takes(one)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.dead_letters.buried import Buried, letter
 from relay.dead_letters.selection import Selection, moment_ms, span
+from relay.dead_letters.stored import StoredLetter, letter
 from relay.errors import InputError
 from relay.model import DeadLetter, DeadLetterClass, Partition, Position, Record
 from relay.road.settling.dead_letter import envelope
@@ -22,7 +22,7 @@ def dead(value=b"{}", *, died_ms=NOW, at=5, deaths=(("refused", "http_400", 17),
         record = Record("events", 3, offset, 0, b"k", value, headers)
         died = DeadLetter(record, DeadLetterClass(cls), code, "why", destination=to)
         headers = envelope(died, "1")
-    return letter(Buried(Position("events.dlq", 0, at), died_ms, b"k", value, headers))
+    return letter(StoredLetter(Position("events.dlq", 0, at), died_ms, b"k", value, headers))
 
 
 def about(**user):
@@ -102,7 +102,7 @@ def test_users_stand_in_no_repr():
 
 
 def test_a_record_of_somebody_else_is_no_letter():
-    assert letter(Buried(Position("t", 0, 0), NOW, None, b"x", (("h", b"1"),))) is None
+    assert letter(StoredLetter(Position("t", 0, 0), NOW, None, b"x", (("h", b"1"),))) is None
 
 
 @given(

@@ -8,7 +8,7 @@ import pytest
 from aiokafka.errors import AuthenticationFailedError
 
 from relay.kafka_client.endpoint_tokens import EndpointTokens
-from relay.kafka_client.policy import ClientCredentials, Sasl, TokenFile
+from relay.kafka_client.policy import ClientCredentials, Sasl, TokenFromFile
 from relay.kafka_client.security import FileTokens, token_provider
 
 GIVEN = ClientCredentials("https://id.example/token", "relay", "its-secret", "kafka")
@@ -100,7 +100,9 @@ async def test_a_token_file_is_read_again_every_time(tmp_path):
 
 def test_only_oauthbearer_has_a_token_provider(tmp_path):
     assert token_provider(Sasl("PLAIN", "u", "p")) is None
-    assert isinstance(token_provider(Sasl("OAUTHBEARER", token=TokenFile(tmp_path))), FileTokens)
+    assert isinstance(
+        token_provider(Sasl("OAUTHBEARER", token=TokenFromFile(tmp_path))), FileTokens
+    )
     assert isinstance(token_provider(Sasl("OAUTHBEARER", token=GIVEN)), EndpointTokens)
 
 

@@ -348,7 +348,10 @@ def test_after_a_clean_stop_nobody_waits_for_what_may_be_under_way(clean):
         assert bench.engine.custody.commits(0.0) == {}  # a file is still under way
         bench.take_all(batch)
     bench.commit()
-    commits = {home.partition: home.last_commit for home in bench.engine.custody.assigned.values()}
+    commits = {
+        assigned.partition: assigned.last_commit
+        for assigned in bench.engine.custody.assigned.values()
+    }
     again = Bench()
     again.assign(P0, commits=commits)
     assert again.engine.custody.assigned[P0].past_is_open is not clean

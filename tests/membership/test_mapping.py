@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from relay.membership.mapping import ELSEWHERE, changing, command
+from relay.membership.mapping import OTHER_EVENT, changing, command
 from relay.membership.policy import ChangePolicy
 from relay.model import Record, Unmappable, Unwanted
 from relay.segments.formats import FileFormat
@@ -171,7 +171,7 @@ def test_nobody_enters_without_the_consent_that_is_required_and_everybody_may_le
     ],
 )
 def test_what_is_no_membership_event_is_left_to_the_stream(value):
-    assert changes_of(value) is ELSEWHERE
+    assert changes_of(value) is OTHER_EVENT
 
 
 def test_a_type_that_is_spelt_in_escapes_is_ours_too():
@@ -183,7 +183,7 @@ def test_a_type_that_is_spelt_in_escapes_is_ours_too():
 
 def test_a_record_that_is_too_large_is_left_to_the_stream_which_buries_it():
     made = ChangePolicy(decoding=DecodingPolicy(record_bytes_max=100), mapping=policy().mapping)
-    assert changes_of(event(properties={"x": "y" * 200}), made) is ELSEWHERE
+    assert changes_of(event(properties={"x": "y" * 200}), made) is OTHER_EVENT
 
 
 def test_an_identifier_that_a_csv_cannot_hold_is_unmappable_there():

@@ -7,7 +7,7 @@ import pytest
 
 from relay.apis.mediarithmics_document_imports import Execution
 from relay.membership.engine import MembershipEngine
-from relay.membership.mapping import ELSEWHERE, Change, Several, changing
+from relay.membership.mapping import OTHER_EVENT, Change, Several, changing
 from relay.membership.policy import ChangePolicy, GatherPolicy, MembershipPolicy
 from relay.model import DeadLetter, DeadLetterClass, Fate, Moment, Partition, Record
 from relay.road.settling.dead_letter import envelope
@@ -63,11 +63,11 @@ def test_a_mapping_makes_membership_events_and_the_others_are_the_streams(source
     (change,) = changes_of(record("loyalty", tier(1)), NOW_MS)
     assert isinstance(change, Change)
     assert change.enters
-    assert changes_of(record("loyalty", seen(1)), NOW_MS) is ELSEWHERE
+    assert changes_of(record("loyalty", seen(1)), NOW_MS) is OTHER_EVENT
     mixed = changes_of(record("loyalty", [seen(1), tier(2), {"tier": "x"}]), NOW_MS)
     assert isinstance(mixed, Several)
     first, second, third = mixed.outcomes
-    assert first is third is ELSEWHERE  # what cannot be read the stream buries
+    assert first is third is OTHER_EVENT  # what cannot be read the stream buries
     assert len(second) == 1
 
 
@@ -78,7 +78,7 @@ def test_a_topic_without_a_source_is_read_in_the_own_format(sources):
     }  # fmt: skip
     changes_of = changing(policy(), sources)
     assert len(changes_of(record("others", own), NOW_MS)) == 1
-    assert changes_of(record("web", own), NOW_MS) is ELSEWHERE
+    assert changes_of(record("web", own), NOW_MS) is OTHER_EVENT
 
 
 def test_a_source_that_makes_no_membership_events_is_not_even_read(sources):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from relay.sandbox.gate import AnswerLost
+from relay.sandbox.fault_middleware import ConnectionCut
 
 
 async def test_the_log_tells_everything_of_each_request_in_order_of_arrival(api, activity, key):
@@ -80,7 +80,7 @@ async def test_a_status_after_storing_stores(api, activity):
 @pytest.mark.parametrize(("kind", "activities"), [("lost_answer", 1), ("closed", 0)])
 async def test_a_closed_connection_is_logged_as_a_lost_answer(api, activity, kind, activities):
     await api.faults({"kind": kind, "times": 1})
-    with pytest.raises(AnswerLost):
+    with pytest.raises(ConnectionCut):
         await api.post(activity())
     assert (await api.post(activity())).status_code == 200
     lost, answered = await api.log()

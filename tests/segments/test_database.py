@@ -21,7 +21,7 @@ from relay.segments.database import (
     transaction,
 )
 from relay.segments.errors import SegmentBusy
-from relay.segments.ledger import Ledger, Outcome, PartState
+from relay.segments.ledger import Outcome, PartState, RunLedger
 from relay.segments.members import LOTS, changes
 from relay.segments.model import Operation
 from relay.segments.next_step import Attempt
@@ -30,19 +30,19 @@ ABOUT = {"datamart": "1", "segment": "segment_id 7"}
 
 
 def test_a_ledger_names_people_and_is_for_its_owner_alone(tmp_path):
-    Ledger(tmp_path / "ledger.sqlite", ABOUT).close()
+    RunLedger(tmp_path / "ledger.sqlite", ABOUT).close()
     assert stat.S_IMODE((tmp_path / "ledger.sqlite").stat().st_mode) == 0o600
 
 
 def test_a_ledger_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
     path = tmp_path / "ledger.sqlite"
-    Ledger(path, ABOUT).close()
+    RunLedger(path, ABOUT).close()
     with sqlite3.connect(path) as db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
     before = path.read_bytes()
     with pytest.raises(LocalStateError, match="version 4, this Relay knows 3") as caught:
-        Ledger(path, ABOUT)
+        RunLedger(path, ABOUT)
     assert caught.value.exit_status is ExitStatus.LOCAL_STATE
     assert path.read_bytes() == before
 
@@ -52,7 +52,7 @@ def test_a_file_that_is_no_ledger_is_refused(tmp_path, content):
     path = tmp_path / "ledger.sqlite"
     path.write_bytes(content)
     with pytest.raises(LocalStateError, match="damaged, or no ledger at all"):
-        Ledger(path, ABOUT)
+        RunLedger(path, ABOUT)
 
 
 def test_a_database_of_another_program_is_refused(tmp_path):
@@ -62,22 +62,22 @@ def test_a_database_of_another_program_is_refused(tmp_path):
         db.execute("CREATE TABLE t (x)")
     db.close()
     with pytest.raises(LocalStateError, match="another program"):
-        Ledger(path, ABOUT)
+        RunLedger(path, ABOUT)
 
 
 def test_a_ledger_of_another_segment_is_refused(tmp_path):
-    Ledger(tmp_path / "ledger.sqlite", ABOUT).close()
+    RunLedger(tmp_path / "ledger.sqlite", ABOUT).close()
     with pytest.raises(LocalStateError, match="another segment"):
-        Ledger(tmp_path / "ledger.sqlite", ABOUT | {"segment": "segment_id 8"})
+        RunLedger(tmp_path / "ledger.sqlite", ABOUT | {"segment": "segment_id 8"})
 
 
 def test_a_ledger_can_be_read_while_it_is_written(tmp_path):
     path = tmp_path / "ledger.sqlite"
-    ledger = Ledger(path, ABOUT)
+    ledger = RunLedger(path, ABOUT)
     run = ledger.begin("r", "s", 1)
     with ledger.writing() as db:
         db.execute("DELETE FROM members")
-        reader = Ledger(path, {}, read_only=True)
+        reader = RunLedger(path, {}, read_only=True)
         assert reader.open_run() == run
         reader.close()
     ledger.close()
@@ -85,7 +85,7 @@ def test_a_ledger_can_be_read_while_it_is_written(tmp_path):
 
 def test_a_full_disk_is_said_as_such_and_changes_nothing(tmp_path):
     path = tmp_path / "ledger.sqlite"
-    ledger = Ledger(path, ABOUT)
+    ledger = RunLedger(path, ABOUT)
     pages = ledger.db.execute("PRAGMA page_count").fetchone()[0]
     ledger.db.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(LocalStateError, match="the disk is full"), ledger.writing() as db:
@@ -139,7 +139,7 @@ def test_one_process_at_a_time_works_on_a_segment(tmp_path):
 
 
 def test_a_run_ends_once_and_its_list_of_changes_with_it(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.sqlite", ABOUT)
+    ledger = RunLedger(tmp_path / "ledger.sqlite", ABOUT)
     run = ledger.begin("r", "s", 1)
     assert ledger.open_run() == run
     ledger.db.execute("INSERT INTO changes (user, operation) VALUES ('u', 'UPDATE')")
@@ -165,7 +165,7 @@ def test_a_ledger_of_the_version_before_is_taken_along(tmp_path):
     db = sqlite3.connect(path)
     db.executescript(V1)
     db.close()
-    ledger = Ledger(path, {})
+    ledger = RunLedger(path, {})
     (part,) = ledger.parts(ledger.last_run())
     assert (part.state, part.parent, part.users) == (PartState.DONE, None, None)
     assert part.attempts == [Attempt(1, 7, "e-1", status="SUCCEEDED")]
@@ -188,7 +188,7 @@ def test_an_open_run_of_the_second_version_goes_on_with_the_same_users(tmp_path)
         PRAGMA user_version = 2;
     """)
     db.close()
-    ledger = Ledger(path, {})
+    ledger = RunLedger(path, {})
     parts = ledger.parts(ledger.open_run())
     found = [[user for user, _ in changes(ledger.db, part.users)] for part in parts]
     assert found == [["a", "b"], ["d"], ["c"]]

@@ -50,8 +50,8 @@ class SeveralBench(Bench):
     ],
 )
 def test_the_fate_of_a_record_is_the_join_of_those_of_its_events(fates, joined):
-    home = Assigned(P0, 1, Frontier(OffsetMap(0, 0)))
-    join = Join(home, 0, 10, len(fates), len(fates))
+    assigned = Assigned(P0, 1, Frontier(OffsetMap(0, 0)))
+    join = Join(assigned, 0, 10, len(fates), len(fates))
     for fate in fates:
         join.settled(*fate)
     assert (join.fate, join.code, join.open) == (*joined, 0)

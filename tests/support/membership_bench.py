@@ -15,7 +15,7 @@ import orjson
 from relay.apis.errors import Refused
 from relay.apis.mediarithmics_document_imports import Execution
 from relay.membership.engine import MembershipEngine
-from relay.membership.mapping import ELSEWHERE, Change
+from relay.membership.mapping import OTHER_EVENT, Change
 from relay.membership.policy import GatherPolicy, MembershipPolicy, TroublePolicy
 from relay.model import Moment, Partition, Record, Unmappable, Unwanted
 from relay.segments.hints import Hints
@@ -33,7 +33,7 @@ def changes(record, now_ms):
     if user == "-":
         return Unwanted("no_consent", "the user said no")
     if user == "*":
-        return ELSEWHERE
+        return OTHER_EVENT
     if user == "!":
         return Unmappable("no_identifier", "no usable identifier")
     return tuple(

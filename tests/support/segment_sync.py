@@ -10,13 +10,13 @@ from relay.apis.locations import FileAccess
 from relay.segments.database import locked
 from relay.segments.driver import Platform
 from relay.segments.exporting import Exporter
-from relay.segments.ledger import Ledger
+from relay.segments.ledger import RunLedger
 from relay.segments.lines import Target
 from relay.segments.members import MINUTE_MS, ExpiryPolicy
 from relay.segments.plan import SafetyPolicy
 from relay.segments.policy import ExportPolicy, SyncPolicy, UploadPolicy
 from relay.segments.report import Report
-from relay.segments.sync import Sync, Wish
+from relay.segments.sync import Sync, SyncRequest
 from relay.segments.user_ids import IdPolicy, IdType
 from tests.support.segment_world import World
 
@@ -72,13 +72,13 @@ class Syncs:
     def ledger(self) -> Any:
         made = policy(**self.changes)
         self.directory.mkdir(exist_ok=True)
-        ledger = Ledger(self.directory / "ledger.sqlite", made.about("1234"))
+        ledger = RunLedger(self.directory / "ledger.sqlite", made.about("1234"))
         try:
             yield ledger
         finally:
             ledger.close()
 
-    async def run(self, users: Iterable[str] | None = None, **wish: Any) -> Report:
+    async def run(self, users: Iterable[str] | None = None, **request: Any) -> Report:
         if users is not None:
             await self.world.set_export(SOURCE, csv_of(users))
         self._count += 1
@@ -96,7 +96,7 @@ class Syncs:
                 policy=made, ledger=ledger, directory=self.directory, exporter=exporter,
                 platform=platform, rng=rng, progress=self.notes,
             )  # fmt: skip
-            return await sync.run(Wish(**wish))
+            return await sync.run(SyncRequest(**request))
 
     async def sees(self, users: Iterable[str]) -> None:
         """The segment holds these users and nobody else, and nobody for longer than settled."""

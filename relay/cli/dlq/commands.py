@@ -184,7 +184,7 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
 
     from relay.cli.dlq import letters
     from relay.dead_letters import search
-    from relay.dead_letters.buried import Letter
+    from relay.dead_letters.stored import OwnLetter
 
     settings = _settings(config)
     wanted = letters.wanted(
@@ -193,7 +193,7 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     )  # fmt: skip
     shown = letters.as_line if as_json else letters.as_row
 
-    def each(letter: Letter) -> None:
+    def each(letter: OwnLetter) -> None:
         typer.echo(shown(letter))
 
     found = asyncio.run(search.look(settings, topic or [], wanted, limit, each))
@@ -227,13 +227,13 @@ def show(
 
     from relay.cli.dlq import letters
     from relay.dead_letters import search
-    from relay.dead_letters.buried import Letter
     from relay.dead_letters.events import LetterReader
+    from relay.dead_letters.stored import OwnLetter
     from relay.errors import InputError
 
     settings = _settings(config, (*_SECTIONS, "sources", "mappings", "decoding"))
     wanted = letters.wanted(positions=[position])
-    kept: list[Letter] = []
+    kept: list[OwnLetter] = []
     asyncio.run(search.look(settings, topic or [], wanted, None, kept.append))
     if not kept:
         raise InputError(f"no dead letter at {position}", hint="relay dlq list shows positions")

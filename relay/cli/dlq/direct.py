@@ -13,7 +13,7 @@ from relay.app.edges import KafkaEdges, kafka_edges
 from relay.cli.given import carried
 from relay.dead_letters.direct import ReplaySink, ReplaySource
 from relay.dead_letters.reading import dead_letter_topics
-from relay.dead_letters.search import Found, meant
+from relay.dead_letters.search import Found, chosen_letters
 from relay.dead_letters.selection import Selection
 from relay.errors import ExitStatus
 from relay.model import Partition
@@ -71,7 +71,7 @@ async def _send(
         topics, settings.kafka.consumer(settings.dead_letter.topic), policy
     )
     partitions = [Partition(topic, n) for topic, count in where.items() for n in range(count)]
-    letters = meant(settings, list(where), selection, limit, found, whole=True)
+    letters = chosen_letters(settings, list(where), selection, limit, found, whole=True)
     source = ReplaySource(partitions, letters, per_second)
 
     def edges(settings: Settings, emit: Emit) -> KafkaEdges:

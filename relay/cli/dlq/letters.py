@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from relay.clock import SystemClock
-from relay.dead_letters.buried import Letter
 from relay.dead_letters.codes import known_codes
 from relay.dead_letters.selection import Selection, moment_ms, span
+from relay.dead_letters.stored import OwnLetter
 from relay.kafka_client.header_names import printable
 from relay.model import DeadLetterClass
 from relay.road.settling.dead_letter import Cut, Envelope, spans
@@ -22,12 +22,12 @@ class Summary:
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str, str, str], list[int]] = {}
 
-    def add(self, one: Letter) -> None:
+    def add(self, one: OwnLetter) -> None:
         """Count one. Its day is that of its last death, in UTC."""
-        died_ms, last = one.buried.died_ms, one.last
+        died_ms, last = one.stored.died_ms, one.last
         key = (
             _moment(died_ms)[:10],
-            one.buried.position.topic,
+            one.stored.position.topic,
             last.cls.value,
             last.code,
         )
@@ -78,21 +78,21 @@ def wanted(
     )
 
 
-def as_row(one: Letter) -> str:
+def as_row(one: OwnLetter) -> str:
     """A letter for people: where, when, what record, why."""
     last = one.last
     again = f" (death {len(one.deaths)})" if len(one.deaths) > 1 else ""
     return (
-        f"{one.buried.position}  {_time(one.buried.died_ms)}  {last.position}{_which(last)}  "
+        f"{one.stored.position}  {_time(one.stored.died_ms)}  {last.position}{_which(last)}  "
         f"{last.cls.value}/{last.code}{_bound(last)}{again}: {last.reason}{_of_what(one.cut)}"
     )
 
 
-def as_line(one: Letter) -> str:
+def as_line(one: OwnLetter) -> str:
     """A letter for machines, without key, value and headers."""
     said = {
-        "position": str(one.buried.position),
-        "died_at": _time(one.buried.died_ms),
+        "position": str(one.stored.position),
+        "died_at": _time(one.stored.died_ms),
         "origin": str(one.origin),
         **_death(one.last),
         "deaths": len(one.deaths),
@@ -100,21 +100,21 @@ def as_line(one: Letter) -> str:
     return json.dumps(said, ensure_ascii=False)
 
 
-def in_full(one: Letter, events: Mapping[int, Any], *, exact: bool) -> dict[str, Any]:
+def in_full(one: OwnLetter, events: Mapping[int, Any], *, exact: bool) -> dict[str, Any]:
     """Everything about a letter; key, value, headers and events masked unless `exact`."""
-    buried = one.buried
+    stored = one.stored
     shown = {index: event if exact else masked_values(event) for index, event in events.items()}
     return {
-        "position": str(buried.position),
-        "died_at": _time(buried.died_ms),
+        "position": str(stored.position),
+        "died_at": _time(stored.died_ms),
         "origin": str(one.origin),
         "deaths": [_death(death) for death in one.deaths],
-        "key": _bytes(buried.key, exact=exact),
+        "key": _bytes(stored.key, exact=exact),
         "headers": [
-            [printable(name), _bytes(value, exact=exact)] for name, value in buried.original_headers
+            [printable(name), _bytes(value, exact=exact)] for name, value in stored.original_headers
         ],
-        "value": _bytes(buried.value, exact=True) if exact else outline(buried.value),
-        "value_bytes": None if buried.value is None else len(buried.value),
+        "value": _bytes(stored.value, exact=True) if exact else outline(stored.value),
+        "value_bytes": None if stored.value is None else len(stored.value),
         "events": {f"#{index}": event for index, event in shown.items()},
     }
 

@@ -220,11 +220,11 @@ def sync(  # noqa: PLR0917 - options of a command are given by name
     from relay.cli.segments.progress import segment_progress
     from relay.cli.segments.runs import run_sync
     from relay.cli.segments.text import plan_lines, report_lines
-    from relay.segments.sync import Wish
+    from relay.segments.sync import SyncRequest
 
-    wish = Wish(plan, file, fresh, allow_removals, allow_empty, allow_growth)
+    request = SyncRequest(plan, file, fresh, allow_removals, allow_empty, allow_growth)
     with segment_progress() as progress:
-        policy, report = asyncio.run(run_sync(config, name, wish, progress, _stopped(as_json)))
+        policy, report = asyncio.run(run_sync(config, name, request, progress, _stopped(as_json)))
     lines = [] if plan else report_lines(policy.name, report)
     if report.plan is not None:
         share_max = policy.safety.removal_share_max

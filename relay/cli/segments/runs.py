@@ -8,11 +8,11 @@ from relay.cli.segments import tools
 from relay.errors import RelayError
 from relay.segments.formats import FileFormat
 from relay.segments.importing import Checked, FileImport
-from relay.segments.ledger import Ledger
+from relay.segments.ledger import RunLedger
 from relay.segments.policy import SyncPolicy
 from relay.segments.progress import Progress
 from relay.segments.report import Report, report
-from relay.segments.sync import Sync, Wish
+from relay.segments.sync import Sync, SyncRequest
 from relay.settings import Settings
 
 
@@ -43,7 +43,7 @@ async def run_import(
 async def run_sync(
     config: Path | None,
     name: str | None,
-    wish: Wish,
+    request: SyncRequest,
     progress: Progress,
     on_failure: Callable[[Report], None],
 ) -> tuple[SyncPolicy, Report]:
@@ -56,17 +56,17 @@ async def run_sync(
         async with tools.open_platform(settings) as platform:
             exporter = tools.open_exporter(settings, progress)
             # With a file nothing is asked of mParticle, and its credentials are not needed.
-            async with nullcontext() if wish.file else exporter as opened:
+            async with nullcontext() if request.file else exporter as opened:
                 sync = Sync(
                     policy=policy, ledger=ledger, directory=directory, exporter=opened,
                     platform=platform, rng=tools.chance(), progress=progress,
                 )  # fmt: skip
                 with _told(ledger, on_failure):
-                    return policy, await sync.run(wish)
+                    return policy, await sync.run(request)
 
 
 @contextmanager
-def _told(ledger: Ledger, on_failure: Callable[[Report], None]) -> Iterator[None]:
+def _told(ledger: RunLedger, on_failure: Callable[[Report], None]) -> Iterator[None]:
     try:
         yield
     except RelayError:

@@ -9,7 +9,7 @@ from relay.clock import SystemClock
 from relay.segments.database import locked
 from relay.segments.driver import Platform
 from relay.segments.exporting import Exporter
-from relay.segments.ledger import Ledger
+from relay.segments.ledger import RunLedger
 from relay.segments.progress import Progress
 from relay.settings import Settings, load
 from relay.vendors import open_digital_audience, open_document_imports, open_mparticle
@@ -50,10 +50,10 @@ async def open_platform(settings: Settings) -> AsyncIterator[Platform]:
 
 
 @contextmanager
-def open_ledger(directory: Path, about: dict[str, str], what: str) -> Iterator[Ledger]:
+def open_ledger(directory: Path, about: dict[str, str], what: str) -> Iterator[RunLedger]:
     """A ledger for this process alone."""
     with locked(directory, what):
-        ledger = Ledger(directory / _LEDGER, about)
+        ledger = RunLedger(directory / _LEDGER, about)
         try:
             yield ledger
         finally:
@@ -61,12 +61,12 @@ def open_ledger(directory: Path, about: dict[str, str], what: str) -> Iterator[L
 
 
 @contextmanager
-def read_ledger(directory: Path) -> Iterator[Ledger | None]:
+def read_ledger(directory: Path) -> Iterator[RunLedger | None]:
     """A ledger to look into, also while a sync works; None where there is none yet."""
     if not (directory / _LEDGER).exists():
         yield None
         return
-    ledger = Ledger(directory / _LEDGER, {}, read_only=True)
+    ledger = RunLedger(directory / _LEDGER, {}, read_only=True)
     try:
         yield ledger
     finally:

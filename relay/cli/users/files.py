@@ -103,7 +103,7 @@ class Progress:
 
 
 @dataclass(slots=True)
-class Run:
+class FileRun:
     """One run over the lines of a file."""
 
     put: Put

@@ -13,7 +13,7 @@ from relay.cli.feeding import fed
 from relay.cli.lines import STDIN, numbered_lines, opened
 from relay.cli.progress import line_progress
 from relay.cli.users.calls import NEEDS, document, refused, show_choices, show_one, user_points
-from relay.cli.users.files import Progress, Run, Tally
+from relay.cli.users.files import FileRun, Progress, Tally
 from relay.cli.users.lines import Kind, Reader, reader
 from relay.cli.users.options import UsersFile, Whom
 from relay.clock import SystemClock
@@ -88,9 +88,9 @@ def run_file(
         kept = Progress(many.progress, source.stat().st_size if source != STDIN else 0)
         fail = stack.enter_context(_failures(many.report, bar.say, anew=kept.first == 1))
 
-        async def run() -> Run:
+        async def run() -> FileRun:
             async with user_points(settings) as api:
-                made = Run(
+                made = FileRun(
                     api.put,
                     lambda line, number: lines.update(line, number, clock.now_ms()),
                     kept,

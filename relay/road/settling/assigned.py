@@ -48,7 +48,7 @@ class Join:
     of the others. It comes again as a whole.
     """
 
-    home: Assigned
+    assigned: Assigned
     offset: int
     size_bytes: int
     """What the record and all its events weigh; released when the last has its fate."""
@@ -85,7 +85,7 @@ class PendingLetter:
     """A dead letter that the broker has not confirmed yet."""
 
     letter: DeadLetter
-    home: Assigned = field(repr=False)
+    assigned: Assigned = field(repr=False)
     size_bytes: int
     lane: Hashable | None = field(default=None, repr=False)
     holds: bool = False
@@ -100,7 +100,7 @@ def lags(
 ) -> dict[Partition, int]:
     """Records of each partition that are not settled: not read yet, or read and open."""
     return {
-        partition: max(0, end - home.frontier.next_offset) + home.frontier.open_count
+        partition: max(0, end - one.frontier.next_offset) + one.frontier.open_count
         for partition, end in ends.items()
-        if (home := assigned.get(partition)) is not None
+        if (one := assigned.get(partition)) is not None
     }

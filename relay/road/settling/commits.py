@@ -32,19 +32,19 @@ def start_of(partition: Partition, commit: Commit | None, emit: Emit) -> OffsetM
 
 
 def commit_of(
-    home: Assigned, bytes_max: int, *, with_map: bool = True, closed: bool = False
+    assigned: Assigned, bytes_max: int, *, with_map: bool = True, closed: bool = False
 ) -> tuple[Commit, bool]:
     """What to commit for a partition now, and whether its map had to be cut. Sets `map_fill`."""
-    snapshot = home.frontier.snapshot()
+    snapshot = assigned.frontier.snapshot()
     mark = _CLOSED if closed else ""
     if not with_map:
         return Commit(snapshot.offset, mark), False
     encoded = encode(snapshot, bytes_max - len(mark) - 1)
-    home.map_fill = 1.0 if encoded.truncated else len(encoded.metadata) / bytes_max
+    assigned.map_fill = 1.0 if encoded.truncated else len(encoded.metadata) / bytes_max
     return Commit(snapshot.offset, f"{mark} {encoded.metadata}".strip()), encoded.truncated
 
 
-def is_news(home: Assigned, commit: Commit) -> bool:
+def is_news(assigned: Assigned, commit: Commit) -> bool:
     """Whether the broker does not have this already."""
-    nothing_yet = home.last_commit is None and home.frontier.end == 0
-    return commit != home.last_commit and not nothing_yet
+    nothing_yet = assigned.last_commit is None and assigned.frontier.end == 0
+    return commit != assigned.last_commit and not nothing_yet

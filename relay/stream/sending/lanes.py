@@ -33,7 +33,7 @@ class Waiting:
 
     parcel: Parcel = field(repr=False)
     lane: Hashable = field(repr=False)
-    home: Assigned = field(repr=False)
+    assigned: Assigned = field(repr=False)
     size_bytes: int
     attempts: int = 0
     failures: int = 0

@@ -45,7 +45,7 @@ class Rule:
             and (answer.cut or not self.cut)
             and (self.header is None or self.header in answer.headers)
             and (self.body is None or self.body.search(answer.body) is not None)
-            and (self.says is None or self.says == said(answer.body, cut=answer.cut))
+            and (self.says is None or self.says == status_word(answer.body, cut=answer.cut))
         )
 
 
@@ -70,7 +70,7 @@ def statuses(text: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def said(body: bytes, *, cut: bool = False) -> str | None:
+def status_word(body: bytes, *, cut: bool = False) -> str | None:
     """The `status` at the top of a JSON body in lower case, None when there is none.
 
     `cut`: the body goes on; what stands before the cut counts. A byte order mark and bytes that
@@ -170,7 +170,7 @@ def explained(
     if verdict.kind is VerdictKind.DELIVERED or not answer.status:
         return verdict
     reason = verdict.reason
-    if said(answer.body, cut=answer.cut) is not None:
+    if status_word(answer.body, cut=answer.cut) is not None:
         words = complaint(answer, sent, redact)
     else:
         media_type = answer.headers.get("content-type", "").partition(";")[0].strip()

@@ -14,7 +14,7 @@ from relay.road.settling.offset_map import OffsetMap
 from relay.stream.sending.lanes import Lanes, Waiting
 
 
-def home(number=0):
+def assigned(number=0):
     return Assigned(Partition("events", number), 1, Frontier(OffsetMap(0, 0)))
 
 
@@ -41,7 +41,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.lanes = Lanes()
-        self.homes = [home(0), home(1)]
+        self.partitions = [assigned(0), assigned(1)]
         self.queues = defaultdict(list)
         self.flying = {}
         self.resting = {}
@@ -61,7 +61,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
     @rule(lane=st.integers(0, 4), where=st.integers(0, 1))
     def add(self, lane, where):
         self.count += 1
-        entry = waiting(lane, self.count, self.homes[where])
+        entry = waiting(lane, self.count, self.partitions[where])
         self.lanes.add(entry)
         self.queues[lane].append(entry)
 
@@ -133,18 +133,18 @@ class LanesAgainstModel(RuleBasedStateMachine):
 
     @rule(where=st.integers(0, 1))
     def a_partition_leaves(self, where):
-        gone = self.homes[where]
-        dropped = self.lanes.drop(lambda entry: entry.home is gone)
+        gone = self.partitions[where]
+        dropped = self.lanes.drop(lambda entry: entry.assigned is gone)
         expected = []
         for lane, queue in self.queues.items():
             flying = self.flying.get(lane, [])
             rest = queue[len(flying) :]
-            expected += [entry for entry in rest if entry.home is gone]
-            if rest and not flying and rest[0].home is gone:
+            expected += [entry for entry in rest if entry.assigned is gone]
+            if rest and not flying and rest[0].assigned is gone:
                 self.resting.pop(lane, None)
-            self.queues[lane] = flying + [entry for entry in rest if entry.home is not gone]
+            self.queues[lane] = flying + [entry for entry in rest if entry.assigned is not gone]
         assert sorted(map(id, dropped)) == sorted(map(id, expected)), "waits and is gone: no other"
-        self.homes[where] = home(where)
+        self.partitions[where] = assigned(where)
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data())
@@ -183,7 +183,7 @@ TestLanes = LanesAgainstModel.TestCase
 
 
 def test_a_hot_lane_takes_turns_with_the_others():
-    lanes, where = Lanes(), home()
+    lanes, where = Lanes(), assigned()
     for number in range(1000):
         lanes.add(waiting("hot", number, where))
     for number in range(5):
@@ -198,7 +198,7 @@ def test_a_hot_lane_takes_turns_with_the_others():
 
 
 def test_a_lane_that_is_done_leaves_nothing_behind():
-    lanes, where = Lanes(), home()
+    lanes, where = Lanes(), assigned()
     for number in range(1000):
         lanes.add(waiting(number, number, where))
         (member,) = lanes.take(alone)
@@ -214,7 +214,7 @@ def test_a_lane_that_is_done_leaves_nothing_behind():
 
 
 def test_two_flights_of_one_lane_are_impossible():
-    lanes, where = Lanes(), home()
+    lanes, where = Lanes(), assigned()
     lanes.add(waiting("a", 1, where))
     lanes.add(waiting("a", 2, where))
     lanes.take(alone)

@@ -56,26 +56,26 @@ class WatchedEngine(Engine):
 
     def unfinished(self, partitions):
         """How many records may come again although they were sent: in flight or not committed."""
-        homes = {self.custody.assigned[p] for p in partitions}
+        partitions = {self.custody.assigned[p] for p in partitions}
         flying = sum(
             1
             for sender in self.senders.values()
             for waiting in sender.lanes.flying()
-            if waiting.home in homes
+            if waiting.assigned in partitions
         )
-        return flying + sum(self._uncommitted(home) for home in homes)
+        return flying + sum(self._uncommitted(assigned) for assigned in partitions)
 
-    def _uncommitted(self, home):
-        commit = self.cluster.commits.get(home.partition)
+    def _uncommitted(self, assigned):
+        commit = self.cluster.commits.get(assigned.partition)
         known = OffsetMap(0, 0)
         if commit is not None:
             known = (
                 decode(commit.offset, commit.metadata) if self.policy.custody.offset_map else None
             )
             known = known or OffsetMap(commit.offset, commit.offset)
-        snapshot = home.frontier.snapshot()
+        snapshot = assigned.frontier.snapshot()
         finished, already = set(snapshot.open_offsets), set(known.open_offsets)
-        records = self.cluster.logs[home.partition].records
+        records = self.cluster.logs[assigned.partition].records
         return sum(
             1
             for stored in records

@@ -23,11 +23,11 @@ CLOSE = "sandbox.close"
 Refusal = Callable[[str, int, str, dict[str, str]], Response]
 
 
-class AnswerLost(ConnectionResetError):
+class ConnectionCut(ConnectionResetError):
     """Stands for a closed connection where there is none to close: an in-process transport."""
 
 
-class Gate:
+class FaultMiddleware:
     """Logs each request and applies the fault that is decided for it."""
 
     def __init__(self, app: ASGIApp, state: State, refusal: Refusal) -> None:
@@ -148,7 +148,7 @@ async def _close(scope: Scope, receive: Receive) -> None:
     """Close the connection by the means that the server put into the scope, and see it closed."""
     close = scope.get(CLOSE)
     if close is None:
-        raise AnswerLost("the connection was closed without an answer")
+        raise ConnectionCut("the connection was closed without an answer")
     close()
     while (await receive())["type"] != "http.disconnect":
         pass

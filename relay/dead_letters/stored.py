@@ -7,7 +7,7 @@ from relay.road.settling.dead_letter import Cut, Envelope, opened
 
 
 @dataclass(frozen=True, slots=True)
-class Buried:
+class StoredLetter:
     """A dead letter as it lies there. Its `repr` shows no key, value or header."""
 
     position: Position
@@ -30,10 +30,10 @@ class Buried:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A buried record that relay wrote, with its last death at hand."""
+class OwnLetter:
+    """A stored record that relay wrote, with its last death at hand."""
 
-    buried: Buried
+    stored: StoredLetter
     deaths: tuple[Envelope, ...]
 
     @property
@@ -52,7 +52,7 @@ class Letter:
         return self.deaths[0].position
 
 
-def letter(buried: Buried) -> Letter | None:
+def letter(stored: StoredLetter) -> OwnLetter | None:
     """None for what somebody else put into the topic: nobody knows where it should go."""
-    deaths = buried.history
-    return Letter(buried, deaths) if deaths else None
+    deaths = stored.history
+    return OwnLetter(stored, deaths) if deaths else None
