@@ -66,13 +66,18 @@ class KafkaCluster(Kafka):
         *,
         secured: bool = False,
         properties: Mapping[str, str] | None = None,
-        heap: str = "256m",
-        java_options: Sequence[str] = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+        heap: str = "512m",
+        java_options: Sequence[str] = (
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            # A broker whose threads have died of it answers nothing, and does not say why.
+            "-XX:+ExitOnOutOfMemoryError",
+        ),
     ) -> None:
         super().__init__(bootstrap_servers="")
         self._count = brokers
         self._extra = dict(properties or {})
-        self._java = [f"-Xms{heap}", f"-Xmx{heap}", *java_options]
+        self._java = ["-Xms128m", f"-Xmx{heap}", *java_options]
         self._home = Path(tempfile.mkdtemp(prefix="relay-kafka-"))
         self.security = SecuredListeners(self._home) if secured else None
         self._ports: dict[tuple[int, str], int] = {}
