@@ -41,7 +41,7 @@ def test_a_hang_up_that_nohup_ignores_stays_ignored():
 
 # Moments of the start, in ticks (10 ms) of processor time; the last are after it. Before the first
 # line of ours runs, a signal has to wait, as it does for workers: nothing can hear it so early.
-@pytest.mark.parametrize("ticks", [0, 1, 2, 4, 7, 11, 16, 25, 40, 60, 80])
+@pytest.mark.parametrize("ticks", [0, 2, 7, 16, 40, 80])
 def test_sigterm_at_any_moment_of_the_start_ends_with_status_0(ticks):
     with Alone(held_back=STOP) as relay:
         wait_for(
@@ -50,7 +50,7 @@ def test_sigterm_at_any_moment_of_the_start_ends_with_status_0(ticks):
         assert relay.end() == 0
 
 
-@pytest.mark.parametrize("ticks", [0, 30, 50, 55, 60, 65, 70, 80, 100, 150])
+@pytest.mark.parametrize("ticks", [0, 50, 60, 70, 100])
 def test_sigterm_at_any_moment_of_the_start_of_workers_ends_with_status_0(ticks):
     with Alone("--workers", "2", held_back=STOP) as relay:
 
