@@ -13,7 +13,7 @@ import heapq
 import itertools
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import httpx
@@ -32,8 +32,6 @@ from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
 from relay.stream.policy import EnginePolicy
 from relay.stream.sender import Flight
-from relay.stream.sending.destination import DestinationPolicy
-from relay.stream.sending.limit import LimitPolicy
 from relay.telemetry.redact import redact
 from tests.support.simulation.world import event
 from tests.support.trouble import Stream, stream
@@ -60,8 +58,6 @@ class Model:
     rule: LimiterRule
     granted: float
     latency_s: tuple[float, float] = (0.03, 0.07)
-    way_back_s: tuple[float, float] = (0.0, 0.0)
-    """How long an answer is under way when it does not count at the limiter any more."""
     users: int = 500
     user_points: float = 0.0
     """The share of user points in the traffic."""
@@ -110,22 +106,13 @@ def models() -> Iterator[Model]:
         }.items():
             made = LimiterRule.model_validate_json(orjson.dumps(rule | more))
             granted = _granted(made)
-            if made.kind is LimiterKind.CONCURRENCY:
-                yield Model(name + says, made, granted)
-                # Whoever keeps 8 under way has fewer at the limiter.
-                away = Model(f"{name}, 0 to 15 ms away{says}", made, 0.0, way_back_s=(0.0, 0.015))
-                yield replace(away, granted=8 / (_mean(away.latency_s) + _mean(away.way_back_s)))
-            elif made.by is CountedBy.USER:
+            if made.by is CountedBy.USER:
                 yield Model(name + says, made, 2.0 * 50, users=50)
             elif made.path:
                 # What is granted is that of the route; the others go on beside it.
                 yield Model(name + says, made, granted, user_points=0.2)
             else:
                 yield Model(name + says, made, granted)
-
-
-def _mean(edges: tuple[float, float]) -> float:
-    return sum(edges) / 2
 
 
 def _granted(rule: LimiterRule) -> float:
@@ -152,7 +139,6 @@ class Simulated:
         self.now = 0.0
         self.offsets = itertools.count()
         self.landings: list[_Landing] = []
-        self.served: list[tuple[float, int, Pass]] = []
         self.order = itertools.count()
         self.departures: list[float] = []
         self.accepted: list[float] = []
@@ -168,13 +154,12 @@ class Simulated:
                 self._send(flight)
             wakes = self.engine.sender.wakes_at(self.now)
             lands = self.landings[0].at if self.landings else None
-            served = self.served[0][0] if self.served else None
-            times = [at for at in (wakes, lands, served) if at is not None]
+            times = [at for at in (wakes, lands) if at is not None]
             self.now = max(self.now + 1e-6, min(times)) if times else self.now + 0.01
-            while self.served and self.served[0][0] <= self.now:
-                heapq.heappop(self.served)[2].done()
             while self.landings and self.landings[0].at <= self.now:
                 landed = heapq.heappop(self.landings)
+                if landed.passed is not None:
+                    landed.passed.done()
                 self.engine.sender.answered(landed.flight, landed.answer, self._moment())
         return self._figures(seconds)
 
@@ -201,11 +186,8 @@ class Simulated:
             self.refused.append(self.now)
             latency_s = _TURNAROUND_S
         self.asked_s.append(_asked_s(headers))
-        served_at, number = self.now + latency_s, next(self.order)
-        if passed is not None:
-            heapq.heappush(self.served, (served_at, number, passed))
-        lands_at = served_at + self.rng.uniform(*self.model.way_back_s)
-        heapq.heappush(self.landings, _Landing(lands_at, number, flight, answer))
+        landing = _Landing(self.now + latency_s, next(self.order), flight, answer, passed)
+        heapq.heappush(self.landings, landing)
 
     def _moment(self) -> Moment:
         return Moment(self.now, _WALL_MS + int(self.now * 1000))
@@ -231,6 +213,7 @@ class _Landing(NamedTuple):
     order: int
     flight: Flight
     answer: Answer
+    passed: Pass | None
 
 
 def _asked_s(headers: Mapping[str, str]) -> float:
@@ -253,24 +236,11 @@ def _interpret(record: Record, _now_ms: int) -> Parcel:
 
 async def over_http(model: Model, seconds: float) -> Figures:
     """The same over real HTTP, in real time: the sandbox plays the limiter."""
-    if model.rule.kind is not LimiterKind.CONCURRENCY:
-        return await _over_http(model, seconds, DestinationPolicy())
-    # How many a second a number at a time is depends on the machine: a sender that keeps exactly
-    # that number under way says it, before and after.
-    exactly = LimitPolicy(max_in_flight=model.rule.limit or 1, fixed_limit=True)
-    exact = DestinationPolicy(limit=exactly)
-    before = await _over_http(model, WARM_S + 10.0, exact)
-    found = await _over_http(model, seconds, DestinationPolicy())
-    after = await _over_http(model, WARM_S + 10.0, exact)
-    return replace(found, granted=(before.achieved + after.achieved) / 2)
-
-
-async def _over_http(model: Model, seconds: float, policy: DestinationPolicy) -> Figures:
     options = SandboxOptions()
     async with (
         serve(create_app(options)) as url,
         httpx.AsyncClient(base_url=url) as client,
-        stream(url, policy, interpret=interpreter(_BY_USER)) as made,
+        stream(url, interpret=interpreter(_BY_USER)) as made,
     ):
         delay = [int(edge * 1000) for edge in model.latency_s]
         rule = model.rule.model_dump(mode="json", exclude_none=True)
@@ -317,8 +287,6 @@ def main() -> None:
     )
     for model in models():
         if any(part in model.name for part in given.only):
-            if given.http and model.way_back_s[1]:
-                continue  # a way back is not to be had on one machine
             if given.http:
                 found = asyncio.run(over_http(model, given.seconds))
             else:

@@ -51,12 +51,12 @@ class DestinationPolicy:
 class Left(NamedTuple):
     """What is to be told with the answer to a request that left.
 
-    Numbers of probes, or 0; and how many were in flight with it, or 0 when nobody counted.
+    Numbers of probes, or 0; and how many were in flight with it.
     """
 
     probe: int = 0
     route_probe: int = 0
-    in_flight: int = 0
+    in_flight: int = 1
 
 
 class Learned(NamedTuple):

@@ -59,8 +59,7 @@ _BURST_S = 0.1
 _RATE_MIN = 0.02
 _MARK_EVERY_S = 0.25
 _MARKS = 256
-_REFUSED_ABOVE = 0.9
-_ACCEPTED_ABOVE = 0.4
+_DIVIDED = 0.9
 _LEVELS_MIN = 5
 
 
@@ -174,7 +173,7 @@ class GrantedRate:
             self._due = max(self._due, now) + 1.0 / self.rate
 
     def refused(self, asked_s: float, in_flight: int, left_at: float, now: float) -> None:
-        """A request was refused by a limiter; `in_flight` were under way when it left, or 0."""
+        """A request was refused by a limiter; `in_flight` were under way when it left."""
         if left_at < self._cut_at + _SETTLES_S:
             return  # what left before the cut, or met what did, says nothing of the rate after it
         if self._held is not None:
@@ -268,16 +267,16 @@ class GrantedRate:
 
     def _closed(self, seconds: float, now: float) -> Grant | None:
         """So long there were refusals among acceptances."""
-        at_a_time = None if self._of_a_user else self._divide()
-        if at_a_time is not None:
-            # Fewer at a time is all that it wants.
-            self.rate = None
-            return Grant(at_a_time=at_a_time)
         share = self._refused / (self._accepted + self._refused)
         enough = _SHARE_OF_A_LIMITER if self._found or self.rate is None else _SHARE_IN_SEARCH
         few = self._refused < (1 if self._of_a_user else _REFUSED_MIN) or share <= enough
         if few or not self._accepted:
             return None
+        at_a_time = self._divide()
+        if at_a_time is not None:
+            # Fewer at a time is all that it wants.
+            self.rate = None
+            return Grant(at_a_time=at_a_time)
         if now < self._ignore_until:
             return None
         return self._slower(self._accepted / seconds, share, now)
@@ -316,26 +315,16 @@ class GrantedRate:
         return Grant(per_second=self.rate)
 
     def _divide(self) -> int | None:
-        """How many may be under way: up to there it accepts, and above it refuses.
-
-        Above it some are accepted, too: an answer that is on its way back to us is under way here,
-        and not at the limiter any more. A limiter of the rate refuses at each number alike.
-        """
-        levels = sorted(level for level in self._levels if level)
-        accepted_in_all = accepted = sum(self._levels[level][0] for level in levels)
-        refused_in_all = refused = sum(self._levels[level][1] for level in levels)
-        if refused_in_all < _LEVELS_MIN or not accepted_in_all:
+        """How many may be under way: up to there it accepts, and above it refuses."""
+        if self._refused < _LEVELS_MIN:
             return None
-        best, best_at = 0.0, None
-        for level in levels:
-            accepted -= self._levels[level][0]
+        accepted, refused = 0, self._refused
+        for level in sorted(self._levels):
+            accepted += self._levels[level][0]
             refused -= self._levels[level][1]
-            refused_above, accepted_above = refused / refused_in_all, accepted / accepted_in_all
-            if refused_above < _REFUSED_ABOVE:
-                break
-            if accepted_above <= _ACCEPTED_ABOVE and refused_above - accepted_above > best:
-                best, best_at = refused_above - accepted_above, level
-        return best_at
+            if accepted >= _DIVIDED * self._accepted:
+                return level if refused >= _DIVIDED * self._refused else None
+        return None
 
     def _look(self, *, refused: bool) -> None:
         """While the rate is held: it may be cut again once fewer are refused."""

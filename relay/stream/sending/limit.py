@@ -78,8 +78,6 @@ class AdaptiveLimit:
         self._refusals = 0
         self._cut_at = -math.inf
         self._grows_from = -math.inf
-        """Until then it grows no further than to `_held_at`, above which a limiter refused."""
-        self._held_at = math.inf
         self._grown_at = -math.inf
         self._before_growth = self._limit
         self._refused_since_growth = 0
@@ -115,7 +113,6 @@ class AdaptiveLimit:
         if self._is_fixed:
             return
         self._slow_start = False
-        self._held_at = float(at_a_time)
         if at_a_time < self.value:
             self._move(float(at_a_time), "a limiter refuses more", now)
             self._start_window(now)
@@ -140,7 +137,6 @@ class AdaptiveLimit:
         else:
             self._undo_hold_s = min(2 * self._undo_hold_s, self._HOLD_MAX_S)
         self._undone_at = now
-        self._held_at = self._before_growth
         self._grows_from = now + self._undo_hold_s
 
     def restart(self, now: float, why: str) -> None:
@@ -172,19 +168,10 @@ class AdaptiveLimit:
         elif mean_s > max(best_s * policy.slow_tolerance, policy.slow_floor_s):
             self._slow_start = False
             self._move(self._limit * policy.cut_on_slow, "slow answers", now)
-        elif self._reached:
-            self._grow(now)
+        elif self._reached and now >= self._grows_from:
+            self._before_growth, self._grown_at, self._refused_since_growth = self._limit, now, 0
+            self._move(self._grown(), "slow start" if self._slow_start else "limit reached", now)
         self._start_window(now, mean_s)
-
-    def _grow(self, now: float) -> None:
-        grown = self._grown()
-        if now < self._grows_from:
-            # What slowness took away comes back at once; what a limiter refused does not.
-            grown = min(grown, self._held_at)
-            if grown <= self._limit:
-                return
-        self._before_growth, self._grown_at, self._refused_since_growth = self._limit, now, 0
-        self._move(grown, "slow start" if self._slow_start else "limit reached", now)
 
     def _grown(self) -> float:
         if self._slow_start:

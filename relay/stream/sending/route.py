@@ -196,9 +196,6 @@ class _Evidence:
 
     def _close(self) -> None:
         if self._refused:
-            # What was found out holds until something speaks against it: while the users keep to
-            # their limits, few are refused, and those few say nothing.
-            kept = max(_KEPT, _EXPECTED_MIN / self.expected) if self.each_user else _KEPT
-            self.expected = self.expected * kept + self._fresh * self._refused / self._total
-            self.observed = self.observed * kept + self._fresh_refused
+            self.expected = self.expected * _KEPT + self._fresh * self._refused / self._total
+            self.observed = self.observed * _KEPT + self._fresh_refused
         self._total = self._refused = self._fresh = self._fresh_refused = 0

@@ -1,7 +1,6 @@
 """Rate limiters in every shape, before the engine, in virtual time: `bench.limiters` runs them."""
 
 import itertools
-from dataclasses import replace
 
 import pytest
 
@@ -24,26 +23,6 @@ def test_what_a_limiter_grants_is_used_and_little_is_refused(model):
         assert found.longest_pause_s <= found.longest_asked_s + 0.01
 
 
-class SlowAtTimes(Simulated):
-    """For a second of each 25, answers take three times as long."""
-
-    def _send(self, flight):
-        usual = self.model
-        if 20 <= self.now % 25 < 21:
-            self.model = replace(usual, latency_s=(0.15, 0.2))
-        super()._send(flight)
-        self.model = usual
-
-
-@pytest.mark.parametrize("says", ["", ", Retry-After"])
-def test_a_slow_second_does_not_keep_a_sender_from_what_a_limiter_grants(says):
-    """The limit falls with it, and comes back: only above it, the limiter refuses."""
-    model = next(model for model in MODELS if model.name == f"concurrency 8{says}")
-    found = SlowAtTimes(model).run(80.0)
-    assert found.of_granted >= 0.9
-    assert found.refused_share <= 0.05
-
-
 @pytest.mark.storm(cases=18)
 @pytest.mark.parametrize("seed", [2, 3])
 @pytest.mark.parametrize("model", MODELS, ids=[model.name for model in MODELS])
@@ -63,58 +42,6 @@ def test_a_limiter_that_is_lifted_is_forgotten():
     run.run(150.0)
     assert run.engine.sender.destination.routes["activity"].rate is None
     assert run.engine.custody.ledger.delivered - before > 5 * 20 * 120
-
-
-def test_that_each_user_has_a_limit_is_not_forgotten_while_few_are_refused():
-    """Then a rate for all would be measured, of users who had just waited for themselves."""
-    model = next(model for model in MODELS if model.name == "each user 2/s, burst 2, Retry-After")
-    run = Simulated(model, seed=2)
-    run.run(60.0)
-    route = run.engine.sender.destination.routes["activity"]
-    assert route.limits_each_user()
-    assert route.rate is None
-
-
-def grant_of(answers, *, of_a_user=False):
-    """What a second of answers teaches: of each, how many were under way, and whether accepted."""
-    granted, found = GrantedRate(0.0, Timeline(), of_a_user=of_a_user), None
-    for number, (in_flight, accepted) in enumerate(answers):
-        now = 1.0 + 1.2 * number / len(answers)
-        if accepted:
-            found = granted.accepted(in_flight, now) or found
-        else:
-            granted.refused(0.0, in_flight, now, now)
-    return found
-
-
-ACCEPTED, REFUSED = True, False
-
-
-def test_a_limiter_of_concurrency_is_found_although_answers_are_on_their_way():
-    """Of nine under way here, one may have been answered: then the ninth is accepted, too."""
-    beyond = [(9, REFUSED), (9, ACCEPTED), (9, ACCEPTED)]
-    answers = ([(7, ACCEPTED), (8, ACCEPTED)] * 3 + beyond) * 10
-    found = grant_of(answers)
-    assert found is not None
-    assert found.at_a_time == 8
-    # How many others are under way says nothing about one user, who has one at a time.
-    found = grant_of(answers, of_a_user=True)
-    assert found is not None
-    assert found.at_a_time is None
-
-
-def test_refusals_at_every_number_under_way_are_no_limit_of_concurrency():
-    found = grant_of([(7, ACCEPTED), (8, ACCEPTED), (7, REFUSED), (9, ACCEPTED), (9, REFUSED)] * 20)
-    assert found is not None
-    assert found.at_a_time is None
-
-
-def test_what_left_uncounted_says_nothing_about_how_many_may_be_under_way():
-    """Before a limiter was met nobody counted, and everything was accepted."""
-    uncounted = [(0, REFUSED), *[(0, ACCEPTED)] * 80]
-    found = grant_of([*uncounted, *[(16, REFUSED), (16, REFUSED), (16, ACCEPTED)] * 10])
-    assert found is not None
-    assert found.at_a_time is None
 
 
 def test_what_is_refused_whatever_the_rate_does_not_bring_the_rate_to_nothing():
