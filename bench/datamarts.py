@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import orjson
 
 from bench.growth import NoDeadLetters
-from bench.no_kafka import NoKafka
 from relay.clock import SystemClock
 from relay.model import Partition, Record
+from relay.road.consuming.no_kafka import NoKafka
 from relay.road.consuming.source import AssignmentListener
 from relay.settings.delivery import DeliverySettings
 from relay.stream.decoding import DecodingPolicy

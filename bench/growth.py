@@ -18,10 +18,10 @@ from typing import Any
 
 import uvloop
 
-from bench.no_kafka import NoKafka
 from bench.workload import COMPARTMENT, Workload
 from relay.clock import SystemClock
 from relay.model import DEFAULT_DESTINATION, Answer, DeadLetter, Partition, Record, Request
+from relay.road.consuming.no_kafka import NoKafka
 from relay.road.consuming.source import AssignmentListener
 from relay.settings.delivery import DeliverySettings
 from relay.stream.decoding import DecodingPolicy

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from relay.cli.options import ConfigOption, JsonOption
 from relay.model import DeadLetterClass
 
 if TYPE_CHECKING:  # imported where it is used: a command should answer at once
+    from relay.dead_letters.selection import Selection
     from relay.settings import Settings
 
 _SECTIONS = ("kafka", "dead_letter")
@@ -30,34 +32,55 @@ TopicOption = Annotated[
         "--topic", metavar="NAME", help="Dead-letter topic; repeat for several. Default: settings."
     ),
 ]
-CodeOption = Annotated[
-    list[str] | None,
-    typer.Option("--code", metavar="CODE", help="Only these codes; repeat for several."),
-]
-ClassOption = Annotated[
-    list[DeadLetterClass] | None,
-    typer.Option("--class", help="Only these classes; repeat for several.", show_choices=True),
-]
-DestinationOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--destination",
-        metavar="NAME",
-        help="Of several datamarts only those that were bound for this one.",
-    ),
-]
-SinceOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME", help="Dead-lettered at or after: 2h, 7d, or RFC 3339.", show_default=False
-    ),
-]
-UntilOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME", help="Dead-lettered before: 2h, 7d, or RFC 3339.", show_default=False
-    ),
-]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What restricts the letters by what their last envelope says."""
+
+    code: Annotated[
+        list[str] | None,
+        typer.Option("--code", metavar="CODE", help="Only these codes; repeat for several."),
+    ] = None
+    cls: Annotated[
+        list[DeadLetterClass] | None,
+        typer.Option("--class", help="Only these classes; repeat for several.", show_choices=True),
+    ] = None
+    destination: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--destination",
+            metavar="NAME",
+            help="Of several datamarts only those that were bound for this one.",
+        ),
+    ] = None
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Dead-lettered at or after: 2h, 7d, or RFC 3339.",
+            show_default=False,
+        ),
+    ] = None
+    until: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Dead-lettered before: 2h, 7d, or RFC 3339.", show_default=False
+        ),
+    ] = None
+
+    def selection(
+        self, users: Sequence[str] | None = None, positions: Sequence[str] | None = None
+    ) -> "Selection":
+        """With them, and with what a command has beside them."""
+        from relay.cli.dlq.letters import wanted
+
+        return wanted(
+            codes=self.code, classes=self.cls, destinations=self.destination, since=self.since,
+            until=self.until, users=users, positions=positions,
+        )  # fmt: skip
+
+
 UserOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -110,14 +133,11 @@ def _settings(config: Path | None, needs: Sequence[str] = _SECTIONS) -> "Setting
 
 
 @dlq.command()
-def summary(  # noqa: PLR0917 - options of a command are given by name
+def summary(
     config: ConfigOption = None,
     topic: TopicOption = None,
-    code: CodeOption = None,
-    cls: ClassOption = None,
-    destination: DestinationOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    *,
+    filters: Filters,
     as_json: JsonOption = False,
 ) -> None:
     """Count dead letters by day, topic, class and code.
@@ -137,9 +157,7 @@ def summary(  # noqa: PLR0917 - options of a command are given by name
     from relay.dead_letters import search
 
     settings = _settings(config)
-    wanted = letters.wanted(
-        codes=code, classes=cls, destinations=destination, since=since, until=until
-    )
+    wanted = filters.selection()
     counted = letters.Summary()
     found = asyncio.run(search.look(settings, topic or [], wanted, None, counted.add))
     if as_json:
@@ -159,14 +177,11 @@ def summary(  # noqa: PLR0917 - options of a command are given by name
 
 
 @dlq.command(name="list")
-def list_letters(  # noqa: PLR0917 - options of a command are given by name
+def list_letters(
     config: ConfigOption = None,
     topic: TopicOption = None,
-    code: CodeOption = None,
-    cls: ClassOption = None,
-    destination: DestinationOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    *,
+    filters: Filters,
     user: UserOption = None,
     at: AtOption = None,
     limit: LimitOption = None,
@@ -187,10 +202,7 @@ def list_letters(  # noqa: PLR0917 - options of a command are given by name
     from relay.dead_letters.stored import OwnLetter
 
     settings = _settings(config)
-    wanted = letters.wanted(
-        codes=code, classes=cls, destinations=destination, since=since, until=until,
-        users=user, positions=at,
-    )  # fmt: skip
+    wanted = filters.selection(user, at)
     shown = letters.as_line if as_json else letters.as_row
 
     def each(letter: OwnLetter) -> None:
@@ -244,14 +256,11 @@ def show(
 
 
 @dlq.command()
-def replay(  # noqa: PLR0917 - options of a command are given by name
+def replay(
     config: ConfigOption = None,
     topic: TopicOption = None,
-    code: CodeOption = None,
-    cls: ClassOption = None,
-    destination: DestinationOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
+    *,
+    filters: Filters,
     user: UserOption = None,
     at: AtOption = None,
     to: ToOption = None,
@@ -275,18 +284,14 @@ def replay(  # noqa: PLR0917 - options of a command are given by name
 
     Example: relay dlq replay --code http_400 --since 2h --rate 50 --dry-run
     """
-    from relay.cli.dlq import letters
     from relay.cli.dlq.by_topic import replay_by_topic
 
-    restrictions: tuple[object, ...] = (code, cls, destination, since, until, user, at, limit)
+    restrictions: tuple[object, ...] = (*astuple(filters), user, at, limit)
     if not everything and not any(restrictions):
         raise typer.BadParameter("nothing restricts the dead letters; say which, or --all")
     if direct and (to is not None or dry_run):
         raise typer.BadParameter("--direct goes to the API: neither --to nor --dry-run fit it")
-    wanted = letters.wanted(
-        codes=code, classes=cls, destinations=destination, since=since, until=until,
-        users=user, positions=at,
-    )  # fmt: skip
+    wanted = filters.selection(user, at)
     topics = topic or []
     if direct:
         from relay.app.run import STREAM_SECTIONS

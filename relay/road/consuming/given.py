@@ -6,16 +6,17 @@ restart begins anew.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 
-from relay.model import Commit, Partition, Record
-from relay.road.consuming.source import AssignmentListener, SourceState
+from relay.model import Partition, Record
+from relay.road.consuming.no_kafka import NoKafka
+from relay.road.consuming.source import AssignmentListener
 
 EPOCH = 1
 """That of every record that is given."""
 
 
-class GivenRecords:
+class GivenRecords(NoKafka):
     """A `RecordSource` over `records`, which carry `EPOCH`; at most `per_second` are taken."""
 
     def __init__(
@@ -83,27 +84,6 @@ class GivenRecords:
         self._taken -= len(again)
         self._waiting.extendleft(reversed(again))
         return True
-
-    async def commit(self, commits: Mapping[Partition, Commit]) -> None:
-        """Nothing to store: what was given stays where it is."""
-
-    async def committed(
-        self, partitions: Collection[Partition]
-    ) -> Mapping[Partition, Commit | None]:
-        """Never anything."""
-        return dict.fromkeys(partitions)
-
-    def ends(self) -> Mapping[Partition, int]:
-        """Not known: how many there are turns out as they are read."""
-        return {}
-
-    def state(self) -> SourceState:
-        """Whoever reads the records for us tells its troubles itself."""
-        return SourceState()
-
-    def share(self) -> float:
-        """Nobody shares the rate with us."""
-        return 1.0
 
     async def stop(self) -> None:
         """Read no more."""

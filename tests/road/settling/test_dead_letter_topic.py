@@ -283,6 +283,14 @@ async def test_a_forbidden_topic_is_refused_until_access_is_granted(secured_kafk
     assert len(await written(secured_kafka, dead)) == 1
 
 
+async def written_at_last(dead_letters, one):
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(KafkaUnreachable):
+                await dead_letters.write([one])
+                return
+
+
 async def test_a_letter_whose_confirmation_came_late_is_not_written_twice(kafka_cluster):
     topic = kafka_cluster.create_topic(replication=1)
     dead = kafka_cluster.create_topic(f"{topic}.dlq", replication=1)
@@ -298,11 +306,7 @@ async def test_a_letter_whose_confirmation_came_late_is_not_written_twice(kafka_
                     await dead_letters.write([letter(topic, 1)])
         finally:
             kafka_cluster.thaw_broker(leader)
-        async with asyncio.timeout(30):
-            while True:
-                with contextlib.suppress(KafkaUnreachable):
-                    await dead_letters.write([letter(topic, 1)])
-                    break
+        await written_at_last(dead_letters, letter(topic, 1))
 
     deaths = [opened(r.headers)[1][-1] for r in await written(kafka_cluster, dead)]
     assert [death.position.offset for death in deaths] == [0, 1]
@@ -347,11 +351,7 @@ async def test_letters_wait_for_replicas_that_are_away_and_say_so(kafka_cluster)
                 await dead_letters.write([letter(topic, 1)])
         finally:
             kafka_cluster.start_broker(away)
-        async with asyncio.timeout(60):
-            while True:
-                with contextlib.suppress(KafkaUnreachable):
-                    await dead_letters.write([letter(topic, 1)])
-                    break
+        await written_at_last(dead_letters, letter(topic, 1))
 
     assert caught.value.code == "NotEnoughReplicas"
     assert "lower the topic's min.insync.replicas" in str(caught.value)
