@@ -21,6 +21,9 @@ _HARMLESS = (signal.SIGUSR1, signal.SIGUSR2)
 def prepare(arguments: Sequence[str]) -> None:
     """Make the process fit to run the command of `arguments` (as `sys.argv`)."""
     _open_standard_descriptors()
+    # httpx would import a command line of its own, and with it click, rich and pygments: a tenth
+    # of the memory of `relay segments sync`. Without that module it goes without.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]
     if arguments[1:2] == ["run"]:
         # What is imported stays: to look through it again and again is a fifth of the start. It
         # goes on in `relay.cli.run`, when everything is there.

@@ -114,6 +114,17 @@ def test_starting_up_imports_nothing_heavy():
     assert run.stdout == "[]\n"
 
 
+def test_what_calls_a_vendor_in_a_log_imports_nothing_for_terminals():
+    """httpx has a command line of its own, whose imports take 5 MB."""
+    code = (
+        "import sys; from relay.process_start import prepare; prepare(sys.argv);"
+        "import relay.cli.segments.runs, relay.cli.segments.progress;"
+        "print([m for m in ('rich', 'click', 'pygments') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

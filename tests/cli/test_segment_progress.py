@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as RichProgress
 
-from relay.cli.segments.progress import BarProgress, PlainProgress, _Amount
+from relay.cli.segments.bar import BarProgress, _Amount
+from relay.cli.segments.progress import PlainProgress
 
 
 def shown(screen):
