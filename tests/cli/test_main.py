@@ -115,7 +115,7 @@ def test_starting_up_imports_nothing_heavy():
 
 
 def test_what_calls_a_vendor_in_a_log_imports_nothing_for_terminals():
-    """httpx has a command line of its own, whose imports take 5 MB."""
+    """As the command line that httpx has: 5 MB of a sync."""
     code = (
         "import sys; from relay.process_start import prepare; prepare(sys.argv);"
         "import relay.cli.segments.runs, relay.cli.segments.progress;"
