@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from relay.app.edges import KafkaEdges, kafka_edges
@@ -23,6 +24,7 @@ from relay.road.keep import KeptRoad, RestartPolicy
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
 from relay.stream.engine import Engine
+from relay.stream.facts import TokenReloaded
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
 from relay.stream.status import Reporter
@@ -72,7 +74,7 @@ async def run_stream(
         telemetry.emit(fact)
 
     async with AsyncExitStack() as stack:
-        wires = _wires(settings, stack)
+        wires = _wires(settings, emit, stack)
         loader = await _schema_loader(settings, emit, rng, stack)
         tracer = await tracer_of(settings, stack)
         stream = StreamRoads(
@@ -107,13 +109,18 @@ async def run_stream(
         await _run(roads, stop)
 
 
-def _wires(settings: Settings, stack: AsyncExitStack) -> dict[str, Wire]:
+def _wires(settings: Settings, emit: Emit, stack: AsyncExitStack) -> dict[str, Wire]:
     """One for each destination, closed when the stack is left."""
     wires = {}
     for name, sending in settings.sending.items():
-        wires[name] = open_wire(sending, sending.authorization())
+        renewed = partial(_tell_renewed, emit, name)
+        wires[name] = open_wire(sending, sending.authorization(renewed))
         stack.push_async_callback(wires[name].close)
     return wires
+
+
+def _tell_renewed(emit: Emit, destination: str) -> None:
+    emit(TokenReloaded(destination=destination))
 
 
 async def _schema_loader(

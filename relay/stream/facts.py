@@ -100,9 +100,11 @@ class TroubleIsolated(Fact):
 
 @fact
 class TokenReloaded(Fact):
-    """The file with the API token changed and was read again."""
+    """The file with the API token holds another token, which is sent from now on."""
 
     stage: ClassVar[Stage] = Stage.SENDING
+
+    destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
 
 
 @fact

@@ -269,7 +269,7 @@ def test_the_keys_are_those_of_opentelemetry_when_they_are_asked_for(sink):
         "Body": "token_reloaded",
         "EventName": "relay.token_reloaded",
         "Resource": {"service.name": "relay", "service.version": __version__},
-        "Attributes": {"stage": "sending"},
+        "Attributes": {"stage": "sending", "destination": "default"},
     }
 
 
