@@ -20,6 +20,8 @@ from bench.peers.activity import HEADERS
 from bench.peers.posting import deliver
 
 AT_ONCE = 256
+POLL = 100
+"""Records in a poll: of 100, 200 and 1,000 the quickest."""
 LONG_MS = 600_000
 
 
@@ -27,6 +29,7 @@ async def run(bootstrap: str, topic: str, group: str, url: str, mode: str) -> No
     """Until SIGTERM."""
     config = KafkaConfig(BOOTSTRAP_SERVERS=[bootstrap], CONSUMER_GROUP=group, dlq_enabled=False)
     parallel = config.parallel_consumer
+    parallel.poll_batch_size = POLL
     parallel.ordering_mode = OrderingMode(mode)
     parallel.execution.mode = ExecutionMode.ASYNC
     parallel.execution.max_in_flight = AT_ONCE
