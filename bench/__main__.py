@@ -15,6 +15,7 @@ not say whom else. What it finds is printed and not kept.
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import json
 import statistics
 import sys
@@ -99,6 +100,16 @@ def kept(part: str) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
+def report(path: Path) -> None:
+    """Writes and draws what is kept of every part."""
+    # matplotlib is in bench/requirements.txt alone, and a look draws nothing.
+    from bench.plot import draw  # noqa: PLC0415
+
+    found = {name: kept(name) for name in PARTS}
+    write(found, path)
+    draw(found, path.with_suffix(".svg"))
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
@@ -131,6 +142,8 @@ def main() -> None:
         names = [one.name for one in scenarios(CONTENDERS, full=True)]
         parser.error(f"no scenario's name begins so; there are {'; '.join(names)}")
     RESULTS.mkdir(parents=True, exist_ok=True)
+    if not look and importlib.util.find_spec("matplotlib") is None:
+        raise BenchError("the report needs: python -m pip install -r bench/requirements.txt")
     with cluster(set(parts)) as recorded:
         for part in parts:
             print(f"==> {part}", flush=True)
@@ -141,12 +154,7 @@ def main() -> None:
             about = described("aiokafka", "httptools", "httpx", "uvloop", "pydantic")
             document = {"about": about, "full": given.full, "found": result}
             (RESULTS / f"{part}.json").write_text(json.dumps(document, indent=1))
-            # matplotlib is in bench/requirements.txt alone, and `--only` draws nothing.
-            from bench.plot import draw  # noqa: PLC0415
-
-            found = {name: kept(name) for name in PARTS}
-            write(found, given.report)
-            draw(found, given.report.with_suffix(".svg"))
+            report(given.report)
     if not look:
         print(f"==> {given.report}")
 

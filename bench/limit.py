@@ -60,7 +60,7 @@ async def bare_loop(
     async def send() -> int:
         return (await wire.send(next(requests))).status
 
-    await measure(send, 8, 0.1)  # warm: connections, caches
+    await measure(send, in_flight, 0.3)  # warm: connections, caches
     figure = await measure(send, in_flight, seconds)
     await wire.close()
     return figure
