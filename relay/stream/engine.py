@@ -71,11 +71,28 @@ class Engine:
         self.senders = {name: self.sender} | {
             other: Sender(other, its, self.custody, rng) for other, its in others.items()
         }
-        self._shares = Shares(policy.custody, tuple(self.senders.values())) if others else None
+        self._shares: Shares | None = None
         # With one destination there is nothing to choose for each event.
         self._admit_parcel: Callable[[Parcel, Assigned, float, Part | None], None] = (
-            self._admit_to_its_sender if others else self.sender.admit
+            self.sender.admit
         )
+        if others:
+            self._choose_for_each()
+        self._rng = rng
+
+    def add(self, others: Mapping[str, EnginePolicy]) -> None:
+        """Further destinations, while it runs. What is on its way to one that was there goes on.
+
+        `interpret` must name them from the same moment on, or after it.
+        """
+        made = {name: Sender(name, its, self.custody, self._rng) for name, its in others.items()}
+        if made:
+            self.senders = self.senders | made
+            self._choose_for_each()
+
+    def _choose_for_each(self) -> None:
+        self._shares = Shares(self.policy.custody, tuple(self.senders.values()))
+        self._admit_parcel = self._admit_to_its_sender
 
     # -- for the custody ----------------------------------------------------------------------
 

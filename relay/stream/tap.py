@@ -13,6 +13,7 @@ So the rate is decided before an event is looked at. The filter of a listener is
 anything is made of an event; only a sample that is handed over is rendered.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +34,7 @@ from relay.model import (
 from relay.road.settling.assigned import Assigned
 from relay.stream.engine import Engine, Other, TakeOther
 from relay.stream.interpret import Events
-from relay.stream.sender import Flight, Sender
+from relay.stream.sender import Flight, Sender, TakeAnswer
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.account_digest import AccountDigest
 from relay.telemetry.outline import outline
@@ -59,7 +60,6 @@ class _Timer(Protocol):
     def cancel(self) -> None: ...
 
 
-TakeAnswer = Callable[[Flight, Answer, Moment], None]
 CallAt = Callable[[float, Callable[[], None]], _Timer]
 """Calls the second argument at a steady time, as the `call_at` of an asyncio loop."""
 
@@ -72,10 +72,6 @@ class Tap:
         self._engine = engine
         self._clock = now
         self._call_at = call_at
-        several = len(engine.senders) > 1
-        self._names = {name: name if several else ONLY_DESTINATION for name in engine.senders}
-        self._undecided = "" if several else ONLY_DESTINATION
-        """Where something would have gone that is sent nowhere: unknown where there are several."""
         self._listeners: list[_Listener] = []
         self._put_back: list[Callable[[], None]] = []
         """What puts back what the engine called before."""
@@ -101,15 +97,26 @@ class Tap:
 
         return close
 
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """While something else is put in the place of what the engine calls."""
+        self._detach()
+        yield
+        self._attach()
+
+    def _name(self, sender: Sender) -> str:
+        return sender.name if self._undecided == "" else ONLY_DESTINATION
+
+    @property
+    def _undecided(self) -> str:
+        """Where something would have gone that is sent nowhere: unknown where there are several."""
+        return "" if len(self._engine.senders) > 1 else ONLY_DESTINATION
+
     # -- in the place of what the engine calls ------------------------------------------------
 
     def _attach(self) -> None:
         """Whoever wants a sample, and nobody else: see the table of the module."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        while self._put_back:
-            self._put_back.pop()()
+        self._detach()
         now = self._clock()
         wanting = [one for one in self._listeners if one.quiet_until <= now]
         if wanting:
@@ -117,6 +124,13 @@ class Tap:
         if len(wanting) < len(self._listeners):
             due = min(one.quiet_until for one in self._listeners if one not in wanting)
             self._timer = self._call_at(due, self._attach)
+
+    def _detach(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._put_back:
+            self._put_back.pop()()
 
     def _put_in_place(self, wanting: Sequence[_Listener]) -> None:
         """Whatever stands there, the engine's own or that of tracing, is called first."""
@@ -127,7 +141,7 @@ class Tap:
         for sender in engine.senders.values():
             self._put_back.append(partial(setattr, sender, "take_answer", sender.take_answer))
             for one in wanting:
-                if one.wanted.destination in ("", self._names[sender.name]):
+                if one.wanted.destination in ("", self._name(sender)):
                     sender.take_answer = self._looking_on(one, sender, sender.take_answer)
 
     def _looking_on(self, listener: _Listener, sender: Sender, take: TakeAnswer) -> TakeAnswer:
@@ -195,7 +209,7 @@ class Tap:
             waiting.parcel.record,
             flight.request.body,
             became=became,
-            destination=self._names[sender.name],
+            destination=self._name(sender),
             code=waiting.last_code,
             reason=reason,
             attempts=waiting.attempts,

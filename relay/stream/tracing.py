@@ -31,7 +31,7 @@ from opentelemetry.trace import (
 from relay.model import Answer, Moment, Record, RequestKind, Undecodable, Unmappable
 from relay.road.settling.assigned import Assigned
 from relay.stream.engine import Engine, Other
-from relay.stream.sender import Flight, Sender
+from relay.stream.sender import Flight, Sender, TakeAnswer
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.histogram import Histogram
 from relay.telemetry.trace_context import TraceContext, trace_context
@@ -50,14 +50,16 @@ class Tracing:
         self._tracer = tracer
         self._ratio = ratio
         self._rng = rng
-        self._answered = {name: one.take_answer for name, one in engine.senders.items()}
+        self._answered: dict[str, TakeAnswer] = {}
         self._took_other = engine.take_other
 
     def attach(self) -> None:
-        """From now on, until the engine is thrown away."""
+        """From now on, until the engine is thrown away; again, when it has further destinations."""
         self._engine.take_other = self.took_other
         for sender in self._engine.senders.values():
-            sender.take_answer = partial(self.answered, sender)
+            if sender.name not in self._answered:
+                self._answered[sender.name] = sender.take_answer
+                sender.take_answer = partial(self.answered, sender)
 
     def answered(self, sender: Sender, flight: Flight, answer: Answer, now: Moment) -> None:
         """In the place of `Sender.take_answer`."""

@@ -118,6 +118,22 @@ class RelayStarted(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsChanged(Fact):
+    """The settings file has other destinations or routes; they hold now, without a restart."""
+
+    destinations: Annotated[str, "Names of the destinations that are new; empty where none is."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsNotTaken(Fact):
+    """The settings file has changed, and the settings that were read before go on."""
+
+    level: ClassVar[Level] = Level.WARNING
+
+    reason: Annotated[str, "What is wrong in the file, or the names of what needs a restart."]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LifecycleChanged(Fact):
     """A road changed its state: starting, running, draining, stopped."""
 

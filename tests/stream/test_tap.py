@@ -234,6 +234,24 @@ def test_it_is_restricted_by_topic_code_and_destination(bench, tap, flown):
         assert len(seen) == count, wanted
 
 
+def test_a_destination_that_is_added_is_looked_at_too(bench, tap, flown):
+    """The second one gives the first a name."""
+    seen = []
+    tap.open(Wanted(destination="more"), seen.append)
+    with tap.away():
+        bench.engine.add({"more": bench.engine.policy})
+    mapped = bench.engine.interpret
+    bench.engine.interpret = lambda record, now_ms: mapped(record, now_ms)._replace(
+        destination=record.value.decode().partition(" ")[0]
+    )
+    more = bench.engine.senders["more"]
+    bench.feed("more 1", "default 1")
+    bench.answer(bench.fly())
+    assert seen == []
+    more.take_answer(more.next_flight(bench.moment), OK, bench.moment)
+    assert [sample["destination"] for sample in seen] == ["more"]
+
+
 def test_its_rate_is_bounded(tap, flown):
     seen = []
     tap.open(Wanted(rate=1.0), seen.append)
