@@ -33,3 +33,19 @@ class WorkerEnded(Fact):
     worker: Annotated[int, "Its number."]
     status: Annotated[int, "Its exit status; negative: the signal that killed it."]
     restart_in_s: Annotated[float, "When it is started again; 0: not, and the others end too."]
+
+
+@fact
+class SettingsChanged(Fact):
+    """The settings file has other destinations or routes; they hold now, without a restart."""
+
+    destinations: Annotated[str, "Names of the destinations that are new; empty where none is."]
+
+
+@fact
+class SettingsNotTaken(Fact):
+    """The settings file has changed, and the settings that were read before go on."""
+
+    level: ClassVar[Level] = Level.WARNING
+
+    reason: Annotated[str, "What is wrong in the file, or the names of what needs a restart."]

@@ -36,7 +36,7 @@ def view_of(settings: Settings, open_tap: OpenTap, send_again: SendAgain | None)
     }
     recent = Recent(clock.now_ms)
     access = Access(admin.host, token)
-    return View(access, recent, about, shown(settings), open_tap, send_again)
+    return View(access, recent, about, dict(shown(settings)), open_tap, send_again)
 
 
 async def tracer_of(settings: Settings, stack: AsyncExitStack) -> "Tracer | None":

@@ -64,6 +64,10 @@ class Flight:
     left: Left = NO_PROBES
 
 
+TakeAnswer: TypeAlias = Callable[[Flight, Answer, Moment], None]
+"""An attempt ended, at a time."""
+
+
 class Sender:
     """See the module's docstring. Times are steady seconds; `Moment` adds the wall clock."""
 
@@ -77,7 +81,7 @@ class Sender:
         self._coalescing = bound(policy.coalescing)
         self._user_records_max = policy.custody.user_records_max
         self.custody = custody
-        self.take_answer: Callable[[Flight, Answer, Moment], None] = self.answered
+        self.take_answer: TakeAnswer = self.answered
         """What the carrier calls: `answered`, or whoever looks on and calls that."""
         self._rng = rng
         # A deployment may have a rule of its own about 200: then every answer goes by the table.

@@ -74,7 +74,7 @@ class Reporter(RoadReporter):
         self._settled = -1
         self._settled_at = 0.0
         self._before = _Counts.of(engine)
-        self._reports = {name: DestinationReport(one) for name, one in engine.senders.items()}
+        self._known: dict[str, DestinationReport] = {}
         self._pins: Mapping[Assigned, Pin] = {}
 
     def tick(
@@ -93,6 +93,14 @@ class Reporter(RoadReporter):
         settled = by_event.taken - by_event.open
         if settled != self._settled:
             self._settled, self._settled_at = settled, now
+
+    @property
+    def _reports(self) -> Mapping[str, DestinationReport]:
+        """Those of all destinations; further ones may have come (`Engine.add`)."""
+        for name, sender in self._engine.senders.items():
+            if name not in self._known:
+                self._known[name] = DestinationReport(sender)
+        return self._known
 
     def _line(self, seconds: float) -> None:
         self._shadow_lines()

@@ -57,7 +57,7 @@ def static_token(
     return StaticToken(prefix + clean_token(token, source))
 
 
-class _Stamp(NamedTuple):
+class Stamp(NamedTuple):
     """What changes when a file is written or replaced, also through a swapped symbolic link."""
 
     inode: int
@@ -79,7 +79,7 @@ class TokenFile:
         self._path = path
         self._setting = setting
         self._prefix = prefix
-        self._stamp: _Stamp | None = None
+        self._stamp: Stamp | None = None
         self._renewed = renewed
         self._check_at: float | None = None
         self._problem: str | None = None
@@ -112,7 +112,7 @@ class TokenFile:
 
     def _read(self) -> None:
         try:
-            stamp = _stamp(self._path)
+            stamp = stamp_of(self._path)
             if stamp == self._stamp:
                 return
             # The stamp is taken before the content: a write in between is seen at the next look.
@@ -157,6 +157,7 @@ def clean_token(text: str, source: str) -> str:
     return token
 
 
-def _stamp(path: Path) -> _Stamp:
+def stamp_of(path: Path) -> Stamp:
+    """Raises OSError."""
     status = os.stat(path)  # noqa: PTH116 - follows links by intent: mounted secrets are links
-    return _Stamp(status.st_ino, status.st_mtime_ns, status.st_size)
+    return Stamp(status.st_ino, status.st_mtime_ns, status.st_size)
