@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import orjson
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from relay.apis.caller import Caller
-from relay.apis.errors import AnswerUnusable, NotThere, Refused, vendor_words
+from relay.apis.errors import AnswerUnusable, NotThere, Refused
+from relay.apis.mediarithmics_document_imports import error_words
 from relay.model import Request
 
 VENDOR = "mediarithmics"
@@ -78,7 +79,6 @@ class _Envelope(BaseModel):
 
     status: str
     data: Any = None
-    error: str | None = None
 
 
 _ENVELOPE = TypeAdapter(_Envelope)
@@ -116,10 +116,7 @@ def _gather(value: Any, found: set[str]) -> None:
 
 def _words_without(known: list[str]) -> Callable[[bytes], str]:
     def words(body: bytes) -> str:
-        try:
-            said = vendor_words(_ENVELOPE.validate_json(body).error or "")
-        except ValidationError:
-            return ""
+        said = error_words(body)
         quotes = any(value.casefold() in said.casefold() for value in known)
         return "" if quotes else said
 

@@ -5,23 +5,14 @@ The stand-in's own reading of the vendor's table, held apart from the client's o
 
 import csv
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from relay.sandbox.validation import wrong
 
 IDENTIFIERS = ("user_account_id", "email_hash", "user_agent_id")
-FIELDS = (
-    "operation",
-    "compartment_id",
-    *IDENTIFIERS,
-    "segment_id",
-    "segment_ids",
-    "segment_technical_name",
-    "segment_technical_names",
-    "expiration_duration",
-    "expiration_ts",
-    "data_bag",
-)
 _LISTS = ("segment_ids", "segment_technical_names")
 _MINUTE_MS = 60_000
 
@@ -31,24 +22,57 @@ SegmentName = tuple[str, str]
 """`id` or `technical_name`, and which."""
 
 
-class Asked(NamedTuple):
-    """What a valid line asks for."""
+class Asked(BaseModel):
+    """A line that is valid."""
 
-    update: bool
-    user: User
-    segments: tuple[SegmentName, ...]
-    duration_minutes: int
-    expires_ts: int | None
-    data_bag: str | None
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    operation: Literal["UPDATE", "DELETE"]
+    compartment_id: str | int | None = None
+    user_account_id: str | None = None
+    email_hash: str | None = None
+    user_agent_id: str | None = None
+    segment_id: str | None = None
+    segment_ids: list[str] | None = None
+    segment_technical_name: str | None = None
+    segment_technical_names: list[str] | None = None
+    expiration_duration: int = Field(ge=0)
+    expiration_ts: int | None = None
+    data_bag: str | None = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if sum(getattr(self, kind) is not None for kind in IDENTIFIERS) != 1:
+            raise wrong("exactly one user identifier is needed")
+        if not self.segments:
+            raise wrong("no segment is named")
+        return self
+
+    def user(self, default_compartment: str) -> User:
+        """Whom it is about."""
+        if self.user_account_id is None:
+            kind = "user_agent_id" if self.email_hash is None else "email_hash"
+            return kind, "", getattr(self, kind)
+        compartment = default_compartment if self.compartment_id is None else self.compartment_id
+        return "user_account_id", str(compartment), self.user_account_id
+
+    @property
+    def segments(self) -> list[SegmentName]:
+        """Every segment that it names."""
+        ids = [self.segment_id, *(self.segment_ids or ())]
+        names = [self.segment_technical_name, *(self.segment_technical_names or ())]
+        named = [("id", value) for value in ids] + [("technical_name", value) for value in names]
+        return [(kind, value) for kind, value in named if value is not None]
 
     def expires_ms(self, now_ms: int) -> int | None:
         """When the membership ends, counted from `now_ms`; None is never.
 
         Both say that 0 is never; that the timestamp counts where both are given is inferred.
         """
-        if self.expires_ts is not None:
-            return self.expires_ts or None
-        return now_ms + self.duration_minutes * _MINUTE_MS if self.duration_minutes else None
+        if self.expiration_ts is not None:
+            return self.expiration_ts or None
+        lasts_ms = self.expiration_duration * _MINUTE_MS
+        return now_ms + lasts_ms if lasts_ms else None
 
 
 class Row(NamedTuple):
@@ -72,49 +96,15 @@ def refused_at_once(body: bytes, mime_type: str) -> str | None:
     return None
 
 
-def judge(fields: dict[str, Any] | str, default_compartment: str) -> Asked | str:
+def judge(fields: dict[str, Any] | str) -> Asked | str:
     """What a line asks for, or why it is rejected."""
     if isinstance(fields, str):
         return fields
-    given = {name: value for name, value in fields.items() if value is not None}
-    why = _wrong(given)
-    if why is not None:
-        return why
-    kind = next(name for name in IDENTIFIERS if name in given)
-    compartment = ""
-    if kind == "user_account_id":
-        compartment = str(given.get("compartment_id", default_compartment))
-    return Asked(
-        given["operation"] == "UPDATE",
-        (kind, compartment, given[kind]),
-        _segments(given),
-        given["expiration_duration"],
-        given.get("expiration_ts"),
-        given.get("data_bag"),
-    )
-
-
-def _wrong(given: dict[str, Any]) -> str | None:
-    kinds = [name for name in IDENTIFIERS if name in given]
-    duration = given.get("expiration_duration")
-    checks = (
-        (set(given) <= set(FIELDS), "unknown property"),
-        (given.get("operation") in ("UPDATE", "DELETE"), "operation must be UPDATE or DELETE"),
-        (len(kinds) == 1, "exactly one user identifier is needed"),
-        (all(isinstance(given[kind], str) for kind in kinds), "an identifier must be text"),
-        (type(duration) is int and duration >= 0, "expiration_duration is mandatory"),
-        (bool(_segments(given)), "no segment is named"),
-    )
-    return next((why for right, why in checks if not right), None)
-
-
-def _segments(given: dict[str, Any]) -> tuple[SegmentName, ...]:
-    named: list[SegmentName] = []
-    for kind in ("id", "technical_name"):
-        one = given.get(f"segment_{kind}")
-        many = given.get(f"segment_{kind}s", [])
-        named += [(kind, value) for value in ([] if one is None else [one]) + list(many)]
-    return tuple(named)
+    try:
+        return Asked.model_validate(fields)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)[0]
+        return ": ".join([*map(str, found["loc"]), found["msg"]])
 
 
 def _read_ndjson(body: bytes) -> Iterator[Row]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from relay.sandbox.segment_lines import Asked, Row, SegmentName, User, judge, read
+from relay.sandbox.segment_lines import IDENTIFIERS, Row, SegmentName, User, judge, read
 from relay.sandbox.stand_in import Room
 from relay.sandbox.state import State
 
@@ -169,29 +169,27 @@ class SegmentStore(Room):
     def _take(self, row: Row, now: int) -> str | None:
         """Apply one line, or say why not."""
         options = self.options
-        asked = judge(row.fields, self._state.options.default_compartment_id)
+        asked = judge(row.fields)
         if isinstance(asked, str):
             return asked
+        user = asked.user(self._state.options.default_compartment_id)
         if options.reject_containing and options.reject_containing.encode() in row.text:
             return options.reject_reason
-        chance = random.Random(f"{options.seed}:{asked.user}") if options.reject_rate else None
+        chance = random.Random(f"{options.seed}:{user}") if options.reject_rate else None
         if chance is not None and chance.random() < options.reject_rate:
             return options.reject_reason
         known = options.segments
         if known is not None and any(value not in known for _, value in asked.segments):
             return "segment unknown"
-        self._apply(asked, now)
-        return None
-
-    def _apply(self, asked: Asked, now: int) -> None:
         for segment in asked.segments:
             members = self.members.setdefault(segment, {})
-            if asked.update:
-                members[asked.user] = asked.expires_ms(now)
-                if asked.data_bag is not None:
-                    self.data_bags[segment, asked.user] = asked.data_bag
-            else:
-                members.pop(asked.user, None)
+            if asked.operation == "DELETE":
+                members.pop(user, None)
+                continue
+            members[user] = asked.expires_ms(now)
+            if asked.data_bag is not None:
+                self.data_bags[segment, user] = asked.data_bag
+        return None
 
 
 def _error_line(row: Row, why: str, with_document: bool) -> bytes:
@@ -205,8 +203,6 @@ def _error_csv(rejected: list[tuple[Row, str]]) -> bytes:
     lines = ["USER_ACCOUNT_ID,EMAIL_HASH,USER_AGENT_ID,ERROR"]
     for row, why in rejected:
         fields = row.fields if isinstance(row.fields, dict) else {}
-        cells = [
-            str(fields.get(name, "")) for name in ("user_account_id", "email_hash", "user_agent_id")
-        ]
+        cells = [str(fields.get(name, "")) for name in IDENTIFIERS]
         lines.append(",".join('"' + cell.replace('"', '""') + '"' for cell in [*cells, why]))
     return ("\n".join(lines) + "\n").encode()
