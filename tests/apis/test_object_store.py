@@ -216,6 +216,31 @@ async def test_a_private_network_is_not_reached_unless_the_settings_say_so(tmp_p
     assert "allow_private_hosts" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("to", "says"),
+    [
+        ("https://127.0.0.2/x", "in a private network"),
+        ("https://169.254.169.254/x", "in a private network"),
+        ("http://127.0.0.2/x", "only s3:// and https://"),
+        ("http://8.8.4.4/x", "only s3:// and https://"),
+    ],
+)
+async def test_a_public_host_leads_into_no_private_network_and_out_of_no_encryption(
+    tmp_path, monkeypatch, to, says
+):
+    asked = []
+
+    async def answer(_transport, request):
+        asked.append(str(request.url))
+        return httpx.Response(302, headers={"location": to})
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", answer)
+    where = "https://8.8.8.8/export.csv"
+    with pytest.raises(AnswerUnusable, match=says):
+        await fetch(where, tmp_path / "x", FileAccess(), nothing)
+    assert asked == [where]
+
+
 async def test_a_name_is_looked_up_once_and_its_certificate_is_still_that_of_the_name(
     tmp_path, monkeypatch
 ):
