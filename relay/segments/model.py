@@ -9,8 +9,7 @@ from typing import Annotated, Any, Self, TypeAlias
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic_core import PydanticCustomError
 
 User: TypeAlias = tuple[str, str, str]
 """The kind of identifier, the compartment or nothing, the identifier."""
@@ -32,16 +31,6 @@ class Operation(StrEnum):
 
     UPDATE = "UPDATE"
     DELETE = "DELETE"
-
-
-class _NoNulls(GenerateJsonSchema):
-    """A field that may be absent is absent, never null: that is what we send."""
-
-    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
-        return self.generate_inner(schema["schema"])
-
-    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        return self.generate_inner(schema["schema"])
 
 
 class SegmentCommand(BaseModel):
@@ -156,10 +145,12 @@ class SegmentCommand(BaseModel):
 
 def segment_command_schema() -> dict[str, Any]:
     """The document that stands in `schemas/segment-command.v1.json`."""
+    from relay.stream.mapping.user_activity import WithoutNulls  # noqa: PLC0415 - a sync needs no schema
+
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:mics-relay:schema:segment-command.v1",
-        **SegmentCommand.model_json_schema(schema_generator=_NoNulls),
+        **SegmentCommand.model_json_schema(schema_generator=WithoutNulls),
         "title": "Segment command, version 1",
         "description": "One line of a USER_SEGMENT import file in NDJSON.",
     }
