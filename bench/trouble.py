@@ -3,8 +3,10 @@
     python -m bench.trouble [--seconds 8]
 
 A server in the same process answers over real HTTP after 50 ms. Some of it misbehaves. The engine,
-its tasks and the wire are those of `relay run`; there is no Kafka. Runs with every version of Relay
-whose engine takes the same parts, so that figures before and after a change can be compared.
+its tasks and the wire are those of `relay run`; there is no Kafka. The first three seconds, in
+which connections are made and the limit grows, are counted by themselves; `share` is of the first
+row. Runs with every version of Relay whose engine takes the same parts, so that figures before and
+after a change can be compared.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tests.support.raw_http import Exchange, Seen, raw_server
 from tests.support.trouble import Stream, stream
@@ -20,6 +23,8 @@ _JSON = ("content-type", "application/json")
 _TOO_MANY = b'{"status":"error","error":"Too Many Requests"}'
 _PAGE = b"<html><body>Request blocked</body></html>"
 _LATENCY_S = 0.05
+_FIRST_S = 3.0
+"""Connections, the limit, and the connections that are found to be bad."""
 _BACKLOG = 3_000
 _USERS = 500
 
@@ -69,21 +74,33 @@ def _script(row: Row) -> Callable[[Exchange], Awaitable[None]]:
     return script
 
 
-async def measured(row: Row, seconds: float) -> str:
-    """Run one row; its line of the table."""
+class Measured(NamedTuple):
+    """Events a second in the first seconds and after them, and the rest of the line."""
+
+    first: float
+    then: float
+    about: str
+
+
+async def measured(row: Row, seconds: float) -> Measured:
+    """Run one row."""
     async with raw_server(_script(row)) as server, stream(server.url) as made:
         numbers = itertools.count()
         made.feed(*row.first)
         async with asyncio.TaskGroup() as tasks:
             feeding = tasks.create_task(_feed(made, numbers, points=row.points))
-            await asyncio.sleep(seconds / 4)  # connections, limit
-            before, began = made.delivered, made.now
-            await asyncio.sleep(seconds)
-            rate = (made.delivered - before) / (made.now - began)
+            first = await _rate(made, _FIRST_S)
+            then = await _rate(made, seconds)
             feeding.cancel()
         gate = made.engine.sender.destination.gate
         letters, limit = len(made.letters), made.engine.sender.destination.limit.value
-    return f"{row.name:36} {rate:9.0f} {letters:8} {limit:6} {gate.state:>8}"
+    return Measured(first, then, f"{letters:8} {limit:6} {gate.state:>8}")
+
+
+async def _rate(made: Stream, seconds: float) -> float:
+    before, began = made.delivered, made.now
+    await asyncio.sleep(seconds)
+    return (made.delivered - before) / (made.now - began)
 
 
 async def _feed(made: Stream, numbers: Iterator[int], *, points: bool) -> None:
@@ -98,9 +115,15 @@ async def _feed(made: Stream, numbers: Iterator[int], *, points: bool) -> None:
 
 
 async def _all(seconds: float) -> None:
-    print(f"{'trouble':36} {'events/s':>9} {'letters':>8} {'limit':>6} {'gate':>8}")
+    head = f"{'first':>9} {'then':>9} {'share':>6} {'letters':>8} {'limit':>6} {'gate':>8}"
+    print(f"{'events a second':36} {head}")
+    undisturbed = 0.0
     for row in rows():
-        print(await measured(row, seconds), flush=True)
+        found = await measured(row, seconds)
+        undisturbed = undisturbed or found.then
+        share = found.then / undisturbed
+        line = f"{row.name:36} {found.first:9.0f} {found.then:9.0f} {share:6.0%} {found.about}"
+        print(line, flush=True)
 
 
 def main() -> None:

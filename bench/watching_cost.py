@@ -93,6 +93,8 @@ HOWS: dict[str, Callable[[Engine, Clock], None]] = {
     "a tap, ten samples of 1,000 events": look(Wanted(rate=10.0)),
     "a tap for a code that no event has": look(Wanted(code="http_422")),
     "a tap for an account that no event has": look(Wanted(account=NOBODY)),
+    "a tap for a topic that no event is of": look(Wanted(topic="another")),
+    "a tap for a destination that is not there": look(Wanted(destination="another")),
     "tracing on, records without a header": trace,
     "tracing on, records that are not sampled": trace,
 }

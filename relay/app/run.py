@@ -7,12 +7,14 @@ along.
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from relay.app.edges import KafkaEdges, kafka_edges
+from relay.app.following import SettingsFile, follow
 from relay.app.stream import StreamRoads
 from relay.app.surface import tell_start, tracer_of, view_of
 from relay.dead_letters.from_page import sends_again
@@ -22,7 +24,9 @@ from relay.process_start import stop_signals
 from relay.road.keep import KeptRoad, RestartPolicy
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
+from relay.settings.shown import shown
 from relay.stream.engine import Engine
+from relay.stream.facts import TokenReloaded
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
 from relay.stream.status import Reporter
@@ -57,11 +61,12 @@ async def run_stream(
     handle_signals: bool = True,
     started: Callable[[Running], None] | None = None,
     edges: Callable[[Settings, Emit], KafkaEdges] | None = None,
+    file: SettingsFile | None = None,
 ) -> None:
     """Move records from Kafka to the API until a signal, or `Running.stop`.
 
     With `edges` of the caller's own there is one road, and it is not started again: what it reads
-    from may be there once only.
+    from may be there once only. Destinations that come to `file` later are added meanwhile.
 
     Raises:
         RelayError: What cannot be fixed by waiting, DrainIncomplete or CommitIncomplete.
@@ -72,7 +77,7 @@ async def run_stream(
         telemetry.emit(fact)
 
     async with AsyncExitStack() as stack:
-        wires = _wires(settings, stack)
+        wires = _wires(settings, settings.sending, emit, stack)
         loader = await _schema_loader(settings, emit, rng, stack)
         tracer = await tracer_of(settings, stack)
         stream = StreamRoads(
@@ -104,16 +109,34 @@ async def run_stream(
             _listen_for_signals(stop, settings.delivery.stop_deadline_s + _BEYOND_DEADLINE_S)
         if started is not None:
             started(Running(stream.engine, stop))
-        await _run(roads, stop)
+
+        async def take(new: Settings) -> None:
+            added = [name for name in new.sending if name not in wires]
+            async with AsyncExitStack() as opened:  # all of them, or none
+                more = _wires(new, added, emit, opened)
+                stack.push_async_exit(opened.pop_all())
+            telemetry.add(added, secret_values(new))
+            stream.take(new, more)
+            view.settings.update(shown(new))
+
+        following = None if file is None else follow(file, settings, take, emit)
+        await _run(roads, stop, following)
 
 
-def _wires(settings: Settings, stack: AsyncExitStack) -> dict[str, Wire]:
-    """One for each destination, closed when the stack is left."""
+def _wires(
+    settings: Settings, names: Iterable[str], emit: Emit, stack: AsyncExitStack
+) -> dict[str, Wire]:
+    """One for each of these destinations, closed when the stack is left."""
     wires = {}
-    for name, sending in settings.sending.items():
-        wires[name] = open_wire(sending, sending.authorization())
+    for name in names:
+        sending, renewed = settings.sending[name], partial(_tell_renewed, emit, name)
+        wires[name] = open_wire(sending, sending.authorization(renewed))
         stack.push_async_callback(wires[name].close)
     return wires
+
+
+def _tell_renewed(emit: Emit, destination: str) -> None:
+    emit(TokenReloaded(destination=destination))
 
 
 async def _schema_loader(
@@ -144,8 +167,15 @@ async def _membership(
     return KeptRoad(MembershipReporter.road, made.make, emit, RestartPolicy())
 
 
-async def _run(roads: Sequence[KeptRoad], stop: Callable[[str], None]) -> None:
-    """All roads, until all have ended; the error that ended the first is raised at the end."""
+async def _run(
+    roads: Sequence[KeptRoad],
+    stop: Callable[[str], None],
+    beside: Coroutine[None, None, None] | None,
+) -> None:
+    """All roads, until all have ended; the error that ended the first is raised at the end.
+
+    `beside` runs for as long as they do.
+    """
     failures: list[Exception] = []
 
     async def run(road: KeptRoad) -> None:
@@ -155,9 +185,13 @@ async def _run(roads: Sequence[KeptRoad], stop: Callable[[str], None]) -> None:
             failures.append(error)
             stop(f"{road.name} has ended")
 
-    async with asyncio.TaskGroup() as tasks:
-        for road in roads:
-            tasks.create_task(run(road), name=road.name)
+    async with asyncio.TaskGroup() as both:
+        other = None if beside is None else both.create_task(beside, name="settings")
+        async with asyncio.TaskGroup() as tasks:
+            for road in roads:
+                tasks.create_task(run(road), name=road.name)
+        if other is not None:
+            other.cancel()
     if failures:
         raise failures[0]
 

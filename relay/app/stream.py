@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # an extra, and a registry that many do without
     from opentelemetry.trace import Tracer
 
     from relay.sources.registry.loader import SchemaLoader
+    from relay.stream.tracing import Tracing
 
 
 class StreamRoads:
@@ -36,7 +37,7 @@ class StreamRoads:
     def __init__(
         self,
         settings: Settings,
-        wires: Mapping[str, Wire],
+        wires: dict[str, Wire],
         emit: Emit,
         rng: random.Random,
         edges: Callable[[Settings, Emit], KafkaEdges],
@@ -51,15 +52,32 @@ class StreamRoads:
         self._rng = rng
         self._edges = edges
         self._loader = loader
-        read = sources(settings, loader)
-        self._shadows = [source.shadow for source in read if source.shadow is not None]
-        self._interpret = source_interpreter(read, interpret_policy(settings))
+        self._sources = sources(settings, loader)
+        self._shadows = [source.shadow for source in self._sources if source.shadow is not None]
+        self._interpret = source_interpreter(self._sources, interpret_policy(settings))
+        self._tracing: Tracing | None = None
         self.engine: Engine
         """That of the road made last."""
 
     def tap(self, wanted: Wanted, take: Callable[[Sample], None]) -> Close | None:
         """See `OpenTap`; of the road that runs now."""
         return self._tap.open(wanted, take)
+
+    def take(self, settings: Settings, wires: Mapping[str, Wire]) -> None:
+        """From now on by these, which have further destinations, each with its wire.
+
+        In one step, so that no event meets a route without a destination; what is under way to
+        those that were there is not touched.
+        """
+        self._settings = settings
+        self._wires.update(wires)
+        self._interpret = source_interpreter(self._sources, interpret_policy(settings))
+        policies = settings.policies()
+        with self._tap.away():
+            self.engine.add({name: policies[name] for name in wires})
+            self.engine.interpret = self._interpret
+            if self._tracing is not None:
+                self._tracing.attach()
 
     def make(self) -> Road:
         """A road with an engine and edges of its own."""
@@ -69,7 +87,9 @@ class StreamRoads:
         if self._tracer is not None:
             from relay.stream.tracing import Tracing  # noqa: PLC0415 - an extra
 
-            Tracing(self.engine, self._tracer, settings.tracing.ratio, self._rng).attach()
+            ratio = settings.tracing.ratio
+            self._tracing = Tracing(self.engine, self._tracer, ratio, self._rng)
+            self._tracing.attach()
         loop = asyncio.get_running_loop()
         self._tap = Tap(self.engine, loop.time, loop.call_at)
         edges = self._edges(settings, self._emit)

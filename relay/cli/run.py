@@ -83,14 +83,21 @@ def run(  # noqa: PLR0917 - options of a command are given by name
     """
     import uvloop
 
+    from relay.app.following import SettingsFile
     from relay.app.run import STREAM_SECTIONS, run_stream
     from relay.disk import temporary_directory
     from relay.process_start import follow_supervisor
-    from relay.settings import load
+    from relay.settings import DEFAULT_FILE, load
 
     if supervised:
         follow_supervisor()
-    settings = load(config, needs=STREAM_SECTIONS)
+    path = config or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
+
+    def read() -> "Settings":
+        return load(path, needs=STREAM_SECTIONS)
+
+    file = None if path is None else SettingsFile(path, read)
+    settings = read()
     if since is not None or until is not None or group is not None:
         if since is None or group is None or workers > 1:
             raise typer.BadParameter("--from needs --group, --to needs both, and one worker")
@@ -101,7 +108,7 @@ def run(  # noqa: PLR0917 - options of a command are given by name
     if workers > 1:
         arguments = [] if config is None else ["--config", str(config)]
         _run_and_leave(None, _supervise(settings, workers, arguments))
-    _run_and_leave(uvloop.new_event_loop, run_stream(settings))
+    _run_and_leave(uvloop.new_event_loop, run_stream(settings, file=file))
 
 
 def _backfill(settings: "Settings", given: GivenSpan, group: str) -> NoReturn:

@@ -14,6 +14,7 @@ simulation.
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeAlias
 
 from relay.model import (
     DEFAULT_DESTINATION,
@@ -36,6 +37,9 @@ from relay.stream.policy import EnginePolicy
 from relay.stream.sender import Sender
 from relay.stream.shares import NOTHING, Shares
 
+Other: TypeAlias = Events | NeedsSchema | Undecodable | Unmappable | Unwanted
+"""What a record may become that is not one event to be sent."""
+TakeOther: TypeAlias = Callable[[Record, Other, Assigned, Moment], None]
 _NO_OTHERS: Mapping[str, EnginePolicy] = MappingProxyType({})
 
 
@@ -54,18 +58,41 @@ class Engine:
         """`policy` is that of the destination `name`, `others` those of further ones by name."""
         self.policy = policy
         self.interpret = interpret
-        """Record → what it becomes. Whoever looks on puts a function of its own here."""
+        """Record → what it becomes."""
+        self.take_other: TakeOther = self._take_other
+        """What takes a record that is not one event to be sent; or whoever looks on and calls it.
+
+        Nearly all records are one: those are looked at when they are answered
+        (`Sender.take_answer`).
+        """
         self.custody = Custody(policy.custody, self)
         self.sender = Sender(name, policy, self.custody, rng)
         """That of the first destination: of the only one, where there is one."""
         self.senders = {name: self.sender} | {
             other: Sender(other, its, self.custody, rng) for other, its in others.items()
         }
-        self._shares = Shares(policy.custody, tuple(self.senders.values())) if others else None
+        self._shares: Shares | None = None
         # With one destination there is nothing to choose for each event.
         self._admit_parcel: Callable[[Parcel, Assigned, float, Part | None], None] = (
-            self._admit_to_its_sender if others else self.sender.admit
+            self.sender.admit
         )
+        if others:
+            self._choose_for_each()
+        self._rng = rng
+
+    def add(self, others: Mapping[str, EnginePolicy]) -> None:
+        """Further destinations, while it runs. What is on its way to one that was there goes on.
+
+        `interpret` must name them from the same moment on, or after it.
+        """
+        made = {name: Sender(name, its, self.custody, self._rng) for name, its in others.items()}
+        if made:
+            self.senders = self.senders | made
+            self._choose_for_each()
+
+    def _choose_for_each(self) -> None:
+        self._shares = Shares(self.policy.custody, tuple(self.senders.values()))
+        self._admit_parcel = self._admit_to_its_sender
 
     # -- for the custody ----------------------------------------------------------------------
 
@@ -134,7 +161,12 @@ class Engine:
             outcome = self.custody.defect(record, error)
         if isinstance(outcome, Parcel):
             self._admit_parcel(outcome, assigned, now.steady, None)
-            return
+        else:
+            self.take_other(record, outcome, assigned, now)
+
+    # -- inside -------------------------------------------------------------------------------
+
+    def _take_other(self, record: Record, outcome: Other, assigned: Assigned, now: Moment) -> None:
         if isinstance(outcome, Events):
             self._admit_events(record, outcome.outcomes, assigned, now.steady)
             return
@@ -148,8 +180,6 @@ class Engine:
                 self.custody.settle(assigned, record.offset, size, Fate.SKIPPED, outcome.code)
             case Undecodable() | Unmappable():
                 self._dead_letter(assigned, size, letter_of(record, class_of(outcome), outcome))
-
-    # -- inside -------------------------------------------------------------------------------
 
     def _admit_to_its_sender(
         self, parcel: Parcel, assigned: Assigned, now: float, part: Part | None

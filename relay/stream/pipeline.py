@@ -5,7 +5,7 @@ engine has none.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from relay.clock import Clock
 from relay.model import Answer, Moment, NoAnswer, Request
@@ -35,12 +35,8 @@ def stream_road(
     schemas: SchemaSource | None = None,
 ) -> Road:
     """The road of one event, from its parts; `wires` by the names of the destinations."""
-    carriers = [
-        FlightCarrier(sender, wires[name], clock) for name, sender in engine.senders.items()
-    ]
-    carrier = carriers[0] if len(carriers) == 1 else Carriers(carriers)
     return Road(
-        ROAD, engine, carrier, source, sink,
+        ROAD, engine, Carriers(engine, wires, clock), source, sink,
         emit=emit, clock=clock, policy=policy, reporter=reporter, schemas=schemas,
     )  # fmt: skip
 
@@ -156,29 +152,58 @@ class FlightCarrier:
 
 
 class Carriers:
-    """The carriers of several destinations, as one: each has its workers, its wire, its alarm."""
+    """A carrier for each destination, as one: each has its workers, its wire, its alarm.
 
-    def __init__(self, carriers: Sequence[FlightCarrier]) -> None:
-        self._carriers = carriers
+    Also for those that are added while they run (`Engine.add`), whose wires are there by then.
+    """
+
+    def __init__(self, engine: Engine, wires: Mapping[str, Wire], clock: Clock) -> None:
+        self._engine = engine
+        self._wires = wires
+        self._clock = clock
+        self._carriers: dict[str, FlightCarrier] = {}
+        self._share: float | None = None
+        self._changed: Callable[[], None] = _nothing
+        self._tasks: asyncio.TaskGroup | None = None
+        self._look_for_more()
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Carry until cancelled; `Carrier.run`."""
+        self._changed = changed
         async with asyncio.TaskGroup() as tasks:
-            for carrier in self._carriers:
-                tasks.create_task(carrier.run(changed), name="carrier")
+            self._tasks = tasks
+            try:
+                for carrier in self._carriers.values():
+                    tasks.create_task(carrier.run(changed), name="carrier")
+                await asyncio.get_running_loop().create_future()  # until this is cancelled
+            finally:
+                self._tasks = None
 
     def wake(self) -> None:
         """Let leave what may; `Carrier.wake`."""
-        for carrier in self._carriers:
+        if len(self._carriers) < len(self._engine.senders):
+            self._look_for_more()
+        for carrier in self._carriers.values():
             carrier.wake()
 
     def assigned(self, share: float) -> None:
         """Take our share of a rate that the group has; `Carrier.assigned`."""
-        for carrier in self._carriers:
+        self._share = share
+        for carrier in self._carriers.values():
             carrier.assigned(share)
 
     def revoked(self) -> None:
         """Nothing to do; see `FlightCarrier.revoked`."""
+
+    def _look_for_more(self) -> None:
+        for name, sender in self._engine.senders.items():
+            if name in self._carriers:
+                continue
+            carrier = self._carriers[name] = FlightCarrier(sender, self._wires[name], self._clock)
+            if self._share is not None:
+                carrier.assigned(self._share)
+            if self._tasks is not None:
+                self._tasks.create_task(carrier.run(self._changed), name="carrier")
 
 
 def _nothing() -> None:

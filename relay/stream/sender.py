@@ -29,6 +29,7 @@ from relay.model import (
 from relay.road.custody import Custody
 from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
 from relay.section import bound
+from relay.stream.facts import TroubleIsolated
 from relay.stream.letters import events_of_letter, letter_of
 from relay.stream.mapping.requests import activity_request
 from relay.stream.policy import TRACKING, EnginePolicy, OnDeadLetter
@@ -47,7 +48,6 @@ from relay.stream.sending.verdicts import (
     judge,
 )
 from relay.stream.shares import Held
-from relay.telemetry.facts import TroubleIsolated
 from relay.telemetry.histogram import Histogram
 
 Place: TypeAlias = Position | tuple[Position, int]
@@ -64,6 +64,10 @@ class Flight:
     left: Left = NO_PROBES
 
 
+TakeAnswer: TypeAlias = Callable[[Flight, Answer, Moment], None]
+"""An attempt ended, at a time."""
+
+
 class Sender:
     """See the module's docstring. Times are steady seconds; `Moment` adds the wall clock."""
 
@@ -77,7 +81,7 @@ class Sender:
         self._coalescing = bound(policy.coalescing)
         self._user_records_max = policy.custody.user_records_max
         self.custody = custody
-        self.take_answer: Callable[[Flight, Answer, Moment], None] = self.answered
+        self.take_answer: TakeAnswer = self.answered
         """What the carrier calls: `answered`, or whoever looks on and calls that."""
         self._rng = rng
         # A deployment may have a rule of its own about 200: then every answer goes by the table.

@@ -13,15 +13,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
+from relay.road.facts import Lifecycle
 from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.destination_status import DestinationReport, destination_metrics
 from relay.stream.engine import Engine
+from relay.stream.facts import RecordsSkipped, ShadowDiffers, StreamProgress
 from relay.stream.mapping.codes import MappingCode
 from relay.stream.sender import Sender
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
-from relay.telemetry.facts import Emit, Lifecycle, RecordsSkipped, ShadowDiffers, StreamProgress
+from relay.telemetry.facts import Emit
 from relay.telemetry.health import Liveness, Readiness
 from relay.telemetry.histogram import together
 
@@ -72,7 +74,7 @@ class Reporter(RoadReporter):
         self._settled = -1
         self._settled_at = 0.0
         self._before = _Counts.of(engine)
-        self._reports = {name: DestinationReport(one) for name, one in engine.senders.items()}
+        self._known: dict[str, DestinationReport] = {}
         self._pins: Mapping[Assigned, Pin] = {}
 
     def tick(
@@ -91,6 +93,14 @@ class Reporter(RoadReporter):
         settled = by_event.taken - by_event.open
         if settled != self._settled:
             self._settled, self._settled_at = settled, now
+
+    @property
+    def _reports(self) -> Mapping[str, DestinationReport]:
+        """Those of all destinations; further ones may have come (`Engine.add`)."""
+        for name, sender in self._engine.senders.items():
+            if name not in self._known:
+                self._known[name] = DestinationReport(sender)
+        return self._known
 
     def _line(self, seconds: float) -> None:
         self._shadow_lines()

@@ -1,21 +1,22 @@
 """A live sample of events and what became of them, for somebody who looks.
 
 While nobody wants a sample, this is not there: no flag is asked for each event. The engine calls
-two functions that it holds as values. A tap that is attached puts functions of its own in their
-place, which call them; a tap that is detached puts them back:
+functions that it holds as values. For each listener that wants a sample, a function of its own is
+put in their place, which calls what stood there; the engine's own are put back in the end:
 
-| listeners | the tap is |
+| a listener | it is |
 |---|---|
-| none | detached |
-| all have had a sample, and by their rate want none yet | detached; a timer attaches it again |
-| one of them wants a sample | attached |
+| wants a sample | attached, at the senders of the destination that it names |
+| has had one, and by its rate wants none yet | detached; a timer attaches it again |
 
-So the rate is decided before an event is looked at. While attached, the filter of a listener is
-asked before anything is made of an event; only a sample that is handed over is rendered.
+So the rate is decided before an event is looked at. The filter of a listener is asked before
+anything is made of an event; only a sample that is handed over is rendered.
 """
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -25,15 +26,15 @@ from relay.model import (
     Activity,
     Answer,
     Moment,
-    Parcel,
     Record,
     Undecodable,
     Unmappable,
     Unwanted,
 )
-from relay.stream.engine import Engine
-from relay.stream.interpret import Events, Interpret, Interpretation
-from relay.stream.sender import Flight
+from relay.road.settling.assigned import Assigned
+from relay.stream.engine import Engine, Other, TakeOther
+from relay.stream.interpret import Events
+from relay.stream.sender import Flight, Sender, TakeAnswer
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.account_digest import AccountDigest
 from relay.telemetry.outline import outline
@@ -48,12 +49,10 @@ _NEVER_SENT = (Undecodable, Unmappable, Unwanted)
 _BODY_CHARS_MAX = 4000
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Listener:
     wanted: Wanted
     take: Callable[[Sample], None]
-    crc: int | None
-    """Of the account that is wanted, if one is."""
     quiet_until: float = 0.0
 
 
@@ -61,7 +60,6 @@ class _Timer(Protocol):
     def cancel(self) -> None: ...
 
 
-TakeAnswer = Callable[[Flight, Answer, Moment], None]
 CallAt = Callable[[float, Callable[[], None]], _Timer]
 """Calls the second argument at a steady time, as the `call_at` of an asyncio loop."""
 
@@ -74,13 +72,9 @@ class Tap:
         self._engine = engine
         self._clock = now
         self._call_at = call_at
-        several = len(engine.senders) > 1
-        self._names = {name: name if several else ONLY_DESTINATION for name in engine.senders}
-        self._undecided = "" if several else ONLY_DESTINATION
-        """Where something would have gone that is sent nowhere: unknown where there are several."""
-        self._answered_by: dict[str, TakeAnswer] = {}
         self._listeners: list[_Listener] = []
-        self._attached = False
+        self._put_back: list[Callable[[], None]] = []
+        """What puts back what the engine called before."""
         self._timer: _Timer | None = None
 
     @property
@@ -92,155 +86,155 @@ class Tap:
         """Hand samples to `take` until what is returned is called; None when too many look."""
         if len(self._listeners) >= _LISTENERS_MAX:
             return None
-        account = wanted.account
-        listener = _Listener(wanted, take, None if account is None else account.crc32)
+        listener = _Listener(wanted, take)
         self._listeners.append(listener)
-        self._attach_or_wait()
+        self._attach()
 
         def close() -> None:
             if listener in self._listeners:
                 self._listeners.remove(listener)
-                self._attach_or_wait()
+                self._attach()
 
         return close
 
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """While something else is put in the place of what the engine calls."""
+        self._detach()
+        yield
+        self._attach()
+
+    def _name(self, sender: Sender) -> str:
+        return sender.name if self._undecided == "" else ONLY_DESTINATION
+
+    @property
+    def _undecided(self) -> str:
+        """Where something would have gone that is sent nowhere: unknown where there are several."""
+        return "" if len(self._engine.senders) > 1 else ONLY_DESTINATION
+
     # -- in the place of what the engine calls ------------------------------------------------
 
-    def _attach_or_wait(self) -> None:
-        """See the table of the module."""
+    def _attach(self) -> None:
+        """Whoever wants a sample, and nobody else: see the table of the module."""
+        self._detach()
+        now = self._clock()
+        wanting = [one for one in self._listeners if one.quiet_until <= now]
+        if wanting:
+            self._put_in_place(wanting)
+        if len(wanting) < len(self._listeners):
+            due = min(one.quiet_until for one in self._listeners if one not in wanting)
+            self._timer = self._call_at(due, self._attach)
+
+    def _detach(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        wanted_from = min((one.quiet_until for one in self._listeners), default=None)
-        if wanted_from is None:
-            self._detach()
-        elif wanted_from <= self._clock():
-            self._attach()
-        else:
-            self._detach()
-            self._timer = self._call_at(wanted_from, self._attach_or_wait)
+        while self._put_back:
+            self._put_back.pop()()
 
-    def _attach(self) -> None:
+    def _put_in_place(self, wanting: Sequence[_Listener]) -> None:
         """Whatever stands there, the engine's own or that of tracing, is called first."""
-        if self._attached:
-            return
-        self._attached = True
         engine = self._engine
-        self._interpreted_by = engine.interpret
-        engine.interpret = self._looking_on_at_what_is_not_sent(engine.interpret)
+        self._put_back.append(partial(setattr, engine, "take_other", engine.take_other))
+        for one in wanting:
+            engine.take_other = self._looking_on_at_what_is_not_sent(one, engine.take_other)
         for sender in engine.senders.values():
-            self._answered_by[sender.name] = sender.take_answer
-            sender.take_answer = self._looking_on(sender.name, sender.take_answer)
+            self._put_back.append(partial(setattr, sender, "take_answer", sender.take_answer))
+            for one in wanting:
+                if one.wanted.destination in ("", self._name(sender)):
+                    sender.take_answer = self._looking_on(one, sender, sender.take_answer)
 
-    def _detach(self) -> None:
-        if not self._attached:
-            return
-        self._attached = False
-        self._engine.interpret = self._interpreted_by
-        for sender in self._engine.senders.values():
-            sender.take_answer = self._answered_by[sender.name]
+    def _looking_on(self, listener: _Listener, sender: Sender, take: TakeAnswer) -> TakeAnswer:
+        """What is called in the place of `take`: little more, for what the listener will not want.
 
-    def _looking_on(self, sender: str, take: TakeAnswer) -> TakeAnswer:
-        """What is called in the place of `take`: little more, where no listener may want it."""
-        listeners = self._listeners
+        Written without calls for that case: this is for every request while a filter fits none.
+        """
+        custody, wanted = self._engine.custody, listener.wanted
+        topic, code, account = wanted.topic, wanted.code, wanted.account
 
         def answered(flight: Flight, answer: Answer, now: Moment) -> None:
-            for listener in listeners:
-                crc = listener.crc
-                if now.steady >= listener.quiet_until and (crc is None or _may_name(flight, crc)):
-                    self._answered(sender, flight, answer, now)
-                    return
+            delivered, dead = sender.delivered, len(custody.letters)
             take(flight, answer, now)
+            if code and flight.members[0].last_code != code:
+                return
+            for waiting in flight.members:
+                record = waiting.parcel.record
+                if (topic and record.topic != topic) or not _is_of(account, record, waiting):
+                    continue
+                became, reason = "attempt failed", ""
+                if sender.delivered > delivered:
+                    became = "delivered"
+                elif len(custody.letters) > dead:
+                    became, reason = "dead-lettered", custody.letters[dead].letter.reason
+                self._tell_answered(listener, sender, flight, waiting, answer, became, reason)
+                return
 
-        return answered
+        return answered if account is None else _with_account(account, answered, take)
 
-    def _answered(self, sender: str, flight: Flight, answer: Answer, now: Moment) -> None:
-        custody = self._engine.custody
-        ledger, parts, letters = custody.ledger, custody.parts, custody.letters
-        delivered, dead = ledger.delivered + parts.delivered, len(letters)
-        self._answered_by[sender](flight, answer, now)
-        code, destination = flight.members[0].last_code, self._names[sender]
-        for listener in self._listeners:
-            wanted = listener.wanted
-            # Asked here, without a call: this is for every request while a filter fits none.
-            if now.steady < listener.quiet_until or (wanted.code and wanted.code != code):
-                continue
-            waiting = self._wanted_of(wanted, flight, destination)
-            if waiting is None:
-                continue
-            became, reason = "attempt failed", ""
-            if ledger.delivered + parts.delivered > delivered:
-                became = "delivered"
-            elif len(letters) > dead:
-                became, reason = "dead-lettered", letters[-1].letter.reason
-            self._tell(
-                listener,
-                waiting.parcel.record,
-                flight.request.body,
-                became=became,
-                destination=destination,
-                code=code,
-                reason=reason,
-                attempts=waiting.attempts,
-                events=len(flight.members),
-                path=flight.request.path if wanted.exact else None,
-                status=answer.status or None,
-            )
+    def _looking_on_at_what_is_not_sent(self, listener: _Listener, take: TakeOther) -> TakeOther:
+        """What is called in the place of `take`."""
 
-    def _looking_on_at_what_is_not_sent(self, interpret: Interpret) -> Interpret:
-        """What is called in the place of `interpret`."""
-
-        def interpreted(record: Record, now_ms: int) -> Interpretation:
-            outcome = interpret(record, now_ms)
-            if isinstance(outcome, Parcel):  # nearly every one
-                return outcome
+        def took(record: Record, outcome: Other, assigned: Assigned, now: Moment) -> None:
+            take(record, outcome, assigned, now)
             for one in outcome.outcomes if isinstance(outcome, Events) else (outcome,):
-                if isinstance(one, _NEVER_SENT):
-                    self._not_sent(record, one)
-            return outcome
+                if isinstance(one, _NEVER_SENT) and self._wants(listener, record, one.code):
+                    self._tell_not_sent(listener, record, one)
+                    return
 
-        return interpreted
+        return took
 
-    def _not_sent(self, record: Record, outcome: Undecodable | Unmappable | Unwanted) -> None:
-        code, destination = outcome.code, self._undecided
-        for listener in self._listeners:
-            wanted = listener.wanted
-            if (
-                self._clock() >= listener.quiet_until
-                and wanted.code in ("", code)
-                and wanted.destination in ("", destination)
-                and wanted.topic in ("", record.topic)
-                and (wanted.account is None or _names(record, None, wanted.account))
-            ):
-                self._tell(
-                    listener,
-                    record,
-                    record.value,
-                    became="skipped" if isinstance(outcome, Unwanted) else "dead-lettered",
-                    destination=destination,
-                    code=code,
-                    reason=outcome.reason,
-                )
+    def _wants(self, listener: _Listener, record: Record, code: str) -> bool:
+        wanted = listener.wanted
+        return (
+            wanted.code in ("", code)
+            and wanted.destination in ("", self._undecided)
+            and wanted.topic in ("", record.topic)
+            and _is_of(wanted.account, record, None)
+        )
 
     # -- samples ------------------------------------------------------------------------------
 
-    def _wanted_of(self, wanted: Wanted, flight: Flight, destination: str) -> Waiting | None:
-        """The first event of a request that is wanted."""
-        if wanted.destination not in ("", destination):
-            return None
-        topic, account = wanted.topic, wanted.account
-        for waiting in flight.members:
-            record = waiting.parcel.record
-            if topic in ("", record.topic) and (
-                account is None or _names(record, waiting, account)
-            ):
-                return waiting
-        return None
+    def _tell_answered(  # noqa: PLR0917 - all that is known of an attempt
+        self,
+        listener: _Listener,
+        sender: Sender,
+        flight: Flight,
+        waiting: Waiting,
+        answer: Answer,
+        became: str,
+        reason: str,
+    ) -> None:
+        self._tell(
+            listener,
+            waiting.parcel.record,
+            flight.request.body,
+            became=became,
+            destination=self._name(sender),
+            code=waiting.last_code,
+            reason=reason,
+            attempts=waiting.attempts,
+            events=len(flight.members),
+            path=flight.request.path if listener.wanted.exact else None,
+            status=answer.status or None,
+        )
+
+    def _tell_not_sent(
+        self, listener: _Listener, record: Record, outcome: Undecodable | Unmappable | Unwanted
+    ) -> None:
+        self._tell(
+            listener,
+            record,
+            record.value,
+            became="skipped" if isinstance(outcome, Unwanted) else "dead-lettered",
+            destination=self._undecided,
+            code=outcome.code,
+            reason=outcome.reason,
+        )
 
     def _tell(self, listener: _Listener, record: Record, body: bytes | None, **more: Any) -> None:
         wanted = listener.wanted
         listener.quiet_until = self._clock() + 1 / min(wanted.rate, RATE_MAX)
-        self._attach_or_wait()
+        self._attach()
         shown = _text(body) if wanted.exact else outline(body)
         listener.take(
             {
@@ -251,29 +245,39 @@ class Tap:
         )
 
 
-def _names(record: Record, waiting: Waiting | None, account: AccountDigest) -> bool:
+def _with_account(account: AccountDigest, wanted: TakeAnswer, other: TakeAnswer) -> TakeAnswer:
+    """`other` takes what has no account with this length and CRC-32, `wanted` the rest.
+
+    What travels together has the same envelope, which is not decoded here: `split` is the cheapest
+    way to each account in it (a search by `find`, `in` or a pattern costs more, in instructions).
+    """
+    size, crc = account.size, account.crc32
+
+    def answered(flight: Flight, answer: Answer, now: Moment) -> None:
+        payload = flight.members[0].parcel.payload
+        if isinstance(payload, Activity):
+            found = payload.envelope.split(_ACCOUNT_ID)
+            # Nearly always one, which is compared without a loop.
+            if (
+                (
+                    len(found) == 2 and crc32(found[1][:size]) != crc  # noqa: PLR2004
+                )
+                or all(crc32(rest[:size]) != crc for rest in found[1:])
+            ):
+                other(flight, answer, now)
+                return
+        wanted(flight, answer, now)
+
+    return answered
+
+
+def _is_of(account: AccountDigest | None, record: Record, waiting: Waiting | None) -> bool:
     """Whether the account is in what is sent, or in an event in Relay's own format."""
+    if account is None:
+        return True
     payload = None if waiting is None else waiting.parcel.payload
     document = payload.envelope if isinstance(payload, Activity) else record.value
     return any(map(account.fits, _accounts(document)))
-
-
-def _may_name(flight: Flight, crc: int) -> bool:
-    """False only where no event of the request has an account with this CRC-32.
-
-    What travels together has the same envelope, which is not decoded here. By `partition` alone:
-    `find` costs three times as much a call, and `in` four times.
-    """
-    payload = flight.members[0].parcel.payload
-    if not isinstance(payload, Activity):
-        return True
-    rest = payload.envelope.partition(_ACCOUNT_ID)[2]
-    while rest:
-        account, _, rest = rest.partition(b'"')
-        if crc32(account) == crc:
-            return True
-        rest = rest.partition(_ACCOUNT_ID)[2]
-    return False
 
 
 def _accounts(raw: bytes | None) -> Iterator[bytes]:

@@ -29,9 +29,9 @@ from opentelemetry.trace import (
 )
 
 from relay.model import Answer, Moment, Record, RequestKind, Undecodable, Unmappable
-from relay.stream.engine import Engine
-from relay.stream.interpret import Interpretation
-from relay.stream.sender import Flight, Sender
+from relay.road.settling.assigned import Assigned
+from relay.stream.engine import Engine, Other
+from relay.stream.sender import Flight, Sender, TakeAnswer
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.histogram import Histogram
 from relay.telemetry.trace_context import TraceContext, trace_context
@@ -50,14 +50,16 @@ class Tracing:
         self._tracer = tracer
         self._ratio = ratio
         self._rng = rng
-        self._answered = {name: one.take_answer for name, one in engine.senders.items()}
-        self._interpreted = engine.interpret
+        self._answered: dict[str, TakeAnswer] = {}
+        self._took_other = engine.take_other
 
     def attach(self) -> None:
-        """From now on, until the engine is thrown away."""
-        self._engine.interpret = self.interpreted
+        """From now on, until the engine is thrown away; again, when it has further destinations."""
+        self._engine.take_other = self.took_other
         for sender in self._engine.senders.values():
-            sender.take_answer = partial(self.answered, sender)
+            if sender.name not in self._answered:
+                self._answered[sender.name] = sender.take_answer
+                sender.take_answer = partial(self.answered, sender)
 
     def answered(self, sender: Sender, flight: Flight, answer: Answer, now: Moment) -> None:
         """In the place of `Sender.take_answer`."""
@@ -80,16 +82,15 @@ class Tracing:
         elif len(custody.letters) > letters:
             self._tell(sender, flight, traced, answer, now, "dead_lettered")
 
-    def interpreted(self, record: Record, now_ms: int) -> Interpretation:
-        """In the place of `Engine.interpret`: what is never sent has a span, too."""
-        outcome = self._interpreted(record, now_ms)
+    def took_other(self, record: Record, outcome: Other, assigned: Assigned, now: Moment) -> None:
+        """In the place of `Engine.take_other`: what is never sent has a span, too."""
+        self._took_other(record, outcome, assigned, now)
         if isinstance(outcome, Undecodable | Unmappable) and record.headers:
             context = trace_context(record.headers)
             if self._is_traced(context):
-                span = self._process(record, context, now_ms * _NS)
+                span = self._process(record, context, now.wall_ms * _NS)
                 self._fate(span, "dead_lettered", outcome.code, 0)
-                span.end(now_ms * _NS)
-        return outcome
+                span.end(now.wall_ms * _NS)
 
     def _is_traced(self, context: TraceContext | None) -> bool:
         if context is None:

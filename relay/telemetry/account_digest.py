@@ -1,9 +1,9 @@
-"""An account that somebody asks for, as two digests. The id itself is never handed over.
+"""An account that somebody asks for, as digests. The id itself is never handed over.
 
 | digest | of | what it is for |
 |---|---|---|
-| CRC-32 | the id in JSON, up to a quotation mark | compared with every event's: it is cheap |
-| SHA-256 | the id in UTF-8 | decides, where the first is equal |
+| length, in bytes, and CRC-32 | the id as it is written in JSON | compared with each event's |
+| SHA-256 | the id in UTF-8 | decides, where the first are equal |
 """
 
 import hashlib
@@ -13,12 +13,13 @@ from zlib import crc32
 
 import orjson
 
-_TEXT = re.compile("([0-9a-f]{8})([0-9a-f]{64})")
+_TEXT = re.compile("([0-9a-f]{8})([0-9a-f]{8})([0-9a-f]{64})")
 
 
 class AccountDigest(NamedTuple):
     """See the module's docstring."""
 
+    size: int
     crc32: int
     sha256: str
 
@@ -27,15 +28,14 @@ class AccountDigest(NamedTuple):
         return hashlib.sha256(account).hexdigest() == self.sha256
 
     def __str__(self) -> str:
-        """Both in hex, the CRC-32 first: what is sent."""
-        return f"{self.crc32:08x}{self.sha256}"
+        """All in hex, in this order: what is sent."""
+        return f"{self.size:08x}{self.crc32:08x}{self.sha256}"
 
 
 def digest_of(account: str) -> AccountDigest:
     """The digests of an account id."""
-    # Whoever compares looks for the end of the id in JSON, and does not decode it.
-    written = orjson.dumps(account)[1:-1].partition(b'"')[0]
-    return AccountDigest(crc32(written), hashlib.sha256(account.encode()).hexdigest())
+    written = orjson.dumps(account)[1:-1]
+    return AccountDigest(len(written), crc32(written), hashlib.sha256(account.encode()).hexdigest())
 
 
 def digest_from(text: str) -> AccountDigest:
@@ -46,5 +46,5 @@ def digest_from(text: str) -> AccountDigest:
     """
     found = _TEXT.fullmatch(text.lower())
     if found is None:
-        raise ValueError("account_digest: not a CRC-32 and a SHA-256 in hex")
-    return AccountDigest(int(found[1], 16), found[2])
+        raise ValueError("account_digest: not a length, a CRC-32 and a SHA-256 in hex")
+    return AccountDigest(int(found[1], 16), int(found[2], 16), found[3])

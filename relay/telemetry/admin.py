@@ -50,8 +50,8 @@ class View:
     recent: Recent
     about: Mapping[str, Any]
     """What does not change while the process runs: version, group, topics."""
-    settings: Mapping[str, Any]
-    """All of them, with secrets masked."""
+    settings: dict[str, Any]
+    """All of them, with secrets masked. Changed in place when others hold."""
     open_tap: OpenTap | None = None
     send_again: SendAgain | None = None
     """Where there is a dead-letter topic that letters can be taken from."""

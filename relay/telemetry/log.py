@@ -39,7 +39,15 @@ _KINDS_MAX = 1000
 class Log:
     """Writes facts. Make one per process, with `configure`."""
 
-    def __init__(self, logger: WrappedLogger, lines: Lines, levels: Mapping[Stage, Level]) -> None:
+    def __init__(
+        self,
+        logger: WrappedLogger,
+        lines: Lines,
+        levels: Mapping[Stage, Level],
+        mask: Callable[[Collection[str]], None],
+    ) -> None:
+        self.mask = mask
+        """Keeps further secrets out of every line."""
         self._lines = lines
         self._least = {stage: _GRAVITY[level] for stage, level in levels.items()}
         self._methods: dict[Level, Callable[..., Any]] = {
@@ -76,11 +84,12 @@ def configure(
     """
     lines = lines_on(stream or sys.stdout.buffer)
     least = dict.fromkeys(Stage, level) | dict(levels or {})
+    masker = _Masker(secrets)
     processors: list[Processor] = [
         structlog.processors.add_log_level,
         # Seconds since the epoch for the keys of `fields`; for people their own time of day.
         structlog.processors.TimeStamper(fmt=None if json else "%H:%M:%S", utc=json),
-        _Masker(secrets),
+        masker,
     ]
     if json:
         processors += [_Arranger(fields), structlog.processors.JSONRenderer(serializer=_dumps)]
@@ -100,7 +109,7 @@ def configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         cache_logger_on_first_use=True,
     ).bind()
-    log = Log(logger, lines, least)
+    log = Log(logger, lines, least, masker.add)
     if isinstance(lines, QueuedLines):
         lines.tell = lambda lost: log.write(LogLinesLost(lines=lost))
     _lead_libraries_into(log)
@@ -122,8 +131,13 @@ class _Masker:
     """The last net: no text of a line may contain a secret of the settings."""
 
     def __init__(self, secrets: Collection[str]) -> None:
-        long_enough = (secret for secret in secrets if len(secret) >= _SECRET_LENGTH_MIN)
-        self._secrets = sorted(long_enough, key=len, reverse=True)
+        self._secrets: list[str] = []
+        self.add(secrets)
+
+    def add(self, secrets: Collection[str]) -> None:
+        """Further ones."""
+        long_enough = {secret for secret in secrets if len(secret) >= _SECRET_LENGTH_MIN}
+        self._secrets = sorted(long_enough.union(self._secrets), key=len, reverse=True)
 
     def __call__(
         self, _logger: WrappedLogger, _method: str, event: EventDict

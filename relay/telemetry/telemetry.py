@@ -1,6 +1,6 @@
 """Facts in, log lines and counters out: the one place where the two are written together."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client import Counter as PrometheusCounter
@@ -44,7 +44,8 @@ class Telemetry:
         self._recent = recent
         self._repeats = Repeats()
         # Made up front, for each destination too: a counter that first appears with its first
-        # increment hides that one from `rate()`.
+        # increment hides that one from `rate()`. So this comes after the import of every road that
+        # is on; those that are off have none.
         self._counters: Mapping[type[Fact], PrometheusCounter] = {
             fact: PrometheusCounter(
                 fact.counter.name, fact.counter.help, fact.counter.labels, registry=registry
@@ -52,11 +53,16 @@ class Telemetry:
             for fact in all_facts()
             if fact.counter
         }
+        self.add(destinations)
+        registry.register(LostLines(log))
+
+    def add(self, destinations: Iterable[str], secrets: Collection[str] = ()) -> None:
+        """Further destinations, and secrets that may stand in no line."""
+        self._log.mask(secrets)
         for fact, counter in self._counters.items():
             if fact.counter and fact.counter.labels == ("destination",):
                 for name in destinations:
                     counter.labels(name)
-        registry.register(LostLines(log))
 
     def emit(self, fact: Fact) -> None:
         """Move the fact's counter and write its line, or count it with those that are alike."""

@@ -10,7 +10,9 @@ import pytest
 
 from relay.errors import DrainIncomplete, KafkaRefused, KafkaUnreachable
 from relay.model import DEFAULT_DESTINATION, Answer, NoAnswer, Partition
+from relay.road.facts import CommitFailed, DrainEnded, DrainStarted, Lifecycle, LifecycleChanged
 from relay.road.loop import RoadPolicy
+from relay.road.settling.facts import DeadLetterTopicRestored, DeadLetterTopicUnavailable
 from relay.road.status import ReportPolicy
 from relay.stream.engine import Engine
 from relay.stream.pipeline import stream_road
@@ -20,15 +22,6 @@ from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
 from relay.stream.sending.retries import RetryPolicy
 from relay.stream.status import Reporter
-from relay.telemetry.facts import (
-    CommitFailed,
-    DeadLetterTopicRestored,
-    DeadLetterTopicUnavailable,
-    DrainEnded,
-    DrainStarted,
-    Lifecycle,
-    LifecycleChanged,
-)
 from tests.support.engine_kit import OK, interpret
 from tests.support.simulation.cluster import SimCluster, SimSource
 from tests.support.simulation.loop import VirtualClock, VirtualLoop
@@ -93,6 +86,7 @@ class Bench:
         self.loop = loop or asyncio.get_running_loop()
         self.cluster = SimCluster(2, random.Random(1), sabotage=Sabotage())
         self.wire, self.letters = Wire(), Letters()
+        self.wires = {DEFAULT_DESTINATION: self.wire}
         self.facts = []
         destination = DestinationPolicy(
             gate=gate or GatePolicy(),
@@ -104,7 +98,7 @@ class Bench:
         self.pipeline = stream_road(
             self.engine,
             self.source,
-            {DEFAULT_DESTINATION: self.wire},
+            self.wires,
             self.letters,
             emit=self.facts.append,
             clock=VirtualClock(self.loop),
@@ -291,6 +285,32 @@ def test_a_wire_that_breaks_its_word_costs_an_attempt_and_nothing_more(failure):
     test()
 
 
+# -- destinations -----------------------------------------------------------------------------
+
+
+@virtually
+async def test_a_destination_that_is_added_is_sent_to_and_holds_up_nobody():
+    bench = Bench()
+    bench.wire.latency_s = 5.0
+    async with bench.running():
+        bench.produce("a 1", "a 2")
+        await asyncio.sleep(1)
+        bench.wires["more"] = more = Wire()
+        bench.engine.add({"more": bench.engine.policy})
+        bench.engine.interpret = lambda record, now_ms: interpret(record, now_ms)._replace(
+            destination="more"
+        )
+        bench.produce("a 3", "b 1")
+        await asyncio.sleep(1)
+        assert (len(bench.wire.sent), len(more.sent)) == (1, 2)
+        assert bench.engine.senders["more"].lanes.in_flight == 0
+        await asyncio.sleep(15)
+    assert bench.run.result() is None
+    assert bench.engine.custody.ledger.delivered == 4
+    assert len(bench.wire.sent) == 2
+    assert len(asyncio.all_tasks()) == 1
+
+
 # -- requests ---------------------------------------------------------------------------------
 
 
@@ -302,7 +322,7 @@ async def test_no_more_workers_than_the_limit_and_they_are_used_again():
         await asyncio.sleep(5)
         assert bench.engine.custody.ledger.delivered == 200
         assert len(workers()) == 4
-        assert len(bench.pipeline._carrier._idle) == 4
+        assert len(bench.pipeline._carrier._carriers[DEFAULT_DESTINATION]._idle) == 4
     assert bench.wire.open_most == 4
 
 

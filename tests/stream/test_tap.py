@@ -7,6 +7,7 @@ import pytest
 from relay.model import Activity, Parcel, Unmappable
 from relay.stream.interpret import Events
 from relay.stream.mapping.compact_json import to_json
+from relay.stream.policy import OnDeadLetter
 from relay.stream.tap import Tap
 from relay.telemetry.account_digest import digest_from, digest_of
 from relay.telemetry.samples import Wanted
@@ -69,7 +70,7 @@ def flown(bench, timers):
 
 
 def calls(engine):
-    return engine.sender.take_answer, engine.interpret
+    return engine.sender.take_answer, engine.take_other
 
 
 def test_while_nobody_looks_the_engine_calls_what_it_called_before(bench, tap):
@@ -153,9 +154,9 @@ def test_it_is_restricted_to_an_account_by_its_digest(tap, flown, account):
 
 @pytest.mark.usefixtures("of_accounts")
 def test_an_account_with_the_same_crc_is_another_account(tap, flown):
-    """Both have the CRC-32 4ddb0c25."""
+    """Both have eight letters and the CRC-32 4ddb0c25."""
     asked = digest_of("plumless")
-    assert asked.crc32 == digest_of("buckeroo").crc32
+    assert asked[:2] == digest_of("buckeroo")[:2]
     seen = []
     tap.open(Wanted(account=asked), seen.append)
     flown("buckeroo")
@@ -183,6 +184,30 @@ def test_what_dies_is_shown_with_its_reason(tap, flown):
     assert seen[0]["reason"]
 
 
+def test_what_is_not_sent_after_a_dead_letter_of_its_user_does_not_hide_why():
+    bench = Bench(on_dead_letter=OnDeadLetter.PARK_USER)
+    seen = []
+    tap = Tap(bench.engine, lambda: bench.now, Timers(bench).call_at)
+    tap.open(Wanted(code="http_400"), seen.append)
+    bench.feed("a 1", "a 2")
+    bench.answer(bench.fly(), BAD)
+    assert [letter.letter.code for letter in bench.engine.custody.letters] == [
+        "http_400",
+        "follows_dead_letter",
+    ]
+    assert seen[0]["reason"] == bench.engine.custody.letters[0].letter.reason
+
+
+@pytest.mark.usefixtures("of_accounts")
+def test_two_accounts_are_two_listeners(tap, flown):
+    first, second = [], []
+    tap.open(Wanted(account=digest_of("crm-1")), first.append)
+    tap.open(Wanted(account=digest_of("crm-02")), second.append)
+    for account in ("crm-3", "crm-02", "crm-1"):
+        flown(account)
+    assert [sample["position"][-1] for sample in (*first, *second)] == ["2", "1"]
+
+
 def test_an_event_that_cannot_be_mapped_is_shown_of_a_record_with_several(bench, tap, flown):
     good = bench.engine.interpret
     bad = Unmappable("no_identifier", "no usable identifier")
@@ -207,6 +232,24 @@ def test_it_is_restricted_by_topic_code_and_destination(bench, tap, flown):
         flown("a 1")
         close()
         assert len(seen) == count, wanted
+
+
+def test_a_destination_that_is_added_is_looked_at_too(bench, tap, flown):
+    """The second one gives the first a name."""
+    seen = []
+    tap.open(Wanted(destination="more"), seen.append)
+    with tap.away():
+        bench.engine.add({"more": bench.engine.policy})
+    mapped = bench.engine.interpret
+    bench.engine.interpret = lambda record, now_ms: mapped(record, now_ms)._replace(
+        destination=record.value.decode().partition(" ")[0]
+    )
+    more = bench.engine.senders["more"]
+    bench.feed("more 1", "default 1")
+    bench.answer(bench.fly())
+    assert seen == []
+    more.take_answer(more.next_flight(bench.moment), OK, bench.moment)
+    assert [sample["destination"] for sample in seen] == ["more"]
 
 
 def test_its_rate_is_bounded(tap, flown):

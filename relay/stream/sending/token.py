@@ -6,6 +6,7 @@ no task that could die unnoticed. While the file cannot be read, the last good t
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -14,6 +15,10 @@ from relay.errors import SettingsError
 
 CHECK_EVERY_S = 1.0
 FILE_BYTES_MAX = 64 * 1024
+
+
+Renewed = Callable[[], None]
+"""Is told that there is another token."""
 
 
 class Authorization(Protocol):
@@ -52,7 +57,7 @@ def static_token(
     return StaticToken(prefix + clean_token(token, source))
 
 
-class _Stamp(NamedTuple):
+class Stamp(NamedTuple):
     """What changes when a file is written or replaced, also through a swapped symbolic link."""
 
     inode: int
@@ -64,12 +69,18 @@ class TokenFile:
     """A token that lives in a file. The first read must succeed; later ones may fail."""
 
     def __init__(
-        self, path: Path, *, prefix: str = "", setting: str = "tracking.api_token_file"
+        self,
+        path: Path,
+        *,
+        prefix: str = "",
+        setting: str = "tracking.api_token_file",
+        renewed: Renewed = lambda: None,
     ) -> None:
         self._path = path
         self._setting = setting
         self._prefix = prefix
-        self._stamp: _Stamp | None = None
+        self._stamp: Stamp | None = None
+        self._renewed = renewed
         self._check_at: float | None = None
         self._problem: str | None = None
         self._value = ""
@@ -84,11 +95,14 @@ class TokenFile:
             self._check_at = now + CHECK_EVERY_S
         elif now >= self._check_at:
             self._check_at = now + CHECK_EVERY_S
+            before = self._value
             try:
                 self._read()
                 self._problem = None
             except SettingsError as error:
                 self._problem = str(error)
+            if self._value != before:
+                self._renewed()
         return self._value
 
     @property
@@ -98,7 +112,7 @@ class TokenFile:
 
     def _read(self) -> None:
         try:
-            stamp = _stamp(self._path)
+            stamp = stamp_of(self._path)
             if stamp == self._stamp:
                 return
             # The stamp is taken before the content: a write in between is seen at the next look.
@@ -143,6 +157,7 @@ def clean_token(text: str, source: str) -> str:
     return token
 
 
-def _stamp(path: Path) -> _Stamp:
+def stamp_of(path: Path) -> Stamp:
+    """Raises OSError."""
     status = os.stat(path)  # noqa: PTH116 - follows links by intent: mounted secrets are links
-    return _Stamp(status.st_ino, status.st_mtime_ns, status.st_size)
+    return Stamp(status.st_ino, status.st_mtime_ns, status.st_size)
