@@ -7,7 +7,7 @@ along.
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +30,7 @@ from relay.stream.facts import TokenReloaded
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
 from relay.stream.status import Reporter
-from relay.telemetry.admin import admin_app, new_registry, serve_admin
+from relay.telemetry.admin import View, admin_app, new_registry, serve_admin
 from relay.telemetry.facts import Emit, Fact
 from relay.telemetry.health import Roads, StatusSource
 from relay.telemetry.telemetry import Telemetry
@@ -110,17 +110,33 @@ async def run_stream(
         if started is not None:
             started(Running(stream.engine, stop))
 
-        async def take(new: Settings) -> None:
-            added = [name for name in new.sending if name not in wires]
-            async with AsyncExitStack() as opened:  # all of them, or none
-                more = _wires(new, added, emit, opened)
-                stack.push_async_exit(opened.pop_all())
-            telemetry.add(added, secret_values(new))
-            stream.take(new, more)
-            view.settings.update(shown(new))
-
-        following = None if file is None else follow(file, settings, take, emit)
+        following = None
+        if file is not None:
+            take = _taker(wires, emit, stack, telemetry, stream, view)
+            following = follow(file, settings, take, emit)
         await _run(roads, stop, following)
+
+
+def _taker(  # noqa: PLR0917 - all that a new destination changes
+    wires: Mapping[str, Wire],
+    emit: Emit,
+    stack: AsyncExitStack,
+    telemetry: Telemetry,
+    stream: StreamRoads,
+    view: View,
+) -> Callable[[Settings], Awaitable[None]]:
+    """A function that adds the destinations which new settings have."""
+
+    async def take(new: Settings) -> None:
+        added = [name for name in new.sending if name not in wires]
+        async with AsyncExitStack() as opened:  # all of them, or none
+            more = _wires(new, added, emit, opened)
+            stack.push_async_exit(opened.pop_all())
+        telemetry.add(added, secret_values(new))
+        stream.take(new, more)
+        view.settings.update(shown(new))
+
+    return take
 
 
 def _wires(
