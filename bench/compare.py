@@ -6,19 +6,24 @@ that manages twenty a second is measured as well as one that manages twenty thou
 
 import functools
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from bench.contenders import Contender
+from bench.contenders import MQ_BRIDGE_RAW, PLAIN, Contender
+from bench.goals import JUDGED
 from bench.topic import create, fill
 from bench.trial import Conditions, Result, Topic, trial
 from bench.workload import Workload
 
-SIZES = (1_000, 4_000, 15_000, 30_000, 60_000)
+SIZES = (200, 1_000, 4_000, 15_000, 30_000)
 _SECONDS = 4.0
 """What a contender should take for its events, roughly."""
 _AROUND_S = 3.0
 """What a trial takes besides: start, joining the group, stop, judging."""
+_MOST_S = 10.0
+"""When a trial in full is stopped; it is planned for less than half."""
+_ROUNDS = 5
+"""Of those that are judged, in full."""
 _PAUSE_S = 0.05 * 0.03
 """What a request waits on average for its repetitions under `_FAULTS`: bench/peers/activity.py."""
 _FAULTS = "429:0.02,500:0.01"
@@ -26,41 +31,93 @@ _FAULTS = "429:0.02,500:0.01"
 
 @dataclass(frozen=True)
 class Scenario:
-    """Conditions, the spread of the users, and whom to measure."""
+    """Conditions, the spread of the users, and whom to measure how often.
+
+    `others` are measured in the first `other_rounds` only, in turns with the contenders.
+    """
 
     conditions: Conditions
     zipf: float
     contenders: Sequence[Contender]
     rounds: int
+    others: Sequence[Contender] = ()
+    other_rounds: int = 0
 
     @property
     def name(self) -> str:
         """For tables."""
         return f"{self.conditions.name}, {'Zipf' if self.zipf else 'uniform'} users"
 
+    def trials(self) -> Iterator[tuple[int, Contender]]:
+        """The round and the contender of each, in the order in which they are run.
+
+        Another one is first in each round, so that none always meets what the last one left.
+        """
+        for number in range(max(self.rounds, self.other_rounds)):
+            here = [
+                *(self.contenders if number < self.rounds else ()),
+                *(self.others if number < self.other_rounds else ()),
+            ]
+            first = number % len(here)
+            yield from ((number, one) for one in here[first:] + here[:first])
+
 
 def scenarios(contenders: Sequence[Contender], *, full: bool) -> list[Scenario]:
-    """What is run: the short list takes some minutes, the full one less than an hour."""
-    ordered = [c for c in contenders if c.order != "none" and c.processes == 1]
-    if full:
-        # What keeps no order, or has two processes, is of interest at full speed.
-        return [
-            Scenario(Conditions(latency, faults, 15), zipf, chosen, 3)
-            for zipf in (1.1, 0)
-            for latency, faults, chosen in (
-                (0, "", contenders),
-                (20, "", ordered),
-                (50, "", ordered),
-                (0, _FAULTS, ordered),
-            )
-        ]
-    few = [c for c in ordered if not c.name.startswith(("Quix", "FastStream, batches"))]
+    """What is run: the short list takes some minutes, the full one half an hour."""
+    return _in_full(contenders) if full else _in_short(contenders)
+
+
+def looks(
+    beginnings: Sequence[str], contenders: Sequence[Contender], rounds: int
+) -> list[Scenario]:
+    """Those of the full list whose name begins with one of these, for a look at the contenders."""
+    wanted = tuple(beginning.casefold() for beginning in beginnings)
+    return [
+        Scenario(one.conditions, one.zipf, contenders, rounds)
+        for one in _in_full(contenders)
+        if one.name.casefold().startswith(wanted)
+    ]
+
+
+def judged(contenders: Sequence[Contender]) -> list[Contender]:
+    """Those that a goal speaks of."""
+    return [c for c in contenders if c.name in JUDGED]
+
+
+def _in_short(contenders: Sequence[Contender]) -> list[Scenario]:
+    few = [c for c in contenders if c.name in JUDGED or c is PLAIN]
     return [
         Scenario(Conditions(seconds_max=20), 1.1, contenders, 3),
         Scenario(Conditions(50, seconds_max=10), 0, few, 3),
         Scenario(Conditions(20, seconds_max=20), 1.1, few, 1),
         Scenario(Conditions(0, _FAULTS, 20), 1.1, few, 1),
     ]
+
+
+def _in_full(contenders: Sequence[Contender]) -> list[Scenario]:
+    """Five rounds of those that the goals speak of, beside them one or two of the others."""
+    aims = judged(contenders)
+    mapping = [c for c in aims if c is not MQ_BRIDGE_RAW]
+    others = [c for c in contenders if c.name not in JUDGED]
+    # What keeps no order, or has two processes, is of interest at full speed.
+    ordered = _ordered(others)
+    plain = [c for c in others if c is PLAIN]
+    return [
+        Scenario(Conditions(latency, faults, _MOST_S, tls), zipf, chosen, _ROUNDS, beside, times)
+        for zipf, latency, tls, faults, chosen, beside, times in (
+            (0, 0, False, "", aims, others, 2),
+            (0, 20, False, "", aims, ordered, 1),
+            (0, 50, False, "", mapping, (), 0),
+            (0, 0, True, "", mapping, plain, 2),
+            (0, 0, False, _FAULTS, mapping, (), 0),
+            (1.1, 0, False, "", aims, others, 2),
+            (1.1, 20, False, "", aims, ordered, 1),
+        )
+    ]
+
+
+def _ordered(contenders: Sequence[Contender]) -> list[Contender]:
+    return [c for c in contenders if c.order != "none" and c.processes == 1]
 
 
 def estimate(contender: Contender, scenario: Scenario) -> float:
@@ -78,13 +135,10 @@ def events_for(contender: Contender, scenario: Scenario, most: int = SIZES[-1]) 
 def seconds(todo: Sequence[Scenario]) -> float:
     """How long the scenarios will take, by the estimates."""
     return sum(
-        scenario.rounds
-        * sum(
-            min(events_for(c, scenario) / estimate(c, scenario), scenario.conditions.seconds_max)
-            + _AROUND_S
-            for c in scenario.contenders
-        )
+        min(events_for(c, scenario) / estimate(c, scenario), scenario.conditions.seconds_max)
+        + _AROUND_S
         for scenario in todo
+        for _, c in scenario.trials()
     )
 
 
@@ -114,19 +168,16 @@ class Recorded:
 
 async def compare(recorded: Recorded, todo: Sequence[Scenario]) -> list[dict[str, object]]:
     """Runs the scenarios; a row for each trial."""
-    trials = sum(len(scenario.contenders) * scenario.rounds for scenario in todo)
+    trials = sum(len(list(scenario.trials())) for scenario in todo)
     print(f"==> {trials} trials, about {seconds(todo) / 60:.0f} minutes", flush=True)
     rows: list[dict[str, object]] = []
     for scenario in todo:
         print(f"==> {scenario.name}", flush=True)
-        topics = {c.name: recorded.for_one(c, scenario) for c in scenario.contenders}
-        for number in range(scenario.rounds):
-            for contender in scenario.contenders:
-                result = await trial(
-                    contender, recorded.bootstrap, topics[contender.name], scenario.conditions
-                )
-                print(f"  {number + 1}  {line(result)}", flush=True)
-                rows.append({"scenario": scenario.name, "round": number, **asdict(result)})
+        for number, contender in scenario.trials():
+            topic = recorded.for_one(contender, scenario)
+            result = await trial(contender, recorded.bootstrap, topic, scenario.conditions)
+            print(f"  {number + 1}  {line(result)}", flush=True)
+            rows.append({"scenario": scenario.name, "round": number, **asdict(result)})
     return rows
 
 

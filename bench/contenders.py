@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.machine import BenchError
-from bench.toolchains import BENTHOS, benthos_core, peers_python
+from bench.toolchains import BENTHOS, benthos_core, peers_python, peers_python_312
 from bench.topic import PARTITIONS
 from bench.workload import COMPARTMENT, DATAMART
 
@@ -37,6 +37,8 @@ class Place:
     events: int
     home: Path
     """For the files of this trial."""
+    ca: Path | None = None
+    """The authority to trust; the API speaks TLS then."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def relay_config(place: Place, *, coalesce: bool, **delivery: object) -> Path:
             "base_url": place.url,
             "datamart_id": DATAMART,
             "api_token": "api:token",
+            **({"ca_file": str(place.ca)} if place.ca else {}),
         },
         "identity": {"default_compartment_id": COMPARTMENT},
         "delivery": {
@@ -133,16 +136,24 @@ def _plain(in_flight: int, order: str) -> Contender:
 
 
 def _peer(
-    name: str, about: str, *, module: str, mode: str, order: str, slots: int, rate: float
+    name: str,
+    about: str,
+    *,
+    module: str,
+    mode: str,
+    order: str,
+    slots: int,
+    rate: float,
+    python: Callable[[], Path] = peers_python,
 ) -> Contender:
     def command(place: Place) -> list[str]:
         return [
-            *(str(peers_python()), "-m", f"bench.peers.{module}"),
+            *(str(python()), "-m", f"bench.peers.{module}"),
             *(place.bootstrap, place.topic, place.group, place.url),
             mode,
         ]
 
-    return Contender(name, about, order, slots, rate, command, prepare=peers_python)
+    return Contender(name, about, order, slots, rate, command, prepare=python)
 
 
 def _benthos(
@@ -162,13 +173,40 @@ def _benthos(
 
 RELAY = _relay("Relay", coalesce=True)
 RELAY_OFF = _relay("Relay, coalescing off", coalesce=False)
+BENTHOS_BY_PARTITION = _benthos(
+    "per partition",
+    "the engine and HTTP output that Bento is a fork of, 256 idle connections kept (its own "
+    "pool keeps 2); a Kafka input of our own on franz-go, which commits what is acknowledged; "
+    "`checkpoint_limit: 1`, batches of 100 of a partition, posted one event after another, the "
+    "partitions side by side",
+    config="per_partition", order="per partition", slots=12, rate=8_000,
+)  # fmt: skip
+BENTHOS_BY_USER = _benthos(
+    "per user",
+    "as per partition, with batches of 1,000, each split by `group_by_value` on the key, the users "
+    "of a batch side by side, `max_in_flight: 256`",
+    config="per_user", order="per user", slots=256, rate=8_000,
+)  # fmt: skip
+MQ_BRIDGE = _peer(
+    "mq-bridge, in order",
+    "its Rust core; a route of `concurrency: 1`, batches of 512, `batch_concurrency: 1`, `retry`, "
+    "and the same activity made by `transform`",
+    module="mq_bridge_route", mode="ordered", order="per partition", slots=1, rate=12_000,
+)  # fmt: skip
+MQ_BRIDGE_RAW = _peer(
+    "mq-bridge, in order, raw",
+    "the same without `transform`: it maps nothing and posts the record as it is, in which the "
+    "sink finds the event as well",
+    module="mq_bridge_route", mode="raw", order="per partition", slots=1, rate=15_000,
+)  # fmt: skip
+PLAIN = _plain(1, "per partition")
 CONTENDERS = (
     RELAY,
     RELAY_OFF,
     _relay("Relay, 2 workers", coalesce=True, processes=2),
     _relay("Relay, 2 workers, off", coalesce=False, processes=2),
     _relay("Relay, no order, off", coalesce=False, order_by="none"),
-    _plain(1, "per partition"),
+    PLAIN,
     _plain(64, "none"),
     _peer(
         "FastStream, 12 workers",
@@ -186,6 +224,24 @@ CONTENDERS = (
         module="faststream_loop", mode="unordered", order="none", slots=64, rate=1_500,
     ),
     _peer(
+        "FastStream concurrent, 1",
+        "faststream-concurrent-aiokafka, one task at a time (it knows no order but this), a commit "
+        "for each 1,000 messages or second, aiohttp, uvloop",
+        module="faststream_concurrent", mode="1", order="per partition", slots=1, rate=1_500,
+    ),
+    _peer(
+        "FastStream concurrent, 64",
+        "the same, 64 tasks at a time (with 256 it stalls)",
+        module="faststream_concurrent", mode="64", order="none", slots=64, rate=1_500,
+    ),
+    _peer(
+        "pyrallel-consumer",
+        "its asyncio engine in order of the keys (`key_hash`), `max_in_flight` 256, "
+        "`poll_batch_size` 100, aiohttp, uvloop, Python 3.12 or later",
+        module="pyrallel_loop", mode="key_hash", order="per user", slots=256, rate=2_000,
+        python=peers_python_312,
+    ),
+    _peer(
         "Quix, ordered",
         "BatchingSink, one requests.Session",
         module="quix_loop", mode="ordered", order="per partition", slots=1, rate=2_000,
@@ -195,24 +251,19 @@ CONTENDERS = (
         "BatchingSink, 32 threads on one requests.Session",
         module="quix_loop", mode="unordered", order="none", slots=32, rate=2_000,
     ),
-    _benthos(
-        "per partition",
-        "the engine and HTTP output that Bento is a fork of, 256 idle connections kept (its own "
-        "pool keeps 2); a Kafka input of our own on franz-go, which commits what is acknowledged; "
-        "`checkpoint_limit: 1`, batches of 100 of a partition, posted one event after another, the "
-        "partitions side by side",
-        config="per_partition", order="per partition", slots=12, rate=8_000,
-    ),
-    _benthos(
-        "per user",
-        "the same with batches of 1,000, each split by `group_by_value` on the key, the users of a "
-        "batch side by side, `max_in_flight: 256`",
-        config="per_user", order="per user", slots=256, rate=8_000,
-    ),
+    BENTHOS_BY_PARTITION,
+    BENTHOS_BY_USER,
     _benthos(
         "unordered",
         "the same with `checkpoint_limit: 1024`, no batches, `max_in_flight: 256`",
         config="unordered", order="none", slots=256, rate=8_000,
+    ),
+    MQ_BRIDGE,
+    MQ_BRIDGE_RAW,
+    _peer(
+        "mq-bridge, unordered",
+        "the same with `concurrency: 4` and `batch_concurrency: 64`, and `transform`",
+        module="mq_bridge_route", mode="unordered", order="none", slots=256, rate=12_000,
     ),
 )  # fmt: skip
 

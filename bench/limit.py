@@ -11,7 +11,9 @@ import argparse
 import itertools
 import statistics
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -48,17 +50,17 @@ def bodies(workload: Workload) -> list[bytes]:
 
 
 async def bare_loop(
-    url: str, posted: list[bytes], kind: WireKind, in_flight: int, seconds: float
+    policy: WirePolicy, posted: list[bytes], in_flight: int, seconds: float
 ) -> Figure:
     """Keeps `in_flight` requests going for a while."""
-    wire = open_wire(WirePolicy(base_url=url, wire=kind), StaticToken("api:token"))
+    wire = open_wire(policy, StaticToken("api:token"))
     path = f"/v1/datamarts/{DATAMART}/user_activities"
     requests = itertools.cycle([Request("POST", path, body) for body in posted])
 
     async def send() -> int:
         return (await wire.send(next(requests))).status
 
-    await measure(send, 8, 0.1)  # warm: connections, caches
+    await measure(send, in_flight, 0.3)  # warm: connections, caches
     figure = await measure(send, in_flight, seconds)
     await wire.close()
     return figure
@@ -70,28 +72,36 @@ async def measured(
     in_flight: Sequence[int] = (64, 256),
     kind: WireKind = WireKind.FAST,
 ) -> dict[str, Any]:
-    """Rounds at each number in flight; medians, and the spread."""
+    """Rounds at each number in flight, over plain HTTP and over TLS; medians, and the spread."""
     posted = bodies(Workload(events=5_000))
     size = statistics.mean(map(len, posted))
     rate, cpu_us = await ceiling(64, posted[0], null_log())
     print(f"bodies of {size:.0f} bytes; wrk, 64 connections: {rate:,.0f} requests/s,")
     print(f"of which the sink takes {cpu_us:.1f} µs CPU each")
-    async with running(log=null_log()) as sink:
-        figures: dict[int, list[Figure]] = {count: [] for count in in_flight}
-        for _ in range(rounds):
-            for count in in_flight:
-                figures[count].append(await bare_loop(sink.url, posted, kind, count, seconds))
+    figures: dict[tuple[bool, int], list[Figure]] = {}
+    with tempfile.TemporaryDirectory() as home:
+        ca = Path(home) / "ca.pem"
+        async with running(log=null_log()) as plain, running(log=null_log(), tls=ca) as secured:
+            policies = {
+                False: WirePolicy(base_url=plain.url, wire=kind),
+                True: WirePolicy(base_url=secured.url, wire=kind, ca_file=ca),
+            }
+            for _ in range(rounds):
+                for tls, policy in policies.items():
+                    for count in in_flight:
+                        figure = await bare_loop(policy, posted, count, seconds)
+                        figures.setdefault((tls, count), []).append(figure)
     found = []
-    for count, several in figures.items():
+    for (tls, count), several in figures.items():
         rates = [figure.per_second for figure in several]
-        main = statistics.median(figure.main_us for figure in several)
-        everything = statistics.median(figure.all_us for figure in several)
+        # What was started by the wire's client counts as well; the wire of today has one thread.
+        cpu_us_each = statistics.median(figure.all_us for figure in several)
         print(
-            f"wire {kind}, {count:4} in flight: {statistics.median(rates):9,.0f} requests/s "
-            f"({min(rates):,.0f} to {max(rates):,.0f}), CPU {main:.0f} µs of the loop's thread, "
-            f"{everything:.0f} µs of all"
+            f"wire {kind}{', TLS' if tls else ''}, {count:4} in flight: "
+            f"{statistics.median(rates):9,.0f} requests/s ({min(rates):,.0f} to "
+            f"{max(rates):,.0f}), {cpu_us_each:.0f} µs CPU"
         )
-        found.append({"in_flight": count, "rates": rates, "main_us": main, "all_us": everything})
+        found.append({"tls": tls, "in_flight": count, "rates": rates, "cpu_us": cpu_us_each})
     return {"wrk": rate, "sink_us": cpu_us, "body_bytes": size, "wire": found}
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contenders import CONTENDERS, NOT_MEASURED, RELAY, RELAY_OFF
+from bench.contenders import BENTHOS_BY_USER, CONTENDERS, NOT_MEASURED, RELAY, RELAY_OFF
+from bench.goals import CPU, RATE, goals, ratios
 from bench.toolchains import peer_versions
 
 Found = Mapping[str, Any]
@@ -15,7 +16,7 @@ ORDER = {contender.name: contender.order for contender in CONTENDERS}
 
 def write(parts: Mapping[str, Found], path: Path) -> None:
     """Renders what is there."""
-    lines = [*_head()]
+    lines = [*_head(), *_goals(parts)]
     for name, section in _SECTIONS.items():
         part = parts.get(name) or {}
         if not part:
@@ -41,11 +42,23 @@ def _head() -> Iterator[str]:
     yield ""
 
 
+def _goals(parts: Mapping[str, Found]) -> Iterator[str]:
+    yield "## Goals"
+    yield ""
+    yield "Against another: the ratio in each round of both, and the median, which has to be within"
+    yield "the bound. Raw is said of what maps nothing. The bare wire is that of"
+    yield "[the limit](#the-limit-the-wire-alone), at the number in flight at which it is cheapest."
+    yield ""
+    yield from goals(parts)
+    yield ""
+
+
 def _compare(part: Found) -> Iterator[str]:
     yield "## Side by side"
     yield ""
-    yield "The same 600-byte events from 12 partitions, 20,000 users. *Ratio* is the contender's"
-    yield "events/s over those of `Relay` in the same round, the median of the rounds. *Kept* is"
+    yield "The same 600-byte events from 12 partitions, 20,000 users. *Rate* and *CPU* are the"
+    yield "contender's events/s and CPU per event over those of `Benthos core, per user` in the"
+    yield "same round, the median and then every round; who has no goal has fewer rounds. *Kept* is"
     yield "what the judge found in the sink's log, in the worst round."
     rows: Rows = part["found"]
     for scenario in dict.fromkeys(row["scenario"] for row in rows):
@@ -54,10 +67,10 @@ def _compare(part: Found) -> Iterator[str]:
         yield f"### {scenario}"
         yield ""
         yield (
-            "| contender | order asked for | events | events/s | ratio | requests/s "
-            "| µs CPU/event | MB | kept |"
+            "| contender | order asked for | events | events/s | requests/s | µs CPU/event | MB "
+            "| rate | CPU | kept |"
         )
-        yield "|---|---|---:|---:|---:|---:|---:|---:|---|"
+        yield "|---|---|---:|---:|---:|---:|---:|---|---|---|"
         for name in dict.fromkeys(row["contender"] for row in mine):
             yield _row(name, [row for row in mine if row["contender"] == name], mine)
     yield ""
@@ -86,20 +99,25 @@ def _compare(part: Found) -> Iterator[str]:
 
 def _row(name: str, rows: Rows, scenario: Rows) -> str:
     worst = max(rows, key=lambda row: (row["lost"], row["order_breaks"], row["repeated"]))
+    base = BENTHOS_BY_USER.name
     return (
         f"| {name} | {ORDER.get(name, '')} | {rows[0]['events']:,} "
         f"| {_spread([row['events_per_second'] for row in rows])} "
-        f"| {statistics.median(_ratios(rows, scenario)):.2f} "
         f"| {statistics.median(row['requests_per_second'] for row in rows):,.0f} "
         f"| {statistics.median(row['cpu_us'] for row in rows):,.0f} "
-        f"| {max(row['memory_mb'] for row in rows):,.0f} | {worst['guarantee']} |"
+        f"| {max(row['memory_mb'] for row in rows):,.0f} "
+        f"| {_each(ratios(scenario, name, base, RATE))} "
+        f"| {_each(ratios(scenario, name, base, CPU))} "
+        f"| {worst['guarantee']} |"
     )
 
 
-def _ratios(rows: Rows, scenario: Rows, base: str = RELAY.name) -> list[float]:
-    """To the base's rate, round by round."""
-    bases = {row["round"]: row["events_per_second"] for row in scenario if row["contender"] == base}
-    return [row["events_per_second"] / bases[row["round"]] for row in rows if bases[row["round"]]]
+def _each(found: Sequence[float]) -> str:
+    """The median, and every round where there are several; nothing without the base."""
+    if len(found) < 2:
+        return "".join(f"{value:.2f}" for value in found)
+    rounds = " · ".join(f"{value:.2f}" for value in found)
+    return f"{statistics.median(found):.2f} ({rounds})"
 
 
 def _not_measured(rows: Rows) -> Iterator[tuple[str, str]]:
@@ -147,12 +165,12 @@ def _limit(part: Found) -> Iterator[str]:
     yield f"which gets {found['wrk']:,.0f} requests/s out of the sink ({found['sink_us']:.0f} µs of"
     yield "the sink's CPU each)."
     yield ""
-    yield "| in flight | requests/s | µs CPU of the loop's thread | µs CPU of all threads |"
-    yield "|---:|---:|---:|---:|"
+    yield "| in flight | over | requests/s | µs CPU a request |"
+    yield "|---:|---|---:|---:|"
     for wire in found["wire"]:
         yield (
-            f"| {wire['in_flight']} | {_spread(wire['rates'])} "
-            f"| {wire['main_us']:.0f} | {wire['all_us']:.0f} |"
+            f"| {wire['in_flight']} | {'TLS' if wire['tls'] else 'TCP'} "
+            f"| {_spread(wire['rates'])} | {wire['cpu_us']:.0f} |"
         )
 
 

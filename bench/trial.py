@@ -6,14 +6,14 @@ measured by itself (bench/start_stop.py). CPU is that of the contender's process
 
 import asyncio
 import contextlib
-import json
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -34,12 +34,13 @@ class Conditions:
     latency_ms: float = 0
     faults: str = ""
     seconds_max: float = 60.0
+    tls: bool = False
 
     @property
     def name(self) -> str:
         """For tables."""
         fault = ", 2 % 429 and 1 % 500" if self.faults else ""
-        return f"{self.latency_ms:g} ms{fault}"
+        return f"{self.latency_ms:g} ms{', TLS' if self.tls else ''}{fault}"
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,13 @@ class Watched:
 
 
 @contextlib.asynccontextmanager
-async def started(command: list[str], count: int, home: Path) -> AsyncIterator[list[int]]:
+async def started(command: list[str], count: int, place: Place) -> AsyncIterator[list[int]]:
     """The contender's processes, by pid; ended by SIGTERM, and by SIGKILL if that does nothing."""
-    log = (home / "contender.log").open("ab")
+    log = (place.home / "contender.log").open("ab")
+    # Where OpenSSL, Go and httpx look for the authorities to trust.
+    trusting = ["env", f"SSL_CERT_FILE={place.ca}", *command] if place.ca else command
     processes = [
-        subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)  # noqa: ASYNC220
+        subprocess.Popen(trusting, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)  # noqa: ASYNC220
         for _ in range(count)
     ]
     try:
@@ -142,13 +145,16 @@ async def _trial(
     log = home / "sink.log"
     group = f"bench-{home.name}"
     cpu_us = memory_mb = 0.0
-    async with (
-        running(log=log, latency_ms=conditions.latency_ms, faults=conditions.faults) as sink,
-        httpx.AsyncClient() as client,
-    ):
-        place = Place(bootstrap, topic.name, group, sink.url, topic.events, home)
+    ca = home / "ca.pem" if conditions.tls else None
+    async with running(
+        log=log, latency_ms=conditions.latency_ms, faults=conditions.faults, tls=ca
+    ) as sink:
+        place = Place(bootstrap, topic.name, group, sink.url, topic.events, home, ca)
         command = contender.command(place)
-        async with started(command, contender.processes, home) as pids:
+        async with (
+            httpx.AsyncClient(verify=True if ca is None else _trusting(ca)) as client,
+            started(command, contender.processes, place) as pids,
+        ):
             if feed is not None:
                 await asyncio.sleep(4)  # it has joined its group by then
                 await asyncio.to_thread(feed)
@@ -201,10 +207,9 @@ async def _trial(
     return replace(result, lost=0, guarantee=_of_part(found.guarantee)) if cut else result
 
 
+def _trusting(ca: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca)
+
+
 def _of_part(guarantee: str) -> str:
     return guarantee.split(",", maxsplit=1)[0] + ", stopped by the clock"
-
-
-def as_json(results: Sequence[Result]) -> str:
-    """For keeping."""
-    return json.dumps([asdict(result) for result in results], indent=1)

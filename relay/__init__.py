@@ -11,6 +11,7 @@ The map, in reading order. What every road from Kafka has in common:
     road/schema_status.py partitions that wait for a schema
     road/source_status.py what is wrong between a road and its Kafka
     road/rates.py         rates of its counters in the last seconds
+    road/facts.py         what every road says in the log; its parts have files of their own
     road/steps.py         steps of closing: each is taken, and the first error counts
     road/keep.py          a road that fails is started again; the other one goes on
 
@@ -29,6 +30,7 @@ The road of one event:
     stream/pipeline.py    carries a sender's flights: a worker for each request under way
     stream/status.py      what the stream adds to the status of a road
     stream/destination_status.py  the same of one destination
+    stream/facts.py       what the stream says in the log
     stream/tap.py         a live sample of events, for whoever looks
     stream/tracing.py     spans of events whose producer traces them
 
@@ -63,6 +65,7 @@ Beside the roads:
     vendors.py            settings → ready clients of the vendors' APIs
     app/                  the composition root: builds the stream from the settings and runs it
     workers.py            several processes of one group, watched
+    process_facts.py      what the process says in the log
     process_start.py      descriptors and signals, before anything else
     process_exit.py       the end of the process, as the status that was decided
     cli/                  a file for each command

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from relay.errors import ExitStatus
+from relay.process_facts import WorkerEnded, WorkerStarted
 from relay.process_start import stop_signals
 from relay.settings import Settings
-from relay.telemetry.facts import Emit, WorkerEnded, WorkerStarted
+from relay.telemetry.facts import Emit
 
 _MENDED_BY_RESTART = frozenset({ExitStatus.BUG, ExitStatus.KAFKA_UNREACHABLE})
 

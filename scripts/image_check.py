@@ -121,6 +121,13 @@ def _left_out(image: Engine) -> None:
         done = _run(image.command(["relay", name], {}, tmpfs=False))
         said = done.returncode == 3 and "WITH_DEMO=1" in done.stderr  # noqa: PLR2004 - settings
         ok(said, f"relay {name} is not in it, and says how to get it")
+    found = _output(
+        image.command(["find", "/opt/relay", "-path", "*/relay/sandbox"], {}, tmpfs=False)
+    )
+    found += _output(
+        image.command(["find", "/opt/relay", "-path", "*/relay/demo"], {}, tmpfs=False)
+    )
+    ok(not found.strip(), "no code of either is in it")
 
 
 def _drained(image: Engine, kafka: Kafka, sandbox: Sandbox) -> None:

@@ -2,7 +2,8 @@
 
 import textwrap
 
-from relay.telemetry.facts import Fact, all_facts
+from relay.telemetry.facts import Fact
+from scripts.every_fact import every_fact
 
 _COMMON_KEYS = (
     "| meaning | `log.fields: default` | `ecs` | `otel` |",
@@ -20,7 +21,7 @@ def logs_page() -> str:
     text = [
         "# Logs",
         "",
-        "Made from `relay/telemetry/facts.py` by `make docs`.",
+        "Made by `make docs` from the files of facts, `relay/…/facts.py`, in their order.",
         "",
         "Relay writes one event of its own a line to standard output: JSON when standard output is",
         "not a terminal (or with `log.format: json`), a readable form when it is. No level has a",
@@ -36,7 +37,7 @@ def logs_page() -> str:
         "counter moves it on `/metrics` at the same moment, whether its line is written or not.",
         "",
     ]
-    for fact in all_facts():
+    for fact in every_fact():
         text += _fact_paragraphs(fact)
     return "\n".join(text)
 

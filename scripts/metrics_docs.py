@@ -13,10 +13,11 @@ from relay.road.status import ReportPolicy
 from relay.stream.engine import Engine
 from relay.stream.policy import EnginePolicy
 from relay.stream.status import Reporter
-from relay.telemetry.facts import Fact, all_facts
+from relay.telemetry.facts import Fact
 from relay.telemetry.health import Roads
 from relay.telemetry.log import configure
 from relay.telemetry.telemetry import LostLines
+from scripts.every_fact import every_fact
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ def metrics_page() -> str:
         "At any moment `relay_records_taken_total` = the sum of `relay_records_settled_total`",
         "+ `relay_records_returned_total` + `relay_records_open`; `relay_ledger_balanced` says",
         "whether it holds. `relay_membership_…` are the same for membership events, with",
-        "`segments.membership.enabled`. [deploy/alerts.yaml](../deploy/alerts.yaml) and",
+        "`segments.membership.enabled`; `relay_registry_…` are there with a",
+        "`schema_registry`. [deploy/alerts.yaml](../deploy/alerts.yaml) and",
         "[deploy/dashboard.json](../deploy/dashboard.json) use them.",
         "Words: [GLOSSARY.md](GLOSSARY.md).",
         "",
@@ -78,7 +80,7 @@ def _of_the_roads() -> Iterator[Described]:
 
 
 def _of_the_facts() -> Iterator[Described]:
-    for fact in all_facts():
+    for fact in every_fact():
         if fact.counter:
             yield Described(fact.counter.name, "counter", fact.counter.labels, fact.counter.help)
 

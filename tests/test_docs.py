@@ -13,7 +13,7 @@ from relay.schemas import SCHEMAS
 from relay.settings import Settings, load
 from relay.settings.editor_schemas import EDITOR_SCHEMAS
 from relay.settings.options import options
-from relay.telemetry.facts import all_facts
+from scripts.every_fact import every_fact
 from scripts.generate import ROOT
 from scripts.metrics_docs import described
 
@@ -63,7 +63,7 @@ def test_metrics_that_are_named_exist(name):
 def test_facts_that_the_runbook_looks_for_exist():
     named = set(re.findall(r"log(?:'s| has| says) `(\w+)`", RUNBOOK + OPERATIONS))
     assert len(named) > 3
-    assert named <= {fact.name() for fact in all_facts()}
+    assert named <= {fact.name() for fact in every_fact()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -11,7 +11,6 @@ unordered: `max_workers` with the default ACK_FIRST, one consumer and 64 handler
 documentation offers for speed. It is at most once.
 """
 
-import asyncio
 import sys
 
 import aiohttp
@@ -19,7 +18,8 @@ import uvloop
 from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker, KafkaMessage
 
-from bench.peers.activity import HEADERS, PATH, PAUSE_S, body_of
+from bench.peers.activity import HEADERS
+from bench.peers.posting import deliver
 
 
 async def run(bootstrap: str, topic: str, group: str, url: str, mode: str) -> None:
@@ -29,36 +29,27 @@ async def run(bootstrap: str, topic: str, group: str, url: str, mode: str) -> No
     connector = aiohttp.TCPConnector(limit=256)
     async with aiohttp.ClientSession(headers=HEADERS, connector=connector) as session:
 
-        async def deliver(value: bytes) -> None:
-            body = body_of(value)
-            while True:
-                try:
-                    async with session.post(url + PATH, data=body) as response:
-                        await response.read()
-                        if response.ok:
-                            return
-                except aiohttp.ClientError:
-                    pass
-                await asyncio.sleep(PAUSE_S)
+        async def handle(value: bytes) -> None:
+            await deliver(session, url, value)
 
-        async def deliver_all(values: list[bytes]) -> None:
+        async def handle_all(values: list[bytes]) -> None:
             for value in values:
-                await deliver(value)
+                await handle(value)
 
         # The bytes as they came: FastStream would validate them into the handler's type.
         options = {"group_id": group, "auto_offset_reset": "earliest", "decoder": _raw}
         match mode:
             case "batches":
                 broker.subscriber(topic, ack_policy=AckPolicy.ACK, batch=True, **options)(
-                    deliver_all
+                    handle_all
                 )
             case "ordered":
                 broker.subscriber(topic, ack_policy=AckPolicy.ACK, max_workers=12, **options)(
-                    deliver
+                    handle
                 )
             case _:
                 broker.subscriber(topic, ack_policy=AckPolicy.ACK_FIRST, max_workers=64, **options)(
-                    deliver
+                    handle
                 )
         await app.run()
 

@@ -4,6 +4,7 @@ ordered: the batch of a partition is posted one event after another. unordered: 
 Either way the sink is flushed before the checkpoint is committed: at least once.
 """
 
+import ssl
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,10 @@ class Posting(BatchingSink):
         self._session = requests.Session()
         self._session.headers.update(HEADERS)
         self._session.trust_env = False  # else it looks for proxies at every request
-        self._session.mount("http://", HTTPAdapter(pool_maxsize=THREADS))
+        # What SSL_CERT_FILE names, as with the other peers; requests has authorities of its own.
+        self._session.verify = ssl.get_default_verify_paths().cafile or True
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=THREADS))
         self._pool = None if ordered else ThreadPoolExecutor(THREADS)
 
     def write(self, batch: SinkBatch) -> None:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from relay.errors import RelayError
+from relay.process_facts import SettingsChanged, SettingsNotTaken
 from relay.settings import Settings
 from relay.settings.changes import needing_restart
 from relay.stream.sending.token import CHECK_EVERY_S, Stamp, stamp_of
-from relay.telemetry.facts import Emit, SettingsChanged, SettingsNotTaken
+from relay.telemetry.facts import Emit
 
 
 @dataclass(slots=True)

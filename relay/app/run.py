@@ -7,9 +7,10 @@ along.
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from relay.app.edges import KafkaEdges, kafka_edges
@@ -25,10 +26,11 @@ from relay.settings import Settings
 from relay.settings.secrets import secret_values
 from relay.settings.shown import shown
 from relay.stream.engine import Engine
+from relay.stream.facts import TokenReloaded
 from relay.stream.sending.open_wire import open_wire
 from relay.stream.sending.wire import Wire
 from relay.stream.status import Reporter
-from relay.telemetry.admin import admin_app, new_registry, serve_admin
+from relay.telemetry.admin import View, admin_app, new_registry, serve_admin
 from relay.telemetry.facts import Emit, Fact
 from relay.telemetry.health import Roads, StatusSource
 from relay.telemetry.telemetry import Telemetry
@@ -75,7 +77,7 @@ async def run_stream(
         telemetry.emit(fact)
 
     async with AsyncExitStack() as stack:
-        wires = _wires(settings, settings.sending, stack)
+        wires = _wires(settings, settings.sending, emit, stack)
         loader = await _schema_loader(settings, emit, rng, stack)
         tracer = await tracer_of(settings, stack)
         stream = StreamRoads(
@@ -108,27 +110,49 @@ async def run_stream(
         if started is not None:
             started(Running(stream.engine, stop))
 
-        async def take(new: Settings) -> None:
-            added = [name for name in new.sending if name not in wires]
-            async with AsyncExitStack() as opened:  # all of them, or none
-                more = _wires(new, added, opened)
-                stack.push_async_exit(opened.pop_all())
-            telemetry.add(added, secret_values(new))
-            stream.take(new, more)
-            view.settings.update(shown(new))
-
-        following = None if file is None else follow(file, settings, take, emit)
+        following = None
+        if file is not None:
+            take = _taker(wires, emit, stack, telemetry, stream, view)
+            following = follow(file, settings, take, emit)
         await _run(roads, stop, following)
 
 
-def _wires(settings: Settings, names: Iterable[str], stack: AsyncExitStack) -> dict[str, Wire]:
+def _taker(  # noqa: PLR0917 - all that a new destination changes
+    wires: Mapping[str, Wire],
+    emit: Emit,
+    stack: AsyncExitStack,
+    telemetry: Telemetry,
+    stream: StreamRoads,
+    view: View,
+) -> Callable[[Settings], Awaitable[None]]:
+    """A function that adds the destinations which new settings have."""
+
+    async def take(new: Settings) -> None:
+        added = [name for name in new.sending if name not in wires]
+        async with AsyncExitStack() as opened:  # all of them, or none
+            more = _wires(new, added, emit, opened)
+            stack.push_async_exit(opened.pop_all())
+        telemetry.add(added, secret_values(new))
+        stream.take(new, more)
+        view.settings.update(shown(new))
+
+    return take
+
+
+def _wires(
+    settings: Settings, names: Iterable[str], emit: Emit, stack: AsyncExitStack
+) -> dict[str, Wire]:
     """One for each of these destinations, closed when the stack is left."""
     wires = {}
     for name in names:
-        sending = settings.sending[name]
-        wires[name] = open_wire(sending, sending.authorization())
+        sending, renewed = settings.sending[name], partial(_tell_renewed, emit, name)
+        wires[name] = open_wire(sending, sending.authorization(renewed))
         stack.push_async_callback(wires[name].close)
     return wires
+
+
+def _tell_renewed(emit: Emit, destination: str) -> None:
+    emit(TokenReloaded(destination=destination))
 
 
 async def _schema_loader(

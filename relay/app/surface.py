@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from relay import __version__
 from relay.clock import SystemClock
+from relay.process_facts import RelayStarted
 from relay.settings import Settings
 from relay.settings.shown import shown
 from relay.telemetry.access import Access
 from relay.telemetry.admin import View
-from relay.telemetry.facts import Emit, MembershipStarted, RelayStarted
+from relay.telemetry.facts import Emit
 from relay.telemetry.letters_again import SendAgain
 from relay.telemetry.recent import Recent
 from relay.telemetry.samples import OpenTap
@@ -64,6 +65,8 @@ def tell_start(settings: Settings, address: str, emit: Emit, *, membership: bool
         )
     )
     if membership:
+        from relay.membership.facts import MembershipStarted  # noqa: PLC0415 - only where it is on
+
         group_id = segments.membership_group(kafka.group_id)
         emit(MembershipStarted(group_id=group_id, imports=segments.importer_policy(group_id).name))
 

@@ -2,10 +2,11 @@
 
 from relay.clock import SystemClock
 from relay.dead_letters.codes import known_codes
+from relay.dead_letters.facts import DeadLettersReplayed
 from relay.dead_letters.search import send_again
 from relay.dead_letters.selection import Selection, moment_ms, span
 from relay.settings import Settings
-from relay.telemetry.facts import DeadLettersReplayed, Emit
+from relay.telemetry.facts import Emit
 from relay.telemetry.letters_again import Again, SendAgain, WantedAgain
 
 LETTERS_MAX = 10_000

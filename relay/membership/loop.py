@@ -16,6 +16,13 @@ from relay.disk import LocalStateError, disk_errors
 from relay.errors import RelayError
 from relay.membership.batches import Batch
 from relay.membership.engine import MembershipEngine
+from relay.membership.facts import (
+    MembershipHeld,
+    MembershipImportAdopted,
+    MembershipImportEnded,
+    MembershipImportStarted,
+    MembershipResumed,
+)
 from relay.membership.importer import Importer
 from relay.membership.status import MembershipReporter
 from relay.model import Moment
@@ -26,14 +33,7 @@ from relay.road.settling.letter_writer import DeadLetterSink
 from relay.segments.driver import Trip
 from relay.segments.next_step import NOT_LISTED
 from relay.segments.outcome import Failed, Held, Landed, Unclear
-from relay.telemetry.facts import (
-    Emit,
-    MembershipHeld,
-    MembershipImportAdopted,
-    MembershipImportEnded,
-    MembershipImportStarted,
-    MembershipResumed,
-)
+from relay.telemetry.facts import Emit
 
 ROAD = MembershipReporter.road
 

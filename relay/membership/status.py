@@ -10,9 +10,10 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from relay.membership.engine import MembershipEngine
+from relay.membership.facts import MembershipProgress
 from relay.membership.mapping import OTHER_EVENT
 from relay.road.status import Hold, ReportPolicy, RoadReporter
-from relay.telemetry.facts import Emit, MembershipProgress
+from relay.telemetry.facts import Emit
 
 
 def _counts(engine: MembershipEngine) -> dict[str, int]:

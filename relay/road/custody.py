@@ -25,12 +25,13 @@ from relay.road.consuming.intake import (
     room,
 )
 from relay.road.consuming.schema_waits import SchemaWait, SchemaWaits
+from relay.road.facts import PartitionRewound, RecordDefective
 from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
 from relay.road.settling.commits import commit_of, is_closed, is_news, start_of
 from relay.road.settling.frontier import Frontier
 from relay.road.settling.ledger import Ledger
 from relay.road.settling.offset_map import METADATA_BYTES_MAX, OffsetMap
-from relay.telemetry.facts import Fact, PartitionRewound, RecordDeadLettered, RecordDefective
+from relay.telemetry.facts import Fact, RecordDeadLettered
 from relay.telemetry.trace_context import trace_id_of
 
 

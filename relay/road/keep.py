@@ -16,8 +16,9 @@ from typing import Any
 from prometheus_client import Metric
 
 from relay.errors import RelayError, trace
+from relay.road.facts import RoadFailed
 from relay.road.loop import Road
-from relay.telemetry.facts import Emit, RoadFailed
+from relay.telemetry.facts import Emit
 from relay.telemetry.health import Liveness, Readiness
 
 

@@ -21,21 +21,21 @@ from relay.model import Moment, Partition, Record
 from relay.road.consuming.schema_fetching import SchemaFetching, SchemaSource
 from relay.road.consuming.source import CommitRefused, RecordSource
 from relay.road.custody import Custody
-from relay.road.settling.letter_writer import DeadLetterSink, LetterWriter
-from relay.road.status import RoadReporter
-from relay.road.steps import each
-from relay.section import Section
-from relay.telemetry.facts import (
+from relay.road.facts import (
     CommitFailed,
     CommitsRestored,
     DrainEnded,
     DrainStarted,
-    Emit,
     Lifecycle,
     LifecycleChanged,
     PartitionsAssigned,
     PartitionsRevoked,
 )
+from relay.road.settling.letter_writer import DeadLetterSink, LetterWriter
+from relay.road.status import RoadReporter
+from relay.road.steps import each
+from relay.section import Section
+from relay.telemetry.facts import Emit
 
 
 class RoadPolicy(Section):

@@ -10,8 +10,9 @@ from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from relay.model import Partition
+from relay.road.consuming.facts import RecordsHeldBack, RecordsReleased
 from relay.road.consuming.source import SourceState, SourceTrouble
-from relay.telemetry.facts import Emit, RecordsHeldBack, RecordsReleased
+from relay.telemetry.facts import Emit
 
 HANGS_AFTER_S = 60.0
 """Kafka's producers end a transaction within a minute, unless they are told otherwise."""

@@ -16,12 +16,13 @@ from pydantic import Field
 from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
 from relay.road.custody import Custody
+from relay.road.facts import Lifecycle, StillHeld
 from relay.road.rates import Rates
 from relay.road.schema_status import SchemaReport
 from relay.road.settling.assigned import Assigned, lags
 from relay.road.source_status import SourceReport
 from relay.section import Section
-from relay.telemetry.facts import Emit, Lifecycle, StillHeld
+from relay.telemetry.facts import Emit
 from relay.telemetry.health import Liveness, Readiness
 
 _RATES = ("received", "delivered", "dead_lettered", "skipped")

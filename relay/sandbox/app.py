@@ -29,7 +29,6 @@ from relay.sandbox.fault_middleware import FaultMiddleware
 from relay.sandbox.options import SandboxOptions
 from relay.sandbox.stand_in import StandIn
 from relay.sandbox.state import State
-from relay.sandbox.tracking_openapi import PATHS, SCHEMAS
 
 
 def create_app(options: SandboxOptions | None = None, clock: Clock | None = None) -> Starlette:
@@ -73,7 +72,12 @@ def mediarithmics(state: State, status: int, text: str, headers: Mapping[str, st
 
 
 STAND_INS: tuple[StandIn, ...] = (
-    StandIn("/v1/datamarts/", _tracking, mediarithmics, PATHS, SCHEMAS),
+    StandIn(
+        "/v1/datamarts/",
+        _tracking,
+        mediarithmics,
+        {**tracking.OPERATIONS, **user_points_api.operations()},
+    ),
     StandIn("/v1/datamarts/", document_imports.routes, mediarithmics),
     StandIn("/service/", mparticle.routes, mediarithmics),
     StandIn("/segment/", digital_audience.routes, mediarithmics),

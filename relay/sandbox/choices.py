@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.sandbox.validation import Problem, acceptance_problems, id_text, is_id, whole
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -65,19 +63,3 @@ def custom_fields(document: Mapping[str, Any]) -> dict[str, Any]:
     """What a choice keeps beside its own fields."""
     reserved = OWN_FIELDS | SYSTEM_FIELDS
     return {name: value for name, value in document.items() if name not in reserved}
-
-
-def choice_problems(document: Any, processing_id: str) -> list[Problem]:
-    """What is wrong with the body of a PUT; empty when nothing is."""
-    if not isinstance(document, dict):
-        return [("$", "must be an object")]
-    problems: list[Problem] = []
-    ts = document.get("$choice_ts")
-    if whole(ts) is None:
-        wrong = "is required" if ts is None else "must be epoch milliseconds"
-        problems.append(("$choice_ts", wrong))
-    problems += acceptance_problems(document, "$choice_acceptance_value")
-    named = document.get("$processing_id")
-    if named is not None and (not is_id(named) or id_text(named) != processing_id):
-        problems.append(("$processing_id", "must be the one of the path"))
-    return problems

@@ -3,10 +3,10 @@
 from starlette.responses import Response
 
 from relay.sandbox import envelopes
-from relay.sandbox.choices import choice_problems
+from relay.sandbox.documents import UserChoiceUpdate
 from relay.sandbox.tracking import invalid, not_found
 from relay.sandbox.user_point_call import Call
-from relay.sandbox.validation import whole
+from relay.sandbox.validation import problems, whole
 
 
 def put_choice(call: Call) -> Response:
@@ -15,9 +15,9 @@ def put_choice(call: Call) -> Response:
     if isinstance(document, Response):
         return document
     processing_id = call.values["processing_id"]
-    problems = choice_problems(document, processing_id)
-    if problems:
-        return invalid(call.state, "user choice", problems)
+    found = problems(UserChoiceUpdate, document, processing_id=processing_id)
+    if found:
+        return invalid(call.state, "user choice", found)
     user = call.found_or_made()
     if user is None:
         return not_found(call.state)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from relay.sandbox.choices import Choice, custom_fields
+from relay.sandbox.documents import SET_CHOICE, SET_PROFILE
 from relay.sandbox.journal import EventSeen, Stored
 from relay.sandbox.options import RepeatPolicy, SandboxOptions
 from relay.sandbox.order import judge
@@ -16,7 +17,7 @@ from relay.sandbox.processing import OPEN, REMOVED, processed
 from relay.sandbox.profiles import Profile, ProfileKey, Strategy, properties_of, updated
 from relay.sandbox.sessions import aggregated, join, key_of, visited_by
 from relay.sandbox.user_points import UserPoint, UserPoints, account_of, identifiers_of
-from relay.sandbox.validation import SET_CHOICE, SET_PROFILE, id_text, whole
+from relay.sandbox.validation import id_text, whole
 
 BREAKS_SHOWN = 20
 

@@ -1,7 +1,7 @@
 """The OpenAPI document of the sandbox: the stand-ins' paths in, `/openapi.json` out.
 
-Written by hand from what the stand-ins do, not generated from it: a test lets schemathesis hold
-the two against each other.
+Made of the tables that the routes are served from and the models that bodies are held against.
+A test lets schemathesis hold the document and the answers against each other.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from relay import __version__
-from relay.sandbox import control_openapi
+from relay.sandbox import control
+from relay.sandbox.documents import DatamartId, Text
+from relay.sandbox.operations import paths_and_schemas
 from relay.sandbox.stand_in import StandIn
+
+_STATUSES = {
+    400: "Not valid; it says what.",
+    401: "The token is missing or not accepted.",
+    404: "No such resource, or nothing to list.",
+    413: "The body is too large.",
+}
 
 
 def routes(stand_ins: Sequence[StandIn]) -> list[Route]:
@@ -27,8 +36,16 @@ def routes(stand_ins: Sequence[StandIn]) -> list[Route]:
     return [Route("/openapi.json", openapi, methods=["GET"])]
 
 
+def _type_of(parameter: str) -> Any:
+    return DatamartId if parameter == "datamartId" else Text
+
+
 def document(stand_ins: Sequence[StandIn]) -> dict[str, Any]:
     """The whole document."""
+    operations = dict(control.OPERATIONS)
+    for stand_in in stand_ins:
+        operations.update(stand_in.operations)
+    paths, schemas = paths_and_schemas(operations, _type_of, _STATUSES)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -36,11 +53,9 @@ def document(stand_ins: Sequence[StandIn]) -> dict[str, Any]:
             "version": __version__,
             "description": "A stand-in for the vendors' APIs, with faults on demand.",
         },
-        "paths": control_openapi.PATHS
-        | {path: item for s in stand_ins for path, item in s.paths.items()},
+        "paths": paths,
         "components": {
-            "schemas": control_openapi.SCHEMAS
-            | {name: schema for s in stand_ins for name, schema in s.schemas.items()},
+            "schemas": schemas,
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "Authorization"}
             },

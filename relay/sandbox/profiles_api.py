@@ -1,14 +1,13 @@
 """`…/user_profiles`: a call in, a profile changed or read, an envelope out."""
 
-from typing import Any
-
 from starlette.responses import Response
 
 from relay.sandbox import envelopes
+from relay.sandbox.documents import UserProfileUpdate
 from relay.sandbox.profiles import ProfileKey, Strategy
 from relay.sandbox.tracking import invalid, not_found
 from relay.sandbox.user_point_call import Call
-from relay.sandbox.validation import Problem, id_text, is_id
+from relay.sandbox.validation import Problem, problems
 
 STRATEGIES = (Strategy.PARTIAL_UPDATE, Strategy.PARTIAL_DELETE, Strategy.FORCE_REPLACE)
 
@@ -22,9 +21,11 @@ def put_profile(call: Call) -> Response:
     if isinstance(document, Response):
         return document
     key = ProfileKey(call.values["compartment_id"], call.values.get("user_account_id"))
-    problems = _problems(document, key)
-    if problems:
-        return invalid(call.state, "user profile", problems)
+    found = problems(
+        UserProfileUpdate, document, compartment_id=key.compartment, user_account_id=key.account
+    )
+    if found:
+        return invalid(call.state, "user profile", found)
     user = call.found_or_made()
     if user is None:
         return not_found(call.state)
@@ -52,32 +53,20 @@ def get_profile(call: Call) -> Response:
     return not_found(call.state) if profile is None else envelopes.ok(profile.document())
 
 
-def _problems(document: Any, key: ProfileKey) -> list[Problem]:
-    if not isinstance(document, dict):
-        return [("$", "must be an object")]
-    problems: list[Problem] = []
-    # Inferred: a key in the body that is not the one of the path is a mistake.
-    for field, of_path in (("$compartment_id", key.compartment), ("$user_account_id", key.account)):
-        value = document.get(field)
-        if value is not None and (not is_id(value) or id_text(value) != of_path):
-            problems.append((field, "must be the one of the path"))
-    return problems
-
-
 def _strategy(call: Call) -> Strategy | Response:
     """The strategy that the query asks for. Inferred: `update_strategy` wins over the legacy."""
-    problems: list[Problem] = []
+    found: list[Problem] = []
     flags: dict[str, bool] = {}
     for name in ("force_replace", "merge_objects"):
         text = call.query.get(name, ["false"])[0]
         if text not in {"true", "false"}:
-            problems.append((name, "must be true or false"))
+            found.append((name, "must be true or false"))
         flags[name] = text == "true"
     named = call.query.get("update_strategy", [None])[0]
     if named is not None and named not in STRATEGIES:
-        problems.append(("update_strategy", f"must be one of {', '.join(STRATEGIES)}"))
-    if problems:
-        return invalid(call.state, "query", problems)
+        found.append(("update_strategy", f"must be one of {', '.join(STRATEGIES)}"))
+    if found:
+        return invalid(call.state, "query", found)
     if named is not None:
         return Strategy(named)
     if flags["force_replace"]:

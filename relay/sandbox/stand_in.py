@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from relay.sandbox.faults import explain
+from relay.sandbox.operations import Operations
 from relay.sandbox.state import State
 
 # (state, status, text, headers) -> an error as this API words it.
@@ -26,11 +27,8 @@ class StandIn:
 
     routes: Callable[[State], Sequence[BaseRoute]]
     refusal: Refusal
-    paths: Mapping[str, Any] = field(default_factory=dict)
-    """Its paths in the document at `/openapi.json`."""
-
-    schemas: Mapping[str, Any] = field(default_factory=dict)
-    """What its paths refer to under `#/components/schemas/`."""
+    operations: Operations = field(default_factory=dict)
+    """What of it is in the document at `/openapi.json`."""
 
 
 def as_json(document: object, status: int = 200) -> Response:

@@ -4,6 +4,7 @@ The road that everything else waits for, so it is plain ASGI: no request object,
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 from starlette.responses import Response
@@ -11,10 +12,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from relay.sandbox import envelopes
+from relay.sandbox.documents import Done, Error, UserActivity
 from relay.sandbox.fault_middleware import BODY, ENTRY
 from relay.sandbox.journal import Entry
+from relay.sandbox.operations import Operation, Operations
 from relay.sandbox.state import State
-from relay.sandbox.validation import Problem, activity_problems
+from relay.sandbox.validation import Problem, problems
 
 PROBLEMS_SHOWN = 20
 
@@ -31,7 +34,7 @@ def routes(state: State) -> list[Route]:
 
 
 class UserActivities:
-    """Takes one activity a request."""
+    """Import a user activity."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -58,12 +61,11 @@ class UserActivities:
         except orjson.JSONDecodeError as exception:
             where = f"is not JSON at character {exception.pos}"
             return invalid(state, "user activity", [("$", where)])
-        problems = activity_problems(
-            activity, unique_key_version_1=state.options.unique_key_version_1
-        )
+        version_1 = state.options.unique_key_version_1
+        found = problems(UserActivity, activity, unique_key_version_1=version_1)
         entry: Entry = scope[ENTRY]
-        if problems:
-            return invalid(state, "user activity", problems)
+        if found:
+            return invalid(state, "user activity", found)
         entry.unique_key = activity.get("$unique_key")
         taken = datamart.take(activity, body, state.now_ms())
         entry.user = taken.user.id
@@ -71,6 +73,17 @@ class UserActivities:
         entry.events = taken.events
         state.journal.store(entry, taken.stored)
         return envelopes.ok(state.options.accepted_data)
+
+
+READ_REFUSALS = dict.fromkeys((400, 401, 404), Error)
+WRITE_REFUSALS = {**READ_REFUSALS, 413: Error}
+OPERATIONS: Operations = {
+    "/v1/datamarts/{datamartId}/user_activities": {
+        "POST": Operation(
+            UserActivities, Done[Any], UserActivity, refusals=WRITE_REFUSALS, secured=True
+        )
+    }
+}
 
 
 def check_caller(state: State, scope: Scope) -> Response | None:
@@ -100,10 +113,10 @@ def not_found(state: State) -> Response:
     return envelopes.error(404, envelopes.NOT_FOUND, state.new_id())
 
 
-def invalid(state: State, what: str, problems: Sequence[Problem]) -> Response:
+def invalid(state: State, what: str, found: Sequence[Problem]) -> Response:
     """The refusal of a body, with a reason for each field."""
     state.refused += 1
-    shown = problems[:PROBLEMS_SHOWN]
+    shown = found[:PROBLEMS_SHOWN]
     reasons = "; ".join(f"{field} {reason}" for field, reason in shown)
     return envelopes.error(
         state.options.refusal_status, f"Invalid {what}: {reasons}", state.new_id(), fields=shown

@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from relay.sandbox import envelopes
 from relay.sandbox.datamart import Datamart
+from relay.sandbox.documents import MAX_RESULTS, PAGE_MAX
 from relay.sandbox.fault_middleware import BODY, ENTRY
 from relay.sandbox.journal import Entry, EventSeen, Stored
 from relay.sandbox.selectors import Selector, UserPointId
@@ -17,8 +18,7 @@ from relay.sandbox.state import State
 from relay.sandbox.tracking import check_body, invalid, not_found
 from relay.sandbox.user_points import Identifier, UserPoint
 
-MAX_RESULTS = 20
-PAGE_DIGITS_MAX = 9
+PAGE_DIGITS_MAX = len(str(PAGE_MAX))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,36 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, quote
 
+from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from relay.sandbox import envelopes
 from relay.sandbox.choices_api import get_choice_history, get_choices, put_choice
+from relay.sandbox.documents import (
+    Done,
+    HowToUpdate,
+    Page,
+    Paging,
+    Timeline,
+    UserChoice,
+    UserChoiceUpdate,
+    UserIdentifier,
+    UserProfile,
+    UserProfileUpdate,
+)
+from relay.sandbox.operations import Operation, Operations
 from relay.sandbox.profiles_api import get_profile, get_profiles, put_profile
 from relay.sandbox.selectors import BadPath, Resource, parse_resource, parse_selector, split
 from relay.sandbox.state import State
-from relay.sandbox.tracking import check_caller, invalid, not_found
+from relay.sandbox.tracking import (
+    READ_REFUSALS,
+    WRITE_REFUSALS,
+    check_caller,
+    invalid,
+    not_found,
+)
 from relay.sandbox.user_point_call import Call
 
 
@@ -55,19 +75,65 @@ def get_activities(call: Call) -> Response:
 
 
 Handler = Callable[[Call], Response]
-HANDLERS: Mapping[tuple[str, ...], Mapping[str, Handler]] = {
-    ("user_profiles",): {"GET": get_profiles},
-    ("user_profiles", "compartment_id"): {"GET": get_profiles, "PUT": put_profile},
-    ("user_profiles", "compartment_id", "user_account_id"): {
-        "GET": get_profile,
-        "PUT": put_profile,
+
+
+def _one(handler: Handler, answer: Any, body: type[BaseModel] | None = None) -> Operation[Handler]:
+    refusals = READ_REFUSALS if body is None else WRITE_REFUSALS
+    query = HowToUpdate if body is UserProfileUpdate else None
+    return Operation(handler, Done[answer], body, query, refusals, secured=True)
+
+
+def _list(handler: Handler, item: Any, query: type[BaseModel] = Paging) -> Operation[Handler]:
+    return Operation(handler, Page[item], query=query, refusals=READ_REFUSALS, secured=True)
+
+
+HANDLERS: Mapping[tuple[str, ...], Mapping[str, Operation[Handler]]] = {
+    ("user_profiles",): {"GET": _list(get_profiles, UserProfile)},
+    ("user_profiles", "compartment_id"): {
+        "GET": _list(get_profiles, UserProfile),
+        "PUT": _one(put_profile, UserProfile, UserProfileUpdate),
     },
-    ("user_choices",): {"GET": get_choices},
-    ("user_choices", "processing_id"): {"GET": get_choices, "PUT": put_choice},
-    ("user_choices", "processing_id", "change_log"): {"GET": get_choice_history},
-    ("user_identifiers",): {"GET": get_identifiers},
-    ("user_activities",): {"GET": get_activities},
+    ("user_profiles", "compartment_id", "user_account_id"): {
+        "GET": _one(get_profile, UserProfile),
+        "PUT": _one(put_profile, UserProfile, UserProfileUpdate),
+    },
+    ("user_choices",): {"GET": _list(get_choices, UserChoice)},
+    ("user_choices", "processing_id"): {
+        "GET": _list(get_choices, UserChoice),
+        "PUT": _one(put_choice, UserChoice, UserChoiceUpdate),
+    },
+    ("user_choices", "processing_id", "change_log"): {"GET": _list(get_choice_history, UserChoice)},
+    ("user_identifiers",): {"GET": _list(get_identifiers, UserIdentifier)},
+    ("user_activities",): {"GET": _list(get_activities, dict[str, Any], Timeline)},
 }
+# The five documented forms of the selector.
+SELECTORS = (
+    "{userPointId}",
+    "user_point_id={userPointId}",
+    "user_agent_id={userAgentId}",
+    "compartment_id={selectorCompartmentId},user_account_id={selectorUserAccountId}",
+    "email_hash={emailHash}",
+)
+_PLACES = {
+    "compartment_id": "compartment_id={compartmentId}",
+    "user_account_id": "user_account_id={userAccountId}",
+    "processing_id": "processing_id={processingId}",
+}
+
+
+def operations() -> Operations:
+    """Every call to a user point, by every form of the selector."""
+    return {
+        "/".join(
+            (
+                "/v1/datamarts/{datamartId}/user_points",
+                selector,
+                *(_PLACES.get(n, n) for n in names),
+            )
+        ): methods
+        for selector in SELECTORS
+        for names, methods in HANDLERS.items()
+    }
 
 
 class UserPointRoute(BaseRoute):
@@ -94,12 +160,12 @@ class UserPointRoute(BaseRoute):
         raw_datamart, raw_selector, raw_resource = scope["path_params"]["parts"]
         try:
             resource = parse_resource(raw_resource)
-            handlers = HANDLERS.get(resource.names)
-            if handlers is None or not _complete(resource):
+            methods = HANDLERS.get(resource.names)
+            if methods is None or not _complete(resource):
                 return not_found(state)
-            handler = handlers.get(scope["method"])
-            if handler is None:
-                allow = {"allow": ", ".join(sorted(handlers))}
+            operation = methods.get(scope["method"])
+            if operation is None:
+                allow = {"allow": ", ".join(sorted(methods))}
                 return envelopes.error(405, "Method Not Allowed", state.new_id(), headers=allow)
             refusal = check_caller(state, scope)
             if refusal is not None:
@@ -111,7 +177,7 @@ class UserPointRoute(BaseRoute):
         except BadPath as bad:
             return invalid(state, "path", [(bad.part, bad.reason)])
         query = parse_qs(scope["query_string"].decode("ascii", "replace"), keep_blank_values=True)
-        return handler(Call(state, datamart, selector, resource.values, query, scope))
+        return operation.handler(Call(state, datamart, selector, resource.values, query, scope))
 
 
 def _complete(resource: Resource) -> bool:

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, StringConstraints, field_validator
 from relay.errors import SettingsError
 from relay.settings.delivery import DeliverySettings
 from relay.stream.policy import TRACKING, EnginePolicy
-from relay.stream.sending.token import Authorization, TokenFile, static_token
+from relay.stream.sending.token import Authorization, Renewed, TokenFile, static_token
 from relay.stream.sending.wire import WirePolicy
 
 
@@ -62,11 +62,16 @@ class TrackingSettings(WirePolicy):
             )
         return value
 
-    def authorization(self) -> Authorization:
-        """The token's source. Reads the token file, so that a wrong one shows at the start."""
+    def authorization(self, renewed: Renewed = lambda: None) -> Authorization:
+        """The token's source. Reads the token file, so that a wrong one shows at the start.
+
+        `renewed` is called when the file holds another token.
+        """
         prefix, setting = self.api_token_prefix, f"{self.section}.api_token"
         if self.api_token_file is not None:
-            return TokenFile(self.api_token_file, prefix=prefix, setting=f"{setting}_file")
+            return TokenFile(
+                self.api_token_file, prefix=prefix, setting=f"{setting}_file", renewed=renewed
+            )
         if self.api_token is None:
             raise SettingsError(f"{setting} is missing", hint=self._without_a_token)
         return static_token(self.api_token.get_secret_value(), prefix=prefix, source=setting)

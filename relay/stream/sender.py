@@ -29,6 +29,7 @@ from relay.model import (
 from relay.road.custody import Custody
 from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
 from relay.section import bound
+from relay.stream.facts import TroubleIsolated
 from relay.stream.letters import events_of_letter, letter_of
 from relay.stream.mapping.requests import activity_request
 from relay.stream.policy import TRACKING, EnginePolicy, OnDeadLetter
@@ -47,7 +48,6 @@ from relay.stream.sending.verdicts import (
     judge,
 )
 from relay.stream.shares import Held
-from relay.telemetry.facts import TroubleIsolated
 from relay.telemetry.histogram import Histogram
 
 Place: TypeAlias = Position | tuple[Position, int]

@@ -13,15 +13,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from relay.model import Fate, Partition
 from relay.road.consuming.source import SourceState
+from relay.road.facts import Lifecycle
 from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.destination_status import DestinationReport, destination_metrics
 from relay.stream.engine import Engine
+from relay.stream.facts import RecordsSkipped, ShadowDiffers, StreamProgress
 from relay.stream.mapping.codes import MappingCode
 from relay.stream.sender import Sender
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
-from relay.telemetry.facts import Emit, Lifecycle, RecordsSkipped, ShadowDiffers, StreamProgress
+from relay.telemetry.facts import Emit
 from relay.telemetry.health import Liveness, Readiness
 from relay.telemetry.histogram import together
 

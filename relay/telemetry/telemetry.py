@@ -44,7 +44,8 @@ class Telemetry:
         self._recent = recent
         self._repeats = Repeats()
         # Made up front, for each destination too: a counter that first appears with its first
-        # increment hides that one from `rate()`.
+        # increment hides that one from `rate()`. So this comes after the import of every road that
+        # is on; those that are off have none.
         self._counters: Mapping[type[Fact], PrometheusCounter] = {
             fact: PrometheusCounter(
                 fact.counter.name, fact.counter.help, fact.counter.labels, registry=registry

@@ -1,7 +1,8 @@
 import pytest
 
-from bench.compare import SIZES, Scenario, estimate, events_for, scenarios, seconds
+from bench.compare import SIZES, Scenario, estimate, events_for, looks, scenarios, seconds
 from bench.contenders import CONTENDERS, RELAY, Contender, available, chosen
+from bench.goals import AGAINST
 from bench.machine import BenchError
 from bench.trial import Conditions
 
@@ -35,22 +36,50 @@ def test_relay_is_always_chosen_as_ratios_are_to_it():
     assert all(name.startswith("Benthos") for name in names[1:])
 
 
-def test_in_full_whoever_keeps_an_order_meets_every_scenario_three_times():
-    todo = scenarios(CONTENDERS, full=True)
-    assert {one.name for one in todo} == {
-        f"{conditions}, {users} users"
-        for conditions in ("0 ms", "20 ms", "50 ms", "0 ms, 2 % 429 and 1 % 500")
-        for users in ("Zipf", "uniform")
+def test_in_full_whom_the_goals_speak_of_meet_each_of_their_scenarios_five_times():
+    todo = {one.name: one for one in scenarios(CONTENDERS, full=True)}
+    assert {goal.scenario for goal in AGAINST} == set(todo)
+    for goal in AGAINST:
+        one = todo[goal.scenario]
+        assert {goal.ours, goal.theirs} <= set(one.contenders)
+        assert one.rounds == 5
+
+
+def test_in_full_everybody_is_seen_at_full_speed_and_nobody_twice():
+    for one in scenarios(CONTENDERS, full=True):
+        everybody = [*one.contenders, *one.others]
+        assert len(everybody) == len(set(everybody))
+        if one.name in ("0 ms, Zipf users", "0 ms, uniform users"):
+            assert set(everybody) == set(CONTENDERS)
+
+
+def test_the_full_comparison_is_expected_to_end_within_35_minutes():
+    assert seconds(scenarios(CONTENDERS, full=True)) < 35 * 60
+
+
+def test_every_round_begins_with_another_contender_and_the_others_leave_after_theirs():
+    a, b, c = map(contender, "abc")
+    one = Scenario(Conditions(), 0, [a, b], 3, others=[c], other_rounds=2)
+    assert [(number, who.name) for number, who in one.trials()] == [
+        *((0, "a"), (0, "b"), (0, "c")),
+        *((1, "b"), (1, "c"), (1, "a")),
+        *((2, "a"), (2, "b")),
+    ]
+
+
+def test_a_look_is_at_the_scenarios_whose_name_begins_so_with_everyone_who_was_chosen():
+    (one,) = looks(["0 MS, uniform"], [contender("a"), contender("b")], 2)
+    assert one.name == "0 ms, uniform users"
+    assert [(number, who.name) for number, who in one.trials()] == [
+        *((0, "a"), (0, "b")),
+        *((1, "b"), (1, "a")),
+    ]
+    assert {one.name for one in looks(["20 ms", "0 ms, TLS"], [], 1)} == {
+        "20 ms, uniform users",
+        "20 ms, Zipf users",
+        "0 ms, TLS, uniform users",
     }
-    ordered = [c for c in CONTENDERS if c.order != "none" and c.processes == 1]
-    for one in todo:
-        everyone = one.name in ("0 ms, Zipf users", "0 ms, uniform users")
-        assert list(one.contenders) == (list(CONTENDERS) if everyone else ordered)
-        assert one.rounds == 3
-
-
-def test_the_full_comparison_is_expected_to_end_within_55_minutes():
-    assert seconds(scenarios(CONTENDERS, full=True)) < 55 * 60
+    assert looks(["21 ms"], [], 1) == []
 
 
 def test_the_clock_bounds_what_the_slowest_adds():

@@ -1,4 +1,5 @@
-from bench.contenders import CONTENDERS, RELAY, RELAY_OFF
+from bench.contenders import BENTHOS_BY_USER, CONTENDERS, RELAY, RELAY_OFF
+from bench.goals import AGAINST
 from bench.report import write
 
 
@@ -26,13 +27,44 @@ def rendered(tmp_path, rows):
     return path.read_text()
 
 
-def test_a_ratio_is_to_relay_in_the_same_round(tmp_path):
-    rows = [row(RELAY.name, 100.0), row("Quix, ordered", 50.0)]
-    rows += [row(RELAY.name, 10.0, number=1), row("Quix, ordered", 1.0, number=1)]
-    rows += [row(RELAY.name, 30.0, number=2), row("Quix, ordered", 12.0, number=2)]
-    assert "| Quix, ordered | per partition | 100 | 12 (1 to 50) | 0.40 |" in rendered(
-        tmp_path, rows
+def test_ratios_are_to_benthos_by_user_in_the_same_round_and_every_round_is_shown(tmp_path):
+    base, peer = BENTHOS_BY_USER.name, "Quix, ordered"
+    rows = [row(base, 100.0), row(peer, 50.0, cpu_us=20.0)]
+    rows += [row(base, 10.0, number=1), row(peer, 1.0, number=1)]
+    rows += [row(base, 30.0, number=2), row(peer, 12.0, number=2)]
+    rows += [row(base, 99.0, number=3)]  # the other had three rounds
+    (line,) = [text for text in rendered(tmp_path, rows).splitlines() if f"| {peer} |" in text]
+    assert line == (
+        f"| {peer} | per partition | 100 | 12 (1 to 50) | 12 | 10 | 50 "
+        "| 0.40 (0.50 · 0.10 · 0.40) | 1.00 (2.00 · 1.00 · 1.00) | order per user, 0 lost |"
     )
+
+
+def test_without_benthos_in_the_run_there_are_no_ratios(tmp_path):
+    (line,) = [
+        text
+        for text in rendered(tmp_path, [row(RELAY.name, 5.0)]).splitlines()
+        if text.startswith("| Relay |")
+    ]
+    assert line == "| Relay | per user | 100 | 5 | 5 | 10 | 50 |  |  | order per user, 0 lost |"
+
+
+def test_the_wire_is_shown_over_tcp_and_over_tls(tmp_path):
+    wires = [
+        {"tls": False, "in_flight": 64, "rates": [30_000.0], "cpu_us": 15.4},
+        {"tls": True, "in_flight": 64, "rates": [20_000.0, 22_000.0], "cpu_us": 19.0},
+    ]
+    found = {"wrk": 50_000.0, "sink_us": 12.0, "wire": wires}
+    path = tmp_path / "RESULTS.md"
+    write({"limit": {"about": "here", "full": False, "found": found}}, path)
+    report = path.read_text()
+    assert "| 64 | TCP | 30,000 | 15 |" in report
+    assert "| 64 | TLS | 21,000 (20,000 to 22,000) | 19 |" in report
+
+
+def test_every_goal_has_a_line_whatever_was_run(tmp_path):
+    lines = rendered(tmp_path, []).splitlines()
+    assert sum("| not in this run |" in line for line in lines) == len(AGAINST) + 2
 
 
 def test_the_worst_round_says_what_was_kept(tmp_path):

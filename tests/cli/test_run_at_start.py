@@ -76,6 +76,7 @@ def test_a_start_imports_nothing_of_what_is_off(start, monkeypatch):
     imported = set(re.findall(r"^import time: .*\| +(\S+)$", end.err, re.MULTILINE))
     assert "relay.stream.engine" in imported
     off = {
+        *("relay.membership.facts", "relay.sources.registry.facts"),
         *("relay.membership.engine", "relay.segments.driver", "relay.apis.caller"),
         *("relay.sources.registry.client", "relay.stream.tracing", "relay.sandbox", "relay.demo"),
         *("httpx", "fastavro", "google.protobuf", "opentelemetry", "confluent_kafka"),

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from relay.model import Answer, Commit, Moment, Partition, Record
 from relay.road.consuming.source import SourceState
+from relay.road.facts import Lifecycle
 from relay.road.status import ReportPolicy
 from relay.stream.engine import Engine
 from relay.stream.interpret import OrderBy, interpreter
@@ -14,7 +15,6 @@ from relay.stream.policy import EnginePolicy
 from relay.stream.status import Reporter
 from relay.telemetry.access import Access
 from relay.telemetry.admin import View, admin_app, serve_admin
-from relay.telemetry.facts import Lifecycle
 from relay.telemetry.recent import Recent
 from tests.support.simulation.world import _INTERPRET, event
 

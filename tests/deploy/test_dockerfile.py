@@ -59,8 +59,8 @@ def test_the_image_has_what_every_setting_needs():
 
 
 def test_the_sandbox_and_the_demo_are_left_out_unless_asked_for():
-    (left_out,) = re.findall(r'if \[ -z "\$\{WITH_DEMO\}" \]; then rm -r (.+?); fi', TEXT)
-    assert left_out.split() == ["relay/sandbox", "relay/demo"]
+    (built,) = re.findall(r"--wheel-dir dist\s+(.+?)\s+&&", TEXT)
+    assert built.split() == [".", "${WITH_DEMO:+./deploy/demo}"]
     assert instruction("ARG") == ["BASE=python:3.11-slim-bookworm", "WITH_DEMO=", "BASE"]
 
 

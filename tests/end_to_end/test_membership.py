@@ -241,20 +241,23 @@ def test_members_end_where_the_last_event_put_them_though_it_is_killed(topic, ki
         assert topic.letters_or_none() == []
 
 
-def test_a_token_file_that_is_mended_resumes_the_segments(topic, tmp_path):
+def test_a_token_file_that_is_mended_resumes_the_segments_and_the_stream(topic, tmp_path):
     token = tmp_path / "token"
     token.write_text("not-the-token")
     with Sandbox() as sandbox:
         imports = Imports(sandbox)
         imports.behave()
-        topic.produce([("jane", membership("jane", "88", enters=True))])
+        topic.produce([("jane", membership("jane", "88", enters=True)), ("jane", track("jane"))])
         given = {"TRACKING__API_TOKEN": "", "TRACKING__API_TOKEN_FILE": str(token)}
         with topic.run(sandbox.url, **given) as relay:
             relay.until("membership_held")
+            relay.until("destination_held")
             ready = httpx.get(f"{relay.said('relay_started')[0]['admin']}/readyz")
             assert (ready.status_code, "401" in ready.text) == (503, True)
             token.write_text(TOKEN)
             relay.until("membership_resumed")
+            assert relay.until("token_reloaded")["destination"] == "default"
+            wait_for(lambda: topic.settled(topic.group), 60, "the event is not settled")
             wait_for(lambda: topic.settled(f"{topic.group}-segments"), 60, "not settled")
             assert relay.terminate() == 0, relay.text()
         assert imports.members("88") == {"jane"}

@@ -11,16 +11,16 @@ import pytest
 
 from relay.clock import SystemClock
 from relay.model import DeadLetterClass, RequestKind
-from relay.stream.sending.brake import BrakePolicy
-from relay.stream.sending.destination import DestinationPolicy
-from relay.stream.sending.gate import GateState
-from relay.stream.sending.retries import RetryPolicy
-from relay.telemetry.facts import (
+from relay.stream.facts import (
     DestinationDown,
     DestinationHeld,
     DestinationThrottled,
     TroubleIsolated,
 )
+from relay.stream.sending.brake import BrakePolicy
+from relay.stream.sending.destination import DestinationPolicy
+from relay.stream.sending.gate import GateState
+from relay.stream.sending.retries import RetryPolicy
 from tests.support.raw_http import raw_server
 from tests.support.trouble import stream
 

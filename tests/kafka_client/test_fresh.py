@@ -14,12 +14,12 @@ from relay.kafka_client.producer import Producer
 from relay.kafka_client.security import Credentials
 from relay.kafka_client.topic_configs import topic_configs
 from relay.model import DeadLetter, DeadLetterClass, Record
+from relay.road.consuming.facts import KafkaHeard, KafkaLoginRefused
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.source import SourceTrouble
 from relay.road.settling.dead_letter_topic import DeadLetterTopic
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
-from relay.telemetry.facts import KafkaHeard, KafkaLoginRefused
 from tests.support.certificates import CertificateAuthority
 
 

@@ -1,8 +1,9 @@
 """What the road of membership events says of itself."""
 
+from relay.membership.facts import MembershipProgress
 from relay.membership.status import MembershipReporter
 from relay.road.consuming.source import SourceState
-from relay.telemetry.facts import Lifecycle, MembershipProgress
+from relay.road.facts import Lifecycle
 from tests.support.membership_bench import P0, Bench
 
 

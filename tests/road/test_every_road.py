@@ -10,18 +10,18 @@ from relay.errors import CommitIncomplete, DrainIncomplete, KafkaRefused, KafkaU
 from relay.model import DeadLetterClass
 from relay.road.consuming.source import SourceState, SourceTrouble
 from relay.road.custody import CustodyPolicy
-from relay.telemetry.facts import (
+from relay.road.facts import (
     CommitFailed,
     CommitsRestored,
     DrainEnded,
     Lifecycle,
     LifecycleChanged,
-    MetadataIgnored,
     PartitionRewound,
     PartitionsAssigned,
     PartitionsRevoked,
     RecordDefective,
 )
+from relay.road.settling.facts import MetadataIgnored
 from tests.support.simulation.roads import FOR_EVER_S, P0, ROADS, RoadBench, virtually
 
 

@@ -10,8 +10,8 @@ from relay.errors import (
     KafkaUnreachable,
     SettingsError,
 )
+from relay.road.facts import RoadFailed
 from relay.road.keep import KeptRoad, RestartPolicy
-from relay.telemetry.facts import RoadFailed
 from relay.telemetry.health import Liveness, Readiness, Roads
 from tests.support.simulation.roads import virtually
 

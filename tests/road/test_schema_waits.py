@@ -4,7 +4,7 @@ import asyncio
 import random
 
 from relay.model import Partition
-from relay.telemetry.facts import PartitionRewound, StillHeld
+from relay.road.facts import PartitionRewound, StillHeld
 from tests.support.simulation.roads import P0, RoadBench, virtually
 
 P1 = Partition("events", 1)

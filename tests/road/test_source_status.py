@@ -4,9 +4,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from relay.model import Partition
+from relay.road.consuming.facts import RecordsHeldBack, RecordsReleased
 from relay.road.consuming.source import SourceState, SourceTrouble
 from relay.road.source_status import HANGS_AFTER_S, SAY_AGAIN_S, SourceReport
-from relay.telemetry.facts import RecordsHeldBack, RecordsReleased
 
 HERE, THERE = Partition("events", 0), Partition("events", 1)
 

@@ -10,8 +10,7 @@ import pytest
 from relay.sandbox.app import create_app
 from relay.sandbox.options import SandboxOptions
 from relay.sandbox.server import serve
-from relay.sandbox.tracking_openapi import SELECTORS
-from relay.sandbox.user_points_api import HANDLERS
+from relay.sandbox.user_points_api import HANDLERS, SELECTORS
 
 TOKEN = "secret"
 VENDOR = ["--include-path-regex", "^/v1/"]

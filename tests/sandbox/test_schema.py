@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from relay.sandbox.validation import activity_problems
+from relay.sandbox.documents import UserActivity
+from relay.sandbox.validation import problems
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "user-activity.v1.json"
 ALLOWS = Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
@@ -80,10 +81,10 @@ def changed(draw) -> dict:
 def test_what_the_schema_allows_is_taken(document):
     allowed = ALLOWS.is_valid(document)
     event(f"allowed: {allowed}")
-    problems = activity_problems(document, unique_key_version_1=True)
-    assert not (allowed and problems), problems
+    found = problems(UserActivity, document, unique_key_version_1=True)
+    assert not (allowed and found), found
 
 
 def test_the_sample_is_allowed_and_taken():
     assert ALLOWS.is_valid(SAMPLE)
-    assert activity_problems(SAMPLE, unique_key_version_1=True) == []
+    assert problems(UserActivity, SAMPLE, unique_key_version_1=True) == []

@@ -272,21 +272,21 @@ async def test_profile_and_choice_events_change_profile_and_choice(api, activity
 @pytest.mark.parametrize(
     ("name", "properties", "field"),
     [
-        ("$set_user_profile_properties", {"$compartment_id": "1"}, "$user_account_id"),
+        ("$set_user_profile_properties", {"$compartment_id": "1"}, ".$user_account_id"),
         (
             "$set_user_profile_properties",
             {"$user_account_id": "a", "$compartment_id": []},
-            "$compartment_id",
+            ".$compartment_id",
         ),
-        ("$set_user_choice", {"$choice_acceptance_value": True}, "$processing_id"),
-        ("$set_user_choice", {"$processing_id": "7"}, "$choice_acceptance_value"),
-        ("$set_user_choice", None, "$processing_id"),
+        ("$set_user_choice", {"$choice_acceptance_value": True}, ".$processing_id"),
+        ("$set_user_choice", {"$processing_id": "7"}, ".$choice_acceptance_value"),
+        ("$set_user_choice", None, ""),
     ],
 )
 async def test_an_event_that_sets_nothing_is_refused(api, activity, name, properties, field):
     answer = await api.post(activity(events=[{"$event_name": name, "$properties": properties}]))
     assert answer.status_code == 400
-    assert f"$events[0].$properties.{field}" in [p["field"] for p in answer.json()["errors"]]
+    assert f"$events[0].$properties{field}" in [p["field"] for p in answer.json()["errors"]]
 
 
 async def test_order_is_judged_across_the_three_routes(api, activity):

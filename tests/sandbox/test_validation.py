@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.sandbox.validation import activity_problems
+from relay.sandbox import validation
+from relay.sandbox.documents import UserActivity
 
 V4 = "b3f0a4c0-e6a1-41f0-8c11-0242ac120002"
 
 
 def problems(document, *, version_1: bool = True) -> dict[str, str]:
-    return dict(activity_problems(document, unique_key_version_1=version_1))
+    return dict(validation.problems(UserActivity, document, unique_key_version_1=version_1))
 
 
 def test_a_plain_activity_has_no_problems(activity):
@@ -66,7 +67,8 @@ def test_a_plain_activity_has_no_problems(activity):
             "$user_identifiers[0].$hash",
             "is required",
         ),
-        ("$email_hash", {"$email": "x"}, "$email_hash", "$hash"),
+        ("$email_hash", {"$email": "x"}, "$email_hash.$hash", "is required"),
+        ("$email_hash", {"$hash": ""}, "$email_hash.$hash", "an id"),
     ],
 )
 def test_each_wrong_field_is_named_with_a_reason(activity, field, value, where, says):
@@ -128,7 +130,7 @@ FIELDS = st.sampled_from(
 
 @given(st.dictionaries(FIELDS, JSON))
 def test_no_document_is_too_strange_to_be_judged(document):
-    assert activity_problems(document, unique_key_version_1=True)
+    assert problems(document)
 
 
 def test_reasons_never_repeat_a_value(activity):

@@ -7,9 +7,8 @@ from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
 from relay.model import Activity, Undecodable, UserPointUpdate
-from relay.sandbox.choices import choice_problems
-from relay.sandbox.profiles import ProfileKey
-from relay.sandbox.profiles_api import _problems
+from relay.sandbox.documents import UserChoiceUpdate, UserProfileUpdate
+from relay.sandbox.validation import problems
 from relay.schemas import SCHEMAS
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
@@ -99,11 +98,13 @@ def test_what_the_page_does_not_document_is_not_valid(name, document):
 @given(changed_examples())
 def test_the_sandbox_takes_every_profile_that_the_schema_allows(document):
     if VALID["user-profile.v1"].is_valid(document):
-        assert _problems(document, ProfileKey("1000", "a")) == []
+        assert (
+            problems(UserProfileUpdate, document, compartment_id="1000", user_account_id="a") == []
+        )
 
 
 @given(changed_examples())
 def test_the_sandbox_takes_every_choice_that_the_schema_allows(document):
     choice = {"$choice_ts": str(NOW), "$choice_acceptance_value": True, **document}
     if VALID["user-choice.v1"].is_valid(choice):
-        assert choice_problems(choice, "7") == []
+        assert problems(UserChoiceUpdate, choice, processing_id="7") == []

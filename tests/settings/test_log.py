@@ -6,7 +6,7 @@ import json
 import pytest
 
 from relay.settings.log import LogFormat, LogSettings
-from relay.telemetry.facts import TokenReloaded
+from relay.stream.facts import TokenReloaded
 
 
 @pytest.mark.parametrize(

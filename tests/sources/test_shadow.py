@@ -14,11 +14,11 @@ from relay.sources.interpret import source_interpreter
 from relay.sources.shadow import Shadow, beside
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.engine import Engine
+from relay.stream.facts import ShadowDiffers
 from relay.stream.interpret import InterpretPolicy
 from relay.stream.mapping import MappingPolicy
 from relay.stream.policy import EnginePolicy
 from relay.stream.status import Reporter
-from relay.telemetry.facts import ShadowDiffers
 
 NOW_MS = 1_767_225_600_000
 SETTINGS = """

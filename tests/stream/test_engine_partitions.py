@@ -4,9 +4,10 @@ import pytest
 
 from relay.model import Commit
 from relay.road.custody import CustodyPolicy
+from relay.road.facts import PartitionRewound
+from relay.road.settling.facts import MetadataIgnored
 from relay.road.settling.offset_map import OffsetMap, encode
 from relay.stream.sending.limit import LimitPolicy
-from relay.telemetry.facts import MetadataIgnored, PartitionRewound
 from tests.support.engine_kit import BAD, OOPS, P0, P1, Bench, names
 from tests.support.policies import tuned
 

@@ -1,11 +1,12 @@
 """Where two promises of the engine meet: outages and limits, groups and attempts, and so on."""
 
 from relay.model import Answer, DeadLetterClass, Parcel
+from relay.road.facts import RecordDefective
+from relay.stream.facts import DestinationResumed
 from relay.stream.sending.coalescing import CoalescingPolicy
 from relay.stream.sending.gate import GatePolicy, GateState
 from relay.stream.sending.limit import LimitPolicy
 from relay.stream.sending.retries import RetryPolicy
-from relay.telemetry.facts import DestinationResumed, RecordDefective
 from tests.support.engine_kit import BAD, OK, OOPS, P0, WALL_MS, Bench, interpret, names
 from tests.support.policies import tuned
 

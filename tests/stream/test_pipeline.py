@@ -10,7 +10,9 @@ import pytest
 
 from relay.errors import DrainIncomplete, KafkaRefused, KafkaUnreachable
 from relay.model import DEFAULT_DESTINATION, Answer, NoAnswer, Partition
+from relay.road.facts import CommitFailed, DrainEnded, DrainStarted, Lifecycle, LifecycleChanged
 from relay.road.loop import RoadPolicy
+from relay.road.settling.facts import DeadLetterTopicRestored, DeadLetterTopicUnavailable
 from relay.road.status import ReportPolicy
 from relay.stream.engine import Engine
 from relay.stream.pipeline import stream_road
@@ -20,15 +22,6 @@ from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
 from relay.stream.sending.retries import RetryPolicy
 from relay.stream.status import Reporter
-from relay.telemetry.facts import (
-    CommitFailed,
-    DeadLetterTopicRestored,
-    DeadLetterTopicUnavailable,
-    DrainEnded,
-    DrainStarted,
-    Lifecycle,
-    LifecycleChanged,
-)
 from tests.support.engine_kit import OK, interpret
 from tests.support.simulation.cluster import SimCluster, SimSource
 from tests.support.simulation.loop import VirtualClock, VirtualLoop

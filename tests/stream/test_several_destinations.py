@@ -4,8 +4,8 @@ import pytest
 
 from relay.model import DeadLetterClass, Partition
 from relay.road.custody import CustodyPolicy
+from relay.stream.facts import DestinationDown
 from relay.stream.sending.gate import GateState
-from relay.telemetry.facts import DestinationDown
 from tests.support.engine_kit import BAD, OOPS, P0, P1
 from tests.support.policies import changed
 from tests.support.several import SeveralBench, said

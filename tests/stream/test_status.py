@@ -7,11 +7,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from relay.model import Answer, RequestKind
 from relay.road.consuming.source import SourceState
+from relay.road.facts import Lifecycle, StillHeld
 from relay.road.status import ReportPolicy
+from relay.stream.facts import RecordsSkipped, StreamProgress
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
 from relay.stream.status import Reporter
-from relay.telemetry.facts import Lifecycle, RecordsSkipped, StillHeld, StreamProgress
 from tests.support.engine_kit import BAD, BUSY, OK, OOPS, P0, UNAUTHORISED, Bench
 from tests.support.policies import tuned
 

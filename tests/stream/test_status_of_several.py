@@ -4,9 +4,10 @@ import pytest
 
 from relay.road.consuming.source import SourceState
 from relay.road.custody import CustodyPolicy
+from relay.road.facts import Lifecycle, StillHeld
 from relay.road.status import ReportPolicy
+from relay.stream.facts import StreamProgress
 from relay.stream.status import Reporter
-from relay.telemetry.facts import Lifecycle, StillHeld, StreamProgress
 from relay.telemetry.health import Roads
 from relay.telemetry.troubles import destinations, troubles
 from tests.stream.test_several_destinations import close, full_of

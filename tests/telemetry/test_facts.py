@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import relay
-from relay.telemetry.facts import Fact, Lifecycle, LifecycleChanged, all_facts
+from relay.road.facts import Lifecycle, LifecycleChanged
+from relay.telemetry.facts import Fact
+from scripts.every_fact import every_fact
 
 PACKAGE = Path(relay.__file__).parent
 
@@ -17,11 +19,23 @@ def test_a_fact_is_called_by_its_class_in_snake_case():
 
 
 def test_the_list_of_facts_is_complete_and_without_the_base():
-    assert Fact not in all_facts()
-    assert {f.name() for f in all_facts()} == {f.name() for f in Fact.__subclasses__()}
+    assert Fact not in every_fact()
+    assert {f.name() for f in every_fact()} == {f.name() for f in Fact.__subclasses__()}
 
 
-@pytest.mark.parametrize("fact", all_facts(), ids=lambda fact: fact.name())
+def test_facts_are_declared_in_files_of_facts_alone_where_the_pages_find_them():
+    """Each stands beside what says it, so that a road that is off brings none."""
+    declaring = {
+        file.relative_to(PACKAGE).as_posix()
+        for file in PACKAGE.rglob("*.py")
+        if re.search(r"^class \w+\(Fact\):", file.read_text(), re.MULTILINE)
+    }
+    assert all(name.endswith("facts.py") for name in declaring), declaring
+    modules = {f"{PACKAGE.name}.{name[:-3].replace('/', '.')}" for name in declaring}
+    assert modules == {fact.__module__ for fact in every_fact()}
+
+
+@pytest.mark.parametrize("fact", every_fact(), ids=lambda fact: fact.name())
 def test_every_fact_says_in_words_what_it_and_its_fields_mean(fact):
     assert fact.__doc__
     assert re.match(r"\w.*[.!]", fact.__doc__)
@@ -30,7 +44,7 @@ def test_every_fact_says_in_words_what_it_and_its_fields_mean(fact):
         assert text.endswith(".")
 
 
-@pytest.mark.parametrize("fact", all_facts(), ids=lambda fact: fact.name())
+@pytest.mark.parametrize("fact", every_fact(), ids=lambda fact: fact.name())
 def test_labels_of_a_counter_are_fields_of_its_fact(fact):
     if fact.counter is not None:
         fields = {*fact.__dataclass_fields__}

@@ -11,17 +11,10 @@ import pytest
 
 from relay import __version__
 from relay.model import DeadLetterClass, Position
+from relay.road.facts import DrainEnded, Lifecycle, LifecycleChanged, PartitionsAssigned
+from relay.stream.facts import TokenReloaded
 from relay.telemetry import log
-from relay.telemetry.facts import (
-    DrainEnded,
-    Level,
-    Lifecycle,
-    LifecycleChanged,
-    PartitionsAssigned,
-    RecordDeadLettered,
-    Stage,
-    TokenReloaded,
-)
+from relay.telemetry.facts import Level, RecordDeadLettered, Stage
 from relay.telemetry.log import configure
 from relay.telemetry.log_fields import LogFields
 
@@ -276,7 +269,7 @@ def test_the_keys_are_those_of_opentelemetry_when_they_are_asked_for(sink):
         "Body": "token_reloaded",
         "EventName": "relay.token_reloaded",
         "Resource": {"service.name": "relay", "service.version": __version__},
-        "Attributes": {"stage": "sending"},
+        "Attributes": {"stage": "sending", "destination": "default"},
     }
 
 

@@ -6,15 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.model import DeadLetterClass, Position
-from relay.telemetry.facts import (
-    FactRepeated,
-    Lifecycle,
-    LifecycleChanged,
-    RecordDeadLettered,
-    TokenReloaded,
-    all_facts,
-)
+from relay.road.facts import Lifecycle, LifecycleChanged
+from relay.stream.facts import TokenReloaded
+from relay.telemetry.facts import FactRepeated, RecordDeadLettered
 from relay.telemetry.repeats import RepeatPolicy, Repeats
+from scripts.every_fact import every_fact
 
 END = LifecycleChanged(road="stream", old=Lifecycle.RUNNING, new=Lifecycle.DRAINING)
 
@@ -65,7 +61,7 @@ def test_other_facts_are_never_held_back():
 
 
 def test_facts_that_are_alike_name_fields_that_they_have():
-    declared = [fact for fact in all_facts() if fact.alike]
+    declared = [fact for fact in every_fact() if fact.alike]
     assert RecordDeadLettered in declared
     for fact in declared:
         assert fact.alike

@@ -4,9 +4,10 @@ import io
 
 from prometheus_client import CollectorRegistry
 
-from relay.telemetry.facts import DestinationDown, TokenReloaded, all_facts
+from relay.stream.facts import DestinationDown, TokenReloaded
 from relay.telemetry.log import configure
 from relay.telemetry.telemetry import Telemetry
+from scripts.every_fact import every_fact
 
 
 def arrange():
@@ -65,6 +66,6 @@ def test_counters_of_destinations_alone_are_there_for_each_before_anything_happe
 
 def test_counters_without_labels_are_there_before_anything_happened():
     _, _, registry = arrange()
-    for fact in all_facts():
+    for fact in every_fact():
         if fact.counter and not fact.counter.labels:
             assert registry.get_sample_value(fact.counter.name) == 0

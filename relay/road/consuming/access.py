@@ -1,9 +1,10 @@
 """Access that Kafka takes away while we read: held and tried again, as the API's 401 is. Pure."""
 
 from relay.errors import KafkaError
+from relay.road.consuming.facts import KafkaAccessRefused, KafkaAccessRestored
 from relay.road.consuming.source import SourceTrouble
 from relay.road.consuming.troubles import Troubles
-from relay.telemetry.facts import Emit, KafkaAccessRefused, KafkaAccessRestored
+from relay.telemetry.facts import Emit
 
 CALM_S = 5.0
 """Without a refusal for so long, access is there again: refusals come several times a second."""

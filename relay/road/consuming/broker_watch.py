@@ -16,12 +16,13 @@ from relay.kafka_client.policy import KafkaClientPolicy
 from relay.kafka_client.reach import reach
 from relay.model import Partition
 from relay.road.consuming.consumer_internals import NO_LEADER, ConsumerInternals
+from relay.road.consuming.facts import KafkaHeard, KafkaLoginRefused, KafkaSilent
 from relay.road.consuming.log_ends import LogEnds
 from relay.road.consuming.own_task import OwnTask
 from relay.road.consuming.silence import ANY_BROKER, Hearing
 from relay.road.consuming.source import SourceTrouble
 from relay.road.consuming.troubles import Troubles
-from relay.telemetry.facts import Emit, KafkaHeard, KafkaLoginRefused, KafkaSilent
+from relay.telemetry.facts import Emit
 
 _EVERY_S = 2.0
 _ANSWER_S = 4.0

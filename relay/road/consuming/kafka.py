@@ -23,6 +23,7 @@ from relay.road.consuming.assignor import CooperativeAssignor
 from relay.road.consuming.broker_watch import BrokerWatch
 from relay.road.consuming.connecting import connect_apart
 from relay.road.consuming.consumer_internals import ConsumerInternals
+from relay.road.consuming.facts import PositionLost
 from relay.road.consuming.group_commits import GroupCommits
 from relay.road.consuming.group_offsets import GroupOffsets
 from relay.road.consuming.held import Held
@@ -36,8 +37,9 @@ from relay.road.consuming.taken import Taken
 from relay.road.consuming.topic_watch import TopicWatch
 from relay.road.consuming.topics import await_topics, reading_pattern
 from relay.road.consuming.troubles import Troubles
+from relay.road.facts import KafkaUnavailable
 from relay.road.steps import each
-from relay.telemetry.facts import Emit, KafkaUnavailable, PositionLost
+from relay.telemetry.facts import Emit
 
 _POLL_GRACE_S = 0.1
 

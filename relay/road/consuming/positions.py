@@ -15,10 +15,11 @@ from relay.errors import KafkaError
 from relay.kafka_client.errors import translated
 from relay.model import Commit, Partition
 from relay.road.consuming.consumer_internals import ConsumerInternals
+from relay.road.consuming.facts import NewPartitionsRead, NewPartitionsWait
 from relay.road.consuming.new_partitions import Beginning, Begun, Wait
 from relay.road.consuming.policy import ConsumerPolicy, OffsetReset
 from relay.road.consuming.source import CommitRefused
-from relay.telemetry.facts import Emit, NewPartitionsRead, NewPartitionsWait
+from relay.telemetry.facts import Emit
 
 LOOK_UP_S = 5.0
 AGAIN_S = 1.0

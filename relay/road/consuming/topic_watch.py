@@ -11,9 +11,10 @@ in memory cannot be committed and is dropped. Without this nobody would hear of 
 
 from collections.abc import Collection, Mapping
 
+from relay.road.consuming.facts import PatternMatchesNothing, TopicBack, TopicGone
 from relay.road.consuming.source import SourceTrouble
 from relay.road.consuming.troubles import Troubles
-from relay.telemetry.facts import Emit, PatternMatchesNothing, TopicBack, TopicGone
+from relay.telemetry.facts import Emit
 
 SURE_AFTER_S = 2.0
 """For how long the metadata must be without a topic: it may be incomplete for a moment."""

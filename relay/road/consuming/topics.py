@@ -5,8 +5,10 @@ import re
 
 from relay.errors import KafkaError, KafkaRefused, TopicMissing
 from relay.kafka_client.reach import Cluster, reach_in_time
+from relay.road.consuming.facts import TopicsAwaited
 from relay.road.consuming.policy import ConsumerPolicy, MissingTopics
-from relay.telemetry.facts import Emit, KafkaUnavailable, TopicsAwaited
+from relay.road.facts import KafkaUnavailable
+from relay.telemetry.facts import Emit
 
 _LOOK_AGAIN_S = 5.0
 

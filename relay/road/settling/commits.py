@@ -2,8 +2,9 @@
 
 from relay.model import Commit, Partition
 from relay.road.settling.assigned import Assigned
+from relay.road.settling.facts import MetadataIgnored
 from relay.road.settling.offset_map import OffsetMap, decode, encode
-from relay.telemetry.facts import Emit, MetadataIgnored
+from relay.telemetry.facts import Emit
 
 _CLOSED = "closed"
 """Before the map, in a last commit: nothing of the partition was under way any more."""

@@ -23,14 +23,11 @@ from relay.kafka_client.produce_answers import ProduceAnswers
 from relay.kafka_client.reach import Cluster, reach, reach_in_time
 from relay.kafka_client.records import hand_over
 from relay.model import DeadLetter, Position
+from relay.road.facts import KafkaUnavailable
 from relay.road.settling.dead_letter_cut import VALUE_BYTES_MAX, cut, next_step, whole
 from relay.road.settling.dead_letter_policy import DeadLetterPolicy, TooLarge
-from relay.telemetry.facts import (
-    DeadLetterTopicCreated,
-    DeadLetterTruncated,
-    Emit,
-    KafkaUnavailable,
-)
+from relay.road.settling.facts import DeadLetterTopicCreated, DeadLetterTruncated
+from relay.telemetry.facts import Emit
 
 _STOP_S = 5.0
 _REPLICAS = 3

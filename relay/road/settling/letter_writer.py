@@ -11,7 +11,8 @@ from typing import Protocol
 from relay.errors import KafkaError
 from relay.model import DeadLetter
 from relay.road.settling.assigned import PendingLetter
-from relay.telemetry.facts import DeadLetterTopicRestored, DeadLetterTopicUnavailable, Emit
+from relay.road.settling.facts import DeadLetterTopicRestored, DeadLetterTopicUnavailable
+from relay.telemetry.facts import Emit
 
 
 class DeadLetterQueue(Protocol):

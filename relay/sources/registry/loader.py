@@ -15,9 +15,10 @@ from relay.sources.formats.outcome import FormatCode
 from relay.sources.formats.schemas import NoSchema, Schema, SchemaCache, SchemaUnusable
 from relay.sources.registry.client import NotFound, RegistryClient, Unavailable
 from relay.sources.registry.compiling import CompilerFailed, compile_schema
+from relay.sources.registry.facts import RegistryAvailable, RegistryUnavailable
 from relay.sources.registry.policy import RegistryPolicy
 from relay.sources.registry.waiting import AskAgain, Outcome, Patience, Wait
-from relay.telemetry.facts import Emit, RegistryAvailable, RegistryUnavailable
+from relay.telemetry.facts import Emit
 
 Sleep = Callable[[float], Awaitable[None]]
 

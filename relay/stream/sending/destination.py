@@ -11,6 +11,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from relay.model import DEFAULT_DESTINATION, NoAnswer, RequestKind, Verdict, VerdictKind
+from relay.stream.facts import (
+    DestinationDown,
+    DestinationHeld,
+    DestinationResumed,
+    DestinationThrottled,
+)
 from relay.stream.sending.brake import Brake, BrakePolicy
 from relay.stream.sending.gate import Gate, GatePolicy, GateState
 from relay.stream.sending.granted import Grant
@@ -19,13 +25,7 @@ from relay.stream.sending.pacing import RateLimiter, RatePolicy
 from relay.stream.sending.retries import RetryBudget, RetryPolicy
 from relay.stream.sending.route import Route
 from relay.stream.sending.scope import Lately, RowPolicy, Scope, scope_of
-from relay.telemetry.facts import (
-    DestinationDown,
-    DestinationHeld,
-    DestinationResumed,
-    DestinationThrottled,
-    Fact,
-)
+from relay.telemetry.facts import Fact
 
 _OVERLOAD_CODES = frozenset({"http_503", "http_504", str(NoAnswer.TIMEOUT)})
 _LONG_PAUSE_S = 1.0

@@ -6,6 +6,7 @@ no task that could die unnoticed. While the file cannot be read, the last good t
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -14,6 +15,10 @@ from relay.errors import SettingsError
 
 CHECK_EVERY_S = 1.0
 FILE_BYTES_MAX = 64 * 1024
+
+
+Renewed = Callable[[], None]
+"""Is told that there is another token."""
 
 
 class Authorization(Protocol):
@@ -64,12 +69,18 @@ class TokenFile:
     """A token that lives in a file. The first read must succeed; later ones may fail."""
 
     def __init__(
-        self, path: Path, *, prefix: str = "", setting: str = "tracking.api_token_file"
+        self,
+        path: Path,
+        *,
+        prefix: str = "",
+        setting: str = "tracking.api_token_file",
+        renewed: Renewed = lambda: None,
     ) -> None:
         self._path = path
         self._setting = setting
         self._prefix = prefix
         self._stamp: Stamp | None = None
+        self._renewed = renewed
         self._check_at: float | None = None
         self._problem: str | None = None
         self._value = ""
@@ -84,11 +95,14 @@ class TokenFile:
             self._check_at = now + CHECK_EVERY_S
         elif now >= self._check_at:
             self._check_at = now + CHECK_EVERY_S
+            before = self._value
             try:
                 self._read()
                 self._problem = None
             except SettingsError as error:
                 self._problem = str(error)
+            if self._value != before:
+                self._renewed()
         return self._value
 
     @property

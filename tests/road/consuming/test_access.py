@@ -4,9 +4,9 @@ import pytest
 
 from relay.errors import KafkaRefused
 from relay.road.consuming.access import CALM_S, AccessWatch
+from relay.road.consuming.facts import KafkaAccessRefused, KafkaAccessRestored
 from relay.road.consuming.source import SourceTrouble
 from relay.road.consuming.troubles import Troubles
-from relay.telemetry.facts import KafkaAccessRefused, KafkaAccessRestored
 
 
 def test_refusals_are_one_line_and_one_trouble_until_there_are_none_for_a_while():

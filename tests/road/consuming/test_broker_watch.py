@@ -9,10 +9,10 @@ from relay.errors import KafkaRefused, KafkaUnreachable, SettingsError
 from relay.kafka_client.errors import translated
 from relay.road.consuming import broker_watch, silence
 from relay.road.consuming.broker_watch import kind_of
+from relay.road.consuming.facts import KafkaHeard, KafkaSilent
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.source import SourceTrouble
 from relay.settings.kafka import KafkaSettings
-from relay.telemetry.facts import KafkaHeard, KafkaSilent
 
 
 class Listener:

@@ -14,10 +14,10 @@ from aiokafka.protocol.commit import OffsetCommitRequest
 
 from relay.errors import KafkaRefused, KafkaUnreachable, TopicMissing
 from relay.model import Commit, Partition
+from relay.road.consuming.facts import PositionLost, TopicsAwaited
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.source import CommitRefused
 from relay.settings.kafka import KafkaSettings
-from relay.telemetry.facts import PositionLost, TopicsAwaited
 from tests.support.kafka_security import USERS
 from tests.support.road import committed
 

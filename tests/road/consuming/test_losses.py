@@ -9,14 +9,14 @@ from confluent_kafka.admin import AclOperation
 
 from relay.errors import KafkaFenced, KafkaRefused
 from relay.model import Commit, Partition
-from relay.road.consuming.source import SourceTrouble
-from relay.telemetry.facts import (
+from relay.road.consuming.facts import (
     KafkaAccessRefused,
     KafkaAccessRestored,
     PatternMatchesNothing,
     TopicBack,
     TopicGone,
 )
+from relay.road.consuming.source import SourceTrouble
 from tests.road.consuming.test_kafka_source import (
     Listener,
     member,

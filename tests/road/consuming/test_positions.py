@@ -8,7 +8,8 @@ from aiokafka import AIOKafkaProducer
 from confluent_kafka.admin import NewPartitions
 
 from relay.model import Commit, Partition
-from relay.telemetry.facts import KafkaUnavailable, NewPartitionsRead, NewPartitionsWait
+from relay.road.consuming.facts import NewPartitionsRead, NewPartitionsWait
+from relay.road.facts import KafkaUnavailable
 from tests.road.consuming.test_kafka_source import (
     Listener,
     begun,

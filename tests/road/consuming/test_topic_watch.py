@@ -2,10 +2,10 @@
 
 import pytest
 
+from relay.road.consuming.facts import PatternMatchesNothing, TopicBack, TopicGone
 from relay.road.consuming.source import SourceTrouble
 from relay.road.consuming.topic_watch import SAY_AGAIN_S, SURE_AFTER_S, TopicWatch
 from relay.road.consuming.troubles import Troubles
-from relay.telemetry.facts import PatternMatchesNothing, TopicBack, TopicGone
 
 
 @pytest.fixture

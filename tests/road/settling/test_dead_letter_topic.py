@@ -20,9 +20,9 @@ from relay.errors import KafkaRefused, KafkaUnreachable, TopicMissing
 from relay.model import DeadLetter, DeadLetterClass, Position, Record
 from relay.road.settling.dead_letter import Cut, opened
 from relay.road.settling.dead_letter_topic import DeadLetterTopic
+from relay.road.settling.facts import DeadLetterTopicCreated, DeadLetterTruncated
 from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
-from relay.telemetry.facts import DeadLetterTopicCreated, DeadLetterTruncated
 from tests.support.kafka_admin import wait_for
 from tests.support.kafka_security import USERS
 

@@ -7,7 +7,7 @@ from relay.errors import SettingsError
 from relay.model import Undecodable
 from relay.sources.formats import FormatName, FormatPolicy, build_format
 from relay.sources.formats.schemas import SchemaCache
-from relay.telemetry.facts import RegistryAvailable, RegistryUnavailable
+from relay.sources.registry.facts import RegistryAvailable, RegistryUnavailable
 from tests.support.registry_stand_in import NOT_THERE, registry_stand_in, schema_answer
 from tests.support.schemas import Said, fetching, record
 

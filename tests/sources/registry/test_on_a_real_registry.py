@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 
 from relay.model import Record, Undecodable
 from relay.sources.formats import FormatName
-from relay.telemetry.facts import RegistryAvailable, RegistryUnavailable
+from relay.sources.registry.facts import RegistryAvailable, RegistryUnavailable
 from tests.support.kafka_admin import Kafka
 from tests.support.schema_registry import SchemaRegistry
 from tests.support.schemas import (

@@ -5,6 +5,12 @@ import random
 import pytest
 
 from relay.model import NoAnswer, Verdict, VerdictKind
+from relay.stream.facts import (
+    DestinationDown,
+    DestinationHeld,
+    DestinationResumed,
+    DestinationThrottled,
+)
 from relay.stream.sending.brake import BrakePolicy
 from relay.stream.sending.destination import Destination, DestinationPolicy
 from relay.stream.sending.gate import GatePolicy, GateState
@@ -12,12 +18,6 @@ from relay.stream.sending.limit import LimitPolicy
 from relay.stream.sending.pacing import RatePolicy
 from relay.stream.sending.retries import RetryPolicy
 from relay.stream.sending.scope import Scope
-from relay.telemetry.facts import (
-    DestinationDown,
-    DestinationHeld,
-    DestinationResumed,
-    DestinationThrottled,
-)
 from tests.support.policies import tuned
 
 DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)

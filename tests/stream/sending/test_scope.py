@@ -6,16 +6,11 @@ import pytest
 
 from relay.model import Answer, DeadLetterClass, Moment, Parcel, Request, RequestKind, VerdictKind
 from relay.stream.engine import Engine
+from relay.stream.facts import DestinationDown, DestinationHeld, DestinationResumed, TroubleIsolated
 from relay.stream.policy import EnginePolicy
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.retries import RetryPolicy
 from relay.stream.sending.scope import Lately, RowPolicy, Scope, scope_of
-from relay.telemetry.facts import (
-    DestinationDown,
-    DestinationHeld,
-    DestinationResumed,
-    TroubleIsolated,
-)
 from tests.support.engine_kit import BUSY, OK, OOPS, P0, UNAUTHORISED, Bench, interpret, names
 
 THROTTLED, FAILED, WRONG = VerdictKind.THROTTLED, VerdictKind.UNAVAILABLE, VerdictKind.MISCONFIGURED

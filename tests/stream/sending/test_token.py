@@ -97,6 +97,15 @@ def test_the_token_file_is_looked_at_once_a_second_at_most(path):
     assert token.header(CHECK_EVERY_S) == "api:second-and-longer"
 
 
+def test_whoever_asked_is_told_of_another_token_and_of_nothing_else(path):
+    told = []
+    token = TokenFile(path, renewed=lambda: told.append(path.read_text()))
+    for second, content in enumerate(("api:first", "api:first\n\n", "", "api:second")):
+        path.write_text(content)
+        token.header(second * CHECK_EVERY_S)
+    assert told == ["api:second"]
+
+
 @pytest.mark.parametrize("content", [None, b"", b"a\nb", b"\xff", b"x" * 70_000])
 def test_while_the_token_file_is_of_no_use_the_last_good_token_stays(path, content):
     token = TokenFile(path)
