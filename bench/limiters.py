@@ -310,7 +310,9 @@ def main() -> None:
         f"{'limiter':48} {'granted/s':>9} {'achieved':>9} {'refused':>8} {'pause':>7} {'asked':>6}"
     )
     for model in models():
-        if any(part in model.name for part in given.only):
+        # Over HTTP there is a network anyway.
+        wanted = not (given.http and model.network_s[1])
+        if wanted and any(part in model.name for part in given.only):
             if given.http:
                 found = asyncio.run(over_http(model, given.seconds))
             else:
