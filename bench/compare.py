@@ -5,6 +5,7 @@ that manages twenty a second is measured as well as one that manages twenty thou
 """
 
 import functools
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from bench.topic import create, fill
 from bench.trial import Conditions, Result, Topic, trial
 from bench.workload import Workload
 
-SIZES = (200, 1_000, 4_000, 15_000, 30_000)
+SIZES = (100, 200, 1_000, 4_000, 15_000, 30_000)
 _SECONDS = 4.0
 """What a contender should take for its events, roughly."""
 _AROUND_S = 3.0
@@ -169,8 +170,9 @@ class Recorded:
 async def compare(recorded: Recorded, todo: Sequence[Scenario]) -> list[dict[str, object]]:
     """Runs the scenarios; a row for each trial."""
     trials = sum(len(list(scenario.trials())) for scenario in todo)
-    print(f"==> {trials} trials, about {seconds(todo) / 60:.0f} minutes", flush=True)
+    print(f"==> {trials} trials, about {seconds(todo) / 60:.1f} minutes", flush=True)
     rows: list[dict[str, object]] = []
+    began = time.perf_counter()
     for scenario in todo:
         print(f"==> {scenario.name}", flush=True)
         for number, contender in scenario.trials():
@@ -178,6 +180,7 @@ async def compare(recorded: Recorded, todo: Sequence[Scenario]) -> list[dict[str
             result = await trial(contender, recorded.bootstrap, topic, scenario.conditions)
             print(f"  {number + 1}  {line(result)}", flush=True)
             rows.append({"scenario": scenario.name, "round": number, **asdict(result)})
+    print(f"==> it took {(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
     return rows
 
 

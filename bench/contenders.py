@@ -130,7 +130,7 @@ def _plain(in_flight: int, order: str) -> Contender:
         about,
         order,
         in_flight,
-        1_500 if in_flight == 1 else 500,
+        900 if in_flight == 1 else 200,
         command,
     )
 
@@ -216,7 +216,7 @@ CONTENDERS = (
     _peer(
         "FastStream, batches",
         "aiokafka, ACK, one consumer and whole batches, aiohttp, uvloop",
-        module="faststream_loop", mode="batches", order="per partition", slots=1, rate=6_000,
+        module="faststream_loop", mode="batches", order="per partition", slots=1, rate=2_000,
     ),
     _peer(
         "FastStream, unordered",
@@ -238,7 +238,13 @@ CONTENDERS = (
         "pyrallel-consumer",
         "its asyncio engine in order of the keys (`key_hash`), `max_in_flight` 256, "
         "`poll_batch_size` 100, aiohttp, uvloop, Python 3.12 or later",
-        module="pyrallel_loop", mode="key_hash", order="per user", slots=256, rate=2_000,
+        module="pyrallel_loop", mode="aiohttp", order="per user", slots=256, rate=2_000,
+        python=peers_python_312,
+    ),
+    _peer(
+        "pyrallel-consumer, our wire",
+        "the same, and it posts by the wire of Relay instead of aiohttp",
+        module="pyrallel_loop", mode="relay", order="per user", slots=256, rate=2_500,
         python=peers_python_312,
     ),
     _peer(

@@ -109,11 +109,8 @@ async def run_stream(
             _listen_for_signals(stop, settings.delivery.stop_deadline_s + _BEYOND_DEADLINE_S)
         if started is not None:
             started(Running(stream.engine, stop))
-
-        following = None
-        if file is not None:
-            take = _taker(wires, emit, stack, telemetry, stream, view)
-            following = follow(file, settings, take, emit)
+        take = _taker(wires, emit, stack, telemetry, stream, view)
+        following = None if file is None else follow(file, settings, take, emit)
         await _run(roads, stop, following)
 
 
