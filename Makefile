@@ -12,7 +12,7 @@ PROCESSES ?= 3
 
 help:
 	@echo "make demo     run the main job here: embedded broker, relay, sandbox API"
-	@echo "make test     run the tests (starts an Apache Kafka of its own)"
+	@echo "make test     run the tests but the slow ones; ALL=1 for all (starts an Apache Kafka of its own)"
 	@echo "make check    format, ruff, mypy, import-linter"
 	@echo "make storm    simulations and chaos runs; LONG=1 for all of them"
 	@echo "make bench    measure, side by side"
@@ -43,9 +43,11 @@ demo: $(DEMO)
 	@$(BIN)/relay demo
 
 # In several processes: most of the time they wait for brokers. PROCESSES=0 runs them in one.
+# Without ALL=1 those that are marked `slow` are left out: brokers that are killed, whole processes,
+# a browser, Prometheus. `.ci/run` runs all.
 test: $(STAMP)
 	@echo "==> running the tests in $(PROCESSES) processes"
-	@$(BIN)/python -m pytest -m "not storm" -n $(PROCESSES) --dist loadgroup
+	@$(BIN)/python -m pytest -m "not storm$(if $(ALL),, and not slow)" -n $(PROCESSES) --dist loadgroup
 
 # Some ten minutes; LONG=1 runs every case, some hours. A line for each test that has ended.
 storm: $(STAMP)

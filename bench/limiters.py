@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import itertools
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -40,6 +40,8 @@ WARM_S = 10.0
 _WALL_MS = 1_767_225_600_000
 _BACKLOG = 3_000
 _TURNAROUND_S = 0.001
+_NETWORK_S = (0.0005, 0.008)
+"""As a busy loopback has it, each way."""
 _OK = b'{"status":"ok","data":true}'
 _TOO_MANY = b'{"status":"error","error":"Too Many Requests"}'
 _P0 = Partition("events", 0)
@@ -58,6 +60,8 @@ class Model:
     rule: LimiterRule
     granted: float
     latency_s: tuple[float, float] = (0.03, 0.07)
+    network_s: tuple[float, float] = (0.0, 0.0)
+    """Each way, at random between these: a request there, and its answer back."""
     users: int = 500
     user_points: float = 0.0
     """The share of user points in the traffic."""
@@ -113,6 +117,10 @@ def models() -> Iterator[Model]:
                 yield Model(name + says, made, granted, user_points=0.2)
             else:
                 yield Model(name + says, made, granted)
+            if made.kind is LimiterKind.CONCURRENCY:
+                # A place that is free again is known here only when the answer has arrived.
+                behind = (made.limit or 0) / (0.05 + sum(_NETWORK_S))
+                yield Model(f"{name}{says}, network", made, behind, network_s=_NETWORK_S)
 
 
 def _granted(rule: LimiterRule) -> float:
@@ -138,7 +146,7 @@ class Simulated:
         self.engine.custody.assign({_P0: None}, 1, 0.0)
         self.now = 0.0
         self.offsets = itertools.count()
-        self.landings: list[_Landing] = []
+        self.steps: list[_Step] = []
         self.order = itertools.count()
         self.departures: list[float] = []
         self.accepted: list[float] = []
@@ -153,14 +161,11 @@ class Simulated:
             while (flight := self.engine.sender.next_flight(moment)) is not None:
                 self._send(flight)
             wakes = self.engine.sender.wakes_at(self.now)
-            lands = self.landings[0].at if self.landings else None
+            lands = self.steps[0].at if self.steps else None
             times = [at for at in (wakes, lands) if at is not None]
             self.now = max(self.now + 1e-6, min(times)) if times else self.now + 0.01
-            while self.landings and self.landings[0].at <= self.now:
-                landed = heapq.heappop(self.landings)
-                if landed.passed is not None:
-                    landed.passed.done()
-                self.engine.sender.answered(landed.flight, landed.answer, self._moment())
+            while self.steps and self.steps[0].at <= self.now:
+                heapq.heappop(self.steps).call()
         return self._figures(seconds)
 
     def _feed(self) -> None:
@@ -172,22 +177,41 @@ class Simulated:
             self.engine.admit(Record(*_P0, offset, -1, None, value, (), 1), self._moment())
 
     def _send(self, flight: Flight) -> None:
-        request = flight.request
-        latency_s = self.rng.uniform(*self.model.latency_s)
         self.departures.append(self.now)
+        self._after(self._network_s(), lambda: self._arrived(flight))
+
+    def _arrived(self, flight: Flight) -> None:
+        """A request is at the limiter."""
+        request = flight.request
+        takes_s = self.rng.uniform(*self.model.latency_s)
         passed = self.limiter.take(request.path, request.body, self.now)
         headers = {} if passed is None else passed.headers
+        self.asked_s.append(_asked_s(headers))
         if passed is None or passed.taken.accepted:
             answer = Answer(200, headers, _OK)
             if passed is not None or self.model.rule.path is None:
                 self.accepted.append(self.now)
         else:
-            answer = Answer(429, headers, _TOO_MANY)
+            answer, takes_s = Answer(429, headers, _TOO_MANY), _TURNAROUND_S
             self.refused.append(self.now)
-            latency_s = _TURNAROUND_S
-        self.asked_s.append(_asked_s(headers))
-        landing = _Landing(self.now + latency_s, next(self.order), flight, answer, passed)
-        heapq.heappush(self.landings, landing)
+        self._after(takes_s, lambda: self._done(flight, answer, passed))
+
+    def _done(self, flight: Flight, answer: Answer, passed: Pass | None) -> None:
+        """Its answer leaves the limiter."""
+        if passed is not None:
+            passed.done()
+        sender = self.engine.sender
+        self._after(self._network_s(), lambda: sender.answered(flight, answer, self._moment()))
+
+    def _network_s(self) -> float:
+        slowest_s = self.model.network_s[1]
+        return self.rng.uniform(*self.model.network_s) if slowest_s else 0.0
+
+    def _after(self, seconds: float, call: Callable[[], None]) -> None:
+        if seconds:
+            heapq.heappush(self.steps, _Step(self.now + seconds, next(self.order), call))
+        else:
+            call()
 
     def _moment(self) -> Moment:
         return Moment(self.now, _WALL_MS + int(self.now * 1000))
@@ -208,12 +232,12 @@ class Simulated:
         )
 
 
-class _Landing(NamedTuple):
+class _Step(NamedTuple):
+    """What happens next to a request."""
+
     at: float
     order: int
-    flight: Flight
-    answer: Answer
-    passed: Pass | None
+    call: Callable[[], None]
 
 
 def _asked_s(headers: Mapping[str, str]) -> float:
@@ -286,7 +310,9 @@ def main() -> None:
         f"{'limiter':48} {'granted/s':>9} {'achieved':>9} {'refused':>8} {'pause':>7} {'asked':>6}"
     )
     for model in models():
-        if any(part in model.name for part in given.only):
+        # Over HTTP there is a network anyway.
+        wanted = not (given.http and model.network_s[1])
+        if wanted and any(part in model.name for part in given.only):
             if given.http:
                 found = asyncio.run(over_http(model, given.seconds))
             else:

@@ -12,6 +12,8 @@ from relay.settings import load
 from tests.support.kafka_admin import wait_for
 from tests.support.pages import ROOT, Block, Shell, blocks, commands, inline, yaml_blocks
 
+pytestmark = pytest.mark.slow
+
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 OURS = ("relay ", "curl ", "echo ")

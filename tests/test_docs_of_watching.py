@@ -25,7 +25,10 @@ SHOWN = {
 """Command → what a page shows below it."""
 POSITION = re.compile(r"\b[a-z][a-z.-]*-\d+-\d+\b")
 
-pytestmark = pytest.mark.timeout(300)  # a dozen commands are run before the first test
+pytestmark = [
+    pytest.mark.timeout(300),  # a dozen commands are run before the first test
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture(scope="module")

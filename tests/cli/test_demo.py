@@ -7,6 +7,8 @@ from typer.testing import CliRunner
 
 from relay.cli import app
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("datamarts", [1, 3])
 def test_every_event_meets_its_fate_in_order(datamarts, tmp_path):

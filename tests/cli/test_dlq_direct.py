@@ -19,7 +19,7 @@ from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
 from tests.support.app_events import example
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 COUNT = 60
 
 

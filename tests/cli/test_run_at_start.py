@@ -15,6 +15,8 @@ import pytest
 from relay.errors import ExitStatus
 from tests.support.kafka_security import USERS
 
+pytestmark = pytest.mark.slow
+
 LOGIN = {"protocol": "SASL_PLAINTEXT", "mechanism": "SCRAM-SHA-256", "username": "relay"}
 
 

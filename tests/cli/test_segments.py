@@ -16,6 +16,8 @@ from relay.errors import ExitStatus
 from relay.segments.database import locked
 from tests.support.sandbox_thread import sandbox_thread
 
+pytestmark = pytest.mark.slow
+
 SOURCE = "82200474-c131-4f7b-a35e-381469af31a7"
 TOKEN = "t0ken"
 PASSWORD = "pa55"

@@ -12,6 +12,8 @@ from tests.support.app_events import example
 from tests.support.kafka_admin import wait_for
 from tests.support.road import DATAMART, TOKEN, Sandbox, bare_environ
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sandbox():

@@ -10,6 +10,8 @@ import pytest
 from tests.support.embedded import whole_relay
 from tests.support.road import bare_environ
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a token of the admin page"
 
 

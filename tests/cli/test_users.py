@@ -11,6 +11,8 @@ from relay.errors import ExitStatus
 from tests.support.leaks import leaks, watched
 from tests.support.road import DATAMART, TOKEN, Sandbox
 
+pytestmark = pytest.mark.slow
+
 USER = {"account": "crm-88100", "email": "jane.doe@example.com", "device": "vec:89998434"}
 WHOM = ("--account", USER["account"])
 PROFILE = f"/v1/datamarts/{DATAMART}/user_points/compartment_id=1000,user_account_id=crm-88100"

@@ -19,6 +19,8 @@ from relay.sandbox.embedded_broker import embedded_broker
 from relay.settings.kafka import KafkaSettings
 from tests.support.simulation.cluster import SimCluster, SimSource
 
+pytestmark = pytest.mark.slow
+
 PARTITIONS = 4
 
 

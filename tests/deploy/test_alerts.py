@@ -27,6 +27,8 @@ from tests.support.kafka_security import USERS
 from tests.support.promtool import Alerts, growing, samples, steady, stepped
 from tests.support.road import Feeder, relay_environ, relay_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def alerts(tmp_path):

@@ -25,7 +25,7 @@ from tests.support.road import (
     relay_run,
 )
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 @pytest.fixture

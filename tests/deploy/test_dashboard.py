@@ -12,6 +12,8 @@ from tests.support.embedded import whole_relay
 from tests.support.kafka_admin import wait_for
 from tests.support.prometheus import prometheus
 
+pytestmark = pytest.mark.slow
+
 QUERIES = [
     (panel.title, query.replace("@", '{job=~".*"}').replace('job=~"$job"', 'job=~".*"'))
     for _, row in ROWS

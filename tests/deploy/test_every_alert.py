@@ -23,6 +23,8 @@ from tests.support.kafka_admin import wait_for
 from tests.support.prometheus import prometheus
 from tests.support.promtool import Alerts, goes_on, samples, scraped, steady
 
+pytestmark = pytest.mark.slow
+
 RULES = yaml.safe_load((ROOT / "deploy/alerts.yaml").read_text(encoding="utf-8"))
 ALERTS = [rule["alert"] for group in RULES["groups"] for rule in group["rules"]]
 ONLY = {"destination": "default"}

@@ -13,7 +13,7 @@ from tests.support.road import (
     relay_environ,
 )
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 FIRST_MS = 1_767_225_600_000
 HOUR_MS = 3_600_000

@@ -11,7 +11,7 @@ from tests.support.judge import judge, stored_events
 from tests.support.kafka_admin import wait_for
 from tests.support.road import Process, Sandbox, read_topic, relay_environ, relay_run
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 FAULTS = {
     "seed": 4,

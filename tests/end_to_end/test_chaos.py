@@ -26,6 +26,8 @@ from tests.support.judge import judge, stored_events
 from tests.support.kafka_admin import wait_for
 from tests.support.road import Process, Sandbox, dead_letters, read_topic, relay_environ
 
+pytestmark = pytest.mark.slow
+
 _TOGETHER_MAX = 5
 BATCH_USERS = 20
 QUICK = {

@@ -13,6 +13,8 @@ from relay.sandbox.embedded_broker import embedded_broker
 from tests.support.kafka_admin import Kafka, wait_for
 from tests.support.road import TOKEN, Feeder, Sandbox, read_topic, relay_environ, relay_run
 
+pytestmark = pytest.mark.slow
+
 TOPIC = "shops"
 DATAMARTS = {"fr": "11", "de": "22", "es": "33"}
 DOWN = {"rules": [{"kind": "status", "status": 503, "path": "/v1/datamarts/33/*"}]}

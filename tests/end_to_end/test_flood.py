@@ -8,7 +8,7 @@ import pytest
 from tests.support.kafka_admin import wait_for
 from tests.support.road import Feeder, Sandbox, read_topic, relay_environ, relay_run
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 def test_thousands_of_dead_letters_are_a_few_lines_and_a_count(kafka):

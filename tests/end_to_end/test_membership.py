@@ -26,7 +26,7 @@ from tests.support.road import (
     relay_run,
 )
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 SEGMENTS = ("88", "89", "90")
 QUICK = {

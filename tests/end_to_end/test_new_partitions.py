@@ -9,7 +9,7 @@ from tests.support.judge import judge
 from tests.support.kafka_admin import wait_for
 from tests.support.road import Feeder, Sandbox, relay_environ, relay_run
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 BACKLOG, NEWER, USERS = 3_000, 50, 40
 

@@ -9,7 +9,7 @@ from tests.support.judge import judge
 from tests.support.kafka_admin import wait_for
 from tests.support.road import Feeder, Sandbox, relay_environ, relay_run
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 PARTITIONS = 6
 SLOW = {"kind": "slow", "rate": 0.02, "delay_ms": 3_000}

@@ -15,7 +15,7 @@ from tests.support.registry_stand_in import registry_stand_in, schema_answer
 from tests.support.road import Sandbox, committed, read_topic, relay_environ, relay_run
 from tests.support.schemas import Serialisers, field, message_classes, proto_file
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 TS_MS = 1_767_225_600_000
 USERS = [f"user-{number:02}" for number in range(20)]

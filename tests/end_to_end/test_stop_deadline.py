@@ -10,7 +10,7 @@ from tests.support.kafka_admin import NoKafka, wait_for
 from tests.support.kafka_cluster import KafkaCluster
 from tests.support.road import Feeder, Process, Sandbox, relay_environ, relay_run
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(240), pytest.mark.slow]
 
 DEADLINE_S = 8.0
 # Of a machine that is busy: starting to stop, and what comes after the roads.

@@ -16,7 +16,7 @@ from tests.support.road import (
     relay_run,
 )
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 EVENTS = 20_000
 USERS = 500

@@ -10,7 +10,7 @@ from tests.support.judge import judge
 from tests.support.kafka_admin import wait_for
 from tests.support.road import Feeder, Process, Sandbox, relay_environ
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 @pytest.mark.timeout(180)

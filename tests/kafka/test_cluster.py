@@ -12,7 +12,7 @@ import pytest
 from tests.support.kafka_admin import NoKafka, wait_for
 from tests.support.kafka_cluster import KafkaCluster
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 def test_a_cluster_answers_and_makes_topics(kafka):

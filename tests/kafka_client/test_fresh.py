@@ -22,6 +22,8 @@ from relay.settings.dead_letter import DeadLetterSettings
 from relay.settings.kafka import KafkaSettings
 from tests.support.certificates import CertificateAuthority
 
+pytestmark = pytest.mark.slow
+
 
 class World:
     """A consumer, the producer of dead letters and a plain one, all behind the same login."""

@@ -15,6 +15,8 @@ from relay.kafka_client.reach import reach, reach_in_time
 from relay.settings.kafka import KafkaSettings
 from tests.support.kafka_security import USERS, unsigned_token
 
+pytestmark = pytest.mark.slow
+
 broker = pytest.mark.broker
 
 

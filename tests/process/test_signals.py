@@ -8,6 +8,8 @@ import pytest
 from tests.support.kafka_admin import wait_for
 from tests.support.run_alone import STOP, Alone, children, cpu_ticks, facts, is_gone
 
+pytestmark = pytest.mark.slow
+
 STOPS = sorted(STOP)
 
 

@@ -10,6 +10,8 @@ from relay.telemetry.lines import QueuedLines
 from tests.support.kafka_admin import wait_for
 from tests.support.run_alone import Alone, drain, facts, unread_pipe
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_health_answers_and_sigterm_stops_while_nobody_reads_standard_output(form):

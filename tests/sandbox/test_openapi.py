@@ -12,6 +12,8 @@ from relay.sandbox.options import SandboxOptions
 from relay.sandbox.server import serve
 from relay.sandbox.user_points_api import HANDLERS, SELECTORS
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "secret"
 VENDOR = ["--include-path-regex", "^/v1/"]
 ONE_SELECTOR = ["--include-path-regex", "user_activities$|/user_agent_id="]

@@ -20,6 +20,8 @@ from relay.segments.policy import UploadPolicy
 from tests.support.segment_sync import Syncs
 from tests.support.segment_world import world
 
+pytestmark = pytest.mark.slow
+
 DAYS = 3
 RUNS = 6
 ADOPTION_S = 60

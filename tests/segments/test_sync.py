@@ -25,6 +25,8 @@ from relay.segments.policy import UploadPolicy
 from relay.segments.user_ids import IdPolicy, IdType
 from tests.support.segment_sync import SOURCE, WEEK, Syncs, csv_of
 
+pytestmark = pytest.mark.slow
+
 DAY_S = 86_400
 PEOPLE = [f"u-{number}" for number in range(100)]
 

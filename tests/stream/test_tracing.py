@@ -14,6 +14,8 @@ from relay.telemetry.trace_context import TraceContext, trace_context, trace_id_
 from tests.support.embedded import whole_relay
 from tests.support.kafka_admin import wait_for
 
+pytestmark = pytest.mark.slow
+
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = f"00-{TRACE}-{PARENT}-01".encode()
 NOT_SAMPLED = f"00-{TRACE}-{PARENT}-00".encode()

@@ -18,6 +18,8 @@ from tests.support.embedded import Whole, whole_relay
 from tests.support.kafka_admin import wait_for
 from tests.support.road import Feeder, Sandbox, relay_environ, relay_run
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "a token of the admin page"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 REFUSED = {"rules": [{"kind": "status", "status": 422, "rate": 1.0}]}

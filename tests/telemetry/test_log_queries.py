@@ -14,7 +14,10 @@ from tests.support.pages import blocks, commands
 PAGE = (ROOT / "docs/LOG_QUERIES.md").read_text(encoding="utf-8")
 QUERIES = dict(re.findall(r"^## (.+?)$.*?^```sh\n(jq .+?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 
-pytestmark = pytest.mark.skipif(shutil.which("jq") is None, reason="no jq: apt-get install jq")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("jq") is None, reason="no jq: apt-get install jq"),
+    pytest.mark.slow,
+]
 
 UNPROCESSABLE = {"kind": "status", "status": 422, "times": 2, "rate": 1.0}
 UNAUTHORIZED = {"kind": "status", "status": 401, "times": 5, "rate": 1.0}

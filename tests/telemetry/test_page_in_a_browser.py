@@ -18,6 +18,7 @@ AXE = ROOT / ".cache/axe/node_modules/axe-core/axe.min.js"
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
     pytest.mark.xdist_group("browser"),
+    pytest.mark.slow,
 ]
 
 sync_api = pytest.importorskip("playwright.sync_api")

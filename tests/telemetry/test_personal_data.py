@@ -16,7 +16,7 @@ from tests.support.kafka_admin import wait_for
 from tests.support.leaks import leaks, watched
 from tests.support.road import TOKEN, Sandbox, read_topic, relay_environ, relay_run
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ADDRESS = "jane.doe@example.com"
 ACCOUNT = "account-of-jane-00001"

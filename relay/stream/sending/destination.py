@@ -51,12 +51,12 @@ class DestinationPolicy:
 class Left(NamedTuple):
     """What is to be told with the answer to a request that left.
 
-    Numbers of probes, or 0; and how many were in flight with it.
+    Numbers of probes, or 0; and how many were in flight with it, or 0 where nobody counted.
     """
 
     probe: int = 0
     route_probe: int = 0
-    in_flight: int = 1
+    in_flight: int = 0
 
 
 class Learned(NamedTuple):
@@ -249,7 +249,8 @@ class Destination:
         verdict, now = landed.verdict, landed.now
         route = self.routes[landed.kind]
         asked_s = self.pause_s(verdict.retry_after_s or 0.0)
-        route.refused(landed.lane, asked_s, landed.left.in_flight, landed.left_at, now)
+        learned = route.refused(landed.lane, asked_s, landed.left.in_flight, landed.left_at, now)
+        self._learn(learned, now)
         came_back = self._reopen(landed, asked=True)
         self.limit.refused(now)
         return Learned(self._ask(verdict, landed.kind, now), came_back)

@@ -155,6 +155,11 @@ class GrantedRate:
         self._last_accepted_at = now
 
     @property
+    def settled_at(self) -> float:
+        """From then on answers are about the pace that is kept to."""
+        return self._cut_at + _SETTLES_S
+
+    @property
     def idle(self) -> bool:
         """Whether no limiter is known or suspected."""
         return self.rate is None and self._over_at is None
@@ -186,7 +191,7 @@ class GrantedRate:
             self._levels.clear()
         self._refused += 1
         self._asked_s = max(self._asked_s, asked_s)
-        self._levels.setdefault(in_flight, [0, 0])[1] += 1
+        self._levels.setdefault(max(1, in_flight), [0, 0])[1] += 1
 
     def accepted(self, in_flight: int, now: float, *, learns: bool = True) -> Grant | None:
         """A request was accepted. Returns what was learned by it.
@@ -215,7 +220,7 @@ class GrantedRate:
                 self._over_at = None
             else:
                 self._accepted += 1
-                self._levels.setdefault(in_flight, [0, 0])[0] += 1
+                self._levels.setdefault(max(1, in_flight), [0, 0])[0] += 1
         if now >= self.timeline.mark_at:
             self.timeline.mark(now)
         self.timeline.count += 1

@@ -9,6 +9,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Hashable
 
+from relay.stream.sending.at_a_time import AtATime
 from relay.stream.sending.gate import Gate, GatePolicy, GateState
 from relay.stream.sending.granted import Grant, GrantedRate, Timeline
 from relay.stream.sending.scope import ASKED_MIN, Lately
@@ -30,6 +31,7 @@ class Route:
         self.in_flight = 0
         self.timeline = Timeline()
         self._granted = GrantedRate(0.0, self.timeline)
+        self._at_a_time = AtATime()
         self._users: OrderedDict[Hashable, GrantedRate] = OrderedDict()
         self._watched_until = 0.0
         # Users who were accepted and not refused since, of this turn and the last.
@@ -96,12 +98,16 @@ class Route:
         self._served.add(lane)
         if (user := self._users.get(lane)) is not None:
             user.accepted(in_flight, now)
-        return self._granted.accepted(in_flight, now, learns=not self.limits_each_user())
+        found = self._granted.accepted(in_flight, now, learns=not self.limits_each_user())
+        return self._divided(in_flight, now, refused=False) or found
 
     def refused(
         self, lane: Hashable, asked_s: float, in_flight: int, left_at: float, now: float
-    ) -> None:
-        """A request was refused by a limiter, which asked to wait so long, or 0."""
+    ) -> Grant | None:
+        """A request was refused by a limiter, which asked to wait so long, or 0.
+
+        Returns what was learned.
+        """
         if not self._watched_until:
             self._turn_ends = now + _TURN_S
         self._watched_until = now + 2 * _TURN_S
@@ -109,6 +115,9 @@ class Route:
         self._evidence.add(now, fresh=not self._was_served(lane), refused=True)
         self._served.discard(lane)
         self._served_before.discard(lane)
+        learned = self._divided(in_flight, now, refused=True)
+        if in_flight > (self._at_a_time.number or in_flight):
+            return learned  # that explains it: neither the rate was too high nor the user too fast
         user = self._users.get(lane)
         if user is None:
             user = self._users[lane] = GrantedRate(now, Timeline(_USER_MARKS), of_a_user=True)
@@ -116,6 +125,7 @@ class Route:
                 self._users.popitem(last=False)
         user.refused(asked_s, in_flight, left_at, now)
         self._granted.refused(asked_s, in_flight, left_at, now)
+        return learned
 
     def user_interval_s(self, lane: Hashable) -> float:
         """How long it is between two requests that this user is granted; 0: not known."""
@@ -138,6 +148,22 @@ class Route:
         return self._evidence.each_user
 
     # -- inside -------------------------------------------------------------------------------
+
+    def _divided(self, in_flight: int, now: float, *, refused: bool) -> Grant | None:
+        """Whether the limiter is one of concurrency: then no rate is kept to."""
+        if self.limits_each_user():
+            return None
+        granted = self._granted
+        paced = granted.rate is not None and now >= granted.settled_at
+        if self._at_a_time.number is None and not paced:
+            self._at_a_time.forget()
+            return None
+        number = self._at_a_time.add(in_flight, refused=refused)
+        if number is None:
+            return None
+        self._granted = GrantedRate(now, self.timeline)
+        self._granted.alone = granted.alone
+        return Grant(at_a_time=number)
 
     def _was_served(self, lane: Hashable) -> bool:
         return lane in self._served or lane in self._served_before

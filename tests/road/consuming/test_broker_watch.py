@@ -14,6 +14,8 @@ from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.source import SourceTrouble
 from relay.settings.kafka import KafkaSettings
 
+pytestmark = pytest.mark.slow
+
 
 class Listener:
     """Holds everything that it is given, when it is asked to."""

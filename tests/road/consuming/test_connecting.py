@@ -11,7 +11,7 @@ from relay.model import Commit, Partition
 from tests.road.consuming.test_kafka_source import member, numbers, polled_until, produce, read
 from tests.road.consuming.test_positions import frozen
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 async def test_a_coordinator_that_hangs_is_left_for_the_next_however_long_a_join_may_take(

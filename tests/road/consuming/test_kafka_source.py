@@ -21,7 +21,7 @@ from relay.settings.kafka import KafkaSettings
 from tests.support.kafka_security import USERS
 from tests.support.road import committed
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 @dataclass

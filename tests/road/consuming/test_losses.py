@@ -27,7 +27,7 @@ from tests.road.consuming.test_kafka_source import (
 )
 from tests.support.kafka_security import USERS
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 def told(facts, kind):

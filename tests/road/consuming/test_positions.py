@@ -20,7 +20,7 @@ from tests.road.consuming.test_kafka_source import (
     read,
 )
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 def add_partitions(kafka, topic, total):

@@ -11,6 +11,8 @@ from relay.model import Partition
 from relay.road.consuming.kafka import KafkaSource
 from relay.settings.kafka import KafkaSettings
 
+pytestmark = pytest.mark.slow
+
 
 class Owned:
     def __init__(self):

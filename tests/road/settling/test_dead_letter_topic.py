@@ -26,7 +26,7 @@ from relay.settings.kafka import KafkaSettings
 from tests.support.kafka_admin import wait_for
 from tests.support.kafka_security import USERS
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 def letter(topic, offset=0, *, key=b"k", value=b"v", headers=(), epoch=1, **given):

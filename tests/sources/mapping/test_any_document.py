@@ -1,5 +1,6 @@
 """Any expression on any document: never raises, always ends, and tells no value."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,8 @@ from relay.sources.tools.trace import trace
 from relay.yaml_text import Located
 from tests.sources.mapping.test_transforms import ARGUMENTS
 from tests.support.mappings import RECORD
+
+pytestmark = pytest.mark.slow
 
 SECRET = "s3cr3t"
 KEYS = st.sampled_from(["a", "b", "key", "value", SECRET])

@@ -25,7 +25,7 @@ from tests.support.schemas import (
     record,
 )
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 SHOP = message_classes(CLICK_FILE)
 MONEY = """{"type": "record", "name": "Money", "namespace": "shop",
  "fields": [{"name": "cents", "type": "long"}]}"""
