@@ -11,6 +11,8 @@ from relay.road.facts import KafkaUnavailable
 from relay.telemetry.facts import Emit
 
 _LOOK_AGAIN_S = 5.0
+_LEARNT_WITHIN_S = 1.0
+"""Brokers learn of a new topic one after another, and any of them may be asked."""
 
 
 async def await_topics(policy: ConsumerPolicy, emit: Emit) -> Cluster:
@@ -25,7 +27,9 @@ async def await_topics(policy: ConsumerPolicy, emit: Emit) -> Cluster:
     def notice(problem: KafkaError, retry_in_s: float) -> None:
         emit(KafkaUnavailable(code=problem.code, reason=problem.problem, retry_in_s=retry_in_s))
 
+    looks = 0
     while True:
+        looks += 1
         cluster = await reach_in_time(policy.client, policy.start_timeout_s, notice)
         forbidden = [topic for topic in policy.topics if topic in cluster.forbidden]
         if forbidden:
@@ -33,6 +37,9 @@ async def await_topics(policy: ConsumerPolicy, emit: Emit) -> Cluster:
         missing = [topic for topic in policy.topics if topic not in cluster.topics]
         if not missing:
             return cluster
+        if policy.missing_topics is MissingTopics.FAIL and looks == 1:
+            await asyncio.sleep(_LEARNT_WITHIN_S)
+            continue
         if policy.missing_topics is MissingTopics.FAIL:
             raise TopicMissing(
                 f"{_names(missing)} not found on Kafka at {policy.client.bootstrap_servers}",
