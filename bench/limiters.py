@@ -271,7 +271,7 @@ async def over_http(model: Model, seconds: float) -> Figures:
         plan = {"latency_ms": delay, "limiters": [rule]}
         (await client.put("/_sandbox/faults", json=plan)).raise_for_status()
         async with asyncio.TaskGroup() as tasks:
-            feeding = tasks.create_task(_feed_events(made, model.users))
+            feeding = tasks.create_task(_feed_events(made, model))
             await asyncio.sleep(WARM_S)
             before = (await client.get("/_sandbox/faults")).json()["limiters"][0]
             began = made.now
@@ -290,12 +290,15 @@ async def over_http(model: Model, seconds: float) -> Figures:
     )
 
 
-async def _feed_events(made: Stream, users: int) -> None:
-    seqs = itertools.count()
+async def _feed_events(made: Stream, model: Model) -> None:
+    seqs, rng = itertools.count(), random.Random(1)
     while True:
         while made.engine.sender.lanes.waiting < _BACKLOG:
             seq = next(seqs)
-            made.feed(*(event(f"u{(seq * 20 + i) % users}", seq, _WALL_MS) for i in range(20)))
+            users = (f"u{(seq * 20 + i) % model.users}" for i in range(20))
+            made.feed(
+                *(event(u, seq, _WALL_MS, put=rng.random() < model.user_points) for u in users)
+            )
         await asyncio.sleep(0.02)
 
 
