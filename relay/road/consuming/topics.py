@@ -27,9 +27,8 @@ async def await_topics(policy: ConsumerPolicy, emit: Emit) -> Cluster:
     def notice(problem: KafkaError, retry_in_s: float) -> None:
         emit(KafkaUnavailable(code=problem.code, reason=problem.problem, retry_in_s=retry_in_s))
 
-    looks = 0
+    looked = False
     while True:
-        looks += 1
         cluster = await reach_in_time(policy.client, policy.start_timeout_s, notice)
         forbidden = [topic for topic in policy.topics if topic in cluster.forbidden]
         if forbidden:
@@ -37,15 +36,16 @@ async def await_topics(policy: ConsumerPolicy, emit: Emit) -> Cluster:
         missing = [topic for topic in policy.topics if topic not in cluster.topics]
         if not missing:
             return cluster
-        if policy.missing_topics is MissingTopics.FAIL and looks == 1:
+        if policy.missing_topics is MissingTopics.FAIL:
+            if looked:
+                raise TopicMissing(
+                    f"{_names(missing)} not found on Kafka at {policy.client.bootstrap_servers}",
+                    hint="create it, fix kafka.topics, grant DESCRIBE, or set kafka.missing_topics "
+                    "to wait",
+                )
+            looked = True
             await asyncio.sleep(_LEARNT_WITHIN_S)
             continue
-        if policy.missing_topics is MissingTopics.FAIL:
-            raise TopicMissing(
-                f"{_names(missing)} not found on Kafka at {policy.client.bootstrap_servers}",
-                hint="create it, fix kafka.topics, grant DESCRIBE, or set kafka.missing_topics "
-                "to wait",
-            )
         emit(TopicsAwaited(topics=tuple(missing), retry_in_s=_LOOK_AGAIN_S))
         await asyncio.sleep(_LOOK_AGAIN_S)
 

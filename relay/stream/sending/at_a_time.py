@@ -65,9 +65,8 @@ class AtATime:
     # -- inside -------------------------------------------------------------------------------
 
     def _best(self) -> int | None:
-        accepted_above = sum(accepted for accepted, _ in self._counts.values())
-        refused_above = sum(refused for _, refused in self._counts.values())
-        accepted_in_all, refused_in_all = accepted_above, refused_above
+        accepted_in_all = sum(accepted for accepted, _ in self._counts.values())
+        refused_in_all = sum(refused for _, refused in self._counts.values())
         if not accepted_in_all or not refused_in_all:
             return self.number
         accepted = refused = 0
