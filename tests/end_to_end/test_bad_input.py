@@ -86,10 +86,22 @@ BAD: dict[str, tuple[bytes | None, str, str, str]] = {
     "a reserved name": (
         changed(event="$page_view"), "unmappable", "reserved_event_name", "event",
     ),
+    "an envelope of a producer's": (b"{}", "undecodable", "missing_field", "type"),
     "what the API refuses": (
         changed(properties={"refuse": "me"}), "refused", "http_400", "400",
     ),
 }  # fmt: skip
+# A time without an offset cannot be compared with one that has it.
+ENVELOPE = {
+    "version": "1", "topic": "t", "partition": "0", "offset": "7", "timestamp": "7",
+    "class": "refused", "code": "http_400", "reason": "no", "attempts": "1", "mapping": "1",
+    "first-attempt": "2026-01-01T00:00:00",
+}  # fmt: skip
+HEADERS = {
+    "an envelope of a producer's": [
+        (f"relay-dlq-{name}", text.encode()) for name, text in ENVELOPE.items()
+    ],
+}
 SKIPPED = {
     "a null value": (None, "null_value"),
     "a segment event": (
@@ -128,7 +140,8 @@ def outcome(kafka):
     names = [*BAD, *SKIPPED]
     for number, name in enumerate(names):
         value = BAD[name][0] if name in BAD else SKIPPED[name][0]
-        producer.produce(topic, value, key=b"key-%d" % number, headers=[("origin", name.encode())])
+        headers = [("origin", name.encode()), *HEADERS.get(name, ())]
+        producer.produce(topic, value, key=b"key-%d" % number, headers=headers)
         producer.produce(topic, changed(id=f"behind-{number}", event=f"behind {name}"))
     assert producer.flush(60) == 0
     with Sandbox() as sandbox:

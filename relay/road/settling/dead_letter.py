@@ -40,8 +40,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 
 
-_EVENTS_MAX = 1_000_000
-"""A header that claims more events than any record holds is not one of ours."""
+_EVENTS_MAX = 10_000
+"""The highest `decoding.events_per_record_max`; an envelope that claims more is not one of ours."""
 
 
 class _Events(TypedDict, total=False):
@@ -119,7 +119,8 @@ def envelope(
 def opened(headers: Iterable[Header]) -> tuple[tuple[Header, ...], tuple[Envelope, ...]]:
     """The inverse: the original's headers, and the envelopes from the first death to the last.
 
-    What only looks like an envelope counts as the original's: nothing is thrown away.
+    Any producer may write such headers. What only looks like an envelope counts as the original's:
+    nothing is thrown away. Of more envelopes than Relay keeps, so do those in the middle.
     """
     original: list[Header] = []
     groups: list[list[Header]] = []
@@ -131,8 +132,9 @@ def opened(headers: Iterable[Header]) -> tuple[tuple[Header, ...], tuple[Envelop
         else:
             original.append(header)
     envelopes = []
-    for group in groups:
-        parsed = _parsed(group)
+    for place, group in enumerate(groups):
+        is_kept = place == 0 or place > len(groups) - HISTORY_MAX
+        parsed = _parsed(group) if is_kept else None
         if parsed is None:
             original.extend(group)
         else:
@@ -232,7 +234,18 @@ def _written(ms: int | None) -> str | None:
 
 
 def _read(text: str | None) -> int | None:
-    return None if text is None else (datetime.fromisoformat(text) - _EPOCH) // _MS
+    """The inverse of `_written`.
+
+    Raises:
+        ValueError: It is no time, or one without a zone.
+        OverflowError: In UTC it lies before the year 1 or after 9999, so it cannot be written.
+    """
+    if text is None:
+        return None
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(text)
+    return (time.astimezone(UTC) - _EPOCH) // _MS
 
 
 def _cut_said(cut: Cut | None) -> tuple[tuple[str, str], ...]:

@@ -1,5 +1,6 @@
 """The envelope: written, read back, and grown by every death of a record."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -159,3 +160,52 @@ def test_long_texts_are_cut_between_characters(text):
 )
 def test_what_only_looks_like_an_envelope_stays_with_the_original(headers):
     assert opened(headers) == (tuple(headers), ())
+
+
+def forged(fields):
+    """An envelope of ours in which a producer has written some fields anew."""
+    ours = dict(sealed(Envelope(HERE, 7, DeadLetterClass.REFUSED, "http_400", "no", "1")))
+    return [*(ours | {PREFIX + name: value for name, value in fields.items()}).items()]
+
+
+TIMES = ("first-attempt", "last-attempt")
+NUMBERS = (
+    *("partition", "offset", "timestamp", "status", "attempts"),
+    *("events", "events-total", "value-bytes"),
+)
+odd_times = st.one_of(
+    st.sampled_from(["2026-01-01", "2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", ""]),
+    st.datetimes().map(str),
+    st.datetimes(timezones=st.timezones()).map(str),
+    st.text(max_size=30),
+).map(str.encode)
+odd_numbers = st.sampled_from([b"-1", b"1e3", b"1-2", b"9" * 400, b"9" * 5_000, b"\xff", b"", None])
+
+
+@given(
+    st.dictionaries(st.sampled_from(TIMES), odd_times),
+    st.dictionaries(st.sampled_from(NUMBERS), odd_numbers),
+)
+def test_whatever_a_producer_writes_into_an_envelope_its_record_can_die(odd, more):
+    before = forged({**odd, **more})
+
+    written = envelope(letter(headers=before, reason="again"), "1")
+
+    assert opened(written)[1][-1].reason == "again"
+
+
+@pytest.mark.parametrize("text", [b"2026-01-01", b"0001-01-01T00:00:00+14:00"])
+def test_a_time_that_relay_would_not_write_makes_no_envelope(text):
+    headers = forged({"first-attempt": text})
+
+    assert opened(headers) == (tuple(headers), ())
+
+
+def test_envelopes_that_claim_more_than_relay_writes_cost_no_memory():
+    many = forged({"events": b"0-999999", "events-total": b"1000000"})
+    assert opened(many) == (tuple(many), ())
+
+    more = [header for offset in range(100) for header in forged({"offset": b"%d" % offset})]
+    original, deaths = opened(more)
+    assert [death.position.offset for death in deaths] == [0, *range(93, 100)]
+    assert len(original) == 92 * len(forged({}))
