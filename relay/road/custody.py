@@ -215,6 +215,20 @@ class Custody:
             return None
         return assigned
 
+    def go_on_at(self, partition: Partition, offset: int, now: float) -> None:
+        """The next record of a partition stands at `offset` or behind it.
+
+        The commit moves there even when no record follows: a restart must not look for a place to
+        begin once more, which by then may lie behind records that came meanwhile.
+        """
+        assigned = self.assigned.get(partition)
+        if assigned is None or assigned.leaving:
+            return
+        if assigned.frontier.is_rewind(offset):
+            assigned = self._rewind(assigned, offset, now)
+        assigned.frontier.pass_over(offset)
+        self._moved[assigned] = None
+
     def await_schema(self, assigned: Assigned, record: Record, key: SchemaKey, now: float) -> None:
         """A record that was just admitted cannot be read yet: its partition waits for the schema.
 

@@ -259,6 +259,11 @@ class Road:
             )
         )
 
+    def on_moved(self, partition: Partition, offset: int) -> None:
+        """Count what was passed over as no lag, and commit that it was."""
+        self._custody.go_on_at(partition, offset, self._loop.time())
+        self._react()
+
     # -- records in ---------------------------------------------------------------------------
 
     async def _take_in(self) -> None:

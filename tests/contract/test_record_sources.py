@@ -42,6 +42,9 @@ class Listener:
         for act in self.on_revoke:
             await act(partitions)
 
+    def on_moved(self, partition, offset):
+        pass
+
     def count(self, what):
         return sum(told[0] == what for told in self.told)
 

@@ -23,6 +23,9 @@ class Listener:
     async def on_revoked(self, partitions):
         self.told.append(("revoked", frozenset(partitions)))
 
+    def on_moved(self, partition, offset):
+        pass
+
 
 def dead(number, partition=0):
     record = Record("events", 7, 1000 + number, 12345, b"k", b"v%d" % number, (("h", b"1"),))

@@ -53,6 +53,9 @@ class Member:
     async def on_revoked(self, partitions):
         pass
 
+    def on_moved(self, partition, offset):
+        pass
+
     def collect(self):
         return self.report.metrics()
 

@@ -1,9 +1,10 @@
 """`relay run --from`: what was produced between two times, again, on a real Kafka."""
 
+import contextlib
 import uuid
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.support.road import (
     Feeder,
@@ -48,6 +49,24 @@ def test_what_was_produced_between_two_times_is_sent_by_a_group_of_its_own(kafka
             assert again.wait(60) == 0, again.text()
         assert sandbox.summary()["events"] == 20
         assert sandbox.summary()["duplicates"] == 0
+
+
+def test_it_ends_where_retention_deleted_what_was_left(kafka):
+    topic, group = kafka.create_topic(), f"backfill-{uuid.uuid4().hex[:8]}"
+    Feeder(kafka, topic, seed=1, users=7).send(10)
+    consumer = Consumer(
+        {"bootstrap.servers": kafka.bootstrap_servers, "group.id": group, "log_level": 2}
+    )
+    with contextlib.closing(consumer):
+        consumer.commit(offsets=[TopicPartition(topic, 0, 4)], asynchronous=False)
+    for result in kafka.admin.delete_records([TopicPartition(topic, 0, 10)]).values():
+        result.result(timeout=20)
+
+    environ = relay_environ(kafka, topic, "http://localhost:9", "the-group-that-runs")
+    with Process(["run", "--from", "1h", "--to", "0s", "--group", group], environ) as relay:
+        assert relay.wait(30) == 0, relay.text()
+        (lost,) = relay.said("position_lost")
+    assert (lost["offset"], lost["resumed_at"]) == (4, 10)
 
 
 def test_a_backfill_of_the_group_that_runs_is_refused(kafka):

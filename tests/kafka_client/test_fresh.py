@@ -51,6 +51,9 @@ class World:
     async def on_revoked(self, partitions):
         pass
 
+    def on_moved(self, partition, offset):
+        pass
+
     @contextlib.asynccontextmanager
     async def started(self):
         async with self.producer:

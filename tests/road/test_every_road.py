@@ -321,6 +321,27 @@ async def test_a_log_that_was_cut_and_grew_again_is_read_anew(kind):
 
 
 @on_any_road
+async def test_where_reading_goes_on_without_a_record_is_committed_and_no_lag(kind):
+    bench = RoadBench(kind)
+    async with bench.running():
+        bench.produce("alice", "bob")
+        await bench.until(lambda: bench.committed() == bench.end())
+        ends = bench.end() + 10
+        bench.source.ends = lambda: {P0: ends}
+        await bench.until(lambda: bench.road.reporter.status()["lag"] > 0)
+        bench.road.on_moved(P0, ends)
+        await bench.until(lambda: bench.road.reporter.status()["lag"] == 0)
+        await bench.until(lambda: bench.committed() == ends)
+        assert bench.told(PartitionRewound) == []
+
+        bench.road.on_moved(P0, 3)  # the log was cut
+        (told,) = bench.told(PartitionRewound)
+        assert (told.expected, told.offset) == (ends, 3)
+        assert bench.custody.assigned[P0].frontier.next_offset == 3
+        bench.cluster.commits.clear()  # one that goes back is right here only
+
+
+@on_any_road
 async def test_the_budget_pauses_reading_and_goes_on_when_there_is_room(kind):
     custody = CustodyPolicy(memory_records_max=5, user_records_max=5)
     bench = RoadBench(kind, custody=custody, takes_s=20.0)

@@ -122,6 +122,12 @@ class Bounded:
             await self._listener.on_revoked(partitions)
         self._assigned = self._assigned.difference(partitions)
 
+    def on_moved(self, partition: Partition, offset: int) -> None:
+        """See `AssignmentListener`."""
+        self._next[partition] = offset
+        if self._listener is not None:
+            self._listener.on_moved(partition, offset)
+
     async def poll(self, records_max: int, timeout_s: float) -> list[Record]:
         """Only what lies before the end."""
         records = []

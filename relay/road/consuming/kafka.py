@@ -396,6 +396,8 @@ class KafkaSource:
         for partition, offset in offsets.items():
             self._consumer.seek(TopicPartition(*partition), offset)
             self._taken.moved(partition, offset)
+            if self._listener is not None:
+                self._listener.on_moved(partition, offset)
         for partition, was in lost.items():
             self._emit(
                 PositionLost(

@@ -43,7 +43,7 @@ class SourceState:
 
 
 class AssignmentListener(Protocol):
-    """Is told when partitions come and go. Both calls are awaited before the group goes on."""
+    """Is told when partitions come and go; those calls are awaited before the group goes on."""
 
     async def on_assigned(self, partitions: Collection[Partition], epoch: int) -> None:
         """These are ours now. Their records carry `epoch`, and none comes before this returns."""
@@ -51,6 +51,14 @@ class AssignmentListener(Protocol):
 
     async def on_revoked(self, partitions: Collection[Partition]) -> None:
         """These leave; until this returns they are still ours and can be committed."""
+        ...
+
+    def on_moved(self, partition: Partition, offset: int) -> None:
+        """Reading goes on at `offset`, although nothing before it was handed out.
+
+        Where reading begins without a commit, and where the next offset is not in the log any more:
+        behind what Kafka deleted, or back in a log that was cut.
+        """
         ...
 
 

@@ -50,6 +50,11 @@ class Frontier:
             if self._unseen and self._unseen[0] == offset:
                 self._unseen.popleft()
 
+    def pass_over(self, offset: int) -> None:
+        """Nothing below `offset` will come any more; it is not below what was taken."""
+        self._next = offset
+        self._forget_gaps_below(offset)
+
     def withdraw(self, offset: int) -> None:
         """The record that was taken last, and is open, is not taken after all: it comes again."""
         if self._next != offset + 1:

@@ -33,6 +33,9 @@ class Listener:
     async def on_revoked(self, partitions):
         self.owned = frozenset()
 
+    def on_moved(self, partition, offset):
+        pass
+
 
 @contextlib.asynccontextmanager
 async def member(kafka, topic, facts, *, paused=False):

@@ -41,6 +41,9 @@ class Listener:
         if "revoked" in self.on:
             await self.on["revoked"](partitions)
 
+    def on_moved(self, partition, offset):
+        pass
+
     def count(self, what):
         return sum(1 for told in self.told if told[0] == what)
 

@@ -24,6 +24,9 @@ class Owned:
     async def on_revoked(self, partitions):
         self.partitions -= set(partitions)
 
+    def on_moved(self, partition, offset):
+        pass
+
 
 @contextlib.asynccontextmanager
 async def member(kafka, topic, *, shares_rate=True):

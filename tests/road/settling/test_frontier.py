@@ -75,6 +75,13 @@ class FrontierAgainstModel(RuleBasedStateMachine):
         tail = self.log[self.position :]
         self.log[self.position :] = tail[::keep]
 
+    @rule(count=st.integers(1, 4))
+    def delete_what_would_be_read_next(self, count):
+        del self.log[self.position : self.position + count]
+        follows = self.log[self.position :] or [self.next]
+        self.frontier.pass_over(follows[0])
+        assert self.frontier.next_offset == follows[0]
+
     @invariant()
     def nothing_open_is_passed(self):
         snapshot = self.frontier.snapshot()
@@ -114,6 +121,15 @@ def test_a_stuck_record_pins_the_frontier_and_is_named():
 def test_what_an_earlier_life_finished_is_known_and_what_it_left_open_is_not():
     frontier = Frontier(OffsetMap(10, 15, (10, 13)))
     assert [offset for offset in range(10, 18) if frontier.seen_before(offset)] == [11, 12, 14]
+
+
+def test_what_is_passed_over_is_committed_before_anything_follows():
+    frontier = Frontier(OffsetMap(3, 9, (3, 6)))
+    frontier.taken(3)
+    frontier.pass_over(20)
+    assert frontier.snapshot() == OffsetMap(3, 20, (3,))
+    frontier.finished(3)
+    assert frontier.snapshot() == OffsetMap(20, 20)
 
 
 def test_what_is_withdrawn_comes_again_and_nothing_was_known_of_it():
