@@ -123,7 +123,7 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.problem(key_node, "a key must be plain text")
                 continue
-            key = str(key_node.value)
+            key = self.text(key_node)
             here = (*loc, key)
             if key in read:
                 self.problem(key_node, f"{'.'.join(map(str, here))}: given twice")
@@ -142,10 +142,21 @@ class _Reader:
             case "float":
                 return float(node.value)
             case "str":
-                return node.value
+                return self.text(node)
             case _:
                 self.problem(node, "tags (!…) are not used here; quote a value that starts with !")
                 return None
+
+    def text(self, node: yaml.Node) -> str:
+        """The text; escapes that are a pair of surrogates are one character, as in JSON."""
+        text = str(node.value)
+        if text.isascii():
+            return text
+        try:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:  # nothing could write or send it
+            self.problem(node, "an escape for half a character (\\ud800 to \\udfff)")
+            return text.encode("utf-8", "replace").decode()
 
     def integer(self, node: yaml.Node) -> int | None:
         if len(node.value) > _DIGITS_MAX:  # Python refuses to read some thousands of them

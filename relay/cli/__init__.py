@@ -6,6 +6,8 @@ What a command imports at the top of its file is paid for by every start of `rel
 heavy (Kafka, HTTP, the pipeline) is imported inside the function that runs it.
 """
 
+import io
+import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Annotated, NoReturn
@@ -59,6 +61,9 @@ def entry() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command. Whatever goes wrong ends as an exit status and a line or two on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As standard error does: what the terminal's encoding lacks is no reason to end.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(arguments, prog_name="relay")
     except SystemExit as ended:  # Typer's own; 1 is what it says of a reader that left

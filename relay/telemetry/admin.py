@@ -34,6 +34,7 @@ from relay.telemetry.admin_limits import BoundedConnection
 from relay.telemetry.health import StatusSource
 from relay.telemetry.letters_again import SendAgain, letters_again_route
 from relay.telemetry.page import page_routes
+from relay.telemetry.plain import plain
 from relay.telemetry.recent import Recent
 from relay.telemetry.samples import OpenTap, tap_route
 from relay.telemetry.troubles import troubles
@@ -186,5 +187,8 @@ def _address(listener: socket.socket) -> str:
 
 def _json(body: object, *, ok: bool = True) -> Response:
     # Codes are members of enumerations, which orjson takes for keys only when told so.
-    content = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
+    try:
+        content = orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # the name of a file, say, in bytes that are no UTF-8
+        content = orjson.dumps(plain(body), option=orjson.OPT_NON_STR_KEYS)
     return Response(content, 200 if ok else 503, media_type="application/json")

@@ -7,7 +7,6 @@ redacted: aiokafka repeats itself when a broker is away, httpx writes a line per
 import logging
 import sys
 from collections.abc import Callable, Collection, Mapping, MutableMapping
-from enum import Enum
 from typing import Any, BinaryIO
 
 import orjson
@@ -18,6 +17,7 @@ from relay import __version__
 from relay.telemetry.facts import Fact, Level, LibraryLogged, LogLinesLost, Stage
 from relay.telemetry.lines import Lines, QueuedLines, lines_on
 from relay.telemetry.log_fields import LogFields, arranged
+from relay.telemetry.plain import plain
 from relay.telemetry.redact import redact
 
 _GRAVITY = {
@@ -64,7 +64,7 @@ class Log:
         grave = level or fact.level
         if _GRAVITY[grave] < self._least[fact.stage]:
             return
-        said = {name: _plain(value) for name, value in fact.log_fields()}
+        said = {name: plain(value) for name, value in fact.log_fields()}
         self._methods[grave](fact.name(), stage=fact.stage.value, **said)
 
 
@@ -155,7 +155,7 @@ class _Masker:
                 return [self._masked(item) for item in value]
             case dict():
                 return {self._masked(key): self._masked(item) for key, item in value.items()}
-            case _:  # numbers, truth values, nothing: see `_plain`
+            case _:  # numbers, truth values, nothing: see `plain`
                 return value
 
     def _mask(self, text: str) -> str:
@@ -233,24 +233,3 @@ class _Arranger:
 
 def _dumps(event: Any, **_: Any) -> bytes:
     return orjson.dumps(event, option=orjson.OPT_NON_STR_KEYS)
-
-
-def _plain(value: Any) -> Any:
-    """Text, numbers, and lists and mappings of them.
-
-    Enums become their value, named tuples are written as they write themselves, floats lose their
-    noise.
-    """
-    match value:
-        case float():
-            return round(value, 3)
-        case tuple() if hasattr(value, "_fields"):
-            return str(value)
-        case tuple() | list():
-            return [_plain(item) for item in value]
-        case Mapping():
-            return {_plain(key): _plain(item) for key, item in value.items()}
-        case Enum():
-            return value.value
-        case _:
-            return value

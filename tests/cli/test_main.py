@@ -49,6 +49,19 @@ def test_help_is_plain_text(capsys):
     assert "─" not in end.out
 
 
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "latin-1:strict"])
+def test_what_the_terminal_cannot_show_is_an_escape(tmp_path, encoding):
+    file = os.fsencode(tmp_path) + b"/caf\xe9.yaml"
+    run = subprocess.run(
+        [sys.executable, "-m", "relay", "check", "--config", file],
+        env={"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert run.returncode == ExitStatus.SETTINGS, run.stderr
+    assert b"caf\\udce9.yaml: no such file" in run.stdout
+
+
 def test_a_wrong_option_is_a_usage_error(capsys):
     end = ended(capsys, "--frobnicate")
     assert end.status == ExitStatus.USAGE

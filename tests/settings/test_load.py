@@ -21,6 +21,9 @@ MISSING = (
 )
 
 
+HALF = "an escape for half a character (\\ud800 to \\udfff)"
+
+
 class Rule(Section):
     """A thing in a list."""
 
@@ -305,6 +308,10 @@ def test_aliases_that_people_use_are_read():
     assert (read.data["other"], read.problems) == ([{"name": "a"}, {"name": "a"}], [])
 
 
+def test_a_character_may_be_a_pair_of_escapes_as_json_writes_it():
+    assert given('{"sample": {"datamart_id": "\\ud83d\\ude00"}}').sample.datamart_id == "😀"
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -312,6 +319,8 @@ def test_aliases_that_people_use_are_read():
         ("sample:\n  n: -" + "9" * 5_000, "my.yaml:2: a number of more than 100 digits"),
         ("sample:\n- " + "[" * 60 + "]" * 60, "my.yaml:2: is nested too deeply"),
         ("sample: " + "[" * 5_000, "my.yaml: is nested too deeply"),
+        ('sample: {datamart_id: "a\\ud83d"}', f"my.yaml:1: {HALF}"),
+        ('"\\ud83d": 1', f"my.yaml:1: {HALF}"),
         ("#" * 1_000_001, "my.yaml: has more than 1000000 characters: not settings?"),
     ],
 )

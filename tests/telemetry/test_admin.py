@@ -103,6 +103,15 @@ async def test_status_is_the_pipeline_s_own_json(client):
     assert (await client.get("/status")).json() == expected
 
 
+async def test_text_that_json_cannot_hold_is_escaped(client, pipeline):
+    pipeline.skipped = {"caf\udce9": 1}
+    pipeline.ready = Readiness(ready=False, reason="cannot read caf\udce9")
+    status = await client.get("/status")
+    assert (status.status_code, status.json()["skipped"]) == (200, {"caf\\udce9": 1})
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()["reason"]) == (503, "cannot read caf\\udce9")
+
+
 async def test_metrics_are_a_snapshot_in_the_text_format(client):
     answer = await client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")

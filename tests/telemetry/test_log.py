@@ -11,6 +11,7 @@ import pytest
 
 from relay import __version__
 from relay.model import DeadLetterClass, Position
+from relay.process_facts import SettingsNotTaken
 from relay.road.facts import DrainEnded, Lifecycle, LifecycleChanged, PartitionsAssigned
 from relay.stream.facts import TokenReloaded
 from relay.telemetry import log
@@ -76,6 +77,18 @@ def test_lists_stay_lists_and_numbers_lose_their_noise(sink):
     first, second = sink.lines()
     assert first["partitions"] == ["a-0", "a-1"]
     assert second["seconds"] == 0.3
+
+
+@pytest.mark.parametrize("json", [True, False])
+def test_text_that_no_line_can_hold_is_escaped_and_raises_nothing(sink, json):
+    log = configure(json=json, stream=sink)
+    log.write(SettingsNotTaken(reason="caf\udce9.yaml:1: é"))
+    log.write(PartitionsAssigned(road="stream", partitions=("\ud83d-0",), epoch=1))
+    logging.getLogger("library").warning("no \ud83d here")
+    first, second, third = sink.getvalue().decode().splitlines()
+    assert "caf\\\\udce9.yaml:1: é" in first
+    assert "\\\\ud83d-0" in second
+    assert "no \\\\ud83d here" in third
 
 
 def test_below_the_level_nothing_is_written(sink):
