@@ -126,6 +126,11 @@ def addresses(bootstrap_servers: str) -> list[tuple[str, int]]:
         raise SettingsError(problem) from error
 
 
+def written(host: str, port: int) -> str:
+    """The inverse of `addresses`: without brackets `::1` and 9092 would be the host `::1:9092`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 async def _first_metadata(
     policy: KafkaClientPolicy, options: Mapping[str, Any], patience_s: float
 ) -> tuple[ClusterMetadata, str]:
@@ -148,10 +153,11 @@ async def _first_metadata(
 async def _tried(
     host: str, port: int, options: Mapping[str, Any], patience_s: float
 ) -> tuple[ClusterMetadata, str] | KafkaError:
+    address = written(host, port)
     try:
-        with translated(f"Kafka at {host}:{port}"):
+        with translated(f"Kafka at {address}"):
             async with asyncio.timeout(patience_s):
-                return await _metadata(host, port, options), f"{host}:{port}"
+                return await _metadata(host, port, options), address
     except KafkaError as problem:
         return problem
 
@@ -168,8 +174,10 @@ async def _metadata(host: str, port: int, options: Mapping[str, Any]) -> Cluster
     if not metadata.brokers():
         # aiokafka overlooks that the broker refuses a token; all that comes back then is empty.
         if options.get("sasl_mechanism") == "OAUTHBEARER":
-            raise KafkaRefused(f"Kafka at {host}:{port}: the token is refused", hint=_OAUTH_HINT)
-        raise KafkaUnreachable(f"Kafka at {host}:{port} knows of no broker")
+            raise KafkaRefused(
+                f"Kafka at {written(host, port)}: the token is refused", hint=_OAUTH_HINT
+            )
+        raise KafkaUnreachable(f"Kafka at {written(host, port)} knows of no broker")
     return metadata
 
 
@@ -177,15 +185,15 @@ async def _try_each(
     metadata: ClusterMetadata, options: Mapping[str, Any], patience_s: float
 ) -> tuple[Broker, ...]:
     async def attempt(node: int, host: str, port: int) -> Broker:
-        problem = None
+        problem, address = None, written(host, port)
         try:
-            with translated(f"broker {node} at {host}:{port}, as the cluster advertises it"):
+            with translated(f"broker {node} at {address}, as the cluster advertises it"):
                 async with asyncio.timeout(patience_s):
                     connection = await create_conn(host, port, **options)
                 await connection.close()
         except KafkaError as error:
             problem = error
-        return Broker(node, f"{host}:{port}", problem)
+        return Broker(node, address, problem)
 
     async with asyncio.TaskGroup() as group:
         tasks = [

@@ -1,6 +1,7 @@
 """Getting in: every way that the settings offer, and a clear line for every way that fails."""
 
 import asyncio
+import contextlib
 import socket
 import time
 from dataclasses import replace
@@ -11,7 +12,8 @@ from confluent_kafka.admin import AclOperation
 
 from relay.errors import KafkaRefused, KafkaUnreachable, SettingsError
 from relay.kafka_client import build
-from relay.kafka_client.reach import reach, reach_in_time
+from relay.kafka_client.reach import addresses, reach, reach_in_time, written
+from relay.road.consuming.kafka import KafkaSource
 from relay.settings.kafka import KafkaSettings
 from tests.support.kafka_security import USERS, unsigned_token
 
@@ -258,6 +260,57 @@ async def test_an_address_that_never_answers_holds_up_no_other(swallowing, kafka
         cluster = await reach(policy(f"{swallowing},{kafka.bootstrap_servers}"))
 
     assert cluster.entrance in kafka.bootstrap_servers
+
+
+@pytest.mark.parametrize("host", ["::1", "fe80::1", "127.0.0.1", "kafka.example.com"])
+def test_the_address_that_answered_can_be_asked_again(host):
+    assert addresses(written(host, 9092)) == [(host, 9092)]
+
+
+def ipv6_listener():
+    """On a port of four digits: behind an address without brackets it is a part of that."""
+    for port in range(9_093, 10_000):
+        with contextlib.suppress(OSError):
+            return socket.create_server(("::1", port), family=socket.AF_INET6)
+    raise OSError("no port is free")
+
+
+@broker
+async def test_a_group_is_joined_by_an_address_of_ipv6(kafka, topic):
+    host, port = kafka.bootstrap_servers.rsplit(":", 1)
+
+    async def pump(reader, writer):
+        with contextlib.suppress(ConnectionError), contextlib.closing(writer):
+            while some := await reader.read(65_536):
+                writer.write(some)
+                await writer.drain()
+
+    async def forward(reader, writer):
+        there, back = await asyncio.open_connection(host, port)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(pump(reader, back))
+            both.create_task(pump(there, writer))
+
+    async with await asyncio.start_server(forward, sock=ipv6_listener()) as server:
+        address = "[{}]:{}".format(*server.sockets[0].getsockname()[:2])
+        settings = KafkaSettings(bootstrap_servers=address, topics=[topic], group_id=topic)
+        source = KafkaSource(settings.consumer("{topic}.dlq"), lambda _fact: None)
+        async with asyncio.timeout(30):
+            await source.start(Assigned())
+            await source.stop()
+
+
+class Assigned:
+    """Is told of partitions."""
+
+    async def on_assigned(self, partitions, epoch):
+        pass
+
+    async def on_revoked(self, partitions):
+        pass
+
+    def on_moved(self, partition, offset):
+        pass
 
 
 def test_all_codecs_and_the_compiled_parser_are_there():
