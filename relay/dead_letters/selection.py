@@ -21,8 +21,10 @@ from relay.stream.decoding.user import User
 from relay.stream.mapping.identity import own_id, user_agent_id
 
 _ANY_SIZE = DecodingPolicy(record_bytes_max=2**31)
-_SPAN = re.compile(r"^(?P<topic>.+)-(?P<partition>\d+)-(?P<first>\d+)(\.\.(?P<last>\d+))?$")
-_AGE = re.compile(r"^(?P<count>\d+)(?P<unit>[smhd])$")
+_SPAN = re.compile(
+    r"^(?P<topic>.+)-(?P<partition>\d{1,10})-(?P<first>\d{1,19})(\.\.(?P<last>\d{1,19}))?$"
+)
+_AGE = re.compile(r"^(?P<count>\d{1,12})(?P<unit>[smhd])$")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -107,12 +109,14 @@ def span(text: str) -> Span:
 def moment_ms(text: str, now_ms: int) -> int:
     """A time as RFC 3339, or as an age: `90s`, `30m`, `2h`, `7d`.
 
+    Before 1970 it is 0: nothing in Kafka is older, and it cannot be asked for less.
+
     Raises:
         InputError: It is neither.
     """
     age = _AGE.match(text)
     if age is not None:
-        return now_ms - int(age["count"]) * _UNIT_MS[age["unit"]]
+        return max(0, now_ms - int(age["count"]) * _UNIT_MS[age["unit"]])
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -121,7 +125,7 @@ def moment_ms(text: str, now_ms: int) -> int:
         raise InputError(
             f"{text}: not a time", hint="2h, 7d, or RFC 3339 with an offset: 2026-01-31T09:30:00Z"
         )
-    return round(moment.timestamp() * 1000)
+    return max(0, round(moment.timestamp() * 1000))
 
 
 def _names(user: User) -> Iterator[str]:

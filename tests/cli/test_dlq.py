@@ -135,6 +135,7 @@ async def test_the_list_has_every_letter_with_its_reason_and_no_content(dlq, gra
         (["--destination", "shop-de"], [9]),
         (["--destination", "default"], list(range(9))),
         (["--since", "1h"], list(range(10))),
+        (["--since", "99999d"], list(range(10))),
         (["--since", "2100-01-01T00:00:00Z"], []),
         (["--until", "1h"], []),
         (["--limit", "3"], [0, 1, 2]),

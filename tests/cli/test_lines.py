@@ -1,7 +1,11 @@
 """Lines of a file, whatever the file holds."""
 
+import errno
 import gzip
 import io
+import os
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -32,4 +36,37 @@ def test_a_packed_file_is_told_with_a_way_to_read_it(tmp_path):
     packed = tmp_path / "events.ndjson.gz"
     packed.write_bytes(gzip.compress(b"{}"))
     with pytest.raises(InputError, match=r"is compressed by gzip \(gzip -dc"), opened(packed):
+        pass
+
+
+class Failing(io.RawIOBase):
+    """A file on a disk that fails behind its first two lines."""
+
+    name = "events.ndjson"
+
+    def __init__(self):
+        self.given = False
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        if self.given:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self.given = True
+        buffer[:6] = b"{}\n{}\n"
+        return 6
+
+
+def test_a_disk_that_fails_in_the_middle_is_told_with_the_place():
+    lines = numbered_lines(io.BufferedReader(Failing()), 100)
+    assert [next(lines), next(lines)] == [(1, b"{}"), (2, b"{}")]
+    with pytest.raises(InputError, match=r"^events.ndjson: cannot be read behind line 2: "):
+        next(lines)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_a_file_that_can_be_opened_and_not_read_is_told():
+    nothing_there = Path("/proc/self/mem")
+    with pytest.raises(InputError, match=r"^/proc/self/mem: "), opened(nothing_there):
         pass
