@@ -22,6 +22,8 @@ from relay.model import Partition
 from relay.road.consuming.fencing import refuse_to_replace_a_namesake
 
 NO_LEADER = -1
+_ASKING = "ends"
+"""What aiokafka knows the connection by on which brokers are asked for ends."""
 _EARLIEST, _LATEST = -2, -1
 """What the protocol calls the first and the last offset, asked for instead of a time."""
 
@@ -173,6 +175,9 @@ class ConsumerInternals:
     ) -> Mapping[Partition, int | None]:
         """Where a broker says that partitions end.
 
+        Asked on a connection of its own: on that of the fetches the broker answers nothing while it
+        holds a fetch back, for `fetch_wait_ms` or for a quota, which is no outage.
+
         None for one that it answers for with an error, and nothing for one that it does not lead.
 
         Raises:
@@ -183,7 +188,7 @@ class ConsumerInternals:
             topics.setdefault(partition.topic, []).append((partition.number, _LATEST))
         client = self._consumer._client
         request = OffsetRequest(-1, int(committed_only), list(topics.items()))
-        answer = await client.send(node, request)
+        answer = await client.send(node, request, group=_ASKING)
         found: dict[Partition, int | None] = {}
         for topic, answers in answer.topics:
             for number, error_code, _timestamp, offset in answers:

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -207,6 +207,26 @@ async def test_the_end_moves_on_while_everything_is_paused(kafka, topic):
         await produce(kafka, topic, numbers(20))
         more = await polled_until(source, lambda: source.ends() == {here: 30})
         assert more == []
+
+
+async def test_ends_are_asked_for_while_a_broker_holds_a_fetch_back(kafka, topic):
+    """As it does for a quota: else that looks like a broker that has fallen silent."""
+    await produce(kafka, topic, numbers(3))
+    settings = KafkaSettings(
+        bootstrap_servers=kafka.bootstrap_servers,
+        topics=[topic],
+        group_id=topic,
+        request_timeout_s=60,
+    )
+    policy = replace(settings.consumer("{topic}.dlq"), fetch_wait_ms=40_000)
+    source = KafkaSource(policy, lambda _fact: None)
+    await source.start(Listener())
+    try:
+        await read(source, 3)
+        since = asyncio.get_running_loop().time()
+        await polled_until(source, lambda: watched_again(source, since), seconds=25)
+    finally:
+        await source.stop()
 
 
 async def test_the_end_is_known_before_anything_is_fetched(kafka, topic):
