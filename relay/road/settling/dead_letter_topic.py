@@ -9,7 +9,7 @@ Kafka limits batches after compression, so letters are compressed: an event of 2
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as theirs
@@ -39,6 +39,13 @@ _RECORD_BYTES_MAX = 104_857_600
 """The broker's limits decide; aiokafka's own, 1 MB, would refuse what the source topic held."""
 
 
+class _Sent(NamedTuple):
+    """A letter, and the broker's word on it."""
+
+    letter: DeadLetter
+    future: asyncio.Future[Any]
+
+
 class DeadLetterTopic:
     """Writes dead letters. `write` is called by one task at a time."""
 
@@ -48,7 +55,7 @@ class DeadLetterTopic:
         self._producer: Any = None  # aiokafka is untyped
         self._answers: ProduceAnswers | None = None
         self._known: set[str] = set()
-        self._under_way: dict[_Key, asyncio.Future[Any]] = {}
+        self._under_way: dict[_Key, _Sent] = {}
         self._steps: dict[_Key, int] = {}
         """How far those were cut that were refused for their size."""
 
@@ -107,10 +114,16 @@ class DeadLetterTopic:
         """Whether all are confirmed now; if not, some were cut further and are to be sent again."""
         await self._prepare(wanted.values())
         for key, letter in wanted.items():
-            if key not in self._under_way:
-                self._under_way[key] = await self._send(letter, self._steps.get(key))
+            sent = self._under_way.get(key)
+            if sent is not None and sent.letter != letter:
+                # The log was cut, and another record stands there now: it has no letter yet.
+                self._steps.pop(key, None)
+                sent = None
+            if sent is None:
+                future = await self._send(letter, self._steps.get(key))
+                self._under_way[key] = _Sent(letter, future)
         # asyncio.wait, because being cancelled must not cancel the futures.
-        await asyncio.wait([self._under_way[key] for key in wanted])
+        await asyncio.wait([self._under_way[key].future for key in wanted])
         return await self._judge(wanted)
 
     def _topics(self, letters: Iterable[DeadLetter]) -> set[str]:
@@ -127,7 +140,9 @@ class DeadLetterTopic:
 
     async def _judge(self, wanted: Mapping[_Key, DeadLetter]) -> bool:
         """Forget what is settled; raise the first failure, and remember what was confirmed."""
-        failed = {key: error for key in wanted if (error := self._under_way[key].exception())}
+        failed = {
+            key: error for key in wanted if (error := self._under_way[key].future.exception())
+        }
         if not failed:
             for key in self._steps.keys() & wanted.keys():
                 self._tell_cut(wanted[key], self._steps[key])

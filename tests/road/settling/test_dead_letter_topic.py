@@ -312,6 +312,26 @@ async def test_a_letter_whose_confirmation_came_late_is_not_written_twice(kafka_
     assert [death.position.offset for death in deaths] == [0, 1]
 
 
+async def test_a_letter_is_not_taken_for_that_of_the_record_that_stood_there_before(kafka_cluster):
+    """A log that was cut grows again, within one assignment, while a letter has no answer."""
+    topic = kafka_cluster.create_topic(replication=1)
+    dead = kafka_cluster.create_topic(f"{topic}.dlq", replication=1)
+    leader = kafka_cluster.leader(dead)
+    given = replace(policy(kafka_cluster, topic), write_timeout_s=0.5)
+
+    async with edge(given) as dead_letters:
+        await dead_letters.write([letter(topic, 0)])
+        kafka_cluster.freeze_broker(leader)
+        try:
+            with pytest.raises(KafkaUnreachable, match="no confirmation in time"):
+                await dead_letters.write([letter(topic, 1, value=b"before")])
+        finally:
+            kafka_cluster.thaw_broker(leader)
+        await written_at_last(dead_letters, letter(topic, 1, value=b"after"))
+
+    assert [r.value for r in await written(kafka_cluster, dead)] == [b"v", b"before", b"after"]
+
+
 async def test_letters_survive_the_death_of_their_broker(kafka_cluster):
     topic = kafka_cluster.create_topic()
     dead = kafka_cluster.create_topic(f"{topic}.dlq", replication=3)
