@@ -56,6 +56,8 @@ class StreamRoads:
         self._shadows = [source.shadow for source in self._sources if source.shadow is not None]
         self._interpret = source_interpreter(self._sources, interpret_policy(settings))
         self._tracing: Tracing | None = None
+        self._is_made = False
+        self._tap: Tap
         self.engine: Engine
         """That of the road made last."""
 
@@ -90,8 +92,12 @@ class StreamRoads:
             ratio = settings.tracing.ratio
             self._tracing = Tracing(self.engine, self._tracer, ratio, self._rng)
             self._tracing.attach()
-        loop = asyncio.get_running_loop()
-        self._tap = Tap(self.engine, loop.time, loop.call_at)
+        if self._is_made:  # a road failed, and somebody may be looking
+            self._tap.move_to(self.engine)
+        else:
+            loop = asyncio.get_running_loop()
+            self._tap = Tap(self.engine, loop.time, loop.call_at)
+            self._is_made = True
         edges = self._edges(settings, self._emit)
         return stream_road(
             self.engine,

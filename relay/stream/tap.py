@@ -65,7 +65,7 @@ CallAt = Callable[[float, Callable[[], None]], _Timer]
 
 
 class Tap:
-    """The tap of one engine."""
+    """The tap of one engine, and of the next one when its road is started again."""
 
     def __init__(self, engine: Engine, now: Callable[[], float], call_at: CallAt) -> None:
         """`now` and `call_at` are of the steady clock that the engine's moments are taken from."""
@@ -96,6 +96,12 @@ class Tap:
                 self._attach()
 
         return close
+
+    def move_to(self, engine: Engine) -> None:
+        """From now on this engine's: whoever looks sees what happens there."""
+        self._detach()
+        self._engine = engine
+        self._attach()
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:

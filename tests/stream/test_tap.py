@@ -1,10 +1,14 @@
 """The tap: what it shows, what it masks, and that it is not there when nobody looks."""
 
 import json
+import random
 
 import pytest
 
-from relay.model import Activity, Parcel, Unmappable
+from relay.app.edges import KafkaEdges
+from relay.app.stream import StreamRoads
+from relay.model import DEFAULT_DESTINATION, Activity, Moment, Parcel, Record, Unmappable
+from relay.settings import load
 from relay.stream.interpret import Events
 from relay.stream.mapping.compact_json import to_json
 from relay.stream.policy import OnDeadLetter
@@ -12,6 +16,8 @@ from relay.stream.tap import Tap
 from relay.telemetry.account_digest import digest_from, digest_of
 from relay.telemetry.samples import Wanted
 from tests.support.engine_kit import BAD, OK, WALL_MS, Bench
+from tests.support.simulation.cluster import SimCluster, SimSource
+from tests.support.simulation.roads import P0, Sink
 
 
 class Timers:
@@ -264,3 +270,37 @@ def test_eight_may_look_and_no_more(tap):
     closes = [tap.open(Wanted(), [].append) for _ in range(8)]
     assert all(closes)
     assert tap.open(Wanted(), [].append) is None
+
+
+async def test_whoever_looks_sees_the_road_that_is_made_when_one_failed():
+    settings = load(
+        environ={
+            "RELAY_TRACKING__DATAMART_ID": "1",
+            "RELAY_TRACKING__API_TOKEN": "s3cret-of-the-test",
+            "RELAY_IDENTITY__DEFAULT_COMPARTMENT_ID": "1000",
+        },
+    )
+    nowhere = KafkaEdges(SimSource(SimCluster(1, random.Random(1))), Sink())
+    roads = StreamRoads(
+        settings,
+        {DEFAULT_DESTINATION: None},
+        [].append,
+        random.Random(1),
+        lambda _settings, _emit: nowhere,
+        loader=None,
+        tracer=None,
+    )
+    roads.make()
+    seen = []
+    close = roads.tap(Wanted(), seen.append)
+    failed = roads.engine
+
+    roads.make()
+    roads.engine.custody.assign({P0: None}, 1, 0.0)
+    roads.engine.admit(Record(*P0, 7, 0, None, b"{", epoch=1), Moment(0.0, 0))
+    (sample,) = seen
+    assert sample["position"] == f"{P0}-7"
+    assert failed.take_other == failed._take_other
+
+    close()
+    assert roads.engine.take_other == roads.engine._take_other
