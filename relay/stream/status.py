@@ -87,7 +87,9 @@ class Reporter(RoadReporter):
         self._lagging_since = {
             partition: self._lagging_since.get(partition, now)
             for partition, behind in self._lag.items()
-            if behind > 0 and partition not in self._custody.schemas.waits
+            if behind > 0
+            and partition not in self._custody.schemas.waits
+            and partition not in source.not_begun
         }
         by_event = self._custody.by_event
         settled = by_event.taken - by_event.open
@@ -214,8 +216,7 @@ class Reporter(RoadReporter):
         and as often again for each further event of the same record.
         """
         if not assigned.frontier.open_count:
-            if assigned.partition in self._custody.schemas.waits:
-                return 0.0
+            # Not among these: what is all read, and what waits for a schema or to be begun.
             since = self._lagging_since.get(assigned.partition, self._now)
             return self._now - max(since, self._settled_at)
         pin = self._pins.get(assigned)

@@ -26,11 +26,12 @@ class Watched(Bench):
         self.reporter = Reporter(self.engine, self.facts.append, ReportPolicy())
         self.reporter.lifecycle = Lifecycle.RUNNING
         self.lag = {}
+        self.source = SourceState()
 
     def tick(self, seconds=1.0):
         self.later(seconds)
         self.commit()
-        self.reporter.tick(self.now, 0, SourceState(), self.ends())
+        self.reporter.tick(self.now, 0, self.source, self.ends())
         return self
 
     def ends(self):
@@ -140,6 +141,17 @@ def test_records_that_are_there_and_are_not_read_are_not_living_either():
     watched.lag = {P0: 10}
     watched.ticks(302)
     assert not watched.reporter.liveness().alive
+
+
+def test_a_partition_that_was_added_and_waits_for_the_old_ones_is_no_standstill():
+    """They may be another member's, and this one has nothing to settle for a quarter of an hour."""
+    watched = Watched()
+    watched.lag = {P0: 10}
+    watched.source = SourceState(not_begun=frozenset({P0}))
+    assert watched.ticks(1000).reporter.liveness().alive
+    watched.source = SourceState()
+    assert watched.ticks(250).reporter.liveness().alive
+    assert not watched.ticks(60).reporter.liveness().alive
 
 
 def test_nothing_to_do_is_no_standstill():

@@ -212,6 +212,7 @@ class KafkaSource:
             self._troubles.worst(),
             held_back=dict(ends.held_back),
             held_since=dict(ends.held_since),
+            not_begun=frozenset(self._positions.pending),
         )
 
     def share(self) -> float:

@@ -40,6 +40,8 @@ class SourceState:
     """Records that lie behind an open transaction, for each partition where there are any."""
     held_since: Mapping[Partition, float] = field(default_factory=dict)
     """Since when nothing of them was let go, for the same partitions."""
+    not_begun: frozenset[Partition] = frozenset()
+    """Assigned partitions that nothing may be taken from yet, as they were added to their topic."""
 
 
 class AssignmentListener(Protocol):

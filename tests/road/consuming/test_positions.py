@@ -110,6 +110,7 @@ async def test_new_partitions_wait_until_the_group_has_passed_the_old_ones(kafka
             taken += await source.poll(500, 0.05)
         assert {r.partition for r in taken} == {0, 1}, "nothing comes from the new ones yet"
         assert waits()[0].records >= 3_000
+        assert source.state().not_begun == {Partition(topic, n) for n in range(2, 8)}
 
         # The engine settles, and commits, until the group has passed what lay there.
         ends = {r.tp: r.offset + 1 for r in sorted(taken, key=lambda r: r.offset)}
