@@ -216,6 +216,8 @@ class Reporter(RoadReporter):
         and as often again for each further event of the same record.
         """
         if not assigned.frontier.open_count:
+            if self._custody.is_full:  # of what fills it, whoever stands still is found
+                return 0.0
             # Not among these: what is all read, and what waits for a schema or to be begun.
             since = self._lagging_since.get(assigned.partition, self._now)
             return self._now - max(since, self._settled_at)

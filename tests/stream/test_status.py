@@ -7,13 +7,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from relay.model import Answer, RequestKind
 from relay.road.consuming.source import SourceState
+from relay.road.custody import CustodyPolicy
 from relay.road.facts import Lifecycle, StillHeld
 from relay.road.status import ReportPolicy
 from relay.stream.facts import RecordsSkipped, StreamProgress
 from relay.stream.sending.gate import GatePolicy
 from relay.stream.sending.limit import LimitPolicy
 from relay.stream.status import Reporter
-from tests.support.engine_kit import BAD, BUSY, OK, OOPS, P0, UNAUTHORISED, Bench
+from tests.support.engine_kit import BAD, BUSY, OK, OOPS, P0, P1, UNAUTHORISED, Bench
 from tests.support.policies import tuned
 
 
@@ -152,6 +153,31 @@ def test_a_partition_that_was_added_and_waits_for_the_old_ones_is_no_standstill(
     watched.source = SourceState()
     assert watched.ticks(250).reporter.liveness().alive
     assert not watched.ticks(60).reporter.liveness().alive
+
+
+def test_a_partition_that_is_not_read_because_memory_is_full_is_no_standstill():
+    """What fills it has excuses of its own, or is found; here it is tried again and again."""
+    watched = Watched(
+        partitions=(P0, P1),
+        gate=tuned(GatePolicy, down_after_failures=10**6),
+        custody=CustodyPolicy(memory_records_max=2, user_records_max=2),
+    )
+    watched.feed("bad 1", "bad 2")
+    watched.lag = {P1: 10}
+    for _ in range(1000):
+        assert watched.engine.custody.paused() == {P0, P1}
+        if flight := watched.fly():
+            watched.answer(flight, OOPS)
+        watched.tick()
+    assert watched.reporter.liveness().alive
+    # Where nobody tries, what fills the memory is the standstill.
+    watched = Watched(
+        partitions=(P0, P1), custody=CustodyPolicy(memory_records_max=2, user_records_max=2)
+    )
+    watched.feed("a 1", "a 2")
+    watched.lag = {P1: 10}
+    watched.engine.custody.paused()
+    assert f"{P0} has not moved" in watched.ticks(302).reporter.liveness().reason
 
 
 def test_nothing_to_do_is_no_standstill():
