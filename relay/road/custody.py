@@ -152,6 +152,8 @@ class Custody:
         kept: deque[PendingLetter] = deque()
         for letter in self.letters:
             if letter.assigned in those:
+                # A letter of a whole record gives back the record; one of some events of it gives
+                # back each of these, and the join gives back the record with its last event.
                 if letter.join is None:
                     self.ledger.gave_back(letter.size_bytes)
                 else:
@@ -191,6 +193,18 @@ class Custody:
 
     # -- records come and meet their fate -----------------------------------------------------
 
+    # A record that was read, the first case that holds:
+    #
+    #     its partition waits for a schema      not taken: the source puts it back behind that
+    #                                           record
+    #     the partition is not ours, or leaves, fenced: a later assignment reads it again
+    #     or it was read for an earlier one
+    #     it stands before one that was taken   the log was cut and grew again: all that is known is
+    #                                           about other records, so the partition begins anew
+    #     an earlier process settled it         skipped; it counts as taken, so that the sum holds
+    #     else                                  it is open from now on, and the engine's
+    #
+    # Holds after it: offsets of one assignment are taken in ascending order (`Frontier.taken`).
     def admit(self, record: Record, now: float) -> Assigned | None:
         """The partition of a record that somebody must settle now, or None.
 
@@ -280,6 +294,8 @@ class Custody:
         self.is_full = full(
             policy, ledger.open, ledger.open_bytes, was_full=self.is_full, aside=aside
         )
+        # Paused are all, when the budget is used up or a stop has begun; else those that hold too
+        # much (their offset map fills, or a user's lane is long), and those that wait for a schema.
         if self.is_full or self.stopped:
             return set(self.assigned)
         self._grown = {assigned: None for assigned in self._grown if self._holds_too_much(assigned)}
@@ -298,6 +314,8 @@ class Custody:
         self.letters_blocked = None
         for pending in written:
             letter = pending.letter
+            # The broker has it, and the partition went while it was being written: whoever has the
+            # partition now comes to its own conclusion. A letter too many, never a record too few.
             if pending.assigned.gone:
                 self.ledger.fenced += 1
                 continue
@@ -339,10 +357,19 @@ class Custody:
     def commits(self, now: float) -> dict[Partition, Commit]:
         """What has changed since the last commit that was confirmed."""
         changed: dict[Partition, Commit] = {}
+        # `closed`: it is the last commit of a partition, and nothing of it is under way, so its
+        # next owner need not wait for answers that may still come (`Assigned.past_is_open`).
         for assigned in list(self._moved):
             ends = self.closes and (self.stopped or assigned.leaving)
             closed = ends and not self._holder.is_busy({assigned})
             policy = self.policy
+            # A partition is looked at again while its commit may still change:
+            #
+            #     it moved, and the commit is news         sent; looked at again when it was
+            #                                              confirmed
+            #     it is leaving, and something is busy     looked at again: the mark "closed" is to
+            #                                              come
+            #     else                                     not before something of it is settled
             commit, truncated = commit_of(
                 assigned, policy.map_bytes_max, with_map=policy.offset_map, closed=closed
             )

@@ -83,6 +83,8 @@ class KeptRoad:
             else:
                 return
 
+    # Two policies meet here: what fails in the first minute of the first run is a mistake to be
+    # seen at once, and what fails after weeks must not take its neighbours along.
     def _is_final(self, error: Exception) -> bool:
         if self._stopping.is_set() or not self._has_run:
             return True

@@ -89,6 +89,12 @@ def envelope(
     letter: DeadLetter, mapping_version: str, cut: Cut | None = None
 ) -> tuple[Header, ...]:
     """The headers to write: the original's, the earlier envelopes', and one for this death."""
+    # What is kept of earlier deaths:
+    #
+    #     fewer than 8             all of them
+    #     more                     the first, which says where the record came from, and the latest
+    #                              7
+    #     the record itself is cut the first and this one: all of it must fit
     original, history = opened(letter.record.headers)
     death = Envelope(
         position=letter.record.position,

@@ -93,6 +93,8 @@ class LetterWriter:
             except KafkaError as error:
                 now = asyncio.get_running_loop().time()
                 failing_since = failing_since if failures else now
+                # While it fails nothing may pass (`Custody.letters_blocked`), and the same letters
+                # are asked for again: the sink writes none of them twice (`DeadLetterTopic.write`).
                 failures += 1
                 retry_s = min(
                     policy.retry_max_s, policy.retry_first_s * 2.0 ** min(failures - 1, 30)
