@@ -53,6 +53,12 @@ class EndpointTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is
                 answer = await client.post(
                     given.token_url, data=form, auth=(given.client_id, secret)
                 )
+        # What it says to aiokafka:
+        #
+        #     no answer                    a connection error: tried again
+        #     an answer without a token,   a refused login: told as such, with the status, never the
+        #                                  body,
+        #     or a refusal                 which may repeat what was sent
         except httpx.HTTPError as error:
             raise ConnectionError(
                 f"token endpoint {_host(given.token_url)}: {type(error).__name__}"

@@ -68,6 +68,8 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
     Raises:
         SettingsError: A file cannot be read or does not hold what it should.
     """
+    # Verified always; only the name can be left out (`verify_hostname`), for brokers that are
+    # reached by an address which their certificate does not hold.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = tls.verify_hostname

@@ -79,6 +79,8 @@ class GroupCommits:
         """The error after which trying again may help; None when all is stored."""
         try:
             await self._offsets.write(commits)
+        # Cases: the table of the class. What is raised ends the commit; what is returned is tried
+        # again, as long as the same assignments are ours.
         except theirs.UnknownMemberIdError as error:
             raise CommitRefused("the group does not know this member any more") from error
         except (theirs.RebalanceInProgressError, theirs.IllegalGenerationError) as error:
