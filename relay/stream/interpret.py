@@ -148,6 +148,12 @@ def lane_of(
 
     A record without a key, or an event without a user, has nothing to be in order with.
     """
+    # What keeps its order, and what may overtake:
+    #
+    #     user       the best identifier of the user, as a digest; all kinds of events together
+    #     key        the key of the record in its topic; without a key it may overtake
+    #     partition  everything of a partition: one request at a time
+    #     none       nothing
     if order_by is _BY_USER:
         return mapped.user
     match order_by:

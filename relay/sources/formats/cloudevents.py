@@ -122,6 +122,11 @@ def _binary(
         return complete
     if "content-type" in headers:
         event["datacontenttype"] = headers["content-type"]
+    # What the value is, by its content type; a schema registry's bytes go before all of it:
+    #
+    #     text, but not JSON     text
+    #     JSON, or not said      JSON
+    #     anything else          base64, under another name, so that nobody takes it for data
     data = read_framed(record, value)
     if data is None:
         if kind.startswith("text/") and not _is_json(kind):

@@ -82,6 +82,11 @@ def frame(record: Record, value: bytes) -> Frame | Undecodable:
     for name, content in record.headers:
         if name == HEADER and content is not None:
             return _from_header(content, value)
+    # | first byte | bytes of the key | what it is                               |
+    # |------------|------------------|------------------------------------------|
+    # | 0          | 4                | an id, 1 to 2^31-1                       |
+    # | 1          | 16               | a GUID                                   |
+    # | any other  | -                | not in the wire format; JSON, perhaps    |
     magic = value[0] if value else None
     if magic == 0 and len(value) >= _ID_BYTES:
         key = int.from_bytes(value[1:_ID_BYTES], "big")

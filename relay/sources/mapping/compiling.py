@@ -54,6 +54,12 @@ class CompiledMapping:
             fault.target.append("events")
             fault.read = fault.read or self._base
             return (refused(fault, RuleName("events")),)
+        # What `events` may give:
+        #
+        #     absent, or an empty list  skipped, as "no events"
+        #     one thing                 a list of one
+        #     too many                  a dead letter: nobody sends so many in one record on purpose
+        #     a list                    an outcome for each, in their order
         if found is None or found == []:
             return (_NOTHING,)
         if type(found) is not list:
@@ -216,6 +222,7 @@ def _settings(data: dict[str, Any], given: Mapping[str, Any], problems: Problems
             problems.error(("settings", name), f"is no setting of this mapping{meant}")
             continue
         default = declared[name]
+        # A setting must have the kind of its default; one that has none takes any.
         if default is not None and value is not None and not _alike(default, value):
             problems.error(("settings", name), f"must be {_kind(default)}")
             continue

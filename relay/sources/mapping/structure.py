@@ -251,6 +251,7 @@ def _at(fault: Unfit, position: int, node: Node) -> Unfit:
 
 def _source(source: Evaluated, names: Names, levels: int, problems: Problems) -> Closure:
     closure = _evaluated(source, names, levels, problems)
+    # A list that lies outside of the element at hand is gone through once for each element.
     limit = OUTER_LIST_MAX if levels and nearest(source.tree) else None
 
     def entries(here: Any, scope: Any) -> Any:

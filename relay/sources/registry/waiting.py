@@ -73,6 +73,9 @@ class Wait:
     ) -> AskAgain | Unknown:
         """What follows. `retry_after_s` is what the registry asked for, if it did."""
         policy = self._policy
+        # An unknown id is waited for, because a producer may write before all members of the
+        # registry know the schema. But only until one was waited for in vain lately: a topic full
+        # of unknown ids would otherwise stand still for `unknown_wait_s` at each of them.
         if outcome is Outcome.NOT_FOUND:
             if self._first_not_found is None:
                 self._first_not_found = now

@@ -184,6 +184,8 @@ def usual_case(os: str, advertising_id: str) -> str:
 
 def device_fault(own: str, guard: GuardPolicy) -> MappingCode | None:
     """Why a device's own id, without the platform's prefix, names no device, or None."""
+    # An id that an opt-out leaves behind is one that millions of devices have: all their users
+    # would become one.
     fault = why_unusable(own, guard, MappingCode.PLACEHOLDER_DEVICE)
     if fault is None and own.strip().casefold() in OPT_OUTS:
         return MappingCode.OPTED_OUT_DEVICE
@@ -298,6 +300,16 @@ def _known_email(
             return given
         else:
             address = email.address.strip()
+    # What names the user, by what came:
+    #
+    #     | address               | hash        | so                                          |
+    #     |-----------------------|-------------|---------------------------------------------|
+    #     | nobody's              | any         | left out: its hash is nobody's as well      |
+    #     | usable                | none        | the hash that we make of it                 |
+    #     | not an address        | none        | refused                                     |
+    #     | any other             | given       | the hash, checked; the address beside it    |
+    #
+    # A hash that many people share is left out, whichever way it came.
     repaired = address is not None and address != (email.address or "").strip()
     if email.hash is None:
         digest = hash_email(address or "", policy.email)
@@ -343,6 +355,7 @@ def _checked_hash(given: str, policy: EmailPolicy, path: str) -> str | Unmappabl
 
 def user_fields(entries: tuple[Entry, ...], form: IdentityForm) -> dict[str, Any] | Unmappable:
     """What the envelope of an activity says of its user."""
+    # The legacy form has one place for each kind, so two of a kind cannot be sent in it.
     if form is _ALL_OF_THEM:
         return {"$user_identifiers": list(entries)}
     root: dict[str, Any] = {}

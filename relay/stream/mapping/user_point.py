@@ -45,6 +45,8 @@ def goes_by_put(event: Profile | Choice, policy: MappingPolicy) -> bool | Unmapp
         for name in ("update_strategy", "selector", "user_point_id")
         if getattr(event, name, None) is not None
     ]
+    # The first that decides: the event's own word; something that has a meaning only there; the
+    # settings. A word that contradicts the rest is refused, since either could be the mistake.
     if event.route == "activity" and own:
         return Unmappable(
             MappingCode.ROUTE_CONTRADICTED, f"{own[0]}: has no meaning on the route activity"
@@ -141,6 +143,11 @@ def _known(
 def _selector(
     event: Profile | Choice, kind: SelectorKind | None, known: Identity
 ) -> str | Unmappable:
+    # What selects the user in the path:
+    #
+    #     the platform's own id    as the event gives it, named (`user_point_id=…`) or bare
+    #     nothing is asked for     the best identifier: an account, else an email, else a device
+    #     a kind is asked for      the first of that kind; none: refused
     if kind in (SelectorKind.USER_POINT, SelectorKind.USER_POINT_BARE):
         if event.user_point_id is None:
             return Unmappable(
