@@ -212,6 +212,10 @@ def _too_large(
     Both topics limit what is left after compression. Letters are compressed well, but a topic may
     store them otherwise than they come, and then its limit is about that.
     """
+    # Two ways in which a letter may not fit:
+    #
+    #     the topic's limit is below the source's, or as high  the envelope adds to the record
+    #     the topic compresses otherwise than the letter came  the limit is about what that makes
     largest = int(source.get("max.message.bytes", 0))
     room = int(topic.get("max.message.bytes", largest + _ENVELOPE_BYTES))
     if room < largest + _ENVELOPE_BYTES:

@@ -281,11 +281,13 @@ class Sender:
         learned: Learned,
         now: Moment,
     ) -> None:
-        # delivered      settled; the lane waits first when the answer asked for it
-        # refused        a dead letter, unless nearly all are refused: then nothing is given up
-        # throttled      back to the head of the lane, not counted, after a pause
-        # unavailable,   back to the head of the lane, after a rest; counted against the record only
-        # misconfigured  when others were delivered in between (`_failed`)
+        # What becomes of the records, by the verdict:
+        #
+        #     delivered       settled; the lane waits first when the answer asked for it
+        #     refused         a dead letter, unless nearly all are refused: none is given up then
+        #     throttled       back to the head of the lane after a pause; not counted
+        #     unavailable,    back to the head of the lane after a rest; counted against the record
+        #     misconfigured   only when others were delivered in between (`_failed`)
         match verdict.kind:
             case VerdictKind.DELIVERED:
                 paused_until = self._lane_paused_until(flight, lane, verdict, now.steady)

@@ -91,6 +91,11 @@ class QueuedLines:
         """Queue one line, or count it as lost. Never waits."""
         data = _ended(line)
         with self._changed:
+            # Where a line goes:
+            #
+            #     of the writing thread  first: it tells of lost lines, and must not be lost itself
+            #     no room                nowhere: lost, and counted
+            #     else                   last
             if threading.current_thread() is self._thread:
                 self._waiting.appendleft(data)
             elif self._bytes + len(data) > self._bytes_max:

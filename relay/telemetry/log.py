@@ -179,6 +179,9 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write it as a fact: message and kind of exception, without its trace."""
+        # Alike is what comes from one call of one library: the text before its values are put in.
+        # The first is written; those of the next minute are counted, and told with the first after
+        # that.
         said = record.msg if isinstance(record.msg, str) else f"{record.module}:{record.lineno}"
         kind = (record.name, said)
         at, repeated = self._said.get(kind, (0.0, 0))

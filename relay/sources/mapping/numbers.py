@@ -66,6 +66,8 @@ def to_number(decimal: str = ".", group: str = "") -> Function:
         if found is None:
             raise Unfit(f"must be a number with the decimal sign {decimal}")
         text = value.strip().replace(group, "") if group else value.strip()
+        # Without a decimal sign it is a whole number, and keeps all its digits as long as it has 64
+        # bits; a longer one is no identifier, and becomes a float.
         if found["rest"] is None and found["exponent"] is None:
             number = int(text)
             return number if INT_MIN <= number <= INT_MAX else float(number)

@@ -120,6 +120,8 @@ def date(pattern: str, zone: str = "") -> Function:
                 int((parts.get("fraction") or "0")[:6].ljust(6, "0")),
                 tzinfo=named,
             )
+            # Where the time stands, the first that is there: an offset in the text; a Z in it; the
+            # zone of the mapping, by the clock there.
             offset = _OFFSET.match(parts.get("offset") or "")
             if offset is not None:
                 sign = -1 if offset[1] == "+" else 1

@@ -74,6 +74,7 @@ def _values(document: Any) -> Iterator[str]:
 
 
 def _without(text: str, values: set[str]) -> str:
+    # Longest first: a value that is part of another must not leave the rest of that behind.
     for value in sorted(values, key=len, reverse=True):
         if len(value) >= _TELLING and value.lower() in text.lower():
             text = re.sub(rf"(?i)(?<![\w$]){re.escape(value)}(?!\w)", _MASK, text)

@@ -93,6 +93,8 @@ class TokenFile:
         """The value to send, from the file as it was at most a second ago."""
         if self._check_at is None:
             self._check_at = now + CHECK_EVERY_S
+        # A look fails while the file is being replaced, or for good: what was good last goes on,
+        # and `problem` is told with the 401 that may follow.
         elif now >= self._check_at:
             self._check_at = now + CHECK_EVERY_S
             before = self._value
