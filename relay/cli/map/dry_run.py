@@ -23,7 +23,6 @@ from relay.model import (
     Undecodable,
     Unmappable,
     Unwanted,
-    UserPointUpdate,
 )
 from relay.segments.model import SegmentCommand
 from relay.settings import Settings
@@ -42,7 +41,7 @@ sources:
     preset: {name}
 
 What that makes of them: relay map explain FILE --mapping {name}"""
-Outcome = Activity | UserPointUpdate | Lines | Undecodable | Unmappable | Unwanted
+Outcome = Activity | Request | Lines | Undecodable | Unmappable | Unwanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +86,8 @@ def dry_run(file: BinaryIO, settings: Settings, bound: Bound, clock: Clock, *, e
                 path = activities_path(bound.datamarts[name])
                 request = activity_request(path, outcome)
                 _say_request(number, to, request, outcome.notes, exact=exact)
-            case UserPointUpdate(request):
-                _say_request(number, to, request, request.notes, exact=exact)
+            case Request():
+                _say_request(number, to, outcome, outcome.notes, exact=exact)
             case list():
                 for line in outcome:
                     typer.echo(_shown_line(line, exact=exact))

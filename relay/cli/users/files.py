@@ -17,7 +17,7 @@ from relay.apis.errors import NotThere, Refused
 from relay.apis.mediarithmics_user_points import failure_code
 from relay.disk import disk_errors
 from relay.errors import InputError
-from relay.model import Request, Unmappable, UserPointUpdate
+from relay.model import Request, Unmappable
 
 CONCURRENCY = 16
 _OPEN_MAX = 40 * CONCURRENCY
@@ -107,7 +107,7 @@ class FileRun:
     """One run over the lines of a file."""
 
     put: Put
-    read: Callable[[bytes, int], UserPointUpdate | Unmappable]
+    read: Callable[[bytes, int], Request | Unmappable]
     progress: Progress
     fail: Callable[[int, str, str], None]
     advance: Callable[[int, int], None]
@@ -148,9 +148,9 @@ class FileRun:
             return
         waiting = self._lanes.get(update.user)
         if waiting is not None:
-            waiting.append((number, update.request))
+            waiting.append((number, update))
             return
-        self._lanes[update.user] = deque([(number, update.request)])
+        self._lanes[update.user] = deque([(number, update)])
         tasks.create_task(self._drain(update.user, room, slots))
 
     async def _drain(

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from relay.model import Activity, Unmappable, Unwanted, UserPointUpdate
+from relay.model import Activity, Request, Unmappable, Unwanted
 from relay.stream.decoding.app_event import AppEvent, Choice, Profile, Segment, Track
 from relay.stream.decoding.visit import Visit
 from relay.stream.mapping.codes import MappingCode
@@ -33,7 +33,7 @@ _REFUSALS = (Unmappable, Unwanted)
 
 def map_event(
     event: AppEvent, policy: MappingPolicy, now_ms: int
-) -> Activity | UserPointUpdate | Unmappable | Unwanted:
+) -> Activity | Request | Unmappable | Unwanted:
     """What says to the platform what the event says."""
     # What an event becomes, the first case that holds:
     #

@@ -68,16 +68,6 @@ class Identity(NamedTuple):
         return f"Identity(lane={self.lane}, notes={self.notes})"
 
 
-class KnownAccount(NamedTuple):
-    """An account with its compartment; None leaves the compartment to the platform."""
-
-    id: str
-    compartment: str | int | None
-
-    def __repr__(self) -> str:
-        return f"KnownAccount(compartment={self.compartment})"
-
-
 class KnownEmail(NamedTuple):
     """An email by the datamart's digest, in clear where it came so."""
 
@@ -98,10 +88,10 @@ def identify(user: User, policy: IdentityPolicy) -> Identity | Unmappable:
     if len(accounts_given) == 1 <= guard.accounts_max and not (user.devices or user.emails):
         account = accounts_given[0]
         if account_fault(account.id, guard) is None:
-            known = locate(account, policy, "user.accounts[0]")
-            if isinstance(known, Unmappable):
-                return known
-            entry = _account_entry(known)
+            compartment = compartment_of(account, policy, "user.accounts[0]")
+            if isinstance(compartment, Unmappable):
+                return compartment
+            entry = _account_entry(account.id, compartment)
             return Identity((entry,), digest(*map(str, entry.values())))
     return _identify_by_all(user, policy)
 
@@ -126,8 +116,13 @@ def _identify_by_all(user: User, policy: IdentityPolicy) -> Identity | Unmappabl
     return Identity(tuple(entries), _lane(entries), tuple(notes))
 
 
-def locate(account: Account, policy: IdentityPolicy, path: str) -> KnownAccount | Unmappable:
-    """The account with its compartment, by the event's word, else by the settings'."""
+def compartment_of(
+    account: Account, policy: IdentityPolicy, path: str
+) -> str | int | Unmappable | None:
+    """The account's compartment, by the event's word, else by the settings'.
+
+    None leaves it to the platform. `path` is where the account stands, for reasons.
+    """
     name = account.compartment
     compartment: str | None
     if name is None:
@@ -145,8 +140,8 @@ def locate(account: Account, policy: IdentityPolicy, path: str) -> KnownAccount 
                 f"{path}.compartment: neither a number nor a name in identity.compartments",
             )
     if compartment is not None and policy.compartment_as_number and _is_number(compartment):
-        return KnownAccount(account.id, int(compartment))
-    return KnownAccount(account.id, compartment)
+        return int(compartment)
+    return compartment
 
 
 def account_fault(account_id: str, guard: GuardPolicy) -> MappingCode | None:
@@ -220,20 +215,20 @@ def _accounts(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCod
         if fault is not None:
             yield fault
             continue
-        known = locate(account, policy, f"user.accounts[{index}]")
-        if isinstance(known, Unmappable):
-            yield known
+        compartment = compartment_of(account, policy, f"user.accounts[{index}]")
+        if isinstance(compartment, Unmappable):
+            yield compartment
         else:
-            yield _account_entry(known)
+            yield _account_entry(account.id, compartment)
 
 
-def _account_entry(known: KnownAccount) -> Entry:
-    if known.compartment is None:
-        return {"$type": "USER_ACCOUNT", "$user_account_id": known.id}
+def _account_entry(account_id: str, compartment: str | int | None) -> Entry:
+    if compartment is None:
+        return {"$type": "USER_ACCOUNT", "$user_account_id": account_id}
     return {
         "$type": "USER_ACCOUNT",
-        "$compartment_id": known.compartment,
-        "$user_account_id": known.id,
+        "$compartment_id": compartment,
+        "$user_account_id": account_id,
     }
 
 

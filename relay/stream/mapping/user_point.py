@@ -6,7 +6,7 @@ is not sent.
 
 from typing import Any
 
-from relay.model import Request, RequestKind, Unmappable, UserPointUpdate
+from relay.model import Request, RequestKind, Unmappable
 from relay.stream.decoding.app_event import Choice, Profile
 from relay.stream.mapping.codes import MappingCode
 from relay.stream.mapping.compact_json import to_json
@@ -60,9 +60,7 @@ def goes_by_put(event: Profile | Choice, policy: MappingPolicy) -> bool | Unmapp
     return policy.choice_route is not ChoiceRoute.ACTIVITY
 
 
-def user_point_update(
-    event: Profile | Choice, policy: MappingPolicy
-) -> UserPointUpdate | Unmappable:
+def user_point_update(event: Profile | Choice, policy: MappingPolicy) -> Request | Unmappable:
     """The request that puts the profile or the choice."""
     kind = _kind(event)
     known = _known(event, kind, policy)
@@ -87,15 +85,15 @@ def user_point_update(
             "$choice_acceptance_value": event.accepted,
             **event.properties,
         }
-    request = Request(
+    return Request(
         "PUT",
         path,
         to_json(body),
         unique_key(policy.source, event.id, event.ts) if policy.unique_key else None,
         RequestKind.USER_POINT,
         known.notes,
+        known.lane,
     )
-    return UserPointUpdate(request, known.lane)
 
 
 def selector_of(event: Profile | Choice, policy: MappingPolicy) -> str | Unmappable:
