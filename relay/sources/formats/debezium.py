@@ -26,8 +26,7 @@ from relay.sources.formats.outcome import (
     Format,
     FormatCode,
     FormatPolicy,
-    no_value,
-    too_large,
+    of_values,
 )
 
 OPERATIONS = frozenset({"c", "u", "d", "r", "t", "m"})
@@ -52,14 +51,9 @@ _DEPTH_MAX = 50
 
 
 def debezium_format(policy: FormatPolicy, read_framed: ReadFramed) -> Format:
-    """A change event in a record."""
+    """A change event in a record. Without a value it is what follows a delete, for compaction."""
 
-    def decode(record: Record) -> Decoded:
-        value = record.value
-        if value is None:
-            return no_value(policy)  # what follows a delete, for compaction
-        if len(value) > policy.record_bytes_max:
-            return too_large(policy)
+    def decode(record: Record, value: bytes) -> Decoded:
         found = read_framed(record, value)
         if found is None:
             found = parse(value)
@@ -70,7 +64,7 @@ def debezium_format(policy: FormatPolicy, read_framed: ReadFramed) -> Format:
         event = envelope(found)
         return event if isinstance(event, Undecodable) else (event,)
 
-    return decode
+    return of_values(policy, decode)
 
 
 def envelope(found: Document) -> Document | Undecodable:

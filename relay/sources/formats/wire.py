@@ -17,8 +17,7 @@ from relay.sources.formats.outcome import (
     FormatCode,
     FormatPolicy,
     as_documents,
-    no_value,
-    too_large,
+    of_values,
 )
 from relay.sources.formats.schemas import NoSchema, SchemaKind, SchemaLookup
 
@@ -41,12 +40,7 @@ def schema_format(
 ) -> Format:
     """Values that name their schema, which must be of one of `kinds`."""
 
-    def decode(record: Record) -> Decoded:
-        value = record.value
-        if value is None:
-            return no_value(policy)
-        if len(value) > policy.record_bytes_max:
-            return too_large(policy)
+    def decode(record: Record, value: bytes) -> Decoded:
         framed = frame(record, value)
         if type(framed) is Undecodable:
             return framed
@@ -55,7 +49,7 @@ def schema_format(
             return found
         return as_documents(found, policy)
 
-    return decode
+    return of_values(policy, decode)
 
 
 def read(
