@@ -17,11 +17,12 @@ from relay.app.edges import KafkaEdges, kafka_edges
 from relay.app.following import SettingsFile, follow
 from relay.app.stream import StreamRoads
 from relay.app.surface import tell_start, tracer_of, view_of
+from relay.backoff import RestartPolicy
 from relay.dead_letters.from_page import sends_again
 from relay.errors import ExitStatus
 from relay.process_exit import leave
 from relay.process_start import stop_signals
-from relay.road.keep import KeptRoad, RestartPolicy
+from relay.road.keep import KeptRoad
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
 from relay.settings.shown import shown

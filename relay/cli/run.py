@@ -164,10 +164,11 @@ _COLLECT_AFTER = 10_000
 async def _supervise(settings: "Settings", count: int, arguments: Sequence[str]) -> int:
     from prometheus_client import CollectorRegistry
 
+    from relay.backoff import RestartPolicy
     from relay.settings.secrets import secret_values
     from relay.settings.sources import process_environ
     from relay.telemetry.telemetry import Telemetry
-    from relay.workers import RestartPolicy, Supervisor, workers
+    from relay.workers import Supervisor, workers
 
     log = settings.log.opened(secret_values(settings))
     made = workers(count, arguments, process_environ(), settings)

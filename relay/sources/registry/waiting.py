@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
+from relay.backoff import doubled
 from relay.sources.registry.policy import RegistryPolicy
-
-_DOUBLINGS_MAX = 10
 
 
 class Outcome(StrEnum):
@@ -96,8 +95,6 @@ class Wait:
             self._patience.came()
 
     def _pause_s(self) -> float:
-        ceiling = min(
-            self._policy.retry_s * 2 ** min(self._tries, _DOUBLINGS_MAX), self._policy.retry_s_max
-        )
+        ceiling = doubled(self._policy.retry_s, self._tries, self._policy.retry_s_max)
         self._tries += 1
         return self._rng.uniform(ceiling / 2, ceiling)

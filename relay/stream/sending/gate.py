@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from relay.backoff import doubled
 from relay.section import Section
 
 
@@ -144,8 +145,8 @@ class Gate:
             return  # it left before the pause began, and says nothing new
         else:
             # "At once" from one that throttles is no answer to how long: it would be a flood.
-            doubled = self._policy.pause_first_s * 2.0 ** min(self._unasked, 30)
-            pause_s = min(doubled, self._policy.pause_unasked_max_s)
+            policy = self._policy
+            pause_s = doubled(policy.pause_first_s, self._unasked, policy.pause_unasked_max_s)
             self._unasked += 1
         self.paused_until = max(self.paused_until, now + pause_s)
         self._enter(GateState.PAUSED, reason, now)
@@ -154,10 +155,8 @@ class Gate:
         """Let nothing leave but probes; while it is closed: the probe failed."""
         if self.state is not state:
             self._probes_failed = 0
-        delay = min(
-            self._policy.probe_every_max_s,
-            self._policy.probe_first_s * 2.0 ** min(self._probes_failed, 30),
-        )
+        policy = self._policy
+        delay = doubled(policy.probe_first_s, self._probes_failed, policy.probe_every_max_s)
         self._probes_failed += 1
         # Half of the delay is certain: the number of probes in an outage stays bounded.
         self._probe_at = now + delay * (0.5 + 0.5 * self._rng.random())

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from relay.backoff import doubled
 from relay.section import Section
 
 
@@ -36,11 +37,10 @@ class RetryPolicy(Section):
 
 
 # Full jitter: of many that failed together, some try again at once and the others are spread over
-# the whole bound. Without it they come back together, and fail together again. The exponent stops
-# at 30 so that no record, however often it fails, makes a number that is not finite.
+# the whole bound. Without it they come back together, and fail together again.
 def backoff_s(policy: RetryPolicy, failures: int, rng: random.Random) -> float:
     """Seconds to wait after the `failures`-th failure (1, 2, …)."""
-    return rng.uniform(0.0, min(policy.cap_s, policy.base_s * 2.0 ** min(failures - 1, 30)))
+    return rng.uniform(0.0, doubled(policy.base_s, failures - 1, policy.cap_s))
 
 
 def exhausted(policy: RetryPolicy, failures: int, age_s: float) -> bool:
