@@ -100,8 +100,6 @@ class Custody:
         self.commits_blocked: str | None = None
         """Why Kafka takes no commit now; None while it does, or nothing waits to be committed."""
         self.commits_blocked_since = 0.0
-        self.metadata_ignored = 0
-        self.maps_truncated = 0
         self.commits_confirmed = 0
         self.stopped = False
         self.closes = False
@@ -124,7 +122,7 @@ class Custody:
             known = commit
             if commit is not None and not self.policy.offset_map:
                 known = Commit(commit.offset)
-            start = start_of(partition, known, self._ignored)
+            start = start_of(partition, known, self.facts.append)
             assigned = Assigned(
                 partition, epoch, Frontier(start), last_commit=commit, pinned_since=now
             )
@@ -370,10 +368,9 @@ class Custody:
             #     it is leaving, and something is busy     looked at again: the mark "closed" is to
             #                                              come
             #     else                                     not before something of it is settled
-            commit, truncated = commit_of(
+            commit = commit_of(
                 assigned, policy.map_bytes_max, with_map=policy.offset_map, closed=closed
             )
-            self.maps_truncated += truncated
             self._grown[assigned] = None  # a fuller map leaves room for less
             self._note_pin(assigned, now)
             if is_news(assigned, commit):
@@ -428,10 +425,6 @@ class Custody:
     def _own(self, assigned: Assigned) -> None:
         self.assigned[assigned.partition] = assigned
         self._moved[assigned] = None
-
-    def _ignored(self, fact: Fact) -> None:
-        self.metadata_ignored += 1
-        self.facts.append(fact)
 
     def _rewind(self, assigned: Assigned, offset: int, now: float) -> Assigned:
         """The log was cut and grew again: what is known of its offsets is about other records."""

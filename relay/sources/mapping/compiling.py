@@ -8,7 +8,7 @@ size of the mapping times the size of the document.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -37,7 +37,6 @@ class CompiledMapping:
     events: Evaluated | None
     names: Names
     tests: Sequence[Any] = ()
-    warnings: list[Problem] = field(default_factory=list)
     events_max: int = EVENTS_MAX
     skip_no_user: bool = False
     _events: Closure | None = None
@@ -173,7 +172,6 @@ def judge_mapping(
         _events=closure,
         _base=base,
     )
-    compiled.warnings = [found for found in problems.found if found.severity is Severity.WARNING]
     return compiled, problems.found
 
 

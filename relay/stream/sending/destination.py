@@ -160,11 +160,6 @@ class Destination:
         # Not looked up in the dictionary: hashing an enum costs more than all the rest.
         return self._activities if kind is _ACTIVITY else self._points
 
-    @property
-    def flowing(self) -> bool:
-        """Whether the destination takes requests, as far as is known."""
-        return not self.gate.is_closed
-
     def flows(self, kind: RequestKind) -> bool:
         """Whether it takes requests on this route."""
         return not (self.gate.is_closed or self.routes[kind].gate.is_closed)
