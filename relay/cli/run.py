@@ -140,6 +140,8 @@ def _run_and_leave(
     with asyncio.Runner(loop_factory=new_loop) as runner:
         try:
             status = runner.run(main)
+        # Whatever it is, it ends as a status and a line or two: never as a trace, which may hold
+        # data.
         except (Exception, asyncio.CancelledError, KeyboardInterrupt) as error:  # noqa: BLE001 - reported
             status = report(error)
         leave(status or ExitStatus.OK)

@@ -122,6 +122,7 @@ class Tap:
         if wanting:
             self._put_in_place(wanting)
         if len(wanting) < len(self._listeners):
+            # Whoever has had a sample and wants none yet is not attached at all until then.
             due = min(one.quiet_until for one in self._listeners if one not in wanting)
             self._timer = self._call_at(due, self._attach)
 
@@ -153,6 +154,8 @@ class Tap:
         topic, code, account = wanted.topic, wanted.code, wanted.account
 
         def answered(flight: Flight, answer: Answer, now: Moment) -> None:
+            # What became of the flight is read off two counts, before and after: that costs nothing
+            # where nobody looks, and asks the sender for no value that it would not make otherwise.
             delivered, dead = sender.delivered, len(custody.letters)
             take(flight, answer, now)
             if code and flight.members[0].last_code != code:

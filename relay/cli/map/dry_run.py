@@ -66,6 +66,12 @@ def bound_for(settings: Settings, destination: str | None) -> Bound:
         )
     # Without a datamart in the settings the path shows where it will stand.
     datamarts = datamarts or {DEFAULT_DESTINATION: "DATAMART_ID"}
+    # | destinations | routing says something | `--destination` | each line goes to           |
+    # |--------------|------------------------|-----------------|-----------------------------|
+    # | any          | any                    | given           | that one                    |
+    # | one          | no                     | no              | that one                    |
+    # | one          | yes                    | no              | as the settings choose      |
+    # | several      | any                    | no              | as the settings choose      |
     only = destination or (next(iter(datamarts)) if len(datamarts) == 1 else None)
     if only is not None and (destination or not settings.routing.decides):
         return Bound(lambda *_: only, datamarts)

@@ -146,6 +146,8 @@ class FileRun:
             self._failed(number, update.code, update.reason)
             self._finish(number, room)
             return
+        # A user's lines are put one after another: the first begins a task for that user, and those
+        # that come meanwhile wait behind it. Different users go side by side.
         waiting = self._lanes.get(update.user)
         if waiting is not None:
             waiting.append((number, update))

@@ -69,6 +69,12 @@ def debezium_format(policy: FormatPolicy, read_framed: ReadFramed) -> Format:
 
 def envelope(found: Document) -> Document | Undecodable:
     """The change event in a document, however it is wrapped."""
+    # How a change comes, by the connector's settings:
+    #
+    #     {schema, payload}      the converter wrote its schema beside: the types come from it
+    #     op, before, after      the envelope, as it is
+    #     __op, __deleted        flattened by ExtractNewRecordState: made an envelope again
+    #     anything else          no change event
     payload: Any = found
     if found.keys() >= {"schema", "payload"} and isinstance(found["schema"], dict):
         payload = _typed(found["payload"], found["schema"], 0)
@@ -99,6 +105,7 @@ def _unflattened(payload: Document) -> Document:
     columns.pop("_schema", None)
     deleted = payload.get("__deleted") in (True, "true")
     op = payload.get("__op") or ("d" if deleted else "u")
+    # Without `__op` only `__deleted` tells: a row that is not deleted was changed.
     gone = op == "d"
     source = {
         key.removeprefix("__source_"): value

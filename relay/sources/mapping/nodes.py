@@ -197,6 +197,8 @@ _CONDITIONAL = frozenset({"when", "then", "else"})
 
 def _read_map(value: dict[str, Any], loc: Loc, problems: Problems) -> Node:
     keys = value.keys()
+    # A map in YAML is a form of the language when its keys are exactly those of one, else an object
+    # of the event. So an event may have a property called `each` beside others.
     if "each" in keys and keys <= _EACH | _EACH_KEY:
         return _read_each(value, loc, problems)
     if {"when", "then"} <= keys <= _CONDITIONAL:

@@ -150,6 +150,17 @@ def _typed(value: Any) -> Any:
 
 def _implies(one: _Atom, other: _Atom) -> bool:
     """Whether `other` holds wherever `one` does."""
+    # Of two conditions on the same value: `in` stands for "is one of these", `not in` for "is none
+    # of these, or absent", `has` for "is there".
+    #
+    #     | one      | other    | the other follows when                       |
+    #     |----------|----------|----------------------------------------------|
+    #     | has      | has      | both say the same                            |
+    #     | in       | has      | always; of `not has` never                   |
+    #     | not has  | not in   | always                                       |
+    #     | in       | in       | all options of one are among the other's     |
+    #     | not in   | not in   | all options of the other are among one's     |
+    #     | in       | not in   | they have no option in common                |
     if one.path != other.path:
         return False
     if other.options is None:
