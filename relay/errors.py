@@ -174,4 +174,4 @@ def _module(filename: str) -> str:
     return parts[-1]
 
 
-_FRAMES_MAX = 20
+_FRAMES_MAX = 20  # the innermost: the outer ones are the same for every event

@@ -30,7 +30,7 @@ _ENVELOPE_BYTES = 4096
 """About what the headers of a dead letter add to its record."""
 _AS_GOOD = ("producer", "zstd", "gzip")
 """Kinds of `compression.type` that keep a letter about as small as its record came."""
-_WEEK_MS = 7 * 24 * 3600 * 1000
+_WEEK_MS = 7 * 24 * 3600 * 1000  # somebody may be away for as long
 
 
 async def check_kafka(

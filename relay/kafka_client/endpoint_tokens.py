@@ -10,7 +10,7 @@ from relay.errors import SettingsError
 from relay.kafka_client.policy import ClientCredentials
 from relay.kafka_client.security import reveal
 
-_TOKEN_TIMEOUT_S = 10.0
+_TOKEN_TIMEOUT_S = 10.0  # a connection to the broker waits for it meanwhile
 _TOKEN_MARGIN_S = 30.0
 """A cached token that ends sooner is not used: the broker's clock may be ahead of ours."""
 

@@ -61,6 +61,7 @@ class RoadPolicy(Section):
         description="How long a partition that moves to another member may wait for answers; all "
         "others go on. Below kafka.rebalance_timeout_s.",
     )
+    # How late the road is, at most, to pause or put back what changed while nothing came.
     poll_timeout_s: ClassVar[float] = 0.2
     slice_s: ClassVar[float] = 0.005
     """Work between two looks at the other tasks: heartbeats run on the same loop."""
@@ -494,10 +495,10 @@ class Road:
 
 _SHARE_S = 2.0
 """Of the stop's deadline, kept for the last commits, and as much for leaving the group."""
-_COMMIT_AGAIN_S = 0.2
+_COMMIT_AGAIN_S = 0.2  # in a stop, where each try may be the last
 _COMMIT_PAUSE_S = 15.0
 """Most between two commits while Kafka takes none."""
-_CLOSE_S = 0.5
+_CLOSE_S = 0.5  # for each edge, where the deadline has come already
 
 
 def _names(partitions: Collection[Partition]) -> tuple[str, ...]:

@@ -56,7 +56,7 @@ from relay.stream.routing import RoutingPolicy
 from relay.yaml_text import Located
 
 DEFAULT_FILE = Path("relay.yaml")
-_COMMIT_S = 5.0
+_COMMIT_S = 5.0  # from the end of a drain until its commit is there
 
 
 class Settings(BaseModel):

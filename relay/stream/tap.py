@@ -40,13 +40,13 @@ from relay.telemetry.account_digest import AccountDigest
 from relay.telemetry.outline import outline
 from relay.telemetry.samples import RATE_MAX, Sample, Wanted
 
-_LISTENERS_MAX = 8
+_LISTENERS_MAX = 8  # each costs a call for an event that it looks at
 ONLY_DESTINATION = "tracking API"
 """What the destination is called where there is only one."""
 _ACCOUNT_ID = b'"$user_account_id":"'
 """As orjson writes it."""
 _NEVER_SENT = (Undecodable, Unmappable, Unwanted)
-_BODY_CHARS_MAX = 4000
+_BODY_CHARS_MAX = 4000  # of a sample, which is a line on a screen
 
 
 @dataclass(slots=True, eq=False)

@@ -22,7 +22,7 @@ _BYTES_MAX = 4 * 1024 * 1024
 _BATCH_BYTES = 64 * 1024
 """What is written at once: as much as a pipe of Linux holds."""
 
-_AT_EXIT_S = 1.0
+_AT_EXIT_S = 1.0  # as `process_exit.LAST_WORDS_S`: a reader that stopped must not hold up the end
 _STANDARD = (1, 2)
 
 

@@ -31,7 +31,8 @@ _GRAVITY = {
 _SECRET_LENGTH_MIN = 4
 
 
-_SAY_AGAIN_S = 60.0
+_SAY_AGAIN_S = 60.0  # as often as a reminder of ours
+# messages that are told apart, so that a library with ids in its texts costs no memory
 _KINDS_MAX = 1000
 
 

@@ -12,7 +12,7 @@ from relay.telemetry.facts import Fact, FactRepeated, Level, LibraryLogged, Reco
 
 _LETTERS_MAX = 50
 _EVENTS_MAX = 50
-_CODES_MAX = 100
+_CODES_MAX = 100  # kinds of letters that are counted apart; codes are a closed set, statuses many
 _GRAVE = (Level.WARNING, Level.ERROR)
 
 

@@ -19,9 +19,10 @@ from relay.disk import disk_errors
 from relay.errors import InputError
 from relay.model import Request, Unmappable
 
-CONCURRENCY = 16
+CONCURRENCY = 16  # PUTs at a time: a stream may send to the same API meanwhile
+# Lines read ahead: enough that a user with many lines leaves work for the others.
 _OPEN_MAX = 40 * CONCURRENCY
-_KEEP_EVERY_S = 1.0
+_KEEP_EVERY_S = 1.0  # what is done again after a crash; each line again changes nothing
 
 Line = tuple[int, bytes]
 Put = Callable[[Request], Awaitable[Any]]

@@ -12,7 +12,7 @@ from relay.road.consuming.group_offsets import GroupOffsets
 from relay.road.consuming.positions import AGAIN_S, LOOK_UP_S
 from relay.road.consuming.source import CommitRefused
 
-_SOON_S = 0.1
+_SOON_S = 0.1  # a rebalance, or another coordinator, is heard of within some of these
 
 
 class GroupCommits:

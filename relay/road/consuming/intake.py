@@ -26,6 +26,7 @@ class IntakePolicy(Section):
         le=1_000_000,
         description="Most records of one user in memory; beyond, their partition is paused.",
     )
+    # A slice of 5 ms is some 100 records: of a poll, a few slices.
     poll_records_max: ClassVar[int] = 500
     resume_below: ClassVar[float] = 0.7
     """Taking starts again when the budget is this full: pausing has a price, so do not flap."""

@@ -41,7 +41,7 @@ from relay.road.facts import KafkaUnavailable
 from relay.road.steps import each
 from relay.telemetry.facts import Emit
 
-_POLL_GRACE_S = 0.1
+_POLL_GRACE_S = 0.1  # beyond its own timeout, so that ours ends it only where it hangs
 
 
 class KafkaSource:

@@ -21,8 +21,8 @@ from relay.road.consuming.policy import ConsumerPolicy, OffsetReset
 from relay.road.consuming.source import CommitRefused
 from relay.telemetry.facts import Emit
 
-LOOK_UP_S = 5.0
-AGAIN_S = 1.0
+LOOK_UP_S = 5.0  # of one question to one broker, which other partitions do not wait for
+AGAIN_S = 1.0  # between two attempts: a leader is elected, or a coordinator found, meanwhile
 
 
 class FirstPositions:

@@ -10,7 +10,7 @@ from relay.road.consuming.policy import ConsumerPolicy, MissingTopics
 from relay.road.facts import KafkaUnavailable
 from relay.telemetry.facts import Emit
 
-_LOOK_AGAIN_S = 5.0
+_LOOK_AGAIN_S = 5.0  # somebody has to make the topic: seconds do not matter
 _LEARNT_WITHIN_S = 1.0
 """Brokers learn of a new topic one after another, and any of them may be asked."""
 

@@ -31,6 +31,7 @@ PREFIX = "relay-dlq-"
 VERSION = "1"
 HISTORY_MAX = 8
 """Envelopes kept: the first, which says where the record came from, and the latest."""
+# of a header: a reason is a line, and Kafka bounds all headers with the value
 TEXT_BYTES_MAX = 1024
 CODES_MAX = 8
 """Events of one letter whose codes are told."""

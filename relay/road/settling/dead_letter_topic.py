@@ -29,7 +29,7 @@ from relay.road.settling.dead_letter_policy import DeadLetterPolicy, TooLarge
 from relay.road.settling.facts import DeadLetterTopicCreated, DeadLetterTruncated
 from relay.telemetry.facts import Emit
 
-_STOP_S = 5.0
+_STOP_S = 5.0  # what was not confirmed by then is read and written again
 _REPLICAS = 3
 """Replicas of a topic that we create, where there are so many brokers."""
 _TOO_LARGE = (theirs.MessageSizeTooLargeError, theirs.RecordListTooLargeError)

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 MARK = "r1"
-METADATA_BYTES_MAX = 4096
+METADATA_BYTES_MAX = 4096  # Kafka's default for `offset.metadata.max.bytes`
 
 _GAPS, _BITS, _DEFLATED_BITS = 1, 2, 3
 _OPEN_MAX = 1_000_000

@@ -47,7 +47,7 @@ _CONVERT = {
 }
 _DECIMAL = "org.apache.kafka.connect.data.Decimal"
 _VARIABLE_DECIMAL = "io.debezium.data.VariableScaleDecimal"
-_DEPTH_MAX = 50
+_DEPTH_MAX = 50  # structs within one another; no column has so many
 
 
 def debezium_format(policy: FormatPolicy, read_framed: ReadFramed) -> Format:

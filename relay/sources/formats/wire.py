@@ -22,9 +22,9 @@ from relay.sources.formats.outcome import (
 from relay.sources.formats.schemas import NoSchema, SchemaKind, SchemaLookup
 
 HEADER = "__value_schema_id"
-_ID_BYTES = 5
-_GUID_BYTES = 17
-_ID_MAX = 2**31
+_ID_BYTES = 5  # the magic byte and an id of 32 bits
+_GUID_BYTES = 17  # the magic byte and a UUID
+_ID_MAX = 2**31  # registries count in Java's int
 
 
 class Frame(NamedTuple):

@@ -22,7 +22,7 @@ from relay.sources.mapping.structure import build, reads
 from relay.sources.mapping.syntax import Path
 from relay.yaml_text import Located
 
-EVENTS_MAX = 1000
+EVENTS_MAX = 1000  # of one record, where no settings say otherwise
 KEYS = ("settings", "tables", "events", "all", "rules", "otherwise", "no_user", "tests")
 _NOBODY = Unwanted(MappingCode.NO_USER, "user: has no identifier that the mapping takes")
 _NOTHING = Unwanted(MappingCode.NO_EVENTS, "events: the list has no entries")

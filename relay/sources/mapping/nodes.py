@@ -18,7 +18,7 @@ from relay.sources.mapping.parse import NotParsed, is_expression, is_template, p
 from relay.sources.mapping.syntax import Expression, Literal, Meta
 from relay.yaml_text import Loc
 
-DEPTH_MAX = 30
+DEPTH_MAX = 30  # maps and lists within one another: building calls itself for each
 
 
 class Severity(StrEnum):

@@ -15,7 +15,7 @@ INT_MAX = 2**64 - 1
 # Beyond it, a float stands for several whole numbers.
 EXACT_MAX = 2**53
 _INT = re.compile(r"[+-]?[0-9]{1,20}\Z").match
-_ROUND_MAX = 15
+_ROUND_MAX = 15  # decimals: a float has no more digits
 
 
 def to_int() -> Function:

@@ -37,8 +37,8 @@ from relay.sources.mapping.syntax import (
     Transform,
 )
 
-TEXT_MAX = 4000
-DEPTH_MAX = 30
+TEXT_MAX = 4000  # characters: an expression is a line, or a few
+DEPTH_MAX = 30  # parentheses within one another: the parser calls itself for each
 _KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?(?![0-9A-Za-z_.])")

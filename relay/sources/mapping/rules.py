@@ -59,8 +59,8 @@ OWN_KEYS = frozenset({"name", "when", "reason"})
 # What YAML 1.1 took for true or false.
 _YAML_WORDS = frozenset({"yes", "no", "on", "off", "y", "n"})
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,59}\Z").match
-_NAME_MAX = 80
-_READ_SHOWN = 3
+_NAME_MAX = 80  # characters: it stands in every reason of a dead letter
+_READ_SHOWN = 3  # paths that a reason names: more than these nobody reads
 # An identifier that is not there leaves its entry out: half an identity says nothing.
 _IDENTIFIERS = {
     "accounts": frozenset({"id"}),

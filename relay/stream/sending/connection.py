@@ -20,7 +20,7 @@ FAILURES_IN_A_ROW = 3
 """After so many 5xx, one after another, a connection is closed: what is behind it may be broken
 while others are not."""
 
-_BULKY_BYTES = 64 * 1024
+_BULKY_BYTES = 64 * 1024  # a larger request may be answered when a part of it was written
 _SERVER_ERROR = 500
 
 
@@ -42,8 +42,8 @@ class HeadMemo:
     second, for its `Date`; where each is different, the memo is of no use and does no harm.
     """
 
-    _ENTRIES_MAX = 64
-    _HEAD_BYTES_MAX = 2048
+    _ENTRIES_MAX = 64  # a server has a head for each kind of answer, new ones once a second
+    _HEAD_BYTES_MAX = 2048  # 64 of these at most, for each destination
 
     def __init__(self) -> None:
         self.known: dict[bytes, tuple[int, int, dict[str, str]]] = {}

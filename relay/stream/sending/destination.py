@@ -28,8 +28,9 @@ from relay.stream.sending.scope import Lately, RowPolicy, Scope, scope_of
 from relay.telemetry.facts import Fact
 
 _OVERLOAD_CODES = frozenset({"http_503", "http_504", str(NoAnswer.TIMEOUT)})
-_LONG_PAUSE_S = 1.0
+_LONG_PAUSE_S = 1.0  # shorter ones come many times a minute, and would fill the log
 _UNAUTHORISED = 401
+# users who are remembered; whoever is forgotten holds the destination once more
 _UNAUTHORISED_MAX = 100
 ALL_ROUTES = "all"
 # Asked of each event, and Python 3.11 takes 80 ns to find a member of an enumeration.

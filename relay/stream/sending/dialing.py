@@ -18,7 +18,7 @@ from relay.stream.sending.tls import TlsFiles
 # Seconds for which a name that was looked up is not looked up again: hundreds of connections open
 # at once after an outage, and a name that moves is still followed with the next of them.
 _FRESH_S = 1.0
-_TLS_SHUTDOWN_S = 1.0
+_TLS_SHUTDOWN_S = 1.0  # a peer that does not say goodbye is not waited for
 
 
 class NotConnected(Exception):

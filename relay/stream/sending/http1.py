@@ -30,14 +30,14 @@ _OVERHEAD_BYTES_MAX = 64 * 1024
 
 A chunked body may add `_OVERHEAD_PER_BODY_BYTE` for each of its bytes: the smallest chunks do.
 """
-_OVERHEAD_PER_BODY_BYTE = 8
+_OVERHEAD_PER_BODY_BYTE = 8  # a chunk of one byte takes five more, and may have an extension
 
 _TARGET = re.compile(r'/[!"$-~]*')
 _HOST = re.compile(r"[!-~]+")
 _METHOD = re.compile(r"[A-Z]+")
 _VALUE = re.compile(r"[ -~]*")
 _NO_BODY = frozenset((204, 304))
-_HEADS_MAX = 64
+_HEADS_MAX = 64  # paths of user points name the user: of these few come twice
 
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 

@@ -54,12 +54,12 @@ class AdaptiveLimit:
 
     FLOOR = 1
     _SAMPLES_MIN = 20  # a window of ten answers took chance for load
-    _WINDOW_S_MIN = 0.02
-    _GRANTED_HOLDS_S = 2.0
+    _WINDOW_S_MIN = 0.02  # below it a few answers would be a window
+    _GRANTED_HOLDS_S = 2.0  # after a measurement, until what it did has shown
     _GROWS_AFTER_S = 10.0
     _HOLD_MAX_S = 160.0
-    _UNDO_WITHIN_S = 1.0
-    _UNDO_AFTER = 3
+    _UNDO_WITHIN_S = 1.0  # refusals this soon after a growth are its doing
+    _UNDO_AFTER = 3  # one may be chance: a place that another client took
     _SETTLED_BELOW = 4
     """In flight: with so few the queue cannot be ours, and the baseline is taken anew. Before, it
     drifted up to our own queue: 72 were in flight at a service of 4 places."""

@@ -121,7 +121,7 @@ class RatePolicy(Section):
 class RateLimiter:
     """Spaces requests evenly, with a burst of a tenth of a second's worth."""
 
-    _BURST_S = 0.1
+    _BURST_S = 0.1  # timers are late by milliseconds: without it the rate would never be reached
 
     def __init__(self, policy: RatePolicy) -> None:
         self._policy = policy

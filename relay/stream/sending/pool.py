@@ -23,8 +23,8 @@ CLOSED = Answer(0, no_answer=NoAnswer.BROKEN, detail="the wire is closed")
 _LOOKS_PER_LIMIT = 10
 _LOOK_EVERY_MAX_S = 0.5
 _LOOK_EVERY_MIN_S = 0.005
-_END_WITHIN_S = 2.0
-_AGE_SPREAD = 0.2
+_END_WITHIN_S = 2.0  # after a close, for TLS to say goodbye
+_AGE_SPREAD = 0.2  # of the maximum age, so that connections do not all end together
 # Steps of the golden ratio spread any number of values evenly over 0 to 1, without chance.
 _GOLDEN = 0.618034
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relay.errors import SettingsError
 
-CHECK_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0  # a look is a system call for each file, and a renewal has days
 
 
 class TlsFiles:

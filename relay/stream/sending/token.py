@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 
 from relay.errors import SettingsError
 
-CHECK_EVERY_S = 1.0
-FILE_BYTES_MAX = 64 * 1024
+CHECK_EVERY_S = 1.0  # a look is one system call; requests are thousands a second
+FILE_BYTES_MAX = 64 * 1024  # no token is longer: another file was named by mistake
 
 
 Renewed = Callable[[], None]

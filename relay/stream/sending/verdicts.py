@@ -15,7 +15,7 @@ from relay.model import Answer, NoAnswer, Request, RequestKind, Verdict, Verdict
 from relay.stream.sending.complaint import complaint, masked
 from relay.stream.sending.pacing import asked_pause_s
 
-EXCERPT_CHARS_MAX = 200
+EXCERPT_CHARS_MAX = 200  # the beginning of a body says what it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def _tolerated(body: bytes, *, cut: bool) -> object:
 
 # A page may cut a tag at its end, and styles and scripts are no text.
 _TAGS = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>?")
-_PAGE_BYTES_MAX = 2_000
+_PAGE_BYTES_MAX = 2_000  # of a proxy's page: its title and first words stand there
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}")
 
 # Behind a byte order mark or nothing: white space, and the status as the first thing in an object.
