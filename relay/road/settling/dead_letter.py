@@ -281,8 +281,4 @@ def _events_read(said: Mapping[str, str]) -> _Events:
 def _short(text: str) -> bytes:
     """At most so many bytes, never in the middle of a character."""
     raw = text.encode("utf-8", "replace")
-    return raw if len(raw) <= TEXT_BYTES_MAX else _whole(raw[:TEXT_BYTES_MAX])
-
-
-def _whole(raw: bytes) -> bytes:
-    return raw.decode("utf-8", "ignore").encode()
+    return raw[:TEXT_BYTES_MAX].decode("utf-8", "ignore").encode()

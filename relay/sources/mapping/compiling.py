@@ -221,7 +221,7 @@ def _settings(data: dict[str, Any], given: Mapping[str, Any], problems: Problems
             continue
         default = declared[name]
         # A setting must have the kind of its default; one that has none takes any.
-        if default is not None and value is not None and not _alike(default, value):
+        if default is not None and value is not None and type(default) is not type(value):
             problems.error(("settings", name), f"must be {_kind(default)}")
             continue
         declared[name] = value
@@ -232,10 +232,6 @@ def _settings(data: dict[str, Any], given: Mapping[str, Any], problems: Problems
         if any(isinstance(entry, dict | list) or entry is None for entry in inner):
             problems.error(("settings", name), "holds something nested or empty: only plain values")
     return declared
-
-
-def _alike(default: Any, value: Any) -> bool:
-    return type(default) is type(value)
 
 
 def _kind(value: Any) -> str:
