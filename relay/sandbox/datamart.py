@@ -202,6 +202,7 @@ class Datamart:
     def _repeat(
         self, user: UserPoint, known: int, activity: dict[str, Any], body: bytes, now_ms: int
     ) -> None:
+        # What a platform may do with a key that it knows; nobody outside has said which it does.
         match self._options.repeat_policy:
             case RepeatPolicy.ADD:
                 self._store(user, activity, body, now_ms)

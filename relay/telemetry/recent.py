@@ -28,6 +28,8 @@ class Recent:
 
     def take(self, fact: Fact) -> None:
         """Keep it if it is a dead letter, or grave."""
+        # Dead letters have a list of their own, or the first hundred alike would push all else out.
+        # Lines of libraries, and counts of what was told already, are for the log alone.
         if isinstance(fact, RecordDeadLettered):
             at = self._now_ms()
             self._letters.append((at, fact))

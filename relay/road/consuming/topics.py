@@ -36,6 +36,12 @@ async def await_topics(policy: ConsumerPolicy, emit: Emit) -> Cluster:
         missing = [topic for topic in policy.topics if topic not in cluster.topics]
         if not missing:
             return cluster
+        # A topic is missing:
+        #
+        #     the policy is to wait         until it is there
+        #     for the first time            once more, a moment later: this broker may not know it
+        #                                   yet
+        #     for the second time           the end, with what to do
         if policy.missing_topics is MissingTopics.FAIL:
             if looked:
                 raise TopicMissing(

@@ -106,6 +106,13 @@ def _unreachable(mapping: CompiledMapping) -> Iterator[Problem]:
         atoms = [] if rule.when is None else _atoms(rule.when.tree, mapping)
         if atoms is not None and _contradiction(atoms):
             yield _warning((*rule.loc, "when"), "can never hold: its parts exclude each other")
+        # A rule is never reached when an earlier one
+        #
+        #     has no condition,
+        #     has the same condition, as it is written, or
+        #     asks for less: all that it asks for follows from what this one asks for.
+        #
+        # The last is only known of conditions that are joined by `and` (`_atoms`).
         for earlier, known in before:
             same = rule.when is not None and earlier.when is not None
             # As text: in Python 1 equals True.
