@@ -115,7 +115,11 @@ class FileTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is unt
         self._path = path
 
     async def token(self) -> str:
-        """The token as the file holds it now."""
+        """The token as the file holds it now.
+
+        Raises:
+            AuthenticationFailedError: It cannot be read; tried again with the next connection.
+        """
         try:
             return self._path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:

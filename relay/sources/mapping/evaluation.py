@@ -72,7 +72,10 @@ class Names:
     closures: int = 0
 
     def table(self, name: str) -> Mapping[str, Any]:
-        """A table by its name: a setting that is one, or one of the mapping's."""
+        """A table by its name: a setting that is one, or one of the mapping's.
+
+        Raises NotCompiled where there is none of that name.
+        """
         found = self.settings.get(name)
         if not isinstance(found, dict):
             found = self.tables.get(name)
@@ -82,7 +85,10 @@ class Names:
         return found
 
     def setting(self, name: str) -> Any:
-        """The value of a setting; None when it is not set."""
+        """The value of a setting; None when it is not set.
+
+        Raises NotCompiled where the mapping declares none of that name.
+        """
         if name not in self.settings:
             raise NotCompiled(f"settings has no {name}{_meant(name, [*self.settings])}")
         self.used.add(name)

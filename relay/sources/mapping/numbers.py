@@ -1,4 +1,8 @@
-"""Transforms that read numbers and true or false, and those that calculate."""
+"""Transforms that read numbers and true or false, and those that calculate.
+
+Each makes a function of one value, which raises Unfit where the value is nothing that it reads; the
+text says what would be, and never the value. What is absent is not given to it.
+"""
 
 import math
 import re

@@ -1,4 +1,8 @@
-"""Transforms that read times. All give epoch milliseconds; finer digits are cut off."""
+"""Transforms that read times. All give epoch milliseconds; finer digits are cut off.
+
+Each makes a function of one value, which raises Unfit where the value is nothing that it reads; the
+text says what would be, and never the value. What is absent is not given to it.
+"""
 
 import re
 from collections.abc import Callable

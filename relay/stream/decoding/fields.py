@@ -33,6 +33,8 @@ def read_timestamp(value: Any) -> int:
     """Epoch milliseconds from RFC 3339 text or from epoch milliseconds; every other unit fails.
 
     Digits finer than a millisecond are cut off.
+
+    Raises PydanticCustomError, whose text says what is wanted and quotes nothing.
     """
     if type(value) is int:
         if MS_MIN <= value < MS_MAX:

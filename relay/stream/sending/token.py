@@ -53,7 +53,11 @@ class StaticToken:
 def static_token(
     token: str, *, prefix: str = "", source: str = "tracking.api_token"
 ) -> StaticToken:
-    """Checks a token that came from a setting. `source` names the setting in an error."""
+    """A token that came from a setting. `source` names the setting in an error.
+
+    Raises:
+        SettingsError: It cannot stand in a header.
+    """
     return StaticToken(prefix + clean_token(token, source))
 
 
@@ -66,7 +70,10 @@ class Stamp(NamedTuple):
 
 
 class TokenFile:
-    """A token that lives in a file. The first read must succeed; later ones may fail."""
+    """A token that lives in a file.
+
+    The first read must succeed (`SettingsError`); of later ones that fail `problem` tells.
+    """
 
     def __init__(
         self,
@@ -144,7 +151,11 @@ class TokenFile:
 
 
 def clean_token(text: str, source: str) -> str:
-    """The token without white space at its ends, or an error that never repeats any of it."""
+    """The token without white space at its ends.
+
+    Raises:
+        SettingsError: It is empty, or has a sign that no header may hold; never repeats any of it.
+    """
     token = text.strip()
     if not token:
         raise SettingsError(f"{source} is empty", hint="put the API token there")
