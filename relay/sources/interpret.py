@@ -128,8 +128,8 @@ def reader_of(source: Source) -> Reader:
     #     the value cannot be read, is not wanted,   that, for the record as a whole
     #     or needs its schema
     #     more events than are allowed               a dead letter: it is one record, not a file
-    #     one event                                  that event: nearly all records
-    #     none, or several                           each with its own outcome; "no events" is one
+    #     one event, or "no events", which is one    that: nearly all records
+    #     several                                    each with its own outcome, in their order
     decode, mapping, events_max = source.format, source.mapping, source.events_max
 
     def read(record: Record) -> Reading:

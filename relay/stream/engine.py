@@ -106,11 +106,11 @@ class Engine:
         if letter.holds:
             self.senders[letter.letter.destination].lanes.release(letter.lane)
 
-    # A partition is crowded when, of what it holds,
+    # A partition is crowded when
     #
-    #     a destination that has used up its share of the budget got something lately (several
+    #     it holds records for a destination that has used up its share of the budget (several
     #     destinations only: `relay.stream.shares`), or
-    #     the lane of one user is as long as `user_records_max`.
+    #     the lane of one of its users is as long as `user_records_max`.
     #
     # The second ends at a part of that length (`resume_below`), so that the partition is not paused
     # and resumed with every record. `Sender.admit` puts lanes in; they are taken out here only.

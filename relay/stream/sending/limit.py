@@ -103,7 +103,7 @@ class AdaptiveLimit:
     #     any other failure       nothing         it came back sooner than work takes
     #     back after an outage    `restart`       as at the start
     #
-    # None of them counts when it left before the last cut: then it tells of the limit before.
+    # Of what left before the last cut the first two do not count: it tells of the limit before.
     def sample(self, round_trip_s: float, in_flight: int, now: float) -> None:
         """A request came back with an answer. `in_flight` counts it."""
         if self._is_fixed or self._left_before_the_cut(round_trip_s, now):
