@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from urllib.parse import quote
 
-from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from relay.apis.caller import Caller
@@ -87,29 +87,21 @@ class MparticleSegments:
 
     async def segments(self) -> list[MParticleSegment]:
         """Every user segment of the project."""
-        found: list[MParticleSegment] = await self._caller.value("GET", f"{_ROOT}/list", _SEGMENTS)
-        return found
+        return await self._caller.value("GET", f"{_ROOT}/list", list[MParticleSegment])
 
     async def request_export(self, segment_id: str) -> Export:
         """Ask for a new export. AnswerLost: one may be under way that nobody can find again."""
         body = {"segmentId": segment_id, "outputFormat": "csv"}
-        asked: Export = await self._caller.value(
-            "POST", f"{_ROOT}/export/", _EXPORT, repeatable=False, json=body
-        )
-        return asked
+        path = f"{_ROOT}/export/"
+        return await self._caller.value("POST", path, Export, repeatable=False, json=body)
 
     async def export(self, export_id: str) -> Export:
         """How an export stands."""
         path = f"{_ROOT}/export/{quote(export_id, safe='')}"
         try:
-            found: Export = await self._caller.value("GET", path, _EXPORT)
+            return await self._caller.value("GET", path, Export)
         except NotThere:
             raise ExportExpired(
                 f"mParticle: the export {export_id} is not known any more",
                 hint="files are kept for 48 hours at most; ask for a new export",
             ) from None
-        return found
-
-
-_SEGMENTS = TypeAdapter(list[MParticleSegment])
-_EXPORT = TypeAdapter(Export)
