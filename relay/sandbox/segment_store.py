@@ -80,7 +80,7 @@ class SegmentStore(Room):
     """The document imports of all datamarts, and the members of all segments."""
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        super().__init__(state)
         self._lock = asyncio.Lock()
         self.options: ImportOptions = ImportOptions()
         self.imports: dict[str, dict[str, Any]] = {}
