@@ -33,13 +33,6 @@ class ExportStatus(StrEnum):
     FAILED = "FAILED"
 
 
-class SegmentType(StrEnum):
-    """Whether a segment is refreshed. The vendor's interface says One-time and Daily."""
-
-    STATIC = "Static"
-    DYNAMIC = "Dynamic"
-
-
 class _Object(BaseModel):
     """An object of the vendor's, by its names there: `segmentId` is `segment_id`."""
 
@@ -59,7 +52,8 @@ class MParticleSegment(_Object):
     description: str | None = None
     category: str | None = None
     project_id: str
-    type: SegmentType
+    type: str
+    """`Static` or `Dynamic`; the vendor's interface says One-time and Daily."""
     last_run: datetime | None = None
 
 

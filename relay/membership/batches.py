@@ -15,7 +15,7 @@ when it has failed often enough and for long enough, and others succeeded meanwh
 
 import random
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -93,7 +93,6 @@ class Batch:
     """A file under way: for each lane its line, and the changes that the line settles."""
 
     group: Group
-    lanes: tuple[Lane, ...]
     flown: tuple[tuple[Unit, ...], ...]
     lines: tuple[bytes, ...] = field(repr=False)
 
@@ -190,13 +189,13 @@ class Batches:
         `named` are places of lines that may be meant: they fly apart from the rest.
         """
         self._succeeded(batch)
-        self._part(batch.group, batch.lanes, rejected, named)
+        self._part(batch.group, rejected, named)
 
     def refused(self, batch: Batch, reason: str, now: float) -> list[Unit]:
         """The platform does not take the file: its one line, or somebody in it, is at fault."""
         self.flying.remove(batch)
-        if len(batch.lanes) > 1:
-            self._part(batch.group, batch.lanes)
+        if len(batch.lines) > 1:
+            self._part(batch.group)
             return []
         return self._settle(batch, reason, now)
 
@@ -219,7 +218,7 @@ class Batches:
         elif alone:
             self._groups.append(group)
         elif others_succeed:
-            self._part(group, group.lanes)
+            self._part(group)
         else:
             probe, *rest = group.lanes
             self._groups.appendleft(replace(group, lanes=rest, failures=enough - 1))
@@ -285,7 +284,7 @@ class Batches:
             return None
         group.lanes = lanes
         flown = tuple(tuple(lane.units) for lane in lanes)
-        batch = Batch(group, tuple(lanes), flown, tuple(lines))
+        batch = Batch(group, flown, tuple(lines))
         self.flying.append(batch)
         return batch
 
@@ -309,11 +308,9 @@ class Batches:
             together = replace(lost[0], lanes=lanes, failures=enough - 1, rest_until=0.0)
             self._groups = deque([together, *kept])
 
-    def _part(
-        self, group: Group, lanes: Sequence[Lane], rejected: int = 1, named: Collection[int] = ()
-    ) -> None:
-        pieces = apart(len(lanes), rejected, named)
-        for part in reversed([[lanes[place] for place in piece] for piece in pieces]):
+    def _part(self, group: Group, rejected: int = 1, named: Collection[int] = ()) -> None:
+        pieces = apart(len(group.lanes), rejected, named)
+        for part in reversed([[group.lanes[place] for place in piece] for piece in pieces]):
             # One line alone has to fail as often as any; more are soon taken apart further.
             most = min(group.failures, self._trouble.attempts_max - 1)
             failures = 0 if len(part) == 1 else most
@@ -322,7 +319,7 @@ class Batches:
     def _settle(self, batch: Batch, reason: str | None, now: float) -> list[Unit]:
         """Its lanes are back: they wait again, or nothing of them is left."""
         settled: list[Unit] = []
-        for lane, units in zip(batch.lanes, batch.flown, strict=True):
+        for lane, units in zip(batch.group.lanes, batch.flown, strict=True):
             done = [unit for unit in (units if reason is None else units[-1:]) if not unit.over]
             for unit in done:
                 unit.over, unit.reason = True, reason

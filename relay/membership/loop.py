@@ -24,38 +24,11 @@ from relay.membership.facts import (
     MembershipResumed,
 )
 from relay.membership.importer import Importer
-from relay.membership.status import MembershipReporter
 from relay.model import Moment
-from relay.road.consuming.schema_fetching import SchemaSource
-from relay.road.consuming.source import RecordSource
-from relay.road.loop import Road, RoadPolicy
-from relay.road.settling.letter_writer import DeadLetterSink
 from relay.segments.driver import Trip
 from relay.segments.next_step import NOT_LISTED
 from relay.segments.outcome import Failed, Held, Landed, Unclear
 from relay.telemetry.facts import Emit
-
-ROAD = MembershipReporter.road
-
-
-def membership_road(
-    engine: MembershipEngine,
-    source: RecordSource,
-    importer: Importer,
-    sink: DeadLetterSink,
-    *,
-    emit: Emit,
-    clock: Clock,
-    policy: RoadPolicy,
-    reporter: MembershipReporter,
-    schemas: SchemaSource | None = None,
-) -> Road:
-    """The road of membership events, from its parts."""
-    carrier = FileCarrier(engine, importer, emit, clock)
-    return Road(
-        ROAD, engine, carrier, source, sink,
-        emit=emit, clock=clock, policy=policy, reporter=reporter, schemas=schemas,
-    )  # fmt: skip
 
 
 @dataclass(slots=True)

@@ -100,10 +100,8 @@ class Uploads:
                         group.create_task(self._see_through(piece, group))
                 case Failed(reason, execution):
                     self._given_up = True
-                    if trip.is_out:
-                        self._give_up(part, reason, execution)
-                    else:
-                        self._end(part, PartState.ABANDONED, reason)
+                    state = PartState.UNSURE if trip.is_out else PartState.ABANDONED
+                    self._end(part, state, reason, execution)
                 case Held(error):
                     raise error
 
@@ -160,7 +158,7 @@ class Uploads:
         self._isolations += len(pieces)
         problem = self._too_many(part, rejected, hints)
         if problem is not None:
-            self._give_up(part, problem, execution)
+            self._end(part, PartState.UNSURE, problem, execution)
             return []
         if part.parent is None:
             self.progress.note(
@@ -193,25 +191,23 @@ class Uploads:
             self.progress.note(f"part {part.number}: lines were rejected; see {errors}")
         return found
 
-    def _give_up(self, part: PartRecord, problem: str, execution: Execution | None) -> None:
-        """Each of its lines may have been taken."""
-        counts = (None, None) if execution is None else (execution.succeeded, execution.failed)
-        self._end(part, PartState.UNSURE, problem, *counts)
-
     def _end(
         self,
         part: PartRecord,
         state: PartState,
         problem: str | None,
-        succeeded: int | None = None,
-        rejected: int | None = None,
+        execution: Execution | None = None,
     ) -> None:
-        """It is not sent any more. Of a piece, some lines were taken when the whole was sent."""
+        """It is not sent any more: of one that is unsure each line may have been taken.
+
+        Of a piece, some lines were taken when the whole was sent.
+        """
         if problem is not None:
             self.progress.note(f"part {part.number}: given up: {problem}")
+        counts = (None, None) if execution is None else (execution.succeeded, execution.failed)
         with self.ledger.writing():
             self.ledger.set_part(
-                part, state=state, problem=problem, succeeded=succeeded, rejected=rejected
+                part, state=state, problem=problem, succeeded=counts[0], rejected=counts[1]
             )
             if state is PartState.UNSURE or part.parent is not None:
                 self._apply_unsure(part)
@@ -235,23 +231,24 @@ class Uploads:
         pieces: list[Sequence[int]],
         named: Mapping[int, str],
     ) -> list[PartRecord]:
-        after = self.ledger.next_number(part.run) - 1
+        after = self.ledger.last_number(part.run)
         path = self.directory / part.file
         first = pieces[0] if isinstance(pieces[0], range) else frozenset(pieces[0])
-        header, lines = _header(path, part), _lines_of(path, first, part.format.has_header)
+        lines = _lines_of(path, first, part.format.has_header)
+        header = next(lines)
         written = [
             write_part(self.directory, number, part.format, header, islice(lines, len(piece)))
             for number, piece in enumerate(pieces, start=after + 1)
         ]
         with self.ledger.writing() as db:
-            before = part.users.first - 1 if part.users else 0
+            before = part.users.first_place - 1 if part.users else 0
             for at, piece in enumerate(written if part.users else ()):
                 if part.users and not at and not isinstance(first, range):
                     users = set_apart(db, part.users, [named[place] for place in first])
                 else:
                     users = next_places(db, before, piece.lines)
-                    before = users.last
-                written[at] = replace(piece, users=users)
+                    before = users.last_place
+                written[at] = replace(piece, **users._asdict())
             self.ledger.take_apart(
                 part, written, succeeded=execution.succeeded, rejected=execution.failed
             )
@@ -265,17 +262,13 @@ _SEARCHED_MAX = 100
 _WAITING = "waiting for mediarithmics to import"
 
 
-def _header(path: Path, part: PartRecord) -> bytes:
-    if not part.format.has_header:
-        return b""
-    with disk_errors(path), path.open("rb") as file:
-        return file.readline()
-
-
 def _lines_of(path: Path, first: Container[int], header_lines: int) -> Iterator[bytes]:
-    """The lines of a file: those at the places of its `first` piece, then all others."""
-    for wanted in (True, False):
-        with disk_errors(path), path.open("rb") as file:
-            for place, line in enumerate(islice(file, header_lines, None)):
+    """The header of a file or nothing, the lines at the places of its `first` piece, the others."""
+    with disk_errors(path), path.open("rb") as file:
+        yield b"".join(islice(file, header_lines))
+        start = file.tell()
+        for wanted in (True, False):
+            file.seek(start)
+            for place, line in enumerate(file):
                 if (place in first) is wanted:
                     yield line

@@ -214,7 +214,9 @@ CREATE TABLE members (user TEXT PRIMARY KEY, expires_ms INTEGER NOT NULL, gone_m
 CREATE TABLE changes (user TEXT PRIMARY KEY, operation TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rejections (part INTEGER NOT NULL, line INTEGER, user TEXT, reason TEXT NOT NULL);
 INSERT INTO about VALUES ('segment', 'x');
-INSERT INTO runs VALUES (1, 'r', 'written', 'done', NULL, 1, 2, 's', NULL, NULL, 5, '{"users": 5}');
+INSERT INTO runs VALUES (1, 'r', 'written', 'done', NULL, 1, 2, 's', NULL, NULL, 5,
+  '{"rows": 5, "without_id": 0, "repeated": 0, "users": 5, "members": 0, "entering": 5,
+    "renewing": 0, "again": 0, "leaving": 0}');
 INSERT INTO parts (run, number, file, format, size_bytes, lines, sha256, state)
   VALUES (1, 1, 'part-0001.ndjson', 'ndjson', 1, 1, '', 'done');
 INSERT INTO executions VALUES (1, 1, 1, 7, 'e-1', 0, 0, 'SUCCEEDED');

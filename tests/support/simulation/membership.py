@@ -17,7 +17,7 @@ from relay.apis.mediarithmics_document_imports import DocumentImport, Execution
 from relay.errors import CommitIncomplete, DrainIncomplete
 from relay.membership.engine import MembershipEngine
 from relay.membership.importer import Importer
-from relay.membership.loop import membership_road
+from relay.membership.loop import FileCarrier
 from relay.membership.mapping import changing
 from relay.membership.policy import (
     ChangePolicy,
@@ -278,10 +278,11 @@ class MembershipWorld:
             ),
             rng,
         )
-        loop = membership_road(
+        loop = Road(
+            MembershipReporter.road,
             engine,
+            FileCarrier(engine, importer, _nobody_hears, clock),
             source,
-            importer,
             self.sink,
             emit=_nobody_hears,
             clock=clock,

@@ -13,7 +13,7 @@ from typing import ClassVar
 from relay.errors import KafkaRefused
 from relay.membership.engine import MembershipEngine
 from relay.membership.importer import Importer
-from relay.membership.loop import membership_road
+from relay.membership.loop import FileCarrier
 from relay.membership.policy import (
     GatherPolicy,
     ImporterPolicy,
@@ -23,7 +23,7 @@ from relay.membership.policy import (
 from relay.membership.status import MembershipReporter
 from relay.model import DEFAULT_DESTINATION, Commit, Moment, NeedsSchema, Partition, Record
 from relay.road.custody import CustodyPolicy
-from relay.road.loop import RoadPolicy
+from relay.road.loop import Road, RoadPolicy
 from relay.road.status import ReportPolicy
 from relay.segments.driver import Platform
 from relay.segments.policy import UploadPolicy
@@ -164,10 +164,11 @@ class RoadBench:
         reporter = MembershipReporter(
             self.engine, self.facts.append, registry_problem=lambda: self.schemas.problem
         )
-        self.road = membership_road(
+        self.road = Road(
+            reporter.road,
             self.engine,
+            FileCarrier(self.engine, importer, self.facts.append, clock),
             self.source,
-            importer,
             self.sink,
             reporter=reporter,
             schemas=self.schemas,
