@@ -144,14 +144,11 @@ class Batches:
 
     def drop(self, gone: Callable[[Unit], bool]) -> list[Unit]:
         """Take changes out whose partition left; a line that flies may land for nobody."""
-        dropped: list[Unit] = []
-        for member, lane in list(self._lanes.items()):
-            left = [unit for unit in lane.units if gone(unit)]
-            if not left:
-                continue
-            for unit in left:
-                unit.over = True
-            dropped += left
+        dropped = [unit for lane in self._lanes.values() for unit in lane.units if gone(unit)]
+        for unit in dropped:
+            unit.over = True
+        for member in {unit.change.member for unit in dropped}:
+            lane = self._lanes[member]
             lane.units = [unit for unit in lane.units if not unit.over]
             if not lane.units:
                 del self._lanes[member]

@@ -17,7 +17,7 @@ from relay.apis.mediarithmics_document_imports import Phase
 from relay.membership.policy import ImporterPolicy
 from relay.segments.driver import Driver, Platform, Trip
 from relay.segments.hints import Hints, read_hints
-from relay.segments.outcome import Failed, Landed, Outcome, Unclear
+from relay.segments.outcome import Failed, Outcome
 
 _UNDER_WAY = (Phase.RUNNING, Phase.UNKNOWN)
 _STRAY_S = 3600.0
@@ -102,12 +102,8 @@ class Importer:
 
     async def hints(self, outcome: Outcome, file: Path) -> Hints:
         """What the error file tells of the lines of `file`, where some were rejected."""
-        match outcome:
-            case Landed(execution, rejected) | Unclear(execution, rejected) if rejected:
-                to = file.with_name(f"errors-{file.name}")
-                form = self._policy.form
-                return await read_hints(self._platform.imports, execution, file, form, to)
-        return Hints()
+        imports, to = self._platform.imports, file.with_name(f"errors-{file.name}")
+        return await read_hints(imports, outcome, file, self._policy.form, to)
 
     def _remember(self, place: int, trip: Trip) -> None:
         here = self._places.get(place)

@@ -93,13 +93,10 @@ class Exporter:
     async def download(self, location: str, to: Path) -> int:
         """Download an export. One that breaks off is begun again, a few times."""
         self.progress.begin("downloading the export", None, "bytes")
-        attempt = 0
-        while True:
-            attempt += 1
+        for attempt in range(1, _DOWNLOADS_MAX):
             try:
                 return await fetch(location, to, self.access, self.progress.at)
             except Unreachable as error:
-                if attempt >= _DOWNLOADS_MAX:
-                    raise
                 self.progress.note(f"{error.problem}; beginning again")
                 await self.sleep(self.rng.uniform(1.0, 2.0) * attempt)
+        return await fetch(location, to, self.access, self.progress.at)

@@ -93,10 +93,10 @@ class Uploads:
                 return
             outcome = await self._driver.carry(trip)
             match outcome:
-                case Landed(execution, rejected):
-                    await self._landed(part, trip, execution, rejected)
-                case Unclear(execution, rejected):
-                    for piece in await self._unclear(part, execution, rejected):
+                case Landed():
+                    await self._landed(part, trip, outcome)
+                case Unclear():
+                    for piece in await self._unclear(part, outcome):
                         group.create_task(self._see_through(piece, group))
                 case Failed(reason, execution):
                     self._given_up = True
@@ -134,26 +134,23 @@ class Uploads:
 
     # -- what an outcome means -----------------------------------------------------------------
 
-    async def _landed(
-        self, part: PartRecord, trip: Trip, execution: Execution, rejected: int
-    ) -> None:
-        reason = (await self._hints(part, execution)).reason if rejected else None
-        users = part.users
+    async def _landed(self, part: PartRecord, trip: Trip, outcome: Landed) -> None:
+        hints = await self._hints(part, outcome)
+        execution, rejected, users = outcome.execution, outcome.rejected, part.users
         with self.ledger.writing() as db:
             self.ledger.set_part(
                 part, state=PartState.DONE, succeeded=execution.succeeded, rejected=rejected,
-                problem=reason,
+                problem=hints.reason,
             )  # fmt: skip
             if users is not None and rejected:
                 apply_rejected(db, users)
             elif users is not None:
                 apply_sure(db, users, *self._ends(min(a.asked_ms for a in trip.attempts)))
 
-    async def _unclear(
-        self, part: PartRecord, execution: Execution, rejected: int
-    ) -> list[PartRecord]:
+    async def _unclear(self, part: PartRecord, outcome: Unclear) -> list[PartRecord]:
         """The pieces to send, of a file of which some lines were rejected."""
-        hints = await self._hints(part, execution)
+        hints = await self._hints(part, outcome)
+        execution, rejected = outcome.execution, outcome.rejected
         pieces = apart(part.lines, rejected, hints.named)
         self._isolations += len(pieces)
         problem = self._too_many(part, rejected, hints)
@@ -181,11 +178,11 @@ class Uploads:
             )
         return None
 
-    async def _hints(self, part: PartRecord, execution: Execution) -> Hints:
-        if not self._hints_help:
+    async def _hints(self, part: PartRecord, outcome: Landed | Unclear) -> Hints:
+        if not self._hints_help or not outcome.rejected:
             return Hints()
         file, errors = self.directory / part.file, self.directory / f"errors-{part.number:04d}"
-        found = await read_hints(self.platform.imports, execution, file, part.format, errors)
+        found = await read_hints(self.platform.imports, outcome, file, part.format, errors)
         self._hints_help = found != Hints()
         if errors.exists():
             self.progress.note(f"part {part.number}: lines were rejected; see {errors}")
