@@ -35,17 +35,13 @@ class Phase(StrEnum):
     """What a status means for us."""
 
     RUNNING = "running"
+    """PENDING, RUNNING, SCHEDULED, WAITING_DEPENDENT_JOB; and a word that we do not know."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELED = "canceled"
-    UNKNOWN = "unknown"
 
 
 _PHASES = {
-    "PENDING": Phase.RUNNING,
-    "RUNNING": Phase.RUNNING,
-    "SCHEDULED": Phase.RUNNING,
-    "WAITING_DEPENDENT_JOB": Phase.RUNNING,
     "SUCCEEDED": Phase.SUCCEEDED,
     "SUCCESS": Phase.SUCCEEDED,
     "FAILED": Phase.FAILED,
@@ -57,8 +53,8 @@ _PHASES = {
 
 
 def phase_of(status: str | None) -> Phase:
-    """What a status means; UNKNOWN for a word that we do not know."""
-    return _PHASES.get(status or "", Phase.UNKNOWN)
+    """What a status means."""
+    return _PHASES.get(status or "", Phase.RUNNING)
 
 
 # Ids may come as numbers: they are text here, digit by digit.
@@ -86,7 +82,7 @@ class Execution:
 
     @property
     def phase(self) -> Phase:
-        """What its status means; UNKNOWN for a word that we do not know."""
+        """What its status means."""
         return phase_of(self.status)
 
     @model_validator(mode="before")

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from relay.membership.mapping import Change, Member
-from relay.membership.policy import GatherPolicy, TroublePolicy
+from relay.membership.policy import MembershipPolicy
 from relay.model import DeadLetterClass, Record
 from relay.road.settling.assigned import Assigned
 from relay.segments.isolator import apart
@@ -109,9 +109,8 @@ class Batch:
 class Batches:
     """Several files may be under way, but only one line of a member. Times are steady seconds."""
 
-    def __init__(self, gather: GatherPolicy, trouble: TroublePolicy, rng: random.Random) -> None:
-        self._gather = gather
-        self._trouble = trouble
+    def __init__(self, policy: MembershipPolicy, rng: random.Random) -> None:
+        self._policy = policy
         self._rng = rng
         self._lanes: dict[Member, Lane] = {}
         self._waiting: dict[Member, Lane] = {}
@@ -205,12 +204,12 @@ class Batches:
         group.rest_until = now + self._wait_s(group.failures)
         group.failures += 1
         self._rest(now)
-        enough = self._trouble.attempts_max
+        enough = self._policy.attempts_max
         others_succeed = self.successes > group.baseline
         alone = len(group.lanes) == 1
         if group.failures < enough:
             self._groups.appendleft(group)
-        elif alone and others_succeed and now - group.failing_since >= self._trouble.give_up_s:
+        elif alone and others_succeed and now - group.failing_since >= self._policy.give_up_s:
             return self._settle(batch, reason, now)
         elif alone:
             self._groups.append(group)
@@ -247,7 +246,7 @@ class Batches:
         if not gathered:
             return None
         self._group_flew_last = False
-        lanes = list(self._waiting.values())[: self._gather.commands_max]
+        lanes = list(self._waiting.values())[: self._policy.commands_max]
         for lane in lanes:
             del self._waiting[lane.member]
         self._gathering_since = now if self._waiting else None
@@ -257,8 +256,8 @@ class Batches:
         """When enough has been gathered."""
         if self._gathering_since is None:
             return None
-        enough = hurry or len(self._waiting) >= self._gather.commands_max
-        return self._gathering_since + (0.0 if enough else self._gather.wait_s)
+        enough = hurry or len(self._waiting) >= self._policy.commands_max
+        return self._gathering_since + (0.0 if enough else self._policy.gather_s)
 
     def _take_off(self, group: Group, line_of: LineOf, now: float) -> Batch | None:
         """As many lanes as one file may hold; the others stay a group, or wait on."""
@@ -268,7 +267,7 @@ class Batches:
         for lane in lanes:
             line = line_of(lane.units[-1].change)
             size += len(line)
-            if lines and size > self._gather.bytes_max:
+            if lines and size > self._policy.bytes_max:
                 break
             lines.append(line)
         lanes, rest = lanes[: len(lines)], lanes[len(lines) :]
@@ -276,7 +275,7 @@ class Batches:
             self._groups.appendleft(replace(group, lanes=rest))
         else:
             for lane in rest:
-                self._wait(lane, now - self._gather.wait_s)
+                self._wait(lane, now - self._policy.gather_s)
         if not lanes:
             return None
         group.lanes = lanes
@@ -288,7 +287,7 @@ class Batches:
     @property
     def _is_busy(self) -> bool:
         """Whether no further file may leave; one at a time while they fail."""
-        return len(self.flying) >= (1 if self.failures_in_a_row else self._gather.in_flight_max)
+        return len(self.flying) >= (1 if self.failures_in_a_row else self._policy.in_flight_max)
 
     def _succeeded(self, batch: Batch) -> None:
         before = self.successes
@@ -301,7 +300,7 @@ class Batches:
         if len(lost) > 1:
             lanes = [lane for group in lost for lane in group.lanes]
             kept = [group for group in self._groups if group not in lost]
-            enough = self._trouble.attempts_max
+            enough = self._policy.attempts_max
             together = replace(lost[0], lanes=lanes, failures=enough - 1, rest_until=0.0)
             self._groups = deque([together, *kept])
 
@@ -309,7 +308,7 @@ class Batches:
         pieces = apart(len(group.lanes), rejected, named)
         for part in reversed([[group.lanes[place] for place in piece] for piece in pieces]):
             # One line alone has to fail as often as any; more are soon taken apart further.
-            most = min(group.failures, self._trouble.attempts_max - 1)
+            most = min(group.failures, self._policy.attempts_max - 1)
             failures = 0 if len(part) == 1 else most
             self._groups.appendleft(Group(part, failures, apart=True))
 
@@ -338,5 +337,5 @@ class Batches:
         self.failures_in_a_row += 1
 
     def _wait_s(self, failures: int) -> float:
-        ceiling = min(self._trouble.wait_s_max, self._trouble.wait_s * 2.0 ** min(failures, 30))
+        ceiling = self._policy.backoff_s(failures)
         return self._rng.uniform(ceiling / 2, ceiling)

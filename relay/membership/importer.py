@@ -19,7 +19,6 @@ from relay.segments.driver import Driver, Platform, Trip
 from relay.segments.hints import Hints, read_hints
 from relay.segments.outcome import Failed, Outcome
 
-_UNDER_WAY = (Phase.RUNNING, Phase.UNKNOWN)
 _STRAY_S = 3600.0
 """How long an upload that was given up for lost is still looked for before each file."""
 
@@ -129,7 +128,7 @@ class Importer:
 
     async def _moves(self, import_id: str, known: set[str] | None = None) -> bool:
         executions = await self._platform.imports.executions(import_id)
-        return any(e.phase in _UNDER_WAY and e.id not in (known or ()) for e in executions)
+        return any(e.phase is Phase.RUNNING and e.id not in (known or ()) for e in executions)
 
     def _hour(self, offset: int = 0) -> str:
         now = datetime.fromtimestamp(self._platform.clock.now_ms() / 1000, UTC)

@@ -57,7 +57,7 @@ class FileCarrier:
         self._tell: Callable[[], None] = lambda: None
         self._changed = asyncio.Event()
         self._flights: list[_Flight] = []
-        self._places = list(range(engine.policy.gather.in_flight_max))
+        self._places = list(range(engine.policy.in_flight_max))
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Carry files side by side, each seen through to its end; `Carrier.run`."""
@@ -185,8 +185,7 @@ class FileCarrier:
         self._tell_hold(error, max(0.0, (self._engine.wakes_at() or now) - now))
 
     async def _pause(self, error: RelayError, failures: int) -> None:
-        trouble = self._engine.policy.trouble
-        retry_s = min(trouble.wait_s_max, trouble.wait_s * 2.0 ** min(failures, 30))
+        retry_s = self._engine.policy.backoff_s(failures)
         self._tell_hold(error, retry_s)
         await asyncio.sleep(retry_s)
 

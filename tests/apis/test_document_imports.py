@@ -138,7 +138,7 @@ async def test_the_statuses_are_walked_and_understood(world, file):
         ("CANCELED", Phase.CANCELED),
         ("EXECUTOR_NOT_RESPONDING", Phase.FAILED),
         ("LOST", Phase.FAILED),
-        ("SOMETHING_NEW", Phase.UNKNOWN),
+        ("SOMETHING_NEW", Phase.RUNNING),
     ],
 )
 def test_every_status_has_a_meaning_and_a_new_one_is_not_guessed(status, phase):

@@ -21,10 +21,8 @@ from relay.membership.loop import FileCarrier
 from relay.membership.mapping import changing
 from relay.membership.policy import (
     ChangePolicy,
-    GatherPolicy,
     ImporterPolicy,
     MembershipPolicy,
-    TroublePolicy,
 )
 from relay.membership.status import MembershipReporter
 from relay.road.loop import Road, RoadPolicy
@@ -263,8 +261,12 @@ class MembershipWorld:
         )
         policy = MembershipPolicy(
             changes=changes,
-            gather=GatherPolicy(commands_max=self.storm.commands_max, wait_s=10),
-            trouble=TroublePolicy(attempts_max=3, wait_s=2, wait_s_max=30, give_up_s=86_400),
+            commands_max=self.storm.commands_max,
+            gather_s=10,
+            attempts_max=3,
+            wait_s=2,
+            wait_s_max=30,
+            give_up_s=86_400,
         )
         rng = random.Random(self.rng.random())
         engine = MembershipEngine(policy, changing(changes), rng)

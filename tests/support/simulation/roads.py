@@ -15,10 +15,8 @@ from relay.membership.engine import MembershipEngine
 from relay.membership.importer import Importer
 from relay.membership.loop import FileCarrier
 from relay.membership.policy import (
-    GatherPolicy,
     ImporterPolicy,
     MembershipPolicy,
-    TroublePolicy,
 )
 from relay.membership.status import MembershipReporter
 from relay.model import DEFAULT_DESTINATION, Commit, Moment, NeedsSchema, Partition, Record
@@ -151,8 +149,10 @@ class RoadBench:
             )
             return
         policy = MembershipPolicy(
-            gather=GatherPolicy(commands_max=100, wait_s=0.1),
-            trouble=TroublePolicy(wait_s=1, wait_s_max=5),
+            commands_max=100,
+            gather_s=0.1,
+            wait_s=1,
+            wait_s_max=5,
             **({} if custody is None else {"custody": custody}),
         )
         self.engine = MembershipEngine(policy, self._changing, rng)
