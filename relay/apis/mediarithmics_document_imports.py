@@ -4,8 +4,8 @@
 field and status is documented, seen in the vendor's own code, or inferred:
 docs/SEGMENTS_REFERENCE.md.
 
-Creating is not repeatable: `create` and `start` raise AnswerLost when they may have been carried
-out, and `find` and `executions` tell what was.
+Starting is not repeatable: `start` raises AnswerLost when it may have been carried out, and
+`executions` tell whether it was. Creating is: an import is only a name, what counts is its file.
 """
 
 import os
@@ -123,13 +123,12 @@ class DocumentImports:
             "name": name,
         }
         kind = _Envelope[DocumentImport]
-        return await self._call("POST", self._root, kind, repeatable=False, json=body)
+        return await self._call("POST", self._root, kind, json=body)
 
-    async def find(self, name: str, *, exact: bool = True) -> list[DocumentImport]:
-        """The document imports with this name, or with names that begin with it."""
-        kind = _Envelope[list[DocumentImport]]
-        found = await self._all(self._root, kind, {"keywords": name})
-        return [m for m in found if m.name == name or (not exact and m.name.startswith(name))]
+    async def find(self, name: str) -> list[DocumentImport]:
+        """The document imports whose names begin with this."""
+        found = await self._all(self._root, _Envelope[list[DocumentImport]], {"keywords": name})
+        return [one for one in found if one.name.startswith(name)]
 
     async def start(
         self,

@@ -64,7 +64,7 @@ class Importer:
                 known.id
                 for hour in hours
                 for known in await self._platform.imports.find(
-                    f"{self._policy.name}-{self._hour(-hour)}-", exact=False
+                    f"{self._policy.name}-{self._hour(-hour)}-"
                 )
             ]
             moving = [known for known in found if await self._moves(known)]

@@ -81,7 +81,6 @@ class PartRecord(Part):
 
     run: int
     format: FileFormat
-    import_asked: bool
     import_id: str | None
     state: PartState
     succeeded: int | None
@@ -216,9 +215,7 @@ class RunLedger:
     def keep(self, part: PartRecord, trip: Trip) -> None:
         """Note what was asked of the platform for a file. In a transaction of the caller's."""
         attempts = _ATTEMPTS.dump_json(trip.attempts).decode()
-        self.set_part(
-            part, import_asked=trip.import_asked, import_id=trip.import_id, attempts=attempts
-        )
+        self.set_part(part, import_id=trip.import_id, attempts=attempts)
 
     def _run(self, condition: str) -> Run | None:
         rows = self._rows(

@@ -163,8 +163,8 @@ class Sync(Runs):
         if request.allow_growth:
             meant |= {"growth_factor_max": math.inf}
         safety = self.policy.safety.model_copy(update=meant)
-        sizes = self.ledger.sizes(self.now() - safety.look_back_ms)
-        check_safety(plan, safety, *sizes)
+        since_ms = self.now() - int(safety.look_back_days * 86_400_000)
+        check_safety(plan, safety, *self.ledger.sizes(since_ms))
         return self.ledger.move(run, run.stage, allowed=int(request.allow_removals))
 
     def _write(self, run: Run, plan: Plan) -> Run:

@@ -87,8 +87,7 @@ class Uploads:
     async def _see_through(self, part: PartRecord, group: asyncio.TaskGroup) -> None:
         async with self._slots:
             trip = self._trip(part)
-            begun = trip.import_asked or trip.attempts
-            if not begun and (self._given_up or not self.policy.attempts_max):
+            if not trip.attempts and (self._given_up or not self.policy.attempts_max):
                 self._end(part, PartState.ABANDONED, None)
                 return
             outcome = await self._driver.carry(trip)
@@ -119,7 +118,6 @@ class Uploads:
             part.lines,
             part.format,
             part.import_id,
-            part.import_asked,
             part.attempts,
             keep=keep,
             on_bytes=self._sent,

@@ -41,7 +41,7 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(LocalStateError, match="version 4, this Relay knows 3") as caught:
+    with pytest.raises(LocalStateError, match="version 5, this Relay knows 4") as caught:
         RunLedger(path, ABOUT)
     assert caught.value.exit_status is ExitStatus.LOCAL_STATE
     assert path.read_bytes() == before

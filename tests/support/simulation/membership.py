@@ -70,12 +70,12 @@ class SimPlatform:
         if any(start <= self.now() - 1000.0 < stop for start, stop in self.away):
             raise Unreachable("no answer")
 
-    async def find(self, name, *, exact=True):
+    async def find(self, name):
         await self._answering()
         return [
             DocumentImport(number, found)
             for number, found in self.imports.items()
-            if found == name or (not exact and found.startswith(name))
+            if found.startswith(name)
         ]
 
     async def create(self, name, mime_type):
