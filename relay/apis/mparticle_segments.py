@@ -5,7 +5,7 @@ field is not nullable, and `projectId` stands only inside `segment`. Both are re
 """
 
 from datetime import datetime
-from enum import StrEnum
+from typing import Literal
 from urllib.parse import quote
 
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field
@@ -23,14 +23,6 @@ HINTS = {
     429: "fewer calls at a time; the vendor names no limit",
     500: "the vendor opens a ticket by itself; try later",
 }
-
-
-class ExportStatus(StrEnum):
-    """What an export is doing."""
-
-    PENDING = "PENDING"
-    COMPLETE = "COMPLETE"
-    FAILED = "FAILED"
 
 
 class _Object(BaseModel):
@@ -62,7 +54,7 @@ class Export(_Object):
 
     export_id: str
     segment: MParticleSegment
-    status: ExportStatus
+    status: Literal["PENDING", "COMPLETE", "FAILED"]
     # Never null by the vendor's table, and missing in its samples.
     project_id: str = Field(
         validation_alias=AliasChoices("projectId", AliasPath("segment", "projectId"))

@@ -221,15 +221,14 @@ class Batches:
             self._groups.appendleft(Group([probe]))
         return []
 
-    def put_back(self, batch: Batch, now: float) -> None:
-        """It could not be sent at all: no fault of its own, so nothing is counted against it."""
-        self.flying.remove(batch)
-        self._rest(now)
-        self._groups.appendleft(batch.group)
+    def put_back(self, batch: Batch, failed_at: float | None = None) -> None:
+        """It could not be sent, or its partitions left: what is left of it flies again.
 
-    def give_way(self, batch: Batch) -> None:
-        """Its partitions left while it was sent: what is left of it, if anything, flies again."""
+        No fault of its own, so nothing is counted against it.
+        """
         self.flying.remove(batch)
+        if failed_at is not None:
+            self._rest(failed_at)
         self._groups.appendleft(batch.group)
 
     # -- inside -------------------------------------------------------------------------------

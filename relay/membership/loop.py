@@ -115,7 +115,7 @@ class FileCarrier:
             self._hold(batch, error)
         finally:
             if batch in self._engine.batches.flying:  # its partitions have left, or we stop
-                self._engine.batches.give_way(batch)
+                self._engine.batches.put_back(batch)
             self._flights.remove(flight)
             self._places.append(flight.place)
             self._engine.custody.closes = not self._importer.has_strays

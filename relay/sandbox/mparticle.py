@@ -143,10 +143,7 @@ class Mparticle(Room):
 
     async def seen(self, _: Request) -> Response:
         """Every export that was asked for."""
-        found = self.exports.values()
-        return JSONResponse(
-            [{"id": seen.id, "segment": seen.segment["segmentId"]} for seen in found]
-        )
+        return JSONResponse(list(self.exports))
 
     def refusal(self, request: Request) -> Response | None:
         """Why a caller is not served: the API knows its callers, a signed address anybody."""

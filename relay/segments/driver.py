@@ -22,14 +22,7 @@ from relay.clock import Clock
 from relay.disk import LocalStateError
 from relay.segments.errors import ImportOverdue
 from relay.segments.formats import FileFormat
-from relay.segments.next_step import (
-    HALF_DONE,
-    Attempt,
-    Do,
-    Seen,
-    Step,
-    next_step,
-)
+from relay.segments.next_step import HALF_DONE, Attempt, Do, Seen, Step, next_step
 from relay.segments.outcome import Failed, Held, Outcome
 from relay.segments.policy import UploadPolicy
 

@@ -228,8 +228,7 @@ class RunLedger:
             return self.db.execute(query, values).fetchall()
 
     def _must(self, condition: str) -> Run:
-        run = self._run(condition)
-        if run is None:
+        if (run := self._run(condition)) is None:
             raise AssertionError("the run is not in its ledger")
         return run
 

@@ -55,10 +55,6 @@ class Uploads:
     _bytes: int = 0
     _bytes_sent: int = 0
 
-    def __post_init__(self) -> None:
-        self._driver = Driver(self.platform, self.policy, self.progress.note)
-        self._slots = asyncio.Semaphore(self.policy.in_flight_max)
-
     async def see_through(self) -> None:
         """Upload what is not uploaded, and wait for all of it. Parts tell what became of each.
 
@@ -68,6 +64,8 @@ class Uploads:
         Raises:
             RelayError: The platform cannot be asked, or takes too long; the run stays open.
         """
+        self._driver = Driver(self.platform, self.policy, self.progress.note)
+        self._slots = asyncio.Semaphore(self.policy.in_flight_max)
         parts = self.ledger.parts(self.run)
         self._given_up = any(p.state in (PartState.UNSURE, PartState.ABANDONED) for p in parts)
         self._isolations = sum(part.parent is not None for part in parts)
