@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -34,14 +34,16 @@ from relay.disk import disk_errors
 
 Sleep = Callable[[float], Awaitable[None]]
 Content = bytes | Callable[[], AsyncIterator[bytes]]
+_T = TypeVar("_T")
 
 ANSWER_BYTES_MAX = 64 << 20
-
 
 _REFUSALS: Mapping[int, tuple[type[ApiError], str]] = {
     401: (LoginRefused, "the credentials are not accepted"),
     403: (AccessRefused, "not allowed"),
     404: (NotThere, "there is no such thing"),
+    408: (ServerFault, "failed on their side"),
+    429: (Throttled, "too many requests"),
 }
 
 
@@ -53,18 +55,6 @@ class Patience:
     wait_s: float = 0.5
     wait_s_max: float = 30.0
     retry_after_s_max: float = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class FailedAttempt:
-    """An attempt that gave no usable answer."""
-
-    error: ApiError
-    performed: bool
-    """Whether it may have been carried out nevertheless."""
-    passing: bool
-    """Whether another attempt may fare better."""
-    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,66 +97,73 @@ class Caller:
         while True:
             attempt += 1
             body = content() if callable(content) else content
-            outcome = await self._attempt(what, into, method, path, content=body, **options)
-            if isinstance(outcome, httpx.Response):
-                return outcome
-            if not repeatable and outcome.performed:
-                raise lost(outcome.error)
-            wait_s = self._wait_s(outcome, attempt)
-            if wait_s is None:
-                raise outcome.error
+            try:
+                return await self._attempt(what, into, method, path, content=body, **options)
+            except ApiError as error:
+                if error.performed and not repeatable:
+                    raise lost(error) from None
+                wait_s = self._wait_s(error, attempt)
+                if wait_s is None:
+                    raise
             await self.sleep(wait_s)
 
     async def value(
-        self, method: str, path: str, adapter: TypeAdapter[Any], *, repeatable: bool = True,
+        self, method: str, path: str, kind: type[_T], *, repeatable: bool = True,
         shown: str | None = None, **options: Any,
-    ) -> Any:  # fmt: skip
+    ) -> _T:  # fmt: skip
         """What the answer says. One that cannot be read tells nothing of a call that matters."""
         answer = await self.send(method, path, repeatable=repeatable, shown=shown, **options)
         try:
-            return parse(f"{self.vendor}: {method} {shown or path}", adapter, answer.content)
+            return parse(f"{self.vendor}: {method} {shown or path}", kind, answer.content)
         except AnswerUnusable as error:
             raise error if repeatable else lost(error) from None
 
     async def _attempt(
         self, what: str, into: Path | None, method: str, path: str, **options: Any
-    ) -> httpx.Response | FailedAttempt:
+    ) -> httpx.Response:
         try:
             async with self.client.stream(method, path, **options) as response:
                 await _read(response, what, into if response.is_success else None)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return no_answer(what, error)
-        except AnswerUnusable as error:
-            return FailedAttempt(error, performed=True, passing=False)
+            raise no_answer(what, error) from None
         if response.is_success:
             return response
-        said = f"{what}: {response.status_code}"
-        words = self.words(response.content)
-        return refusal(
-            f"{said}: {words}" if words else said,
-            response,
-            self.hints.get(response.status_code),
-            self.clock.now_ms(),
-        )
+        raise self._refusal(what, response)
 
-    def _wait_s(self, trouble: FailedAttempt, attempt: int) -> float | None:
-        patience = self.patience
-        fault = isinstance(trouble.error, ServerFault)
-        if not trouble.passing or attempt >= (
-            1 if fault and self.faults_final else patience.attempts
-        ):
+    def _refusal(self, what: str, response: httpx.Response) -> ApiError:
+        """An answer without success → what it means."""
+        status, words = response.status_code, self.words(response.content)
+        kind, meaning = _REFUSALS.get(status, (Refused, "refused"))
+        if status < HTTPStatus.BAD_REQUEST:
+            kind, meaning = AnswerUnusable, "a redirect, where an answer was due"
+        elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            kind, meaning = _REFUSALS[HTTPStatus.REQUEST_TIMEOUT]
+        error = kind(
+            ": ".join(filter(None, (what, str(status), words, meaning))),
+            hint=self.hints.get(status),
+            status=status,
+            performed=kind is ServerFault,
+            passing=kind in (ServerFault, Throttled),
+        )
+        asked = response.headers.get("retry-after")
+        error.retry_after_s = retry_after_s(asked, self.clock.now_ms())
+        return error
+
+    def _wait_s(self, error: ApiError, attempt: int) -> float | None:
+        patience, asked = self.patience, error.retry_after_s
+        final = self.faults_final and isinstance(error, ServerFault)
+        if not error.passing or final or attempt >= patience.attempts:
             return None
-        if trouble.retry_after_s is not None:
-            asked = trouble.retry_after_s
+        if asked is not None:
             return None if asked > patience.retry_after_s_max else asked
         ceiling = min(patience.wait_s * 2 ** (attempt - 1), patience.wait_s_max)
         return self.rng.uniform(ceiling / 2, ceiling)
 
 
-def parse(what: str, adapter: TypeAdapter[Any], body: bytes) -> Any:
+def parse(what: str, kind: type[_T], body: bytes) -> _T:
     """The answer as a value, or AnswerUnusable that names the field and not its content."""
     try:
-        return adapter.validate_json(body)
+        return TypeAdapter(kind).validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -183,40 +180,23 @@ def lost(error: ApiError, hint: str | None = None) -> AnswerLost:
     )
 
 
-def no_answer(what: str, error: Exception) -> FailedAttempt:
+def no_answer(what: str, error: Exception) -> ApiError:
     """What httpx says → what it means. A test holds this against every exception httpx has."""
     kind = type(error).__name__
     match error:
         case httpx.ConnectTimeout() | httpx.ConnectError() | httpx.ProxyError():
-            return FailedAttempt(Unreachable(f"{what}: cannot connect ({kind})"), False, True)
+            said, performed, passing = "cannot connect", False, True
         case httpx.PoolTimeout():
-            return FailedAttempt(Unreachable(f"{what}: no free connection"), False, True)
+            said, performed, passing = "no free connection", False, True
         case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.LocalProtocolError():
-            return FailedAttempt(
-                Unreachable(f"{what}: the address cannot be called ({kind})"), False, False
-            )
+            said, performed, passing = "the address cannot be called", False, False
         case httpx.TimeoutException():
-            return FailedAttempt(Unreachable(f"{what}: no answer in time ({kind})"), True, True)
+            said, performed, passing = "no answer in time", True, True
         case httpx.TransportError():
-            return FailedAttempt(Unreachable(f"{what}: the connection broke ({kind})"), True, True)
+            said, performed, passing = "the connection broke", True, True
         case _:  # decoding errors, too many redirects
-            return FailedAttempt(AnswerUnusable(f"{what}: unusable answer ({kind})"), True, False)
-
-
-def refusal(said: str, response: httpx.Response, hint: str | None, now_ms: int) -> FailedAttempt:
-    """An answer without success → what it means."""
-    status = response.status_code
-    asked = retry_after_s(response.headers.get("retry-after"), now_ms)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        throttled = Throttled(f"{said}: too many requests", hint=hint, status=status)
-        return FailedAttempt(throttled, False, True, asked)
-    if status == HTTPStatus.REQUEST_TIMEOUT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        fault = ServerFault(f"{said}: failed on their side", hint=hint, status=status)
-        return FailedAttempt(fault, True, True, asked)
-    kind, meaning = _REFUSALS.get(status, (Refused, "refused"))
-    if status < HTTPStatus.BAD_REQUEST:
-        kind, meaning = AnswerUnusable, "a redirect, where an answer was due"
-    return FailedAttempt(kind(f"{said}: {meaning}", hint=hint, status=status), False, False)
+            return AnswerUnusable(f"{what}: unusable answer ({kind})", performed=True)
+    return Unreachable(f"{what}: {said} ({kind})", performed=performed, passing=passing)
 
 
 def retry_after_s(header: str | None, now_ms: int) -> float | None:
@@ -244,5 +224,6 @@ async def _read(response: httpx.Response, what: str, into: Path | None) -> None:
     async for chunk in response.aiter_bytes():
         body += chunk
         if len(body) > ANSWER_BYTES_MAX:
-            raise AnswerUnusable(f"{what}: the answer is larger than {ANSWER_BYTES_MAX} bytes")
+            problem = f"{what}: the answer is larger than {ANSWER_BYTES_MAX} bytes"
+            raise AnswerUnusable(problem, performed=True)
     response._content = bytes(body)  # noqa: SLF001 - what aread() does, with a ceiling

@@ -33,7 +33,6 @@ def open_client(
     auth: httpx.Auth | None = None,
     proxy: str | None = None,
     verify: ssl.SSLContext | bool = True,
-    follow_redirects: bool = False,
 ) -> httpx.AsyncClient:
     """A client that keeps no cookies and reads nothing from the environment."""
     return httpx.AsyncClient(
@@ -42,7 +41,7 @@ def open_client(
         proxy=proxy,
         verify=verify,
         timeout=TIMEOUT,
-        follow_redirects=follow_redirects,
+        follow_redirects=False,
         trust_env=False,
         # Only Digital Audience has a session, and its client looks after that one cookie itself.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),

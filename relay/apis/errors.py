@@ -37,11 +37,20 @@ def vendor_words(text: str) -> str:
 
 
 class ApiError(DestinationError):
-    """A call to a vendor's API did not do what it should. `status` is 0 where none came."""
+    """A call to a vendor's API did not do what it should.
 
-    def __init__(self, problem: str, *, hint: str | None = None, status: int = 0) -> None:
+    `status` is 0 where none came; `performed` tells whether the call may have been carried out
+    nevertheless, `passing` whether another attempt may fare better.
+    """
+
+    retry_after_s: float | None = None
+
+    def __init__(
+        self, problem: str, *, hint: str | None = None, status: int = 0, performed: bool = False,
+        passing: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(problem, hint=hint)
-        self.status = status
+        self.status, self.performed, self.passing = status, performed, passing
 
 
 class Unreachable(ApiError):

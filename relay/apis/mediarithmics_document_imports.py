@@ -4,8 +4,8 @@
 field and status is documented, seen in the vendor's own code, or inferred:
 docs/SEGMENTS_REFERENCE.md.
 
-Creating is not repeatable: `create` and `start` raise AnswerLost when they may have been carried
-out, and `find` and `executions` tell what was.
+Starting is not repeatable: `start` raises AnswerLost when it may have been carried out, and
+`executions` tell whether it was. Creating is: an import is only a name, what counts is its file.
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Generic, Self, TypeVar
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from relay.apis.caller import Caller
@@ -28,23 +28,20 @@ from relay.disk import disk_errors
 DOCUMENT_TYPE = "USER_SEGMENT"
 _PAGE = 50
 _CHUNK_BYTES = 256 * 1024
+_T = TypeVar("_T")
 
 
 class Phase(StrEnum):
     """What a status means for us."""
 
     RUNNING = "running"
+    """PENDING, RUNNING, SCHEDULED, WAITING_DEPENDENT_JOB; and a word that we do not know."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELED = "canceled"
-    UNKNOWN = "unknown"
 
 
 _PHASES = {
-    "PENDING": Phase.RUNNING,
-    "RUNNING": Phase.RUNNING,
-    "SCHEDULED": Phase.RUNNING,
-    "WAITING_DEPENDENT_JOB": Phase.RUNNING,
     "SUCCEEDED": Phase.SUCCEEDED,
     "SUCCESS": Phase.SUCCEEDED,
     "FAILED": Phase.FAILED,
@@ -56,8 +53,8 @@ _PHASES = {
 
 
 def phase_of(status: str | None) -> Phase:
-    """What a status means; UNKNOWN for a word that we do not know."""
-    return _PHASES.get(status or "", Phase.UNKNOWN)
+    """What a status means."""
+    return _PHASES.get(status or "", Phase.RUNNING)
 
 
 # Ids may come as numbers: they are text here, digit by digit.
@@ -85,7 +82,7 @@ class Execution:
 
     @property
     def phase(self) -> Phase:
-        """What its status means; UNKNOWN for a word that we do not know."""
+        """What its status means."""
         return phase_of(self.status)
 
     @model_validator(mode="before")
@@ -107,6 +104,9 @@ class Execution:
         }
 
 
+_Listed = TypeVar("_Listed", DocumentImport, Execution)
+
+
 class DocumentImports:
     """The calls for one datamart."""
 
@@ -122,17 +122,13 @@ class DocumentImports:
             "encoding": "utf-8",
             "name": name,
         }
-        made: DocumentImport = await self._call(
-            "POST", self._root, _IMPORT, repeatable=False, json=body
-        )
-        return made
+        kind = _Envelope[DocumentImport]
+        return await self._call("POST", self._root, kind, json=body)
 
-    async def find(self, name: str, *, exact: bool = True) -> list[DocumentImport]:
-        """The document imports with this name, or with names that begin with it."""
-        found: list[DocumentImport] = await self._all(self._root, _IMPORTS, {"keywords": name})
-        return [
-            one for one in found if one.name == name or (not exact and one.name.startswith(name))
-        ]
+    async def find(self, name: str) -> list[DocumentImport]:
+        """The document imports whose names begin with this."""
+        found = await self._all(self._root, _Envelope[list[DocumentImport]], {"keywords": name})
+        return [one for one in found if one.name.startswith(name)]
 
     async def start(
         self,
@@ -142,22 +138,20 @@ class DocumentImports:
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> Execution:
         """Upload a file and so start an execution. `on_bytes` hears of each piece that left."""
-        path = self._executions(import_id)
         with disk_errors(file):
             stream = file.open("rb")
         with stream:
             # With a length, an upload that was cut off cannot be taken for a whole one.
             size = stream.seek(0, os.SEEK_END)
-            started: Execution = await self._call(
+            return await self._call(
                 "POST",
-                path,
-                _EXECUTION,
+                self._executions(import_id),
+                _Envelope[Execution],
                 repeatable=False,
                 timeout=UPLOAD_TIMEOUT,
                 headers={"Content-Type": content_type, "Content-Length": str(size)},
                 content=lambda: _pieces(stream, on_bytes),
             )
-        return started
 
     async def executions(
         self, import_id: str, *, until: AbstractSet[str] | None = None
@@ -166,7 +160,8 @@ class DocumentImports:
 
         With `until` only as many pages are read as it takes to see these executions.
         """
-        return await self._all(self._executions(import_id), _EXECUTIONS, {}, until)
+        kind = _Envelope[list[Execution]]
+        return await self._all(self._executions(import_id), kind, {}, until)
 
     async def error_file(self, uri: str, to: Path) -> None:
         """Write an execution's error file to `to`."""
@@ -178,12 +173,12 @@ class DocumentImports:
         return f"{self._root}/{quote(import_id, safe='')}/executions"
 
     async def _call(
-        self, method: str, path: str, adapter: TypeAdapter[Any], *, repeatable: bool, **options: Any
-    ) -> Any:
-        envelope: _Envelope[Any] = await self._caller.value(
-            method, path, adapter, repeatable=repeatable, **options
-        )
-        if envelope.status != "ok":  # an error may come with a status of success
+        self, method: str, path: str, kind: "type[_Envelope[_T]]", **options: Any
+    ) -> _T:
+        envelope = await self._caller.value(method, path, kind, **options)
+        if (
+            envelope.status != "ok" or envelope.data is None
+        ):  # an error may come with a status of success
             words = vendor_words(envelope.error or "")
             raise Refused(f"{self._caller.vendor}: {method} {path}: refused: {words}")
         return envelope.data
@@ -191,15 +186,15 @@ class DocumentImports:
     async def _all(
         self,
         path: str,
-        adapter: TypeAdapter[Any],
+        kind: "type[_Envelope[list[_Listed]]]",
         params: dict[str, str],
         until: AbstractSet[str] | None = None,
-    ) -> list[Any]:
+    ) -> list[_Listed]:
         """All pages of a list. The next page starts where this one ended, by what it held."""
-        found: list[Any] = []
+        found: list[_Listed] = []
         while True:
             page = params | {"first_result": str(len(found)), "max_results": str(_PAGE)}
-            items = await self._call("GET", path, adapter, repeatable=True, params=page)
+            items = await self._call("GET", path, kind, params=page)
             found.extend(items)
             seen = until is not None and until <= {item.id for item in found}
             if seen or len(items) < _PAGE:
@@ -209,7 +204,7 @@ class DocumentImports:
 def error_words(body: bytes) -> str:
     """The reason in an error envelope, or nothing."""
     try:
-        envelope = _ERROR.validate_json(body)
+        envelope = _Envelope[Any].model_validate_json(body)
     except ValidationError:
         return ""
     return vendor_words(envelope.error or "")
@@ -220,9 +215,6 @@ async def _pieces(stream: BinaryIO, on_bytes: Callable[[int], None]) -> AsyncIte
     while piece := stream.read(_CHUNK_BYTES):
         yield piece
         on_bytes(len(piece))
-
-
-_T = TypeVar("_T")
 
 
 class _Envelope(BaseModel, Generic[_T]):
@@ -237,10 +229,3 @@ class _Envelope(BaseModel, Generic[_T]):
         if self.status == "ok" and self.data is None:
             raise ValueError("data is missing")
         return self
-
-
-_IMPORT = TypeAdapter(_Envelope[DocumentImport])
-_IMPORTS = TypeAdapter(_Envelope[list[DocumentImport]])
-_EXECUTION = TypeAdapter(_Envelope[Execution])
-_EXECUTIONS = TypeAdapter(_Envelope[list[Execution]])
-_ERROR = TypeAdapter(_Envelope[Any])

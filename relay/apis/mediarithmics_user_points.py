@@ -5,14 +5,14 @@ it says of the API as a whole. A path names a user, and so may the vendor's word
 client hold neither.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import orjson
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict
 
 from relay.apis.caller import Caller
 from relay.apis.errors import AnswerUnusable, NotThere, Refused
@@ -68,7 +68,7 @@ class UserPoints:
         known = [value for value in _values(path, body) if len(value) >= _TELLING_CHARACTERS]
         careful = replace(self._caller, words=_words_without(known))
         shown = _name(path)
-        envelope: _Envelope = await careful.value(method, path, _ENVELOPE, shown=shown, **options)
+        envelope = await careful.value(method, path, _Envelope, shown=shown, **options)
         if envelope.status != "ok":
             raise Refused(f"{VENDOR}: {shown}: 200 with an error inside", status=HTTPStatus.OK)
         return envelope.data
@@ -79,9 +79,6 @@ class _Envelope(BaseModel):
 
     status: str
     data: Any = None
-
-
-_ENVELOPE = TypeAdapter(_Envelope)
 
 
 def _name(path: str) -> str:
@@ -98,20 +95,15 @@ def _values(path: str, body: bytes) -> set[str]:
         for pair in part.split(",")
         if (value := pair.partition("=")[2])
     }
-    if body:
-        _gather(orjson.loads(body), found)
-    return found
+    return found | set(_texts(orjson.loads(body) if body else None))
 
 
-def _gather(value: Any, found: set[str]) -> None:
-    if isinstance(value, dict):
-        for inner in value.values():
-            _gather(inner, found)
-    elif isinstance(value, list):
-        for inner in value:
-            _gather(inner, found)
-    elif isinstance(value, str):
-        found.add(value)
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    inner = value.values() if isinstance(value, dict) else value
+    for one in inner if isinstance(value, dict | list) else ():
+        yield from _texts(one)
 
 
 def _words_without(known: list[str]) -> Callable[[bytes], str]:

@@ -5,10 +5,10 @@ field is not nullable, and `projectId` stands only inside `segment`. Both are re
 """
 
 from datetime import datetime
-from enum import StrEnum
+from typing import Literal
 from urllib.parse import quote
 
-from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from relay.apis.caller import Caller
@@ -23,21 +23,6 @@ HINTS = {
     429: "fewer calls at a time; the vendor names no limit",
     500: "the vendor opens a ticket by itself; try later",
 }
-
-
-class ExportStatus(StrEnum):
-    """What an export is doing."""
-
-    PENDING = "PENDING"
-    COMPLETE = "COMPLETE"
-    FAILED = "FAILED"
-
-
-class SegmentType(StrEnum):
-    """Whether a segment is refreshed. The vendor's interface says One-time and Daily."""
-
-    STATIC = "Static"
-    DYNAMIC = "Dynamic"
 
 
 class _Object(BaseModel):
@@ -59,7 +44,8 @@ class MParticleSegment(_Object):
     description: str | None = None
     category: str | None = None
     project_id: str
-    type: SegmentType
+    type: str
+    """`Static` or `Dynamic`; the vendor's interface says One-time and Daily."""
     last_run: datetime | None = None
 
 
@@ -68,7 +54,7 @@ class Export(_Object):
 
     export_id: str
     segment: MParticleSegment
-    status: ExportStatus
+    status: Literal["PENDING", "COMPLETE", "FAILED"]
     # Never null by the vendor's table, and missing in its samples.
     project_id: str = Field(
         validation_alias=AliasChoices("projectId", AliasPath("segment", "projectId"))
@@ -87,29 +73,21 @@ class MparticleSegments:
 
     async def segments(self) -> list[MParticleSegment]:
         """Every user segment of the project."""
-        found: list[MParticleSegment] = await self._caller.value("GET", f"{_ROOT}/list", _SEGMENTS)
-        return found
+        return await self._caller.value("GET", f"{_ROOT}/list", list[MParticleSegment])
 
     async def request_export(self, segment_id: str) -> Export:
         """Ask for a new export. AnswerLost: one may be under way that nobody can find again."""
         body = {"segmentId": segment_id, "outputFormat": "csv"}
-        asked: Export = await self._caller.value(
-            "POST", f"{_ROOT}/export/", _EXPORT, repeatable=False, json=body
-        )
-        return asked
+        path = f"{_ROOT}/export/"
+        return await self._caller.value("POST", path, Export, repeatable=False, json=body)
 
     async def export(self, export_id: str) -> Export:
         """How an export stands."""
         path = f"{_ROOT}/export/{quote(export_id, safe='')}"
         try:
-            found: Export = await self._caller.value("GET", path, _EXPORT)
+            return await self._caller.value("GET", path, Export)
         except NotThere:
             raise ExportExpired(
                 f"mParticle: the export {export_id} is not known any more",
                 hint="files are kept for 48 hours at most; ask for a new export",
             ) from None
-        return found
-
-
-_SEGMENTS = TypeAdapter(list[MParticleSegment])
-_EXPORT = TypeAdapter(Export)

@@ -10,11 +10,10 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import httpx
 
@@ -60,27 +59,23 @@ async def _read(location: str, access: FileAccess, file: BinaryIO, on_bytes: OnB
 
 async def _read_https(location: str, access: FileAccess, file: BinaryIO, on_bytes: OnBytes) -> int:
     """Every hop is held to the same rules as the first: see `_target`."""
-    hops = 0
-    while True:
-        target = await _target(location, access)
-        what = f"download from {target.host}"  # the rest may be a signature
+    what = "download"
+    for _ in range(_HOPS_MAX + 1):
         try:
+            target = httpx.URL(location)
+            what = f"download from {target.host}"  # the rest may be a signature
             # A client of its own: nobody's credentials may travel to the host of the file.
             async with (
                 open_client(proxy=access.proxy) as client,
-                client.stream(
-                    "GET", target.url, headers=target.headers, extensions=target.extensions
-                ) as answer,
+                client.stream("GET", **await _target(target, access)) as answer,
             ):
                 if not answer.has_redirect_location:
                     return await _body(what, answer, access.bytes_max, file, on_bytes)
-                location = str(httpx.URL(location).join(answer.headers["location"]))
+                location = str(target.join(answer.headers["location"]))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             # This is also how a body that is shorter than announced ends.
             raise Unreachable(f"{what}: broke off ({type(error).__name__})") from None
-        hops += 1
-        if hops > _HOPS_MAX:
-            raise AnswerUnusable(f"{what}: more than {_HOPS_MAX} redirects")
+    raise AnswerUnusable(f"{what}: more than {_HOPS_MAX} redirects")
 
 
 async def _body(
@@ -97,24 +92,13 @@ async def _body(
     return size
 
 
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """An address that may be called, by the numeric address that was looked at."""
-
-    host: str
-    url: httpx.URL
-    headers: dict[str, str]
-    extensions: dict[str, str]
-
-
-async def _target(location: str, access: FileAccess) -> _Target:
+async def _target(url: httpx.URL, access: FileAccess) -> dict[str, Any]:
     """Check where an address leads.
 
     Encrypted, and not into a private network: an address that somebody else chose must not reach
     what only we can reach. With `allow_private` it may; and within this machine without encryption.
-    The name is looked up once, and what was checked is what is called.
+    The name is looked up once, and what was checked is what is called: by its numeric address.
     """
-    url = httpx.URL(location)
     plain = url.scheme == "http" and access.allow_private and _is_this_machine(url.host)
     if not url.host or not (url.scheme == "https" or plain):
         raise AnswerUnusable(
@@ -131,10 +115,12 @@ async def _target(location: str, access: FileAccess) -> _Target:
             hint="if that is meant, set segments.exports.allow_private_hosts",
         )
     if not addresses or url.host == str(addresses[0]):
-        return _Target(url.host, url, headers, {})
-    headers["Host"] = url.netloc.decode("ascii")
-    numeric = url.copy_with(host=str(addresses[0]))
-    return _Target(url.host, numeric, headers, {"sni_hostname": url.host})
+        return {"url": url, "headers": headers}
+    return {
+        "url": url.copy_with(host=str(addresses[0])),
+        "headers": headers | {"Host": url.netloc.decode("ascii")},
+        "extensions": {"sni_hostname": url.host},
+    }
 
 
 def _is_this_machine(host: str) -> bool:

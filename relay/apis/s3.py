@@ -1,6 +1,7 @@
 """An object in S3 → an open file. Needs obstore, which the extra `s3` brings."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -72,16 +73,9 @@ def _meaning(what: str, error: Exception) -> ApiError | ExportError | OSError:
 
 
 def _store(bucket: str, access: S3Access, proxy: str | None) -> S3Store:
-    given = {
-        "endpoint": access.endpoint,
-        "access_key_id": access.access_key_id,
-        "secret_access_key": access.secret_access_key,
-        "session_token": access.session_token,
-    }
     through: ClientConfig = _NO_PROXY if proxy is None else {"proxy_url": proxy}
     return S3Store(
         bucket,
-        region=access.region,
         # Stores that are not Amazon's rarely answer at bucket.host.
         virtual_hosted_style_request=access.endpoint is None,
         client_options={
@@ -91,5 +85,5 @@ def _store(bucket: str, access: S3Access, proxy: str | None) -> S3Store:
             **through,
         },
         retry_config={"max_retries": 4, "retry_timeout": timedelta(seconds=120)},
-        **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
+        **{name: value for name, value in asdict(access).items() if value is not None},
     )

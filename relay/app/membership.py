@@ -12,7 +12,7 @@ from relay.app.schemas import problem_of, sources
 from relay.clock import SystemClock
 from relay.membership.engine import MembershipEngine
 from relay.membership.importer import Importer
-from relay.membership.loop import membership_road
+from relay.membership.loop import FileCarrier
 from relay.membership.mapping import changing
 from relay.membership.status import MembershipReporter
 from relay.road.loop import Road
@@ -55,10 +55,11 @@ class MembershipRoads:
         platform = Platform(self._imports, clock)
         importer = Importer(platform, segments.importer_policy(group_id), self._rng)
         edges = membership_edges(settings, self._emit)
-        return membership_road(
+        return Road(
+            MembershipReporter.road,
             engine,
+            FileCarrier(engine, importer, self._emit, clock),
             edges.source,
-            importer,
             edges.sink,
             emit=self._emit,
             clock=clock,

@@ -15,12 +15,12 @@ when it has failed often enough and for long enough, and others succeeded meanwh
 
 import random
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from relay.membership.mapping import Change, Member
-from relay.membership.policy import GatherPolicy, TroublePolicy
+from relay.membership.policy import MembershipPolicy
 from relay.model import DeadLetterClass, Record
 from relay.road.settling.assigned import Assigned
 from relay.segments.isolator import apart
@@ -93,7 +93,6 @@ class Batch:
     """A file under way: for each lane its line, and the changes that the line settles."""
 
     group: Group
-    lanes: tuple[Lane, ...]
     flown: tuple[tuple[Unit, ...], ...]
     lines: tuple[bytes, ...] = field(repr=False)
 
@@ -110,9 +109,8 @@ class Batch:
 class Batches:
     """Several files may be under way, but only one line of a member. Times are steady seconds."""
 
-    def __init__(self, gather: GatherPolicy, trouble: TroublePolicy, rng: random.Random) -> None:
-        self._gather = gather
-        self._trouble = trouble
+    def __init__(self, policy: MembershipPolicy, rng: random.Random) -> None:
+        self._policy = policy
         self._rng = rng
         self._lanes: dict[Member, Lane] = {}
         self._waiting: dict[Member, Lane] = {}
@@ -145,14 +143,11 @@ class Batches:
 
     def drop(self, gone: Callable[[Unit], bool]) -> list[Unit]:
         """Take changes out whose partition left; a line that flies may land for nobody."""
-        dropped: list[Unit] = []
-        for member, lane in list(self._lanes.items()):
-            left = [unit for unit in lane.units if gone(unit)]
-            if not left:
-                continue
-            for unit in left:
-                unit.over = True
-            dropped += left
+        dropped = [unit for lane in self._lanes.values() for unit in lane.units if gone(unit)]
+        for unit in dropped:
+            unit.over = True
+        for member in {unit.change.member for unit in dropped}:
+            lane = self._lanes[member]
             lane.units = [unit for unit in lane.units if not unit.over]
             if not lane.units:
                 del self._lanes[member]
@@ -190,13 +185,13 @@ class Batches:
         `named` are places of lines that may be meant: they fly apart from the rest.
         """
         self._succeeded(batch)
-        self._part(batch.group, batch.lanes, rejected, named)
+        self._part(batch.group, rejected, named)
 
     def refused(self, batch: Batch, reason: str, now: float) -> list[Unit]:
         """The platform does not take the file: its one line, or somebody in it, is at fault."""
         self.flying.remove(batch)
-        if len(batch.lanes) > 1:
-            self._part(batch.group, batch.lanes)
+        if len(batch.lines) > 1:
+            self._part(batch.group)
             return []
         return self._settle(batch, reason, now)
 
@@ -209,32 +204,31 @@ class Batches:
         group.rest_until = now + self._wait_s(group.failures)
         group.failures += 1
         self._rest(now)
-        enough = self._trouble.attempts_max
+        enough = self._policy.attempts_max
         others_succeed = self.successes > group.baseline
         alone = len(group.lanes) == 1
         if group.failures < enough:
             self._groups.appendleft(group)
-        elif alone and others_succeed and now - group.failing_since >= self._trouble.give_up_s:
+        elif alone and others_succeed and now - group.failing_since >= self._policy.give_up_s:
             return self._settle(batch, reason, now)
         elif alone:
             self._groups.append(group)
         elif others_succeed:
-            self._part(group, group.lanes)
+            self._part(group)
         else:
             probe, *rest = group.lanes
             self._groups.appendleft(replace(group, lanes=rest, failures=enough - 1))
             self._groups.appendleft(Group([probe]))
         return []
 
-    def put_back(self, batch: Batch, now: float) -> None:
-        """It could not be sent at all: no fault of its own, so nothing is counted against it."""
-        self.flying.remove(batch)
-        self._rest(now)
-        self._groups.appendleft(batch.group)
+    def put_back(self, batch: Batch, failed_at: float | None = None) -> None:
+        """It could not be sent, or its partitions left: what is left of it flies again.
 
-    def give_way(self, batch: Batch) -> None:
-        """Its partitions left while it was sent: what is left of it, if anything, flies again."""
+        No fault of its own, so nothing is counted against it.
+        """
         self.flying.remove(batch)
+        if failed_at is not None:
+            self._rest(failed_at)
         self._groups.appendleft(batch.group)
 
     # -- inside -------------------------------------------------------------------------------
@@ -251,7 +245,7 @@ class Batches:
         if not gathered:
             return None
         self._group_flew_last = False
-        lanes = list(self._waiting.values())[: self._gather.commands_max]
+        lanes = list(self._waiting.values())[: self._policy.commands_max]
         for lane in lanes:
             del self._waiting[lane.member]
         self._gathering_since = now if self._waiting else None
@@ -261,8 +255,8 @@ class Batches:
         """When enough has been gathered."""
         if self._gathering_since is None:
             return None
-        enough = hurry or len(self._waiting) >= self._gather.commands_max
-        return self._gathering_since + (0.0 if enough else self._gather.wait_s)
+        enough = hurry or len(self._waiting) >= self._policy.commands_max
+        return self._gathering_since + (0.0 if enough else self._policy.gather_s)
 
     def _take_off(self, group: Group, line_of: LineOf, now: float) -> Batch | None:
         """As many lanes as one file may hold; the others stay a group, or wait on."""
@@ -272,7 +266,7 @@ class Batches:
         for lane in lanes:
             line = line_of(lane.units[-1].change)
             size += len(line)
-            if lines and size > self._gather.bytes_max:
+            if lines and size > self._policy.bytes_max:
                 break
             lines.append(line)
         lanes, rest = lanes[: len(lines)], lanes[len(lines) :]
@@ -280,19 +274,19 @@ class Batches:
             self._groups.appendleft(replace(group, lanes=rest))
         else:
             for lane in rest:
-                self._wait(lane, now - self._gather.wait_s)
+                self._wait(lane, now - self._policy.gather_s)
         if not lanes:
             return None
         group.lanes = lanes
         flown = tuple(tuple(lane.units) for lane in lanes)
-        batch = Batch(group, tuple(lanes), flown, tuple(lines))
+        batch = Batch(group, flown, tuple(lines))
         self.flying.append(batch)
         return batch
 
     @property
     def _is_busy(self) -> bool:
         """Whether no further file may leave; one at a time while they fail."""
-        return len(self.flying) >= (1 if self.failures_in_a_row else self._gather.in_flight_max)
+        return len(self.flying) >= (1 if self.failures_in_a_row else self._policy.in_flight_max)
 
     def _succeeded(self, batch: Batch) -> None:
         before = self.successes
@@ -305,24 +299,22 @@ class Batches:
         if len(lost) > 1:
             lanes = [lane for group in lost for lane in group.lanes]
             kept = [group for group in self._groups if group not in lost]
-            enough = self._trouble.attempts_max
+            enough = self._policy.attempts_max
             together = replace(lost[0], lanes=lanes, failures=enough - 1, rest_until=0.0)
             self._groups = deque([together, *kept])
 
-    def _part(
-        self, group: Group, lanes: Sequence[Lane], rejected: int = 1, named: Collection[int] = ()
-    ) -> None:
-        pieces = apart(len(lanes), rejected, named)
-        for part in reversed([[lanes[place] for place in piece] for piece in pieces]):
+    def _part(self, group: Group, rejected: int = 1, named: Collection[int] = ()) -> None:
+        pieces = apart(len(group.lanes), rejected, named)
+        for part in reversed([[group.lanes[place] for place in piece] for piece in pieces]):
             # One line alone has to fail as often as any; more are soon taken apart further.
-            most = min(group.failures, self._trouble.attempts_max - 1)
+            most = min(group.failures, self._policy.attempts_max - 1)
             failures = 0 if len(part) == 1 else most
             self._groups.appendleft(Group(part, failures, apart=True))
 
     def _settle(self, batch: Batch, reason: str | None, now: float) -> list[Unit]:
         """Its lanes are back: they wait again, or nothing of them is left."""
         settled: list[Unit] = []
-        for lane, units in zip(batch.lanes, batch.flown, strict=True):
+        for lane, units in zip(batch.group.lanes, batch.flown, strict=True):
             done = [unit for unit in (units if reason is None else units[-1:]) if not unit.over]
             for unit in done:
                 unit.over, unit.reason = True, reason
@@ -344,5 +336,5 @@ class Batches:
         self.failures_in_a_row += 1
 
     def _wait_s(self, failures: int) -> float:
-        ceiling = min(self._trouble.wait_s_max, self._trouble.wait_s * 2.0 ** min(failures, 30))
+        ceiling = self._policy.backoff_s(failures)
         return self._rng.uniform(ceiling / 2, ceiling)

@@ -39,7 +39,7 @@ class MembershipEngine:
     def __init__(self, policy: MembershipPolicy, changing: Changing, rng: random.Random) -> None:
         self.policy = policy
         self._changing = changing
-        self.batches = Batches(policy.gather, policy.trouble, rng)
+        self.batches = Batches(policy, rng)
         self.custody = Custody(policy.custody, self)
         self.custody.closes = True
         self.imports: dict[str, int] = {}
@@ -110,26 +110,21 @@ class MembershipEngine:
             outcome = self.custody.defect(record, error)
         if isinstance(outcome, NeedsSchema):
             self.custody.await_schema(assigned, record, outcome.key, now.steady)
-        elif isinstance(outcome, Several):
-            self._admit(record, assigned, outcome.outcomes, len(outcome.outcomes), now)
+            return
+        held = Taken(record, assigned, record.size_bytes, 0)
+        if isinstance(outcome, Several):
+            held.events_total = len(outcome.outcomes)
+            self._admit(held, outcome.outcomes, now)
         else:
-            self._admit(record, assigned, (outcome,), 0, now)
+            self._admit(held, (outcome,), now)
 
-    def _admit(
-        self,
-        record: Record,
-        assigned: Assigned,
-        outcomes: Sequence[Changes],
-        events_total: int,
-        now: Moment,
-    ) -> None:
+    def _admit(self, held: Taken, outcomes: Sequence[Changes], now: Moment) -> None:
         """What each event of a record asks for; the record meets its fate with the last change.
 
         - changes of any event: they wait, whatever is wrong with other events;
         - else an event that cannot be imported: a dead letter;
         - else it is skipped, as a segment event if one of them is.
         """
-        held = Taken(record, assigned, record.size_bytes, 0, events_total=events_total)
         units: list[Unit] = []
         skipped = OTHER_EVENT
         for event, outcome in enumerate(outcomes):
@@ -145,7 +140,7 @@ class MembershipEngine:
         ledger = self.custody.ledger
         if not units and not held.deaths:
             ledger.took(0)
-            self.custody.settle(assigned, record.offset, 0, Fate.SKIPPED, skipped.code)
+            self.custody.settle(held.assigned, held.record.offset, 0, Fate.SKIPPED, skipped.code)
             return
         held.open_changes = len(units)
         held.size_bytes += _OVERHEAD_BYTES * len(units)

@@ -17,9 +17,8 @@ from relay.apis.mediarithmics_document_imports import Phase
 from relay.membership.policy import ImporterPolicy
 from relay.segments.driver import Driver, Platform, Trip
 from relay.segments.hints import Hints, read_hints
-from relay.segments.outcome import Failed, Landed, Outcome, Unclear
+from relay.segments.outcome import Failed, Outcome
 
-_UNDER_WAY = (Phase.RUNNING, Phase.UNKNOWN)
 _STRAY_S = 3600.0
 """How long an upload that was given up for lost is still looked for before each file."""
 
@@ -65,7 +64,7 @@ class Importer:
                 known.id
                 for hour in hours
                 for known in await self._platform.imports.find(
-                    f"{self._policy.name}-{self._hour(-hour)}-", exact=False
+                    f"{self._policy.name}-{self._hour(-hour)}-"
                 )
             ]
             moving = [known for known in found if await self._moves(known)]
@@ -102,12 +101,8 @@ class Importer:
 
     async def hints(self, outcome: Outcome, file: Path) -> Hints:
         """What the error file tells of the lines of `file`, where some were rejected."""
-        match outcome:
-            case Landed(execution, rejected) | Unclear(execution, rejected) if rejected:
-                to = file.with_name(f"errors-{file.name}")
-                form = self._policy.form
-                return await read_hints(self._platform.imports, execution, file, form, to)
-        return Hints()
+        imports, to = self._platform.imports, file.with_name(f"errors-{file.name}")
+        return await read_hints(imports, outcome, file, self._policy.form, to)
 
     def _remember(self, place: int, trip: Trip) -> None:
         here = self._places.get(place)
@@ -133,7 +128,7 @@ class Importer:
 
     async def _moves(self, import_id: str, known: set[str] | None = None) -> bool:
         executions = await self._platform.imports.executions(import_id)
-        return any(e.phase in _UNDER_WAY and e.id not in (known or ()) for e in executions)
+        return any(e.phase is Phase.RUNNING and e.id not in (known or ()) for e in executions)
 
     def _hour(self, offset: int = 0) -> str:
         now = datetime.fromtimestamp(self._platform.clock.now_ms() / 1000, UTC)

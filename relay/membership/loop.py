@@ -24,38 +24,11 @@ from relay.membership.facts import (
     MembershipResumed,
 )
 from relay.membership.importer import Importer
-from relay.membership.status import MembershipReporter
 from relay.model import Moment
-from relay.road.consuming.schema_fetching import SchemaSource
-from relay.road.consuming.source import RecordSource
-from relay.road.loop import Road, RoadPolicy
-from relay.road.settling.letter_writer import DeadLetterSink
 from relay.segments.driver import Trip
 from relay.segments.next_step import NOT_LISTED
 from relay.segments.outcome import Failed, Held, Landed, Unclear
 from relay.telemetry.facts import Emit
-
-ROAD = MembershipReporter.road
-
-
-def membership_road(
-    engine: MembershipEngine,
-    source: RecordSource,
-    importer: Importer,
-    sink: DeadLetterSink,
-    *,
-    emit: Emit,
-    clock: Clock,
-    policy: RoadPolicy,
-    reporter: MembershipReporter,
-    schemas: SchemaSource | None = None,
-) -> Road:
-    """The road of membership events, from its parts."""
-    carrier = FileCarrier(engine, importer, emit, clock)
-    return Road(
-        ROAD, engine, carrier, source, sink,
-        emit=emit, clock=clock, policy=policy, reporter=reporter, schemas=schemas,
-    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -84,7 +57,7 @@ class FileCarrier:
         self._tell: Callable[[], None] = lambda: None
         self._changed = asyncio.Event()
         self._flights: list[_Flight] = []
-        self._places = list(range(engine.policy.gather.in_flight_max))
+        self._places = list(range(engine.policy.in_flight_max))
 
     async def run(self, changed: Callable[[], None]) -> None:
         """Carry files side by side, each seen through to its end; `Carrier.run`."""
@@ -142,7 +115,7 @@ class FileCarrier:
             self._hold(batch, error)
         finally:
             if batch in self._engine.batches.flying:  # its partitions have left, or we stop
-                self._engine.batches.give_way(batch)
+                self._engine.batches.put_back(batch)
             self._flights.remove(flight)
             self._places.append(flight.place)
             self._engine.custody.closes = not self._importer.has_strays
@@ -212,8 +185,7 @@ class FileCarrier:
         self._tell_hold(error, max(0.0, (self._engine.wakes_at() or now) - now))
 
     async def _pause(self, error: RelayError, failures: int) -> None:
-        trouble = self._engine.policy.trouble
-        retry_s = min(trouble.wait_s_max, trouble.wait_s * 2.0 ** min(failures, 30))
+        retry_s = self._engine.policy.backoff_s(failures)
         self._tell_hold(error, retry_s)
         await asyncio.sleep(retry_s)
 

@@ -6,10 +6,9 @@ from typing import NamedTuple, TypeAlias
 
 import orjson
 
-from relay.errors import InputError
 from relay.membership.policy import ChangePolicy, MembershipCode
 from relay.model import NeedsSchema, Record, Unmappable, Unwanted
-from relay.segments.formats import FileFormat, encoder
+from relay.segments.formats import CONTROL, FileFormat
 from relay.segments.members import MINUTE_MS
 from relay.segments.model import Named, SegmentCommand, User
 from relay.sources.events import EventPart
@@ -116,7 +115,12 @@ def changes_of_event(event: Segment, policy: ChangePolicy, now_ms: int) -> Chang
         Change((user, segment), enters, event.expires_at if enters else None, bag)
         for segment in segments
     )
-    return _writable(changes, policy, now_ms)
+    if policy.form is FileFormat.NDJSON or all(_is_writable(change) for change in changes):
+        return changes
+    return Unmappable(
+        MembershipCode.IDENTIFIER_NOT_WRITABLE,
+        "user or segment: an identifier holds a line break or another control character",
+    )
 
 
 def command(change: Change, expiration_minutes: int, now_ms: int) -> SegmentCommand:
@@ -144,16 +148,7 @@ def _user(entry: Entry) -> User:
             return "user_agent_id", "", entry["$user_agent_id"]
 
 
-def _writable(changes: tuple[Change, ...], policy: ChangePolicy, now_ms: int) -> Changes:
+def _is_writable(change: Change) -> bool:
     """A CSV cannot hold everything that an identifier may be."""
-    if policy.form is FileFormat.NDJSON:
-        return changes
-    line = encoder(policy.form).line
-    try:
-        for change in changes:
-            line(command(change, policy.expiration_minutes, now_ms))
-    except InputError as error:
-        return Unmappable(
-            MembershipCode.IDENTIFIER_NOT_WRITABLE, f"user or segment: {error.problem}"
-        )
-    return changes
+    (_, *user), (_, name) = change.member
+    return not any(CONTROL.search(text) for text in (*user, name))

@@ -33,21 +33,19 @@ class ChangePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class GatherPolicy:
-    """When enough has come for a file, and how large one may be."""
+class MembershipPolicy:
+    """Everything that the engine decides by: when a file is made, and how it is tried again."""
 
+    changes: ChangePolicy = field(default_factory=ChangePolicy)
+    custody: CustodyPolicy = field(
+        default_factory=lambda: CustodyPolicy(memory_records_max=20_000, user_records_max=20_000)
+    )
     commands_max: int = 10_000
     bytes_max: int = 16_000_000
-    wait_s: float = 15.0
+    gather_s: float = 15.0
     """How long the first change waits for others."""
     in_flight_max: int = 4
     """Files under way at a time: never two with the same member."""
-
-
-@dataclass(frozen=True, slots=True)
-class TroublePolicy:
-    """How a file that fails is tried again."""
-
     attempts_max: int = 3
     """Executions of the same changes that may fail before they are taken apart."""
     give_up_s: float = 900.0
@@ -56,17 +54,9 @@ class TroublePolicy:
     """First wait after a failure; each further failure in a row doubles it."""
     wait_s_max: float = 60.0
 
-
-@dataclass(frozen=True, slots=True)
-class MembershipPolicy:
-    """Everything that the engine decides by."""
-
-    changes: ChangePolicy = field(default_factory=ChangePolicy)
-    gather: GatherPolicy = field(default_factory=GatherPolicy)
-    trouble: TroublePolicy = field(default_factory=TroublePolicy)
-    custody: CustodyPolicy = field(
-        default_factory=lambda: CustodyPolicy(memory_records_max=20_000, user_records_max=20_000)
-    )
+    def backoff_s(self, failures: int) -> float:
+        """The longest wait behind so many failures in a row."""
+        return min(self.wait_s_max, self.wait_s * 2.0 ** min(failures, 30))
 
 
 @dataclass(frozen=True, slots=True)

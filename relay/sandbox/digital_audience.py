@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from relay.sandbox.stand_in import Room, calls
 from relay.sandbox.state import State
 
 _COOKIE = "digitalAudience"
@@ -30,11 +31,12 @@ class AudienceOptions(BaseModel):
     page: bool = Field(default=False, description="Calls are carried out and answered by a page.")
 
 
-class Room:
+class DigitalAudience(Room):
     """What the vendor keeps."""
 
-    def __init__(self, _: State) -> None:
-        self.options = AudienceOptions()
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.options: AudienceOptions = AudienceOptions()
         self.sessions: set[str] = set()
         self.audiences: list[dict[str, Any]] = []
         end = "2025-12-16T11:36:10.6878666Z"
@@ -42,54 +44,51 @@ class Room:
             501: {"segmentId": 501, "audienceId": 77, "name": "Churn NL", "endDate": end}
         }
 
+    def shown(self) -> object:
+        """What tests look at."""
+        return {"audiences": self.audiences, "segments": list(self.segments.values())}
 
-def routes(state: State) -> list[Route]:
-    """Every path that is none of another stand-in's, and the one by which a test looks inside."""
-
-    def room() -> Room:
-        return state.keep(Room, lambda: Room(state))
-
-    async def behave(request: Request) -> Response:
-        if request.method == "PUT":
-            room().options = AudienceOptions.model_validate_json(await request.body())
-        shown = {"audiences": room().audiences, "segments": list(room().segments.values())}
-        return Response(orjson.dumps(shown), media_type="application/json")
-
-    async def answer(request: Request) -> Response:
+    async def answer(self, request: Request) -> Response:
+        """Any call."""
         body, path = await request.body(), request.url.path.lower().removeprefix("/api")
         given = orjson.loads(body) if body else {}
         if path == "/account/login":
-            return _log_in(room(), state, given)
-        if request.cookies.get(_COOKIE) not in room().sessions:
+            return self._log_in(given)
+        if request.cookies.get(_COOKIE) not in self.sessions:
             return Response(status_code=401)
         if path.startswith("/segment/spa/"):  # a single-page app is at home there
-            return Response(_PAGE, media_type="text/html")
-        found = _carry_out(room(), request.method, path, given)
+            return HTMLResponse(_PAGE)
+        found = _carry_out(self, request.method, path, given)
         if found is None:
             return Response(status_code=404)
-        if room().options.page:
-            return Response(_PAGE, media_type="text/html")
-        content = b"" if room().options.empty_answers else orjson.dumps({"data": found})
-        return Response(content, media_type="application/json")
+        if self.options.page:
+            return HTMLResponse(_PAGE)
+        empty = self.options.empty_answers
+        return Response(media_type="application/json") if empty else JSONResponse({"data": found})
 
+    def _log_in(self, given: dict[str, Any]) -> Response:
+        password = given.get("password")
+        known = given.get("userName") and password == (self.options.password or password or "")
+        answer = JSONResponse({"data": bool(known)})
+        if known:
+            self.sessions.add(session := self._state.new_id())
+            answer.set_cookie(_COOKIE, session, httponly=True)
+            answer.set_cookie("other", "not-ours")
+        return answer
+
+
+def routes(state: State) -> list[Route]:
+    """Every path that is none of another stand-in's."""
     roots = ("account", "segment", "Segment", "organisation", "audience", "api")
-    paths = [f"/{root}/{{rest:path}}" for root in roots]
-    calls = [Route(path, answer, methods=["GET", "POST", "DELETE"]) for path in paths]
-    return [*calls, Route("/_sandbox/digital_audience", behave, methods=["GET", "PUT"])]
+    handlers = {
+        (method, f"/{root}/{{rest:path}}"): DigitalAudience.answer
+        for root in roots
+        for method in ("GET", "POST", "DELETE")
+    }
+    return calls(state, DigitalAudience, "/_sandbox/digital_audience", handlers)
 
 
-def _log_in(room: Room, state: State, given: dict[str, Any]) -> Response:
-    password = given.get("password")
-    if not given.get("userName") or password != (room.options.password or password or ""):
-        return Response(b'{"data":false}', media_type="application/json")
-    answer = Response(b'{"data":true}', media_type="application/json")
-    room.sessions.add(session := state.new_id())
-    answer.set_cookie(_COOKIE, session, httponly=True)
-    answer.set_cookie("other", "not-ours")
-    return answer
-
-
-def _carry_out(room: Room, method: str, path: str, given: dict[str, Any]) -> Any:
+def _carry_out(room: DigitalAudience, method: str, path: str, given: dict[str, Any]) -> Any:
     """What the call answers; None where there is no such thing."""
     if path.endswith("createcrmaudience"):
         room.audiences.append({"id": 9000 + len(room.audiences), **given})

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from relay.sandbox import envelopes
 from relay.sandbox.segment_lines import refused_at_once
 from relay.sandbox.segment_store import ExecutionSeen, SegmentStore
-from relay.sandbox.stand_in import as_json, calls
+from relay.sandbox.stand_in import calls
 from relay.sandbox.state import State
 from relay.sandbox.tracking import check_caller, invalid, not_found
 
@@ -36,7 +36,7 @@ def routes(state: State) -> list[Route]:
         ("GET", "/_sandbox/segments"): DocumentImports.list_segments,
         ("GET", "/_sandbox/segments/{kind}/{value:path}"): DocumentImports.list_members,
     }
-    return calls(lambda: document_imports(state), "/_sandbox/imports", handlers)
+    return calls(state, DocumentImports, "/_sandbox/imports", handlers)
 
 
 class Definition(BaseModel):
@@ -136,12 +136,12 @@ class DocumentImports(SegmentStore):
     async def seen(self, _: Request) -> Response:
         """Every upload, by the stand-in's own count."""
         await self.advance()
-        return as_json([self._seen(seen) for seen in self.executions.values()])
+        return JSONResponse([self._seen(seen) for seen in self.executions.values()])
 
     async def list_segments(self, _: Request) -> Response:
         """How many members each segment has."""
         await self.advance()
-        return as_json(
+        return JSONResponse(
             {f"{kind}/{value}": len(self.listed((kind, value))) for kind, value in self.members}
         )
 
@@ -160,16 +160,11 @@ class DocumentImports(SegmentStore):
         return {**document, "id": int(document["id"])} if as_number else document
 
     def _seen(self, seen: ExecutionSeen) -> dict[str, Any]:
-        return {
-            "id": seen.id,
+        names = ("id", "status", "sha256", "lines", "succeeded", "created_ms")
+        return {name: getattr(seen, name) for name in names} | {
             "import": self.imports[seen.import_id]["name"],
-            "status": seen.status,
-            "sha256": seen.sha256,
             "bytes": seen.size_bytes,
-            "lines": seen.lines,
-            "succeeded": seen.succeeded,
             "rejected": len(seen.rejected),
-            "created_ms": seen.created_ms,
         }
 
     def _document(self, seen: ExecutionSeen) -> dict[str, Any]:

@@ -5,11 +5,11 @@ into the scope. The sandbox's own addresses (`/_sandbox/…`, `/openapi.json`) p
 """
 
 import asyncio
-from collections.abc import Callable
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from relay.sandbox import envelopes
 from relay.sandbox.faults import Described, FaultKind, FaultRule
 from relay.sandbox.limiters import Pass
 from relay.sandbox.state import State
@@ -19,9 +19,6 @@ BODY = "sandbox.body"
 ENTRY = "sandbox.entry"
 CLOSE = "sandbox.close"
 
-# (path, status, text, headers) -> the error as that path's API words it.
-Refusal = Callable[[str, int, str, dict[str, str]], Response]
-
 
 class ConnectionCut(ConnectionResetError):
     """Stands for a closed connection where there is none to close: an in-process transport."""
@@ -30,10 +27,9 @@ class ConnectionCut(ConnectionResetError):
 class FaultMiddleware:
     """Logs each request and applies the fault that is decided for it."""
 
-    def __init__(self, app: ASGIApp, state: State, refusal: Refusal) -> None:
+    def __init__(self, app: ASGIApp, state: State) -> None:
         self._app = app
         self._state = state
-        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -75,7 +71,7 @@ class FaultMiddleware:
                 headers.update(passed.headers)
                 if not passed.taken.accepted:
                     entry.fault = "limiter"
-                    refusal = self._refusal(path, 429, "Too Many Requests", {})
+                    refusal = self._refusal(429, "Too Many Requests", {})
                     await refusal(scope, receive, recorded)
                     return
                 passes.append(passed)
@@ -111,7 +107,7 @@ class FaultMiddleware:
             entry.fault = rule.kind.value
             await self._apply(rule, decision.delay_ms, scope, receive, recorded)
         elif len(body) > state.options.upload_bytes_max:
-            await self._refusal(path, 413, "The body is too large", {})(scope, receive, recorded)
+            await self._refusal(413, "The body is too large", {})(scope, receive, recorded)
         else:
             await self._app(scope, _replayed(body), recorded)
 
@@ -143,8 +139,11 @@ class FaultMiddleware:
     async def _refuse(self, rule: FaultRule, scope: Scope, receive: Receive, send: Send) -> None:
         status = rule.status or 500
         headers = {} if rule.retry_after_s is None else {"retry-after": str(rule.retry_after_s)}
-        response = self._refusal(scope["path"], status, "Injected by the sandbox", headers)
+        response = self._refusal(status, "Injected by the sandbox", headers)
         await response(scope, receive, send)
+
+    def _refusal(self, status: int, text: str, headers: dict[str, str]) -> Response:
+        return envelopes.error(status, text, self._state.new_id(), headers=headers)
 
 
 async def _close(scope: Scope, receive: Receive) -> None:

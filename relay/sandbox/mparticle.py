@@ -6,7 +6,6 @@ is served from here, under an address that plays a signed one, unless a test say
 """
 
 import base64
-import binascii
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,10 +15,10 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from relay.sandbox.stand_in import Room, as_json, calls
+from relay.sandbox.stand_in import Room, calls
 from relay.sandbox.state import State
 
 _ROOT = "/service/v1/segments"
@@ -30,7 +29,7 @@ _SIGNATURE = "0f" * 32
 class ExportOptions(BaseModel):
     """How exports behave; `PUT /_sandbox/mparticle` changes it."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid")
 
     credentials: tuple[str, str] | None = Field(
         default=None, description="API key and access token; None: any, but some."
@@ -69,21 +68,16 @@ class Mparticle(Room):
     """The segments of one project, their exports, and the calls."""
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        super().__init__(state)
         self.options: ExportOptions = ExportOptions()
         self.project_id = state.new_id()
         self.segments: dict[str, dict[str, Any]] = {}
         self.contents: dict[str, Callable[[], bytes]] = {}
         self.exports: dict[str, Export] = {}
-        self._used: dict[str, int] = {}
-
-    def changed(self) -> None:
-        """Counts of what shall happen next begin anew."""
-        self._used.clear()
 
     async def list_segments(self, _: Request) -> Response:
         """A bare list of segment objects."""
-        return as_json(list(self.segments.values()))
+        return JSONResponse(list(self.segments.values()))
 
     async def request_export(self, request: Request) -> Response:
         """Begin an export. Each request is a new one."""
@@ -149,29 +143,24 @@ class Mparticle(Room):
 
     async def seen(self, _: Request) -> Response:
         """Every export that was asked for."""
-        found = self.exports.values()
-        return as_json([{"id": seen.id, "segment": seen.segment["segmentId"]} for seen in found])
+        return JSONResponse(list(self.exports))
 
     def refusal(self, request: Request) -> Response | None:
         """Why a caller is not served: the API knows its callers, a signed address anybody."""
         if not request.url.path.startswith(_ROOT):
             return None
-        scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-        try:
-            pair = tuple(base64.b64decode(encoded).decode().split(":", 1))
-        except (binascii.Error, UnicodeDecodeError):
-            pair = ()
-        known = self.options.credentials in (None, pair)
-        if scheme.lower() != "basic" or len(pair) != 2 or not known:  # noqa: PLR2004 - a pair
+        pair = ":".join(self.options.credentials or ())
+        known = "Basic " + base64.b64encode(pair.encode()).decode()
+        given = request.headers.get("authorization", "")
+        if not given.startswith("Basic ") or (self.options.credentials and given != known):
             return _error(401, "unauthorized")
         return _error(403, "forbidden") if self.options.forbidden else None
 
     def _still(self, option: str) -> bool:
-        """Whether what shall happen so many times happens now."""
-        used = self._used.get(option, 0)
-        happens = bool(used < getattr(self.options, option))
-        self._used[option] = used + happens
-        return happens
+        """Whether what shall happen so many times happens now; the option counts down."""
+        left: int = getattr(self.options, option)
+        setattr(self.options, option, max(0, left - 1))
+        return left > 0
 
     def _expired(self, export: Export) -> bool:
         done = export.started_ms + self.options.takes_ms
@@ -189,15 +178,11 @@ class Mparticle(Room):
         }
         if self.options.top_level_project_id:
             document["projectId"] = self.project_id
-        return as_json(document)
+        return JSONResponse(document)
 
 
 def routes(state: State) -> list[Route]:
     """The routes of this stand-in, and those by which a test fills it."""
-
-    def room() -> Mparticle:
-        return state.keep(Mparticle, lambda: Mparticle(state))
-
     handlers = {
         ("GET", f"{_ROOT}/list"): Mparticle.list_segments,
         ("POST", f"{_ROOT}/export/"): Mparticle.request_export,
@@ -206,7 +191,7 @@ def routes(state: State) -> list[Route]:
         ("PUT", "/_sandbox/mparticle/segments/{segment_id}"): Mparticle.set_segment,
         ("GET", "/_sandbox/mparticle/exports"): Mparticle.seen,
     }
-    return calls(room, "/_sandbox/mparticle", handlers)
+    return calls(state, Mparticle, "/_sandbox/mparticle", handlers)
 
 
 def _time(ms: int) -> str:
@@ -215,4 +200,4 @@ def _time(ms: int) -> str:
 
 
 def _error(status: int, text: str) -> Response:
-    return as_json({"error": text}, status)
+    return JSONResponse({"error": text}, status)

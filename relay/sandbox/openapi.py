@@ -4,7 +4,6 @@ Made of the tables that the routes are served from and the models that bodies ar
 A test lets schemathesis hold the document and the answers against each other.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -13,10 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from relay import __version__
-from relay.sandbox import control
 from relay.sandbox.documents import DatamartId, Text
-from relay.sandbox.operations import paths_and_schemas
-from relay.sandbox.stand_in import StandIn
+from relay.sandbox.operations import Operations, paths_and_schemas
 
 _STATUSES = {
     400: "Not valid; it says what.",
@@ -26,9 +23,9 @@ _STATUSES = {
 }
 
 
-def routes(stand_ins: Sequence[StandIn]) -> list[Route]:
+def routes(operations: Operations) -> list[Route]:
     """The route that serves the document."""
-    body = orjson.dumps(document(stand_ins))
+    body = orjson.dumps(document(operations))
 
     async def openapi(_: Request) -> Response:
         return Response(body, media_type="application/json")
@@ -40,11 +37,8 @@ def _type_of(parameter: str) -> Any:
     return DatamartId if parameter == "datamartId" else Text
 
 
-def document(stand_ins: Sequence[StandIn]) -> dict[str, Any]:
+def document(operations: Operations) -> dict[str, Any]:
     """The whole document."""
-    operations = dict(control.OPERATIONS)
-    for stand_in in stand_ins:
-        operations.update(stand_in.operations)
     paths, schemas = paths_and_schemas(operations, _type_of, _STATUSES)
     return {
         "openapi": "3.1.0",

@@ -4,6 +4,7 @@ The stand-in's own reading of the vendor's table, held apart from the client's o
 """
 
 import csv
+import io
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple, Self
 
@@ -108,38 +109,29 @@ def judge(fields: dict[str, Any] | str) -> Asked | str:
 
 
 def _read_ndjson(body: bytes) -> Iterator[Row]:
-    start, number = 0, 0
-    while start < len(body):
-        end = body.find(b"\n", start)
-        end = len(body) if end < 0 else end
-        text = body[start:end]
-        start, number = end + 1, number + 1
+    for number, text in enumerate(io.BytesIO(body), start=1):
         if not text.strip():
             continue
         try:
             document = orjson.loads(text)
         except orjson.JSONDecodeError:
-            yield Row(number, text, "the line is not JSON")
-            continue
-        yield Row(number, text, document if isinstance(document, dict) else "not an object")
+            document = None
+        known = isinstance(document, dict)
+        yield Row(number, text, document if known else "the line is not a JSON object")
 
 
 def _read_csv(body: bytes) -> Iterator[Row]:
     lines = body.decode("utf-8-sig", "replace").splitlines()
-    if not lines:
-        return
-    names = [name.lower() for name in next(csv.reader([lines[0]]))]
+    names = [name.lower() for name in next(csv.reader(lines[:1]), [])]
     for number, line in enumerate(lines[1:], start=2):
         cells = next(csv.reader([line]), [])
         if len(cells) != len(names):
             yield Row(number, line.encode(), "wrong number of columns")
             continue
-        fields: dict[str, Any] = {}
-        for name, cell in zip(names, cells, strict=True):
-            if cell == "":
-                continue
-            if name in _LISTS or (name.startswith("expiration_") and cell.isdigit()):
-                fields[name] = orjson.loads(cell)
-            else:
-                fields[name] = cell
-        yield Row(number, line.encode(), fields)
+        given = zip(names, cells, strict=True)
+        yield Row(number, line.encode(), {name: _value(name, cell) for name, cell in given if cell})
+
+
+def _value(name: str, cell: str) -> Any:
+    is_json = name in _LISTS or (name.startswith("expiration_") and cell.isdigit())
+    return orjson.loads(cell) if is_json else cell

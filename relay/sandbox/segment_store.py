@@ -18,7 +18,7 @@ from relay.sandbox.stand_in import Room
 from relay.sandbox.state import State
 
 _SLICE = 5000
-
+_REASON = "user unknown"
 
 ErrorFile = Literal["document", "number", "csv", "opaque", "missing", "none"]
 """What an error file looks like. The vendor does not say: each is one guess.
@@ -46,7 +46,6 @@ class ImportOptions(BaseModel):
     fail_status: str = "FAILED"
     reject_rate: float = Field(default=0, ge=0, le=1, description="Share of lines rejected.")
     reject_containing: str | None = Field(default=None, description="Reject lines with this text.")
-    reject_reason: str = "user unknown"
     error_file: ErrorFile = "document"
     counts: Counts = "result"
     success_status: str = "SUCCEEDED"
@@ -80,7 +79,7 @@ class SegmentStore(Room):
     """The document imports of all datamarts, and the members of all segments."""
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        super().__init__(state)
         self._lock = asyncio.Lock()
         self.options: ImportOptions = ImportOptions()
         self.imports: dict[str, dict[str, Any]] = {}
@@ -139,14 +138,16 @@ class SegmentStore(Room):
 
     def error_file(self, seen: ExecutionSeen) -> bytes | None:
         """The content of an execution's error file; None when its address leads nowhere."""
-        kind = self.options.error_file
-        if kind == "opaque":
-            return f"{len(seen.rejected)} line(s) could not be imported\n".encode()
-        if kind == "csv":
-            return _error_csv(seen.rejected)
-        if kind in ("missing", "none"):
-            return None
-        return b"".join(_error_line(row, why, kind == "document") for row, why in seen.rejected)
+        match self.options.error_file:
+            case "opaque":
+                return f"{len(seen.rejected)} line(s) could not be imported\n".encode()
+            case "csv":
+                return _error_csv(seen.rejected)
+            case "missing" | "none":
+                return None
+            case kind:
+                lines = [_error_line(row, why, kind == "document") for row, why in seen.rejected]
+                return b"".join(lines)
 
     async def _finish(self, seen: ExecutionSeen, now: int) -> None:
         lines = seen.body.count(b"\n") + 1
@@ -174,10 +175,10 @@ class SegmentStore(Room):
             return asked
         user = asked.user(self._state.options.default_compartment_id)
         if options.reject_containing and options.reject_containing.encode() in row.text:
-            return options.reject_reason
+            return _REASON
         chance = random.Random(f"{options.seed}:{user}") if options.reject_rate else None
         if chance is not None and chance.random() < options.reject_rate:
-            return options.reject_reason
+            return _REASON
         known = options.segments
         if known is not None and any(value not in known for _, value in asked.segments):
             return "segment unknown"

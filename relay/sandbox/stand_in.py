@@ -1,39 +1,15 @@
-"""What one vendor's API hands to the application that serves it: its routes and its manners."""
+"""A vendor's API in the sandbox: what it keeps, and the routes of its calls and its options."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-import orjson
 from pydantic import ValidationError
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from relay.sandbox.faults import explain
-from relay.sandbox.operations import Operations
 from relay.sandbox.state import State
-
-# (state, status, text, headers) -> an error as this API words it.
-Refusal = Callable[[State, int, str, Mapping[str, str]], Response]
-
-
-@dataclass(frozen=True, slots=True)
-class StandIn:
-    """A stand-in for a vendor's API."""
-
-    prefix: str
-    """Where its paths begin: errors and faults of these paths are worded by `refusal`."""
-
-    routes: Callable[[State], Sequence[BaseRoute]]
-    refusal: Refusal
-    operations: Operations = field(default_factory=dict)
-    """What of it is in the document at `/openapi.json`."""
-
-
-def as_json(document: object, status: int = 200) -> Response:
-    """An answer."""
-    return Response(orjson.dumps(document), status_code=status, media_type="application/json")
 
 
 class Room:
@@ -42,19 +18,24 @@ class Room:
     options: Any
     """A model; `PUT` at its address changes it."""
 
+    def __init__(self, state: State) -> None:
+        self._state = state
+
     def refusal(self, _: Request) -> Response | None:
         """Why a caller is not served."""
         return None
 
-    def changed(self) -> None:
-        """There are other options from now on."""
+    def shown(self) -> object:
+        """What `GET` at the address of the options tells."""
+        return self.options.model_dump()
 
 
 _Room = TypeVar("_Room", bound=Room)
 
 
 def calls(
-    room: Callable[[], _Room],
+    state: State,
+    kind: type[_Room],
     options: str,
     handlers: Mapping[tuple[str, str], Callable[[_Room, Request], Awaitable[Response]]],
 ) -> list[Route]:
@@ -62,19 +43,18 @@ def calls(
 
     def route(method: str, path: str) -> Route:
         async def answer(request: Request) -> Response:
-            here = room()
+            here = state.keep(kind, lambda: kind(state))
             return here.refusal(request) or await handlers[method, path](here, request)
 
         return Route(path, answer, methods=[method])
 
     async def behaviour(request: Request) -> Response:
-        here = room()
+        here = state.keep(kind, lambda: kind(state))
         if request.method == "PUT":
             try:
                 here.options = type(here.options).model_validate_json(await request.body())
             except ValidationError as error:
                 return Response(explain(error), status_code=400)
-            here.changed()
-        return Response(here.options.model_dump_json(), media_type="application/json")
+        return JSONResponse(here.shown())
 
     return [*(route(*call) for call in handlers), Route(options, behaviour, methods=["GET", "PUT"])]

@@ -17,7 +17,7 @@ from relay.segments.errors import SegmentBusy
 
 # "RlyS": another program's database is told apart from a damaged one of ours.
 _APPLICATION_ID = 0x526C7953
-VERSION = 3
+VERSION = 4
 
 _SCHEMA = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -50,7 +50,6 @@ CREATE TABLE parts (
   lines INTEGER NOT NULL,
   first_place INTEGER,
   last_place INTEGER,
-  import_asked INTEGER NOT NULL DEFAULT 0,
   import_id TEXT,
   state TEXT NOT NULL DEFAULT 'written',
   succeeded INTEGER,
@@ -116,6 +115,8 @@ _TO_3 = (
     ),
     "ALTER TABLE parts DROP COLUMN lot",
 )
+_TO_4 = ("ALTER TABLE parts DROP COLUMN import_asked",)
+_STEPS = (_TO_2, _TO_3, _TO_4)
 
 
 def open_database(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -214,7 +215,7 @@ def _prepare(db: sqlite3.Connection) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version < VERSION:
         with transaction(db):
-            steps = (_SCHEMA.split(";\n"),) if version == 0 else (_TO_2, _TO_3)[version - 1 :]
+            steps = (_SCHEMA.split(";\n"),) if version == 0 else _STEPS[version - 1 :]
             for statement in chain(*steps):
                 db.execute(statement)
             db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")

@@ -4,8 +4,8 @@
 come from and in what an outcome means to them; beginning an execution, finding one again whose
 answer was lost, waiting for it and counting attempts are the same.
 
-Before every call that changes something on the platform, `Trip.keep` is called: what is
-written there lets a run continue after a crash. Waits are measured with a steady clock, so a step
+Before every upload, and when something is known of one, `Trip.keep` is called: what is written
+there lets a run continue after a crash. Waits are measured with a steady clock, so a step
 of the wall clock neither stops nor ends them.
 """
 
@@ -22,14 +22,7 @@ from relay.clock import Clock
 from relay.disk import LocalStateError
 from relay.segments.errors import ImportOverdue
 from relay.segments.formats import FileFormat
-from relay.segments.next_step import (
-    HALF_DONE,
-    Attempt,
-    Do,
-    Seen,
-    Step,
-    next_step,
-)
+from relay.segments.next_step import HALF_DONE, Attempt, Do, Seen, Step, next_step
 from relay.segments.outcome import Failed, Held, Outcome
 from relay.segments.policy import UploadPolicy
 
@@ -58,14 +51,12 @@ class Trip:
     """A file on its way: what was asked of the platform for it so far."""
 
     name: str
-    """What its document import is called, by which it is found again."""
+    """What its document import is called."""
     path: Path
     size_bytes: int
     lines: int
     form: FileFormat
     import_id: str | None = None
-    import_asked: bool = False
-    """Making the document import was asked for, and the answer may be lost."""
     attempts: list[Attempt] = field(default_factory=list)
     others: AbstractSet[str] = frozenset()
     """Executions of other files in the same document import."""
@@ -131,14 +122,16 @@ class Driver:
 
     async def _look(self, trip: Trip, watch: _Watch) -> Step:
         """What the trip and the platform say together."""
-        if trip.import_id is None and not await self._find_import(trip, watch):
-            return Do.WAIT
+        if trip.import_id is None:
+            made = await self.platform.imports.create(trip.name, trip.form.mime_type)
+            trip.import_id = made.id
+            trip.keep(trip)
         listed: list[Execution] = []
         ids = {attempt.execution_id for attempt in trip.attempts}
         if ids:
             ours = {id_ for id_ in ids if id_ is not None}
             every = await self.platform.imports.executions(
-                trip.import_id or "", until=None if None in ids else ours
+                trip.import_id, until=None if None in ids else ours
             )
             listed = [execution for execution in every if execution.id not in trip.others]
             self._note_statuses(trip, listed)
@@ -156,33 +149,6 @@ class Driver:
             self.tell(f"adopted execution {attempt.execution_id}")
         trip.note(attempt)
         watch.missed = None
-
-    async def _find_import(self, trip: Trip, watch: _Watch) -> bool:
-        """The document import of a file: found again, or made. False: look again later."""
-        now = self.platform.steady()
-        if trip.import_asked:
-            found = await self.platform.imports.find(trip.name)
-            if found:
-                # More than one is harmless: an import is only a name, what counts is its file.
-                self._know_import(trip, watch, found[-1].id)
-                return True
-            watch.missed = watch.missed or now
-            if now - watch.missed < self.policy.adoption_s:
-                return False
-        trip.import_asked = True
-        trip.keep(trip)
-        try:
-            made = await self.platform.imports.create(trip.name, trip.form.mime_type)
-        except AnswerLost:
-            watch.missed = now
-            return False
-        self._know_import(trip, watch, made.id)
-        return True
-
-    def _know_import(self, trip: Trip, watch: _Watch, import_id: str) -> None:
-        trip.import_id = import_id
-        watch.missed = None
-        trip.keep(trip)
 
     async def _upload(self, trip: Trip, watch: _Watch) -> None:
         if not trip.path.is_file() or trip.path.stat().st_size != trip.size_bytes:

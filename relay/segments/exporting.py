@@ -16,7 +16,7 @@ from relay.apis.errors import (
     Unreachable,
 )
 from relay.apis.locations import FileAccess
-from relay.apis.mparticle_segments import HINTS, Export, ExportStatus, MparticleSegments
+from relay.apis.mparticle_segments import HINTS, Export, MparticleSegments
 from relay.apis.object_store import fetch
 from relay.segments.driver import loop_time
 from relay.segments.policy import ExportPolicy
@@ -68,12 +68,12 @@ class Exporter:
                 faults += 1
                 if faults >= _FAULTS_MAX:
                     raise
-            if export is not None and export.status is ExportStatus.FAILED:
+            if export is not None and export.status == "FAILED":
                 raise ExportError(
                     f"mParticle gave up the export {export_id}",
                     hint="it says no reason; run again, and ask mParticle if that does not help",
                 )
-            if export is not None and export.status is ExportStatus.COMPLETE:
+            if export is not None and export.status == "COMPLETE":
                 if export.filename:
                     return export
                 nameless += 1
@@ -93,13 +93,10 @@ class Exporter:
     async def download(self, location: str, to: Path) -> int:
         """Download an export. One that breaks off is begun again, a few times."""
         self.progress.begin("downloading the export", None, "bytes")
-        attempt = 0
-        while True:
-            attempt += 1
+        for attempt in range(1, _DOWNLOADS_MAX):
             try:
                 return await fetch(location, to, self.access, self.progress.at)
             except Unreachable as error:
-                if attempt >= _DOWNLOADS_MAX:
-                    raise
                 self.progress.note(f"{error.problem}; beginning again")
                 await self.sleep(self.rng.uniform(1.0, 2.0) * attempt)
+        return await fetch(location, to, self.access, self.progress.at)

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from relay.apis.errors import ApiError, vendor_words
-from relay.apis.mediarithmics_document_imports import DocumentImports, Execution
+from relay.apis.mediarithmics_document_imports import DocumentImports
 from relay.disk import disk_errors
 from relay.segments.formats import FileFormat, read_commands
+from relay.segments.outcome import Landed, Outcome, Unclear
 
 REJECTED = "rejected by the import"
 
@@ -39,13 +40,16 @@ class Hints:
 
 
 async def read_hints(
-    imports: DocumentImports, execution: Execution, file: Path, form: FileFormat, to: Path
+    imports: DocumentImports, outcome: Outcome, file: Path, form: FileFormat, to: Path
 ) -> Hints:
     """Fetch the error file of the import of `file` to `to`; no hints where there is none."""
-    if execution.error_file_uri is None:
+    if not isinstance(outcome, Landed | Unclear) or not outcome.rejected:
+        return Hints()
+    uri = outcome.execution.error_file_uri
+    if uri is None:
         return Hints()
     try:
-        await imports.error_file(execution.error_file_uri, to)
+        await imports.error_file(uri, to)
     except ApiError:  # the lines are found without it
         return Hints()
     return hints(file, form, to)

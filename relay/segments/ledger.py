@@ -7,7 +7,7 @@ parts, parts have attempts. The members of the segment are in `relay.segments.me
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ from relay.disk import LocalStateError
 from relay.segments.database import open_database, sqlite_errors, transaction
 from relay.segments.driver import Trip
 from relay.segments.formats import FileFormat
-from relay.segments.members import Places
 from relay.segments.next_step import Attempt
 from relay.segments.parts import Part
+from relay.segments.plan import Plan
 
 
 class Stage(StrEnum):
@@ -71,23 +71,16 @@ class Run:
     export_id: str | None
     exported_ms: int | None
     expiration_minutes: int | None
-    plan: Json[dict[str, Any]] | None
+    plan: Json[Plan] | None
     allowed: int
 
 
-@dataclass(frozen=True, slots=True)
-class PartRecord:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartRecord(Part):
     """A file of a run, and what became of it."""
 
     run: int
-    number: int
-    file: str
     format: FileFormat
-    size_bytes: int
-    lines: int
-    first_place: int | None
-    last_place: int | None
-    import_asked: bool
     import_id: str | None
     state: PartState
     succeeded: int | None
@@ -95,13 +88,6 @@ class PartRecord:
     problem: str | None
     parent: int | None
     attempts: Json[list[Attempt]]
-
-    @property
-    def users(self) -> Places | None:
-        """Whom it is about; None for a file of commands, whose users are not known one by one."""
-        if self.first_place is None or self.last_place is None:
-            return None
-        return Places(self.first_place, self.last_place)
 
 
 _RUN = TypeAdapter(Run)
@@ -193,31 +179,26 @@ class RunLedger:
         """Note the files of a run that are on the disk."""
         with self.writing() as db:
             db.execute("DELETE FROM parts WHERE run = ?", (run.id,))
-            self._insert(run.id, files, form, 1, None)
+            self._insert(run.id, files, form)
             return self.move(run, Stage.WRITTEN, expiration_minutes=expiration_minutes)
 
     def take_apart(self, part: PartRecord, pieces: Iterable[Part], **columns: Any) -> None:
         """A part is replaced by pieces of it. Inside a transaction of the caller's."""
-        self._insert(part.run, pieces, part.format, self.next_number(part.run), part.number)
+        self._insert(part.run, pieces, part.format, part.number)
         self.set_part(part, state=PartState.APART, **columns)
 
-    def next_number(self, run_id: int) -> int:
-        """The number of the next part of a run."""
+    def last_number(self, run_id: int) -> int:
+        """The number of the last part of a run."""
         ((last,),) = self._rows("SELECT max(number) FROM parts WHERE run = ?", run_id)
-        return int(last or 0) + 1
+        return int(last or 0)
 
     def _insert(
-        self, run: int, files: Iterable[Part], form: FileFormat, first: int, parent: int | None
+        self, run: int, files: Iterable[Part], form: FileFormat, parent: int | None = None
     ) -> None:
-        rows = (
-            (run, number, file.path.name, form, file.size_bytes, file.lines,
-             *(file.users or (None, None)), parent)
-            for number, file in enumerate(files, start=first)
-        )  # fmt: skip
         self.db.executemany(
-            "INSERT INTO parts (run, number, file, format, size_bytes, lines, first_place,"
-            " last_place, parent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            rows,
+            "INSERT INTO parts (run, format, parent, number, file, size_bytes, lines, first_place,"
+            " last_place) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((run, form, parent, *astuple(file)) for file in files),
         )
 
     def parts(self, run: Run, after: int = 0) -> list[PartRecord]:
@@ -234,9 +215,7 @@ class RunLedger:
     def keep(self, part: PartRecord, trip: Trip) -> None:
         """Note what was asked of the platform for a file. In a transaction of the caller's."""
         attempts = _ATTEMPTS.dump_json(trip.attempts).decode()
-        self.set_part(
-            part, import_asked=trip.import_asked, import_id=trip.import_id, attempts=attempts
-        )
+        self.set_part(part, import_id=trip.import_id, attempts=attempts)
 
     def _run(self, condition: str) -> Run | None:
         rows = self._rows(
@@ -249,8 +228,7 @@ class RunLedger:
             return self.db.execute(query, values).fetchall()
 
     def _must(self, condition: str) -> Run:
-        run = self._run(condition)
-        if run is None:
+        if (run := self._run(condition)) is None:
             raise AssertionError("the run is not in its ledger")
         return run
 

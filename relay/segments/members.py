@@ -6,7 +6,7 @@ whatever the size. What was applied is applied to the members in one transaction
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,6 @@ from relay.segments.database import transaction
 from relay.segments.model import Operation
 from relay.segments.plan import Plan
 
-_BATCH = 10_000
 _WHY_UPDATE = {
     "entering": "m.user IS NULL",
     "again": "m.sure = 0",
@@ -30,8 +29,8 @@ _LEAVING = "FROM changes WHERE place BETWEEN ? AND ? AND operation = 'DELETE'"
 class Places(NamedTuple):
     """Where the changes of a file stand in `changes`: from one place to another, both included."""
 
-    first: int
-    last: int
+    first_place: int
+    last_place: int
 
 
 _DOUBTFUL = 1 << 40
@@ -52,33 +51,22 @@ class ExpiryPolicy:
             raise ValueError("renew_before_minutes must be below minutes")
 
 
-def load(
-    db: sqlite3.Connection, users: Iterable[str | None], on_rows: Callable[[int], None]
-) -> tuple[int, int]:
+def load(db: sqlite3.Connection, users: Iterable[str | None]) -> tuple[int, int]:
     """Put the users of an export into a scratch table; rows, and rows without a user."""
     db.execute("DROP TABLE IF EXISTS temp.seen")
     db.execute("DROP TABLE IF EXISTS temp.incoming")
-    db.execute("CREATE TEMP TABLE seen (user TEXT NOT NULL)")
-    rows = without = 0
-    batch: list[tuple[str]] = []
+    db.execute("CREATE TEMP TABLE seen (user TEXT)")
     with transaction(db):
-        for user in users:
-            rows += 1
-            if user is None:
-                without += 1
-            else:
-                batch.append((user,))
-            if len(batch) >= _BATCH:
-                db.executemany("INSERT INTO seen VALUES (?)", batch)
-                batch.clear()
-                on_rows(rows)
-        db.executemany("INSERT INTO seen VALUES (?)", batch)
-        on_rows(rows)
+        rows = db.executemany("INSERT INTO seen VALUES (?)", ((user,) for user in users)).rowcount
+        named = int(db.execute("SELECT count(user) FROM seen").fetchone()[0])
         # Sorted first: a table that grows at its end is written once, wherever it must go.
         db.execute("CREATE TEMP TABLE incoming (user TEXT PRIMARY KEY) WITHOUT ROWID")
-        db.execute("INSERT INTO incoming SELECT DISTINCT user FROM seen ORDER BY user")
+        db.execute(
+            "INSERT INTO incoming SELECT DISTINCT user FROM seen WHERE user IS NOT NULL"
+            " ORDER BY user"
+        )
         db.execute("DROP TABLE temp.seen")
-    return rows, without
+    return rows, rows - named
 
 
 def compare(

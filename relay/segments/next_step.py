@@ -93,7 +93,7 @@ def next_step(attempts: Sequence[Attempt], seen: Seen, policy: UploadPolicy, lin
     listed = {execution.id: execution for execution in seen.listed}
     ours = [a for a in attempts if a.execution_id is not None]
     executions = [listed[a.execution_id] for a in ours if a.execution_id in listed]
-    if any(e.phase in (Phase.RUNNING, Phase.UNKNOWN) for e in executions):
+    if any(e.phase is Phase.RUNNING for e in executions):
         return Do.WAIT
     missing = [a for a in ours if a.execution_id not in listed and not a.is_lost]
     if missing:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from relay.disk import disk_errors
 from relay.errors import InputError
+from relay.segments.members import Places
 
 # The vendor asks for files of at most 100 MB; a little less leaves room for what wraps a body.
 PART_BYTES_MAX = 90_000_000
@@ -15,13 +16,21 @@ PART_BYTES_MAX = 90_000_000
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file that was written: where, how large, of how many lines."""
+    """A file that was written: its name, how large, of how many lines."""
 
-    path: Path
+    number: int
+    file: str
     size_bytes: int
     lines: int
-    users: tuple[int, int] | None = None
-    """The places of the users that it is about, where they are known."""
+    first_place: int | None = None
+    last_place: int | None = None
+
+    @property
+    def users(self) -> Places | None:
+        """Whom it is about; None for a file of commands, whose users are not known one by one."""
+        if self.first_place is None or self.last_place is None:
+            return None
+        return Places(self.first_place, self.last_place)
 
 
 def write_part(
@@ -36,7 +45,7 @@ def write_part(
             file.write(line)
         file.flush()
         os.fsync(file.fileno())
-        return Part(path, file.tell(), count)
+        return Part(number, path.name, file.tell(), count)
 
 
 def write_parts(

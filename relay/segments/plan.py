@@ -83,11 +83,6 @@ class SafetyPolicy(Section):
         3.0, ge=1, description="How many times as many users as members there may be."
     )
 
-    @property
-    def look_back_ms(self) -> int:
-        """`look_back_days` in milliseconds."""
-        return int(self.look_back_days * 86_400_000)
-
 
 def check_safety(plan: Plan, policy: SafetyPolicy, peak: int = 0, last: int = 0) -> None:
     """Raise SegmentStopped if the segment would change by too much.
@@ -97,24 +92,27 @@ def check_safety(plan: Plan, policy: SafetyPolicy, peak: int = 0, last: int = 0)
     was done; the members of one that broke off are no measure of growth.
     """
     free, share = policy.removals_free, plan.removal_share
-    if plan.leaving > free and share > policy.removal_share_max:
-        raise SegmentStopped(
-            f"{plan.leaving} of {plan.members} members would leave "
-            f"({share:.1%}, at most {policy.removal_share_max:.1%} may): nothing was uploaded",
-            hint="if that is meant, run it once with --allow-removals",
-        )
     shrinks = plan.leaving and peak - plan.users > free
-    if shrinks and plan.users < peak * (1 - policy.shrink_share_max):
-        raise SegmentStopped(
-            f"{plan.users} users would be left of {peak} that there were within the last "
-            f"{policy.look_back_ms // 86_400_000} days (at most {policy.shrink_share_max:.1%} may "
-            "leave in that time): nothing was uploaded",
-            hint="if that is meant, run it once with --allow-removals",
-        )
     grows = last and plan.users - last > free
-    if grows and plan.users > last * policy.growth_factor_max:
-        raise SegmentStopped(
-            f"there would be {plan.users} users, after {last} the last time (at most "
-            f"{policy.growth_factor_max:g} times as many may): nothing was uploaded",
-            hint="if that is meant, run it once with --allow-growth",
+    option = "--allow-removals"
+    if plan.leaving > free and share > policy.removal_share_max:
+        problem = (
+            f"{plan.leaving} of {plan.members} members would leave "
+            f"({share:.1%}, at most {policy.removal_share_max:.1%} may)"
         )
+    elif shrinks and plan.users < peak * (1 - policy.shrink_share_max):
+        problem = (
+            f"{plan.users} users would be left of {peak} that there were within the last "
+            f"{policy.look_back_days:g} days (at most {policy.shrink_share_max:.1%} may leave in "
+            "that time)"
+        )
+    elif grows and plan.users > last * policy.growth_factor_max:
+        option = "--allow-growth"
+        problem = (
+            f"there would be {plan.users} users, after {last} the last time (at most "
+            f"{policy.growth_factor_max:g} times as many may)"
+        )
+    else:
+        return
+    hint = f"if that is meant, run it once with {option}"
+    raise SegmentStopped(f"{problem}: nothing was uploaded", hint=hint)

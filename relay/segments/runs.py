@@ -34,7 +34,7 @@ class Runs:
         now_ms = self.now()
         self._remove(*_NAMING_PEOPLE, *_FOUND_OUT)
         stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
-        # Unique wherever it is begun: the run's document imports are found by this name.
+        # Unique wherever it is begun: the run's document imports are named after it.
         name = f"relay-{what}-{stamp}-{self.rng.getrandbits(32):08x}"
         return self.ledger.begin(name, source, now_ms)
 

@@ -63,9 +63,9 @@ class Sync(Runs):
                 if run.stage is Stage.COMPARED:
                     run = self.end(run, Outcome.PLANNED)
                 return report(self.ledger, run, resumed=resumed)
-            if run.stage is Stage.COMPARED:
-                run = self._check_safety(run, request)
-                run = self._write(run)
+            if run.stage is Stage.COMPARED and (plan := run.plan) is not None:
+                run = self._check_safety(run, plan, request)
+                run = self._write(run, plan)
             await self.upload(run, self.policy.upload)
             run = self.finish(run, "the next sync sends those users again")
         except SegmentStopped as error:
@@ -143,7 +143,7 @@ class Sync(Runs):
         path = self.directory / EXPORT
         users = read_users(path, self.policy.ids, called=request.file)
         with self.ledger.scratch() as db:
-            loaded = load(db, users, self.progress.at)
+            loaded = load(db, told(self.progress, users))
         rows, without = loaded
         if rows == without and not request.allow_empty:
             raise InputError(
@@ -156,26 +156,26 @@ class Sync(Runs):
             plan = compare(db, loaded, self.policy.expiry, self.now())
             return self.ledger.move(run, Stage.COMPARED, plan=json.dumps(asdict(plan)))
 
-    def _check_safety(self, run: Run, request: SyncRequest) -> Run:
+    def _check_safety(self, run: Run, plan: Plan, request: SyncRequest) -> Run:
         meant: dict[str, float] = {}
         if request.allow_removals:
             meant |= {"removal_share_max": 1.0, "shrink_share_max": 1.0}
         if request.allow_growth:
             meant |= {"growth_factor_max": math.inf}
         safety = self.policy.safety.model_copy(update=meant)
-        sizes = self.ledger.sizes(self.now() - safety.look_back_ms)
-        check_safety(_plan(run), safety, *sizes)
+        since_ms = self.now() - int(safety.look_back_days * 86_400_000)
+        check_safety(plan, safety, *self.ledger.sizes(since_ms))
         return self.ledger.move(run, run.stage, allowed=int(request.allow_removals))
 
-    def _write(self, run: Run) -> Run:
-        if _plan(run).commands:
-            self.progress.begin("writing files", _plan(run).commands, "lines")
+    def _write(self, run: Run, plan: Plan) -> Run:
+        if plan.commands:
+            self.progress.begin("writing files", plan.commands, "lines")
         minutes = self.policy.expiry.minutes
         header, line = line_writer(self.policy.target, minutes, self.policy.form)
         written: list[Part] = []
         with self.ledger.scratch() as db:
             for lot in LOTS:
-                before = lot.first - 1
+                before = lot.first_place - 1
                 users = told(self.progress, changes(db, lot))
                 for part in write_parts(
                     (line(user, operation) for user, operation in users),
@@ -186,8 +186,8 @@ class Sync(Runs):
                     after=len(written),
                 ):
                     places = next_places(db, before, part.lines)
-                    written.append(replace(part, users=places))
-                    before = places.last
+                    written.append(replace(part, **places._asdict()))
+                    before = places.last_place
         return self.ledger.add_parts(run, written, self.policy.form, minutes)
 
     async def _see_through(self, run: Run) -> None:
@@ -200,7 +200,3 @@ class Sync(Runs):
         if self.exporter is None:
             raise AssertionError("a run from a file asks for no export")
         return self.exporter
-
-
-def _plan(run: Run) -> Plan:
-    return Plan(**(run.plan or {}))

@@ -64,25 +64,20 @@ def rows(path: Path, called: Path | None = None) -> Iterator[tuple[int, list[str
     first = list(islice(text, _LOOKED_AT))
     _refuse_other_kinds(name, first)
     reader = csv.reader(chain(first, text), strict=True)
-    width = 0
-    while True:
-        start = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise InputError(
-                f"{name}:{max(start, reader.line_num)}: is not valid CSV: {error}"
-            ) from None
-        if not cells:
-            continue  # an empty line
-        width = width or len(cells)
-        if len(cells) != width:
-            raise InputError(
-                f"{name}:{start}: has {len(cells)} columns where the first line has {width}"
-            )
-        yield start, cells, open_ends[-1]
+    width, start = 0, 1
+    try:
+        for cells in reader:
+            width = width or len(cells)
+            if cells and len(cells) != width:
+                raise InputError(
+                    f"{name}:{start}: has {len(cells)} columns where the first line has {width}"
+                )
+            if cells:  # no empty line
+                yield start, cells, open_ends[-1]
+            start = reader.line_num + 1
+    except csv.Error as error:
+        number = max(start, reader.line_num)
+        raise InputError(f"{name}:{number}: is not valid CSV: {error}") from None
 
 
 _LOOKED_AT = 100

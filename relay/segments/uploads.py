@@ -55,10 +55,6 @@ class Uploads:
     _bytes: int = 0
     _bytes_sent: int = 0
 
-    def __post_init__(self) -> None:
-        self._driver = Driver(self.platform, self.policy, self.progress.note)
-        self._slots = asyncio.Semaphore(self.policy.in_flight_max)
-
     async def see_through(self) -> None:
         """Upload what is not uploaded, and wait for all of it. Parts tell what became of each.
 
@@ -68,6 +64,8 @@ class Uploads:
         Raises:
             RelayError: The platform cannot be asked, or takes too long; the run stays open.
         """
+        self._driver = Driver(self.platform, self.policy, self.progress.note)
+        self._slots = asyncio.Semaphore(self.policy.in_flight_max)
         parts = self.ledger.parts(self.run)
         self._given_up = any(p.state in (PartState.UNSURE, PartState.ABANDONED) for p in parts)
         self._isolations = sum(part.parent is not None for part in parts)
@@ -87,23 +85,20 @@ class Uploads:
     async def _see_through(self, part: PartRecord, group: asyncio.TaskGroup) -> None:
         async with self._slots:
             trip = self._trip(part)
-            begun = trip.import_asked or trip.attempts
-            if not begun and (self._given_up or not self.policy.attempts_max):
+            if not trip.attempts and (self._given_up or not self.policy.attempts_max):
                 self._end(part, PartState.ABANDONED, None)
                 return
             outcome = await self._driver.carry(trip)
             match outcome:
-                case Landed(execution, rejected):
-                    await self._landed(part, trip, execution, rejected)
-                case Unclear(execution, rejected):
-                    for piece in await self._unclear(part, execution, rejected):
+                case Landed():
+                    await self._landed(part, trip, outcome)
+                case Unclear():
+                    for piece in await self._unclear(part, outcome):
                         group.create_task(self._see_through(piece, group))
                 case Failed(reason, execution):
                     self._given_up = True
-                    if trip.is_out:
-                        self._give_up(part, reason, execution)
-                    else:
-                        self._end(part, PartState.ABANDONED, reason)
+                    state = PartState.UNSURE if trip.is_out else PartState.ABANDONED
+                    self._end(part, state, reason, execution)
                 case Held(error):
                     raise error
 
@@ -121,7 +116,6 @@ class Uploads:
             part.lines,
             part.format,
             part.import_id,
-            part.import_asked,
             part.attempts,
             keep=keep,
             on_bytes=self._sent,
@@ -136,31 +130,28 @@ class Uploads:
 
     # -- what an outcome means -----------------------------------------------------------------
 
-    async def _landed(
-        self, part: PartRecord, trip: Trip, execution: Execution, rejected: int
-    ) -> None:
-        reason = (await self._hints(part, execution)).reason if rejected else None
-        users = part.users
+    async def _landed(self, part: PartRecord, trip: Trip, outcome: Landed) -> None:
+        hints = await self._hints(part, outcome)
+        execution, rejected, users = outcome.execution, outcome.rejected, part.users
         with self.ledger.writing() as db:
             self.ledger.set_part(
                 part, state=PartState.DONE, succeeded=execution.succeeded, rejected=rejected,
-                problem=reason,
+                problem=hints.reason,
             )  # fmt: skip
             if users is not None and rejected:
                 apply_rejected(db, users)
             elif users is not None:
                 apply_sure(db, users, *self._ends(min(a.asked_ms for a in trip.attempts)))
 
-    async def _unclear(
-        self, part: PartRecord, execution: Execution, rejected: int
-    ) -> list[PartRecord]:
+    async def _unclear(self, part: PartRecord, outcome: Unclear) -> list[PartRecord]:
         """The pieces to send, of a file of which some lines were rejected."""
-        hints = await self._hints(part, execution)
+        hints = await self._hints(part, outcome)
+        execution, rejected = outcome.execution, outcome.rejected
         pieces = apart(part.lines, rejected, hints.named)
         self._isolations += len(pieces)
         problem = self._too_many(part, rejected, hints)
         if problem is not None:
-            self._give_up(part, problem, execution)
+            self._end(part, PartState.UNSURE, problem, execution)
             return []
         if part.parent is None:
             self.progress.note(
@@ -183,35 +174,33 @@ class Uploads:
             )
         return None
 
-    async def _hints(self, part: PartRecord, execution: Execution) -> Hints:
-        if not self._hints_help:
+    async def _hints(self, part: PartRecord, outcome: Landed | Unclear) -> Hints:
+        if not self._hints_help or not outcome.rejected:
             return Hints()
         file, errors = self.directory / part.file, self.directory / f"errors-{part.number:04d}"
-        found = await read_hints(self.platform.imports, execution, file, part.format, errors)
+        found = await read_hints(self.platform.imports, outcome, file, part.format, errors)
         self._hints_help = found != Hints()
         if errors.exists():
             self.progress.note(f"part {part.number}: lines were rejected; see {errors}")
         return found
-
-    def _give_up(self, part: PartRecord, problem: str, execution: Execution | None) -> None:
-        """Each of its lines may have been taken."""
-        counts = (None, None) if execution is None else (execution.succeeded, execution.failed)
-        self._end(part, PartState.UNSURE, problem, *counts)
 
     def _end(
         self,
         part: PartRecord,
         state: PartState,
         problem: str | None,
-        succeeded: int | None = None,
-        rejected: int | None = None,
+        execution: Execution | None = None,
     ) -> None:
-        """It is not sent any more. Of a piece, some lines were taken when the whole was sent."""
+        """It is not sent any more: of one that is unsure each line may have been taken.
+
+        Of a piece, some lines were taken when the whole was sent.
+        """
         if problem is not None:
             self.progress.note(f"part {part.number}: given up: {problem}")
+        counts = (None, None) if execution is None else (execution.succeeded, execution.failed)
         with self.ledger.writing():
             self.ledger.set_part(
-                part, state=state, problem=problem, succeeded=succeeded, rejected=rejected
+                part, state=state, problem=problem, succeeded=counts[0], rejected=counts[1]
             )
             if state is PartState.UNSURE or part.parent is not None:
                 self._apply_unsure(part)
@@ -235,23 +224,24 @@ class Uploads:
         pieces: list[Sequence[int]],
         named: Mapping[int, str],
     ) -> list[PartRecord]:
-        after = self.ledger.next_number(part.run) - 1
+        after = self.ledger.last_number(part.run)
         path = self.directory / part.file
         first = pieces[0] if isinstance(pieces[0], range) else frozenset(pieces[0])
-        header, lines = _header(path, part), _lines_of(path, first, part.format.has_header)
+        lines = _lines_of(path, first, part.format.has_header)
+        header = next(lines)
         written = [
             write_part(self.directory, number, part.format, header, islice(lines, len(piece)))
             for number, piece in enumerate(pieces, start=after + 1)
         ]
         with self.ledger.writing() as db:
-            before = part.users.first - 1 if part.users else 0
+            before = part.users.first_place - 1 if part.users else 0
             for at, piece in enumerate(written if part.users else ()):
                 if part.users and not at and not isinstance(first, range):
                     users = set_apart(db, part.users, [named[place] for place in first])
                 else:
                     users = next_places(db, before, piece.lines)
-                    before = users.last
-                written[at] = replace(piece, users=users)
+                    before = users.last_place
+                written[at] = replace(piece, **users._asdict())
             self.ledger.take_apart(
                 part, written, succeeded=execution.succeeded, rejected=execution.failed
             )
@@ -265,17 +255,13 @@ _SEARCHED_MAX = 100
 _WAITING = "waiting for mediarithmics to import"
 
 
-def _header(path: Path, part: PartRecord) -> bytes:
-    if not part.format.has_header:
-        return b""
-    with disk_errors(path), path.open("rb") as file:
-        return file.readline()
-
-
 def _lines_of(path: Path, first: Container[int], header_lines: int) -> Iterator[bytes]:
-    """The lines of a file: those at the places of its `first` piece, then all others."""
-    for wanted in (True, False):
-        with disk_errors(path), path.open("rb") as file:
-            for place, line in enumerate(islice(file, header_lines, None)):
+    """The header of a file or nothing, the lines at the places of its `first` piece, the others."""
+    with disk_errors(path), path.open("rb") as file:
+        yield b"".join(islice(file, header_lines))
+        start = file.tell()
+        for wanted in (True, False):
+            file.seek(start)
+            for place, line in enumerate(file):
                 if (place in first) is wanted:
                     yield line

@@ -13,10 +13,8 @@ from relay.base_url import BaseUrl, ProxyUrl
 from relay.errors import SettingsError
 from relay.membership.policy import (
     ChangePolicy,
-    GatherPolicy,
     ImporterPolicy,
     MembershipPolicy,
-    TroublePolicy,
 )
 from relay.road.custody import CustodyPolicy
 from relay.section import Section
@@ -355,18 +353,14 @@ class SegmentsSettings(Section):
         own, imports = self.membership, self.imports
         return MembershipPolicy(
             changes=changes,
-            gather=GatherPolicy(
-                own.commands_max,
-                min(own.file_bytes_max, imports.part_bytes_max),
-                own.delay_goal_s / 2,
-                imports.in_flight_max,
-            ),
-            trouble=TroublePolicy(
-                attempts_max=imports.attempts_max,
-                give_up_s=own.give_up_s,
-                wait_s=imports.poll_s,
-                wait_s_max=max(imports.poll_s, TroublePolicy().wait_s_max),
-            ),
+            commands_max=own.commands_max,
+            bytes_max=min(own.file_bytes_max, imports.part_bytes_max),
+            gather_s=own.delay_goal_s / 2,
+            in_flight_max=imports.in_flight_max,
+            attempts_max=imports.attempts_max,
+            give_up_s=own.give_up_s,
+            wait_s=imports.poll_s,
+            wait_s_max=max(imports.poll_s, MembershipPolicy().wait_s_max),
             custody=CustodyPolicy(
                 memory_records_max=own.records_max,
                 memory_bytes_max=own.bytes_max,

@@ -138,7 +138,7 @@ async def test_the_statuses_are_walked_and_understood(world, file):
         ("CANCELED", Phase.CANCELED),
         ("EXECUTOR_NOT_RESPONDING", Phase.FAILED),
         ("LOST", Phase.FAILED),
-        ("SOMETHING_NEW", Phase.UNKNOWN),
+        ("SOMETHING_NEW", Phase.RUNNING),
     ],
 )
 def test_every_status_has_a_meaning_and_a_new_one_is_not_guessed(status, phase):
@@ -216,21 +216,26 @@ async def test_an_id_that_comes_as_a_number_keeps_every_digit(world, file):
     assert [execution.id for execution in await imports.executions(made.id)] == [started.id]
 
 
-async def test_imports_are_found_again_by_their_exact_name_over_all_pages(world):
+async def test_imports_are_found_by_the_beginning_of_their_name_over_all_pages(world):
     imports = await world.imports()
-    for number in range(120):
-        await imports.create(f"relay-1-{number:03d}", NDJSON)
-    wanted = await imports.create("relay-1", NDJSON)
-    assert await imports.find("relay-1") == [wanted]
+    wanted = [await imports.create(f"relay-1-{number:03d}", NDJSON) for number in range(120)]
+    await imports.create("other-relay-1-", NDJSON)
+    assert await imports.find("relay-1-") == wanted
     assert await imports.find("relay-2") == []
+
+
+async def test_making_an_import_is_repeated_because_one_too_many_is_only_a_name(world):
+    imports = await world.imports()
+    await world.faults({"kind": "lost_answer", "method": "POST", "times": 1})
+    made = await imports.create("relay-1", NDJSON)
+    assert (await imports.find("relay-1"))[-1] == made
+    assert len(await imports.find("relay-1")) == 2
 
 
 async def test_a_lost_answer_is_not_repeated_and_what_became_of_it_can_be_found(world, file):
     imports = await world.imports()
+    made = await imports.create("relay-1", NDJSON)
     await world.faults({"kind": "lost_answer", "method": "POST"})
-    with pytest.raises(AnswerLost):
-        await imports.create("relay-1", NDJSON)
-    [made] = await imports.find("relay-1")
     with pytest.raises(AnswerLost):
         await imports.start(made.id, file, "application/x-ndjson")
     assert len(await imports.executions(made.id)) == 1
@@ -281,7 +286,7 @@ async def test_an_error_inside_a_success_is_an_error(file):
 @pytest.mark.parametrize(
     "body", ["", "<html>", "[]", '{"status":"ok"}', '{"status":"ok","data":7}']
 )
-async def test_an_answer_that_is_not_the_documented_one_is_said(body):
+async def test_an_answer_that_is_not_the_documented_one_is_said(body, file):
     transport = httpx.MockTransport(lambda request: httpx.Response(200, text=body))
     async with httpx.AsyncClient(transport=transport, base_url="https://api") as client:
         imports = DocumentImports(Caller("mediarithmics", client, random.Random(0)), "1")
@@ -289,7 +294,7 @@ async def test_an_answer_that_is_not_the_documented_one_is_said(body):
             await imports.find("x")
         # What was asked for may have been done nevertheless.
         with pytest.raises(AnswerLost, match="not as documented"):
-            await imports.create("x", NDJSON)
+            await imports.start("x", file, "application/x-ndjson")
 
 
 async def test_a_wrong_token_and_an_unknown_datamart_are_told_apart(world):

@@ -22,9 +22,7 @@ from relay.apis.errors import (
 )
 from relay.apis.mparticle_segments import (
     Export,
-    ExportStatus,
     MparticleSegments,
-    SegmentType,
 )
 from relay.errors import ExitStatus
 
@@ -52,7 +50,7 @@ async def test_the_vendors_sample_list_is_read():
     assert segment.description == "This is my segment"
     assert segment.category is None
     assert segment.project_id == "5a6646c4-ae5a-4de4-9d47-eb6f228405b2"
-    assert segment.type is SegmentType.STATIC
+    assert segment.type == "Static"
     assert segment.last_run == datetime(2019, 4, 9, 12, 25, 6, tzinfo=UTC)
 
 
@@ -79,18 +77,16 @@ async def test_a_field_of_a_segment_may_be_null_where_the_page_says_so_and_nowhe
             await api.segments()
 
 
-@pytest.mark.parametrize(("word", "type_"), [
-    ("Static", SegmentType.STATIC), ("Dynamic", SegmentType.DYNAMIC),
-])  # fmt: skip
-async def test_both_types_of_segment_are_known(word, type_):
+@pytest.mark.parametrize("word", ["Static", "Dynamic", "a type of tomorrow"])
+async def test_a_type_of_segment_is_told_as_it_came(word):
     api, _ = answering([SAMPLES["list"][0] | {"type": word}])
-    assert (await api.segments())[0].type is type_
+    assert (await api.segments())[0].type == word
 
 
 @pytest.mark.parametrize("status", ["PENDING", "COMPLETE", "FAILED"])
 async def test_every_status_of_the_page_is_known(status):
     api, _ = answering(SAMPLES["complete"] | {"status": status})
-    assert (await api.export("x")).status is ExportStatus(status)
+    assert (await api.export("x")).status == status
 
 
 async def test_the_vendors_sample_request_is_sent_and_its_answer_read():
@@ -101,7 +97,7 @@ async def test_the_vendors_sample_request_is_sent_and_its_answer_read():
     assert asked[0].headers["content-type"] == "application/json"
     assert json.loads(asked[0].content) == {"segmentId": SEGMENT, "outputFormat": "csv"}
     assert export.export_id == "8f9fdd71-204c-41e1-a2ab-de7f85002f65"
-    assert export.status is ExportStatus.PENDING
+    assert export.status == "PENDING"
     assert export.start_time == datetime(2019, 4, 9, 14, 45, 7, tzinfo=UTC)
     assert export.end_time is None
     assert export.filename is None
@@ -113,7 +109,7 @@ async def test_the_vendors_sample_status_is_read():
     api, asked = answering(SAMPLES["complete"])
     export = await api.export("8f9fdd71-204c-41e1-a2ab-de7f85002f65")
     assert str(asked[0].url).endswith("/export/8f9fdd71-204c-41e1-a2ab-de7f85002f65")
-    assert export.status is ExportStatus.COMPLETE
+    assert export.status == "COMPLETE"
     assert export.end_time == datetime(2019, 4, 9, 14, 45, 42, tzinfo=UTC)
     assert export.filename == "s3://upload-bucket/path/to/8f9fdd71-204c-41e1-a2ab-de7f85002f65.csv"
     assert export.segment.segment_id == SEGMENT
@@ -147,10 +143,10 @@ async def test_an_export_is_pending_then_complete_with_a_file(world):
     [segment] = await api.segments()
     assert (segment.segment_id, segment.name, segment.last_run) == (SEGMENT, "Churn", None)
     asked = await api.request_export(SEGMENT)
-    assert (asked.status, asked.filename) == (ExportStatus.PENDING, None)
+    assert (asked.status, asked.filename) == ("PENDING", None)
     await world.clock.sleep(1)
     done = await api.export(asked.export_id)
-    assert done.status is ExportStatus.COMPLETE
+    assert done.status == "COMPLETE"
     assert done.filename.startswith("http")
 
 

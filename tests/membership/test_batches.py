@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.membership.policy import GatherPolicy
+from relay.membership.policy import MembershipPolicy
 from relay.segments.outcome import Failed
 from tests.support.membership_bench import P0, P1, WALL_MS, Bench, asked, changes
 
@@ -66,7 +66,7 @@ def test_a_file_is_never_larger_than_allowed():
     bench = Bench()
     record = bench.take("user0 88 in", P1)
     line = len(bench.engine._line(changes(record, 0)[0], WALL_MS))
-    bench.engine.batches._gather = GatherPolicy(bytes_max=3 * line, wait_s=60)
+    bench.engine.batches._policy = MembershipPolicy(bytes_max=3 * line, gather_s=60)
     for number in range(8):
         bench.take(f"user{number} 88 in")
     sizes = []

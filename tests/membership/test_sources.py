@@ -8,7 +8,7 @@ import pytest
 from relay.apis.mediarithmics_document_imports import Execution
 from relay.membership.engine import MembershipEngine
 from relay.membership.mapping import OTHER_EVENT, Change, Several, changing
-from relay.membership.policy import ChangePolicy, GatherPolicy, MembershipPolicy
+from relay.membership.policy import ChangePolicy, MembershipPolicy
 from relay.model import DeadLetter, DeadLetterClass, Fate, Moment, Partition, Record
 from relay.road.settling.dead_letter import envelope
 from relay.segments.hints import Hints
@@ -101,7 +101,7 @@ def test_a_replayed_letter_moves_only_the_members_that_it_names(sources):
 
 def engine(sources):
     made = MembershipEngine(
-        MembershipPolicy(changes=policy(), gather=GatherPolicy(wait_s=0.0)),
+        MembershipPolicy(changes=policy(), gather_s=0.0),
         changing(policy(), sources),
         random.Random(1),
     )

@@ -41,7 +41,7 @@ def test_a_ledger_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path):
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(LocalStateError, match="version 4, this Relay knows 3") as caught:
+    with pytest.raises(LocalStateError, match="version 5, this Relay knows 4") as caught:
         RunLedger(path, ABOUT)
     assert caught.value.exit_status is ExitStatus.LOCAL_STATE
     assert path.read_bytes() == before
@@ -214,7 +214,9 @@ CREATE TABLE members (user TEXT PRIMARY KEY, expires_ms INTEGER NOT NULL, gone_m
 CREATE TABLE changes (user TEXT PRIMARY KEY, operation TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE rejections (part INTEGER NOT NULL, line INTEGER, user TEXT, reason TEXT NOT NULL);
 INSERT INTO about VALUES ('segment', 'x');
-INSERT INTO runs VALUES (1, 'r', 'written', 'done', NULL, 1, 2, 's', NULL, NULL, 5, '{"users": 5}');
+INSERT INTO runs VALUES (1, 'r', 'written', 'done', NULL, 1, 2, 's', NULL, NULL, 5,
+  '{"rows": 5, "without_id": 0, "repeated": 0, "users": 5, "members": 0, "entering": 5,
+    "renewing": 0, "again": 0, "leaving": 0}');
 INSERT INTO parts (run, number, file, format, size_bytes, lines, sha256, state)
   VALUES (1, 1, 'part-0001.ndjson', 'ndjson', 1, 1, '', 'done');
 INSERT INTO executions VALUES (1, 1, 1, 7, 'e-1', 0, 0, 'SUCCEEDED');

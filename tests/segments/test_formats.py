@@ -176,7 +176,7 @@ def test_parts_hold_every_line_once_in_order_whole_and_within_the_limit(
     tmp_path, lines, header, bytes_max
 ):
     parts = list(write_parts(lines, tmp_path, "ndjson", header=header, bytes_max=bytes_max))
-    bodies = [part.path.read_bytes() for part in parts]
+    bodies = [(tmp_path / part.file).read_bytes() for part in parts]
     assert b"".join(body.removeprefix(header) for body in bodies) == b"".join(lines)
     assert all(body.startswith(header) and body.endswith(b"\n") for body in bodies)
     assert [part.size_bytes for part in parts] == [len(body) for body in bodies]
@@ -213,8 +213,8 @@ def test_a_part_is_on_the_disk_before_it_is_named(tmp_path, monkeypatch):
     parts = write_parts([b"x\n"] * 3, tmp_path, "ndjson", bytes_max=4)
     for number, part in enumerate(parts, start=1):
         assert len(syncs) == number
-        assert syncs[-1].name == part.path.name
-        assert syncs[-1].content == part.path.read_bytes()
+        assert syncs[-1].name == part.file
+        assert syncs[-1].content == (tmp_path / part.file).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def places_of(db, *wanted):
 
 
 def compared(db, incoming, policy):
-    loaded = load(db, incoming, lambda _: None)
+    loaded = load(db, incoming)
     with transaction(db):
         return compare(db, loaded, policy, NOW)
 

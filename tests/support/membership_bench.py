@@ -16,7 +16,7 @@ from relay.apis.errors import Refused
 from relay.apis.mediarithmics_document_imports import Execution
 from relay.membership.engine import MembershipEngine
 from relay.membership.mapping import OTHER_EVENT, Change
-from relay.membership.policy import GatherPolicy, MembershipPolicy, TroublePolicy
+from relay.membership.policy import MembershipPolicy
 from relay.model import Moment, Partition, Record, Unmappable, Unwanted
 from relay.segments.hints import Hints
 from relay.segments.outcome import Failed, Landed, Unclear
@@ -52,8 +52,9 @@ class Bench:
     def __init__(self, seed=0, *, commands_max=100, wait_s=60.0, **trouble):
         self.engine = MembershipEngine(
             MembershipPolicy(
-                gather=GatherPolicy(commands_max=commands_max, wait_s=wait_s),
-                trouble=TroublePolicy(**{"wait_s": 1.0, "wait_s_max": 8.0, **trouble}),
+                commands_max=commands_max,
+                gather_s=wait_s,
+                **{"wait_s": 1.0, "wait_s_max": 8.0, **trouble},
             ),
             changes,
             random.Random(seed),

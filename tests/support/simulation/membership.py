@@ -17,14 +17,12 @@ from relay.apis.mediarithmics_document_imports import DocumentImport, Execution
 from relay.errors import CommitIncomplete, DrainIncomplete
 from relay.membership.engine import MembershipEngine
 from relay.membership.importer import Importer
-from relay.membership.loop import membership_road
+from relay.membership.loop import FileCarrier
 from relay.membership.mapping import changing
 from relay.membership.policy import (
     ChangePolicy,
-    GatherPolicy,
     ImporterPolicy,
     MembershipPolicy,
-    TroublePolicy,
 )
 from relay.membership.status import MembershipReporter
 from relay.road.loop import Road, RoadPolicy
@@ -72,12 +70,12 @@ class SimPlatform:
         if any(start <= self.now() - 1000.0 < stop for start, stop in self.away):
             raise Unreachable("no answer")
 
-    async def find(self, name, *, exact=True):
+    async def find(self, name):
         await self._answering()
         return [
             DocumentImport(number, found)
             for number, found in self.imports.items()
-            if found == name or (not exact and found.startswith(name))
+            if found.startswith(name)
         ]
 
     async def create(self, name, mime_type):
@@ -263,8 +261,12 @@ class MembershipWorld:
         )
         policy = MembershipPolicy(
             changes=changes,
-            gather=GatherPolicy(commands_max=self.storm.commands_max, wait_s=10),
-            trouble=TroublePolicy(attempts_max=3, wait_s=2, wait_s_max=30, give_up_s=86_400),
+            commands_max=self.storm.commands_max,
+            gather_s=10,
+            attempts_max=3,
+            wait_s=2,
+            wait_s_max=30,
+            give_up_s=86_400,
         )
         rng = random.Random(self.rng.random())
         engine = MembershipEngine(policy, changing(changes), rng)
@@ -278,10 +280,11 @@ class MembershipWorld:
             ),
             rng,
         )
-        loop = membership_road(
+        loop = Road(
+            MembershipReporter.road,
             engine,
+            FileCarrier(engine, importer, _nobody_hears, clock),
             source,
-            importer,
             self.sink,
             emit=_nobody_hears,
             clock=clock,

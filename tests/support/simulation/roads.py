@@ -13,17 +13,15 @@ from typing import ClassVar
 from relay.errors import KafkaRefused
 from relay.membership.engine import MembershipEngine
 from relay.membership.importer import Importer
-from relay.membership.loop import membership_road
+from relay.membership.loop import FileCarrier
 from relay.membership.policy import (
-    GatherPolicy,
     ImporterPolicy,
     MembershipPolicy,
-    TroublePolicy,
 )
 from relay.membership.status import MembershipReporter
 from relay.model import DEFAULT_DESTINATION, Commit, Moment, NeedsSchema, Partition, Record
 from relay.road.custody import CustodyPolicy
-from relay.road.loop import RoadPolicy
+from relay.road.loop import Road, RoadPolicy
 from relay.road.status import ReportPolicy
 from relay.segments.driver import Platform
 from relay.segments.policy import UploadPolicy
@@ -151,8 +149,10 @@ class RoadBench:
             )
             return
         policy = MembershipPolicy(
-            gather=GatherPolicy(commands_max=100, wait_s=0.1),
-            trouble=TroublePolicy(wait_s=1, wait_s_max=5),
+            commands_max=100,
+            gather_s=0.1,
+            wait_s=1,
+            wait_s_max=5,
             **({} if custody is None else {"custody": custody}),
         )
         self.engine = MembershipEngine(policy, self._changing, rng)
@@ -164,10 +164,11 @@ class RoadBench:
         reporter = MembershipReporter(
             self.engine, self.facts.append, registry_problem=lambda: self.schemas.problem
         )
-        self.road = membership_road(
+        self.road = Road(
+            reporter.road,
             self.engine,
+            FileCarrier(self.engine, importer, self.facts.append, clock),
             self.source,
-            importer,
             self.sink,
             reporter=reporter,
             schemas=self.schemas,
