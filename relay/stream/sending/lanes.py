@@ -88,6 +88,13 @@ class Lanes:
         return bool(self._activities or self._points)
 
     @property
+    def none_waits(self) -> bool:
+        """Whether all that is here is in flight, or stands behind what is."""
+        return not (
+            self._activities or self._points or self._resting.until or self._paused.until
+        )
+
+    @property
     def none_sleeps(self) -> bool:
         """Whether no lane rests or is paused."""
         return not (self._resting.until or self._paused.until)
