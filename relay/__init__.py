@@ -48,6 +48,7 @@ Beside the roads:
 
     errors.py             what can stop a command, and the exit status of each cause
     clock.py, disk.py     the wall clock; files that survive a crash
+    backoff.py            waits that double with each failure
     section.py            a group of limits: written once, in the room that uses it
     base_url.py           addresses that paths can be put behind
     secret_file.py        a file that holds one secret → the secret

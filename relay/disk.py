@@ -31,7 +31,11 @@ def temporary_directory() -> Path:
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Translate a full disk, a missing right or a broken mount at `path`."""
+    """Translate a full disk, a missing right or a broken mount at `path`.
+
+    Raises:
+        LocalStateError: Whatever the system said, as one line.
+    """
     try:
         yield
     except OSError as error:

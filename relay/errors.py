@@ -140,6 +140,8 @@ class CommitIncomplete(RelayError):
 
 def sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Of what ended several tasks, what matters: ours before the consequences it had in others."""
+    # When one task fails, its group cancels the others, and some of these fail while they end. The
+    # error that was written for people is the cause as a rule; without one the first is.
     leaves = list(_leaves(group))
     ours = [error for error in leaves if isinstance(error, RelayError)]
     return (ours or leaves)[0]
@@ -172,4 +174,4 @@ def _module(filename: str) -> str:
     return parts[-1]
 
 
-_FRAMES_MAX = 20
+_FRAMES_MAX = 20  # the innermost: the outer ones are the same for every event

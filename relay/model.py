@@ -1,6 +1,6 @@
 """The values that one event passes through, in order. All are immutable.
 
-    Record ──decode──▶ AppEvent ──map──▶ Activity | UserPointUpdate ──wrap──▶ Parcel
+    Record ──decode──▶ AppEvent ──map──▶ Activity | Request ──wrap──▶ Parcel
               │                    │
               ├▶ Undecodable       └▶ Unmappable | Unwanted
               └▶ NeedsSchema, then decoded again
@@ -166,7 +166,7 @@ class Request(NamedTuple):
     """One HTTP request, without the base address and without the credentials.
 
     The path of a user point names the user. `unique_key` recognises a repeated record; of an
-    activity it stands in the body, too.
+    activity it stands in the body, too. `user` is as in `Activity`, for what is no activity.
     """
 
     method: str
@@ -175,16 +175,10 @@ class Request(NamedTuple):
     unique_key: str | None = None
     kind: RequestKind = RequestKind.ACTIVITY
     notes: tuple[str, ...] = ()
+    user: str | None = None
 
     def __repr__(self) -> str:
         return f"Request({self.method}, {self.kind}, unique_key={self.unique_key})"
-
-
-class UserPointUpdate(NamedTuple):
-    """A change to one user by a route of its own, ready to be put. `user` as in `Activity`."""
-
-    request: Request
-    user: str | None
 
 
 class Parcel(NamedTuple):

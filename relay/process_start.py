@@ -28,6 +28,11 @@ def prepare(arguments: Sequence[str]) -> None:
         # What is imported stays: to look through it again and again is a fifth of the start. It
         # goes on in `relay.cli.run`, when everything is there.
         gc.disable()
+        # Signals of the first moments, before the loop has handlers of its own:
+        #
+        #     SIGUSR1, SIGUSR2   nothing: their default would end the process
+        #     those that stop    the end, with status 0: nothing was read, so nothing is lost
+        #     SIGHUP             as these, unless `nohup` has it ignored
         for number in _HARMLESS:
             signal.signal(number, signal.SIG_IGN)
         for number in stop_signals():

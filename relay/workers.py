@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from relay.backoff import RestartPolicy
 from relay.errors import ExitStatus
 from relay.process_facts import WorkerEnded, WorkerStarted
 from relay.process_start import stop_signals
@@ -20,16 +21,6 @@ from relay.settings import Settings
 from relay.telemetry.facts import Emit
 
 _MENDED_BY_RESTART = frozenset({ExitStatus.BUG, ExitStatus.KAFKA_UNREACHABLE})
-
-
-@dataclass(frozen=True, slots=True)
-class RestartPolicy:
-    """How soon to start a worker again that died. Seconds."""
-
-    restart_first_s: float = 1.0
-    restart_max_s: float = 30.0
-    healthy_after_s: float = 60.0
-    """A worker that ran this long is restarted as if it had never died before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +85,8 @@ class Supervisor:
                 self._status = status
                 self._stop_workers()
                 return
-            deaths = 1 if loop.time() - started > self._policy.healthy_after_s else deaths + 1
-            wait_s = min(
-                self._policy.restart_max_s,
-                self._policy.restart_first_s * 2.0 ** min(deaths - 1, 30),
-            )
+            deaths = self._policy.failures(deaths, loop.time() - started)
+            wait_s = self._policy.wait_s(deaths)
             self._emit(WorkerEnded(worker=worker.number, status=status, restart_in_s=wait_s))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):

@@ -17,7 +17,7 @@ Loc = tuple[str | int, ...]
 
 # More than any settings or mapping needs, and little enough to be read at once.
 _DEPTH_MAX = 50
-_DIGITS_MAX = 100
+_DIGITS_MAX = 100  # Python refuses to read some thousands of them
 _ALIASED_MAX = 10_000
 """Values that all aliases of a text stand for together. An alias of aliases multiplies them."""
 

@@ -48,6 +48,8 @@ async def follow(
         if not file.has_changed():
             continue
         try:
+            # In a thread: reading and judging takes tens of milliseconds, and heartbeats run on
+            # this loop.
             new = await asyncio.to_thread(file.read)
             if restart := needing_restart(settings, new):
                 reason = f"needs a restart, and so does all else in it: {', '.join(restart)}"

@@ -17,11 +17,12 @@ from relay.app.edges import KafkaEdges, kafka_edges
 from relay.app.following import SettingsFile, follow
 from relay.app.stream import StreamRoads
 from relay.app.surface import tell_start, tracer_of, view_of
+from relay.backoff import RestartPolicy
 from relay.dead_letters.from_page import sends_again
 from relay.errors import ExitStatus
 from relay.process_exit import leave
 from relay.process_start import stop_signals
-from relay.road.keep import KeptRoad, RestartPolicy
+from relay.road.keep import KeptRoad
 from relay.settings import Settings
 from relay.settings.secrets import secret_values
 from relay.settings.shown import shown
@@ -54,6 +55,9 @@ class Running:
     stop: Callable[[str], None]
 
 
+# Everything is made before anything runs: a mistake in the settings ends the start before Kafka
+# hands out a partition. The stack closes it in the opposite order: the admin port first, and the
+# wires when no road uses them any more.
 async def run_stream(
     settings: Settings,
     *,
@@ -218,6 +222,11 @@ def _listen_for_signals(stop: Callable[[str], None], within_s: float) -> None:
     loop = asyncio.get_running_loop()
     seen = 0
 
+    # Each signal, by what came before it:
+    #
+    #     the first             the roads drain; a timer ends the process if one of them hangs
+    #     SIGHUP after another  nothing: the terminal or supervisor is gone, too
+    #     any other second one  the end, at once
     def received(name: str) -> None:
         nonlocal seen
         if seen and name == "SIGHUP":

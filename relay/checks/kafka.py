@@ -30,7 +30,7 @@ _ENVELOPE_BYTES = 4096
 """About what the headers of a dead letter add to its record."""
 _AS_GOOD = ("producer", "zstd", "gzip")
 """Kinds of `compression.type` that keep a letter about as small as its record came."""
-_WEEK_MS = 7 * 24 * 3600 * 1000
+_WEEK_MS = 7 * 24 * 3600 * 1000  # somebody may be away for as long
 
 
 async def check_kafka(
@@ -212,6 +212,10 @@ def _too_large(
     Both topics limit what is left after compression. Letters are compressed well, but a topic may
     store them otherwise than they come, and then its limit is about that.
     """
+    # Two ways in which a letter may not fit:
+    #
+    #     the topic's limit is below the source's, or as high  the envelope adds to the record
+    #     the topic compresses otherwise than the letter came  the limit is about what that makes
     largest = int(source.get("max.message.bytes", 0))
     room = int(topic.get("max.message.bytes", largest + _ENVELOPE_BYTES))
     if room < largest + _ENVELOPE_BYTES:

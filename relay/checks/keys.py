@@ -13,7 +13,7 @@ from relay.kafka_client.looking import last_records
 from relay.kafka_client.policy import KafkaClientPolicy
 from relay.stream.interpret import OrderBy
 
-SAMPLE = 100
+SAMPLE = 100  # records: as a rule a producer sets a key, or sets none
 
 
 async def check_keys(

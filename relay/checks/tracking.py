@@ -61,6 +61,8 @@ async def check_tracking(tracking: TrackingSettings, name: str = "") -> Finding:
 
 def judged(answer: Answer, where: str, section: str = TRACKING) -> Finding:
     """What the answer to the probe means; `section` is where its settings stand."""
+    # The exact status where it says something of its own, else its class. 400, 415 and 422 are the
+    # good ones: the body is complained about, and not the token, which would be a 401.
     if answer.status == 0:
         said = f"no answer ({answer.no_answer}) {answer.detail}".rstrip()
         hint: str | None = "check tracking.base_url, the network, a proxy"

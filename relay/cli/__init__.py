@@ -61,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command. Whatever goes wrong ends as an exit status and a line or two on stderr."""
     try:
         app(arguments, prog_name="relay")
+    # What may come out of a command, and what the shell is told:
+    #
+    #     Typer's own end       its status; 141 where that is 1 and nobody reads the output
+    #     Ctrl-C                130, as shells say it
+    #     ours, or several      the status of the cause, and a line with what to do
+    #     anything else         1, and where in the code, without the text of the exception
     except SystemExit as ended:  # Typer's own; 1 is what it says of a reader that left
         if ended.code != ExitStatus.BUG or not output_closed():
             raise

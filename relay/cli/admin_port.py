@@ -6,7 +6,7 @@ from typing import Any
 
 from relay.errors import DestinationError
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 5.0  # the port answers within milliseconds, or something is wrong
 
 
 def admin_url(config: Path | None) -> str:

@@ -15,7 +15,7 @@ from relay.errors import ExitStatus, SettingsError, install
 if TYPE_CHECKING:  # an extra
     from relay.demo.tally import Tally
 
-_RATE_TO_WATCH = 150.0
+_RATE_TO_WATCH = 150.0  # events a second that an eye can follow in the picture
 
 
 def register(app: typer.Typer) -> None:

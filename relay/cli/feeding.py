@@ -5,7 +5,7 @@ import contextlib
 import threading
 from collections.abc import AsyncGenerator, Iterable
 
-_AHEAD_MAX = 2_000
+_AHEAD_MAX = 2_000  # lines read before they are sent: a file may be larger than memory
 
 Line = tuple[int, bytes]
 

@@ -140,6 +140,8 @@ def _run_and_leave(
     with asyncio.Runner(loop_factory=new_loop) as runner:
         try:
             status = runner.run(main)
+        # Whatever it is, it ends as a status and a line or two: never as a trace, which may hold
+        # data.
         except (Exception, asyncio.CancelledError, KeyboardInterrupt) as error:  # noqa: BLE001 - reported
             status = report(error)
         leave(status or ExitStatus.OK)
@@ -164,10 +166,11 @@ _COLLECT_AFTER = 10_000
 async def _supervise(settings: "Settings", count: int, arguments: Sequence[str]) -> int:
     from prometheus_client import CollectorRegistry
 
+    from relay.backoff import RestartPolicy
     from relay.settings.secrets import secret_values
     from relay.settings.sources import process_environ
     from relay.telemetry.telemetry import Telemetry
-    from relay.workers import RestartPolicy, Supervisor, workers
+    from relay.workers import Supervisor, workers
 
     log = settings.log.opened(secret_values(settings))
     made = workers(count, arguments, process_environ(), settings)

@@ -29,6 +29,8 @@ class LetterReader:
         """
         death, source = letter.last, self._source(letter)
         elements = [] if source is None else _elements(source, _record(letter))
+        # The letter names its events by number, in the order that the mapping had then. When the
+        # mapping makes another number of them now, the numbers mean nothing.
         if not death.events_total or len(elements) != death.events_total:
             return {}
         return {index: elements[index] for index in death.events}
@@ -40,6 +42,7 @@ class LetterReader:
             return []
         found = reader_of(source)(_record(letter))
         listed = found if isinstance(found, list) else [found]
+        # Else all of them: a user who is looked for must not be missed because a mapping changed.
         if len(listed) == death.events_total:
             listed = [listed[index] for index in death.events]
         return [event for event in listed if not isinstance(event, NOT_READ)]

@@ -109,6 +109,14 @@ async def chosen_letters(
             seen += 1
             if not seen % _BREATH:
                 await asyncio.sleep(0)
+            # Each record that lies there is one of these, in this order:
+            #
+            #     not written by Relay    counted as foreign, and left alone
+            #     not meant               passed over
+            #     cut, where a whole one  counted: half an event must not be sent again
+            #     is needed
+            #     beyond the limit        the search ends, and says that there are more
+            #     else                    counted by class and code, and handed over
             one = letter(stored)
             if one is None:
                 found.foreign += 1

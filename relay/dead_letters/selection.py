@@ -71,6 +71,8 @@ class Selection:
         events = self.events_of(letter)
         value = letter.stored.value or b""
         if not events:
+            # No source of the settings knows the topic: the value may be in our own format. If it
+            # is not even that, its bytes are searched for the name.
             event = decode(value, _ANY_SIZE)
             if isinstance(event, Undecodable | Unwanted):
                 # Nobody can say whose it is; what stands in it letter by letter has to do.

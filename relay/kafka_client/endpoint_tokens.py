@@ -10,7 +10,7 @@ from relay.errors import SettingsError
 from relay.kafka_client.policy import ClientCredentials
 from relay.kafka_client.security import reveal
 
-_TOKEN_TIMEOUT_S = 10.0
+_TOKEN_TIMEOUT_S = 10.0  # a connection to the broker waits for it meanwhile
 _TOKEN_MARGIN_S = 30.0
 """A cached token that ends sooner is not used: the broker's clock may be ahead of ours."""
 
@@ -53,6 +53,12 @@ class EndpointTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is
                 answer = await client.post(
                     given.token_url, data=form, auth=(given.client_id, secret)
                 )
+        # What it says to aiokafka:
+        #
+        #     no answer                    a connection error: tried again
+        #     an answer without a token,   a refused login: told as such, with the status, never the
+        #                                  body,
+        #     or a refusal                 which may repeat what was sent
         except httpx.HTTPError as error:
             raise ConnectionError(
                 f"token endpoint {_host(given.token_url)}: {type(error).__name__}"

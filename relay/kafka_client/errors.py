@@ -189,6 +189,14 @@ def translated(what: str) -> Iterator[None]:
         raise ours from _wrapped(error)
 
 
+# From the most telling to the least, the first that holds:
+#
+#     TLS said something              refused, in its words: aiokafka says "connection closed"
+#     a kind of the groups above      what that group says, with a hint where there is one
+#     a reset, or no connection       unreachable; often a plain client at a TLS listener, or the
+#                                     other way round, so the hint asks for the protocol
+#     of aiokafka, in no group        unreachable: a new version's error must not end the process
+#     a defect of ours, or foreign    None: it goes on as it is
 def translation(error: BaseException, what: str) -> KafkaError | None:
     """Our exception for one of aiokafka's or of the network's; None for anything else."""
     error = _wrapped(error)
@@ -236,6 +244,8 @@ def reason(error: BaseException) -> str:
 
 def _tls_refusal(error: BaseException) -> str | None:
     """What TLS says, also when aiokafka only says that the connection closed."""
+    # By what OpenSSL calls it: a certificate we do not trust; an answer that is no TLS at all; an
+    # alert about our certificate, whose name depends on the version; anything else.
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):

@@ -28,6 +28,8 @@ def fresh(client: _Client, policy: KafkaClientPolicy) -> _Client:
     connect = inner._get_conn
 
     async def connect_fresh(node_id: Any, **options: Any) -> Any:
+        # Only for a connection that is to be opened: one that is open keeps what it was opened
+        # with.
         known = inner._conns.get((node_id, options.get("group", 0)))
         if known is None or not known.connected():
             with contextlib.suppress(SettingsError):  # the last good ones are tried

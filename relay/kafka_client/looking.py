@@ -78,6 +78,8 @@ async def last_records(
                 consumer.assign(partitions)
                 starts = await consumer.beginning_offsets(partitions)
                 ends = await consumer.end_offsets(partitions)
+            # As many of each partition, rounded up: which records are the last of a topic is not
+            # known without reading all partitions.
             of_each = -(-most // max(1, count))
             for tp in partitions:
                 starts[tp] = max(starts[tp], ends[tp] - of_each)

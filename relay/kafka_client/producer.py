@@ -19,6 +19,7 @@ from relay.kafka_client.policy import KafkaClientPolicy
 from relay.kafka_client.records import hand_over
 from relay.model import Header
 
+# Records without confirmation: more of them make batches no fuller, and take memory.
 _UNDER_WAY_MAX = 10_000
 _BYTES_MAX = 104_857_600
 

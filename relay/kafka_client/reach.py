@@ -195,6 +195,8 @@ async def _try_each(
     return tuple(task.result() for task in tasks)
 
 
+# Of several addresses that failed, the cause to tell: a refusal, for a broker that says no is the
+# right one; one cause alone as it is; else all of them, since any may be the one that matters.
 def _worst(problems: list[KafkaError]) -> KafkaError:
     """Prefer a broker's refusal to a timeout: an address that answers is the right one."""
     for problem in problems:

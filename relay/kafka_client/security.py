@@ -68,6 +68,8 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
     Raises:
         SettingsError: A file cannot be read or does not hold what it should.
     """
+    # Verified always; only the name can be left out (`verify_hostname`), for brokers that are
+    # reached by an address which their certificate does not hold.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = tls.verify_hostname
@@ -113,7 +115,11 @@ class FileTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is unt
         self._path = path
 
     async def token(self) -> str:
-        """The token as the file holds it now."""
+        """The token as the file holds it now.
+
+        Raises:
+            AuthenticationFailedError: It cannot be read; tried again with the next connection.
+        """
         try:
             return self._path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:

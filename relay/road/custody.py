@@ -100,8 +100,6 @@ class Custody:
         self.commits_blocked: str | None = None
         """Why Kafka takes no commit now; None while it does, or nothing waits to be committed."""
         self.commits_blocked_since = 0.0
-        self.metadata_ignored = 0
-        self.maps_truncated = 0
         self.commits_confirmed = 0
         self.stopped = False
         self.closes = False
@@ -124,7 +122,7 @@ class Custody:
             known = commit
             if commit is not None and not self.policy.offset_map:
                 known = Commit(commit.offset)
-            start = start_of(partition, known, self._ignored)
+            start = start_of(partition, known, self.facts.append)
             assigned = Assigned(
                 partition, epoch, Frontier(start), last_commit=commit, pinned_since=now
             )
@@ -152,6 +150,8 @@ class Custody:
         kept: deque[PendingLetter] = deque()
         for letter in self.letters:
             if letter.assigned in those:
+                # A letter of a whole record gives back the record; one of some events of it gives
+                # back each of these, and the join gives back the record with its last event.
                 if letter.join is None:
                     self.ledger.gave_back(letter.size_bytes)
                 else:
@@ -191,6 +191,18 @@ class Custody:
 
     # -- records come and meet their fate -----------------------------------------------------
 
+    # A record that was read, the first case that holds:
+    #
+    #     its partition waits for a schema      not taken: the source puts it back behind that
+    #                                           record
+    #     the partition is not ours, or leaves, fenced: a later assignment reads it again
+    #     or it was read for an earlier one
+    #     it stands before one that was taken   the log was cut and grew again: all that is known is
+    #                                           about other records, so the partition begins anew
+    #     an earlier process settled it         skipped; it counts as taken, so that the sum holds
+    #     else                                  it is open from now on, and the engine's
+    #
+    # Holds after it: offsets of one assignment are taken in ascending order (`Frontier.taken`).
     def admit(self, record: Record, now: float) -> Assigned | None:
         """The partition of a record that somebody must settle now, or None.
 
@@ -280,6 +292,8 @@ class Custody:
         self.is_full = full(
             policy, ledger.open, ledger.open_bytes, was_full=self.is_full, aside=aside
         )
+        # Paused are all, when the budget is used up or a stop has begun; else those that hold too
+        # much (their offset map fills, or a user's lane is long), and those that wait for a schema.
         if self.is_full or self.stopped:
             return set(self.assigned)
         self._grown = {assigned: None for assigned in self._grown if self._holds_too_much(assigned)}
@@ -298,6 +312,8 @@ class Custody:
         self.letters_blocked = None
         for pending in written:
             letter = pending.letter
+            # The broker has it, and the partition went while it was being written: whoever has the
+            # partition now comes to its own conclusion. A letter too many, never a record too few.
             if pending.assigned.gone:
                 self.ledger.fenced += 1
                 continue
@@ -339,14 +355,22 @@ class Custody:
     def commits(self, now: float) -> dict[Partition, Commit]:
         """What has changed since the last commit that was confirmed."""
         changed: dict[Partition, Commit] = {}
+        # `closed`: it is the last commit of a partition, and nothing of it is under way, so its
+        # next owner need not wait for answers that may still come (`Assigned.past_is_open`).
         for assigned in list(self._moved):
             ends = self.closes and (self.stopped or assigned.leaving)
             closed = ends and not self._holder.is_busy({assigned})
             policy = self.policy
-            commit, truncated = commit_of(
+            # A partition is looked at again while its commit may still change:
+            #
+            #     it moved, and the commit is news         sent; looked at again when it was
+            #                                              confirmed
+            #     it is leaving, and something is busy     looked at again: the mark "closed" is to
+            #                                              come
+            #     else                                     not before something of it is settled
+            commit = commit_of(
                 assigned, policy.map_bytes_max, with_map=policy.offset_map, closed=closed
             )
-            self.maps_truncated += truncated
             self._grown[assigned] = None  # a fuller map leaves room for less
             self._note_pin(assigned, now)
             if is_news(assigned, commit):
@@ -401,10 +425,6 @@ class Custody:
     def _own(self, assigned: Assigned) -> None:
         self.assigned[assigned.partition] = assigned
         self._moved[assigned] = None
-
-    def _ignored(self, fact: Fact) -> None:
-        self.metadata_ignored += 1
-        self.facts.append(fact)
 
     def _rewind(self, assigned: Assigned, offset: int, now: float) -> Assigned:
         """The log was cut and grew again: what is known of its offsets is about other records."""

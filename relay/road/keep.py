@@ -10,26 +10,16 @@ Three cases end it for good, and with it the process:
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import Metric
 
+from relay.backoff import RestartPolicy
 from relay.errors import RelayError, trace
 from relay.road.facts import RoadFailed
 from relay.road.loop import Road
 from relay.telemetry.facts import Emit
 from relay.telemetry.health import Liveness, Readiness
-
-
-@dataclass(frozen=True, slots=True)
-class RestartPolicy:
-    """How soon to start again. Seconds."""
-
-    restart_first_s: float = 1.0
-    restart_max_s: float = 30.0
-    healthy_after_s: float = 60.0
-    """After running this long, a failure counts as the first one."""
 
 
 class KeptRoad:
@@ -70,11 +60,8 @@ class KeptRoad:
                 policy = self._policy
                 if policy is None or self._is_final(error):
                     raise
-                healthy = loop.time() - began >= policy.healthy_after_s
-                failures = 1 if healthy else failures + 1
-                wait_s = min(
-                    policy.restart_max_s, policy.restart_first_s * 2.0 ** min(failures - 1, 30)
-                )
+                failures = policy.failures(failures, loop.time() - began)
+                wait_s = policy.wait_s(failures)
                 self._tell(error, wait_s)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
@@ -83,6 +70,8 @@ class KeptRoad:
             else:
                 return
 
+    # Two policies meet here: what fails in the first minute of the first run is a mistake to be
+    # seen at once, and what fails after weeks must not take its neighbours along.
     def _is_final(self, error: Exception) -> bool:
         if self._stopping.is_set() or not self._has_run:
             return True

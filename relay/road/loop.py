@@ -61,6 +61,7 @@ class RoadPolicy(Section):
         description="How long a partition that moves to another member may wait for answers; all "
         "others go on. Below kafka.rebalance_timeout_s.",
     )
+    # How late the road is, at most, to pause or put back what changed while nothing came.
     poll_timeout_s: ClassVar[float] = 0.2
     slice_s: ClassVar[float] = 0.005
     """Work between two looks at the other tasks: heartbeats run on the same loop."""
@@ -142,6 +143,15 @@ class Road:
         """What the road is doing."""
         return self.reporter.lifecycle
 
+    # The deadline of a stop, from its end:
+    #
+    #     ─ 2 shares    what is under way is waited for no longer (`_wait_no_longer`)
+    #     ─ 1 share     the last commits are given up (`_commit_in_time`)
+    #     ─ 0           leaving the group is given up (`_close`), but for a moment to close
+    #                   connections
+    #
+    # A share is 2 s, or a tenth of a deadline below 20 s. A stop that comes while it still connects
+    # ends that at once: nothing was read.
     def stop(self, reason: str) -> None:
         """Ask it to finish: nothing new is read or sent, what is under way may end."""
         if self._stopping.is_set() or self.lifecycle is Lifecycle.STOPPED:
@@ -194,6 +204,8 @@ class Road:
             await self._sink.start()
             await self._source.start(self)
         except asyncio.CancelledError:
+            # `stop` cancels this task while it starts. Any other cancellation is not ours to
+            # swallow.
             if not self._stopping.is_set() or self._starting is None:
                 raise
             self._starting.uncancel()
@@ -240,6 +252,9 @@ class Road:
     async def on_revoked(self, partitions: Collection[Partition]) -> None:
         """Let end what is under way, commit what is settled, forget the rest."""
         custody = self._custody
+        # In this order: what waits is given back, what flies may land within the budget, what has
+        # landed is committed with its map, and only then is the rest forgotten. The next owner
+        # reads it again.
         custody.leave(partitions)
         self._react()
         if self._is_carrying:  # else nothing ends any more
@@ -272,6 +287,9 @@ class Road:
         engine, clock, slice_s = self._engine, self._loop.time, self._policy.slice_s
         now = self._moment()
         for record in records:
+            # A batch may take long to decode, and heartbeats run on this loop: after 5 ms of work
+            # the other tasks get a turn. The time is read anew, since it is what records are dated
+            # by.
             if clock() - now.steady >= slice_s:
                 self._react()
                 await asyncio.sleep(0)
@@ -383,6 +401,13 @@ class Road:
                 return False
             try:
                 await self._source.commit(commits)
+            # What became of it:
+            #
+            #     refused, not ours any more   told; not tried again, the next owner goes on
+            #     Kafka cannot, or says no     told; tried again with all that came since, ever less
+            #                                  often
+            #     stored                       what it covered is remembered, and the trouble is
+            #                                  over
             except CommitRefused as error:
                 # The partitions are not ours any more: their next owner goes on.
                 self._emit(CommitFailed(road=self.name, code="CommitRefused", reason=str(error)))
@@ -470,10 +495,10 @@ class Road:
 
 _SHARE_S = 2.0
 """Of the stop's deadline, kept for the last commits, and as much for leaving the group."""
-_COMMIT_AGAIN_S = 0.2
+_COMMIT_AGAIN_S = 0.2  # in a stop, where each try may be the last
 _COMMIT_PAUSE_S = 15.0
 """Most between two commits while Kafka takes none."""
-_CLOSE_S = 0.5
+_CLOSE_S = 0.5  # for each edge, where the deadline has come already
 
 
 def _names(partitions: Collection[Partition]) -> tuple[str, ...]:

@@ -35,6 +35,8 @@ class SourceReport:
     def tick(self, now: float, state: SourceState) -> None:
         """Take note of the source's state at `now` (steady seconds); write the lines due."""
         self._now, self._state = now, state
+        # Told are: the first partition that hangs, one that begins to while others do, a reminder,
+        # and the end of the last. In between nothing.
         hanging = frozenset(
             partition
             for partition, since in state.held_since.items()

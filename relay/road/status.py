@@ -136,6 +136,8 @@ class RoadReporter(ABC):
 
     # -- health -------------------------------------------------------------------------------
 
+    # From the widest to the narrowest: while letters are not confirmed nothing is sent at all,
+    # whatever the destination says; a schema that cannot be fetched holds its own partitions only.
     def hold(self) -> Hold | None:
         """Why nothing may be sent now, when nothing may."""
         custody = self._custody

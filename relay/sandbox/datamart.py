@@ -66,6 +66,9 @@ class Datamart:
         user = self.users.meet(identifiers, now_ms)
         events = self._events_seen(activity)
         key = activity.get("$unique_key")
+        # A `$unique_key` that is known is a repeat. What the platform does with one its
+        # documentation leaves open, so the sandbox can do each (`RepeatPolicy`), and always counts
+        # it.
         known = None if key is None else self._post_of_key.get(key)
         if known is None:
             stored = Stored.NEW
@@ -199,6 +202,7 @@ class Datamart:
     def _repeat(
         self, user: UserPoint, known: int, activity: dict[str, Any], body: bytes, now_ms: int
     ) -> None:
+        # What a platform may do with a key that it knows; nobody outside has said which it does.
         match self._options.repeat_policy:
             case RepeatPolicy.ADD:
                 self._store(user, activity, body, now_ms)

@@ -123,6 +123,9 @@ class FaultMiddleware:
         async def hold(message: Message) -> None:
             held.append(message)
 
+        # Whether the request is served before the fault: it is where the answer is late or lost,
+        # and where the rule asks for it. Its answer is held back, and only a slow one is given
+        # after all.
         if rule.after_storing or rule.kind in {FaultKind.LOST_ANSWER, FaultKind.SLOW}:
             await self._app(scope, _replayed(scope[BODY]), hold)
         if delay_ms:

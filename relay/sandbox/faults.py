@@ -135,6 +135,8 @@ def decide(
             continue
         in_scope.append(index)
         tally = tallies[index]
+        # Of the rules that apply the first that hits decides. One that lets this request pass (it
+        # skips some, has hit often enough, or the dice say so) leaves it to the next.
         if tally.in_scope < rule.skip or (rule.times is not None and tally.hits >= rule.times):
             continue
         if rule.rate >= 1 or rng.random() < rule.rate:

@@ -171,6 +171,7 @@ class _TokenBucket:
     def take(self, now: float) -> Taken:
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
         self._at = now
+        # A token is whole or it is not there: a bucket of 0.9 refuses, and says when it has one.
         accepted = self._tokens >= 1
         self._tokens -= accepted
         short = max(0.0, 1 - self._tokens)

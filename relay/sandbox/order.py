@@ -54,6 +54,8 @@ def judge(marks: OrderMarks, events: Iterable[EventSeen]) -> OrderJudgement:
     """Judge `events`, now stored for the first time, against `marks`, and move the marks."""
     judgement = OrderJudgement()
     for event in events:
+        # By the number where the event has one, else by its time; never one against the other.
+        # Equal times are in order: many events happen within a millisecond.
         if event.seq is not None:
             _judge_sequence(marks, event.seq, judgement)
         elif event.ts is not None:

@@ -67,6 +67,17 @@ def updated(
     stored: Mapping[str, Any], given: Mapping[str, Any], strategy: Strategy
 ) -> dict[str, Any]:
     """The properties after the update. Neither argument changes."""
+    # What becomes of a stored property, by the strategy:
+    #
+    #     |                | not given | given, and both are | both are arrays   | any other       |
+    #     |                |           | objects             |                   |                 |
+    #     |----------------|-----------|---------------------|-------------------|-----------------|
+    #     | FORCE_REPLACE  | goes      | the given one       | the given one     | the given one   |
+    #     | SHALLOW        | stays     | the given one       | the given one     | the given one   |
+    #     | DEEP           | stays     | merged              | the given one     | the given one   |
+    #     | PARTIAL_UPDATE | stays     | merged              | merged by id      | the given one   |
+    #     | PARTIAL_DELETE | stays     | what is named in it | what fits one of  | goes            |
+    #     |                |           | goes                | those given goes  |                 |
     match strategy:
         case Strategy.FORCE_REPLACE:
             return dict(given)

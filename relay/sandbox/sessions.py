@@ -49,6 +49,8 @@ def join(
     sessions: list[Session], key: SessionKey, visited: Visited, now_ms: int, timeout_ms: int
 ) -> Session:
     """The session among `sessions` that a post of now belongs to; a new one is appended."""
+    # A post joins the newest session of its type and channel, unless that has timed out, has ended,
+    # or the user comes from another site: that ends it, and begins another.
     current = next((s for s in reversed(sessions) if s.key == key), None)
     if current is not None and current.is_open(now_ms, timeout_ms):
         if not _from_elsewhere(visited, current.site):

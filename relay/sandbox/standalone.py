@@ -28,7 +28,11 @@ def run(
 
 
 def read_plan(file: Path) -> FaultPlan:
-    """The fault plan in `file`."""
+    """The fault plan in `file`.
+
+    Raises:
+        InputError: It cannot be read, or is none.
+    """
     try:
         return FaultPlan.model_validate_json(file.read_bytes())
     except OSError as error:

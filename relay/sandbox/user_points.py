@@ -119,6 +119,14 @@ class UserPoints:
     def meet(self, identifiers: Iterable[Identifier], now_ms: int) -> UserPoint:
         """The one point of identifiers that are seen together: found, merged or created."""
         wanted = list(identifiers)
+        # Identifiers that are seen together are one person's:
+        #
+        #     none is known          a new point
+        #     one point has them     that one
+        #     several points do      the oldest takes over all of the others
+        #
+        # What is merged stays merged: nothing takes two people apart again. That is why Relay
+        # guards what it sends (`relay.stream.mapping.guard`).
         known = {p.number: p for i in wanted if (p := self._by_identifier.get(i)) is not None}
         if not known:
             point = self._create(now_ms)

@@ -56,7 +56,7 @@ from relay.stream.routing import RoutingPolicy
 from relay.yaml_text import Located
 
 DEFAULT_FILE = Path("relay.yaml")
-_COMMIT_S = 5.0
+_COMMIT_S = 5.0  # from the end of a drain until its commit is there
 
 
 class Settings(BaseModel):
@@ -194,6 +194,15 @@ def _sections(given: Given, needs: Collection[str] | None, problems: list[str]) 
         if name not in Settings.model_fields
     )
     sections: dict[str, Any] = {}
+    # What a section that is not given, or not complete, is:
+    #
+    #     | the section                       | so                                             |
+    #     |-----------------------------------|------------------------------------------------|
+    #     | not given, a group of settings    | judged as an empty one: it may need nothing    |
+    #     | not given, a list, or optional    | its default                                    |
+    #     | `tracking`, beside `destinations` | absent: they take its place                    |
+    #     | lacks a value, and is not needed  | absent: the command does without it            |
+    #     | wrong in any other way            | told, needed or not: it would be wrong later   |
     for name, field in Settings.model_fields.items():
         empty = field.get_default(call_default_factory=True, validated_data={})
         data = given.data.get(name)
@@ -220,6 +229,8 @@ def _whole(
     sections: dict[str, Any], optional: Collection[str], problems: list[str]
 ) -> Settings | None:
     """All sections, held against one another unless some are missing that are not `optional`."""
+    # Sections are held against one another only when all are there that the settings need: of what
+    # is absent nothing is known.
     missing = Settings.model_fields.keys() - sections.keys()
     if not missing.issubset(optional):
         return Settings.model_construct(None, **sections)

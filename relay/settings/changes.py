@@ -19,6 +19,8 @@ def needing_restart(old: Settings, new: Settings) -> list[str]:
     for name in Settings.model_fields:
         if name not in _MAY_CHANGE:
             found += _differing(getattr(old, name, None), getattr(new, name, None), name)
+    # A destination that was there must stay as it is: its sender, its wire and its connections were
+    # made of it. One that is gone differs too, and needs a restart.
     there = {one.name: one for one in new.destinations}
     for one in old.destinations:
         found += _differing(one, there.get(one.name), one.section)

@@ -63,6 +63,8 @@ Part = TypeVar("Part", bound=Section)
 
 def _with(delivery: DeliverySettings, kind: type[Part], limits: DestinationLimits) -> Part:
     names = kind.model_fields.keys()
+    # Only what was given for the destination itself counts: a default of its model would hide what
+    # `delivery` says for all.
     given = limits.model_fields_set & names
     return kind(**{name: getattr(limits if name in given else delivery, name) for name in names})
 

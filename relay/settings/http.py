@@ -39,6 +39,10 @@ def clear_problems(sections: Mapping[str, Any], given: Given, http: HttpSettings
     An address carries the secrets of its own group: the one of `tracking` carries its token. That
     of a proxy carries none of them, but the password that it holds itself.
     """
+    # Which addresses of a group count:
+    #
+    #     one with a secret  all of them: the secret goes there
+    #     a proxy            if it holds a login itself: what goes through it is under TLS
     for loc, group in _groups(sections, ()):
         told = list(_proxies(group))
         if _has_secret(group):

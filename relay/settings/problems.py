@@ -115,6 +115,9 @@ def _meant(near: Sequence[str]) -> str:
 
 def _real_loc(data: Any, loc: Loc, kind: str) -> Loc:
     """`loc` without the names of union members and validators that pydantic puts in it."""
+    # Of each step that pydantic names: a key or an index that is in the data stays; the last one of
+    # a missing value is not there yet, and stays; the first names the section. All others are
+    # members of a union or validators, which mean nothing to whoever reads the line.
     real: list[str | int] = []
     here = data
     for index, part in enumerate(loc):

@@ -52,6 +52,10 @@ def resolve_secrets(given: Given, model: type[BaseModel], low: Given, high: Give
         if parent is None:
             continue
         twin = key + FILE_SUFFIX
+        # A secret and a file for it, both given:
+        #
+        #     in the same source   a mistake, told
+        #     in both sources      the environment wins, whichever of the two it gives
         if key in parent and twin in parent:
             _displace(given, path, low, high)
         own = (*path[:-1], twin)

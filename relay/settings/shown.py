@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from relay.settings.secrets import secret_values
 
 MASK = "***"
-_LENGTH_MIN = 4
+_LENGTH_MIN = 4  # a shorter secret would mask parts of ordinary words
 _IN_ADDRESS = re.compile(r"(?<=://)[^\s/@]+(?=@)")
 
 

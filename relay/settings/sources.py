@@ -66,6 +66,9 @@ def read_environ(environ: Mapping[str, str], model: type[BaseModel]) -> Given:
         text = environ[name]
         if not name.upper().startswith(PREFIX) or name.startswith(_TEST_PREFIX) or not text:
             continue
+        # A variable with our prefix that is no setting is told, since a misspelt one would be
+        # silently without effect. But not what Kubernetes sets by itself for a Service called
+        # `relay`.
         path = paths.get(name)
         if path is None:
             if SEPARATOR in name or not _SERVICE_LINK.search(name):
@@ -117,6 +120,8 @@ def _variables(model: type[BaseModel]) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def _from_text(text: str, annotation: Any) -> Any:
     structured = bool(models_in(annotation)) or is_mapping(annotation)
+    # By what the setting is: groups and maps are JSON; a list is JSON where it begins with a
+    # bracket, else words between commas; all others are text, and the model reads it.
     if structured or (is_many(annotation) and text.lstrip().startswith("[")):
         try:
             return orjson.loads(text)

@@ -223,6 +223,8 @@ def _judged(
 
 def _wrong_settings(source: Mapped, mappings: Mapping[str, Any]) -> Iterator[tuple[Loc, str]]:
     """What is wrong because of the source's settings; the mapping itself is judged by itself."""
+    # What is wrong with the mapping by itself was told where it stands; only what is wrong besides
+    # comes from the settings of this source.
     alone: Mapped = source.model_copy(update={"settings": {}})
     known = {problem for _, problem in _judged(alone, mappings)[1]}
     for loc, text in _judged(source, mappings)[1]:

@@ -66,6 +66,9 @@ class TrackingSettings(WirePolicy):
         """The token's source. Reads the token file, so that a wrong one shows at the start.
 
         `renewed` is called when the file holds another token.
+
+        Raises:
+            SettingsError: There is no token, or its file cannot be used.
         """
         prefix, setting = self.api_token_prefix, f"{self.section}.api_token"
         if self.api_token_file is not None:

@@ -12,7 +12,7 @@ from relay.settings.options import variable
 from relay.settings.sources import Given
 from relay.yaml_text import Loc, read_yaml
 
-_CHARACTERS_MAX = 1_000_000
+_CHARACTERS_MAX = 1_000_000  # far beyond a file with every setting and many mappings
 _GZIP = b"\x1f\x8b"
 _SHELL_VARIABLE = re.compile(r"\$\{\w+[^}]*\}")
 _OWN_LANGUAGE = "mappings"

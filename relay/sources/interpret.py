@@ -123,6 +123,13 @@ def matching(topics: Sequence[str]) -> Callable[[str], object]:
 
 def reader_of(source: Source) -> Reader:
     """What a record of the source is."""
+    # One event, or a list with an entry for each:
+    #
+    #     the value cannot be read, is not wanted,   that, for the record as a whole
+    #     or needs its schema
+    #     more events than are allowed               a dead letter: it is one record, not a file
+    #     one event, or "no events", which is one    that: nearly all records
+    #     several                                    each with its own outcome, in their order
     decode, mapping, events_max = source.format, source.mapping, source.events_max
 
     def read(record: Record) -> Reading:

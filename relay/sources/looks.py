@@ -67,6 +67,8 @@ def _jitsu(document: dict[str, Any]) -> bool:
     return _segment(document) and bool(document.keys() & {"writeKey", "requestIp"})
 
 
+# RudderStack and Jitsu send what Segment does, with a field or two of their own: so they stand
+# before it.
 # The more particular first.
 _LOOKS = {
     "cloudevents": _cloudevents,

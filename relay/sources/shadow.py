@@ -70,6 +70,8 @@ def beside(mapping: MappingFunction, shadow: Shadow) -> MappingFunction:
 
 def changed(parts: Sequence[Part], others: Sequence[Part]) -> set[str]:
     """The fields that differ, by their name at the top of an event: a closed set of words."""
+    # Of parts at the same place: another number of them, or another end of one, is a difference of
+    # `fate`; where both are events, each field at the top that differs is one by its name.
     if len(parts) != len(others):
         return {FATE}
     found: set[str] = set()

@@ -106,6 +106,14 @@ class Engine:
         if letter.holds:
             self.senders[letter.letter.destination].lanes.release(letter.lane)
 
+    # A partition is crowded when
+    #
+    #     it holds records for a destination that has used up its share of the budget (several
+    #     destinations only: `relay.stream.shares`), or
+    #     the lane of one of its users is as long as `user_records_max`.
+    #
+    # The second ends at a part of that length (`resume_below`), so that the partition is not paused
+    # and resumed with every record. `Sender.admit` puts lanes in; they are taken out here only.
     def is_crowded(self, assigned: Assigned) -> bool:
         """`Holder.is_crowded`: too much waits for one user, or for one of its destinations."""
         if self._shares is not None and self._shares.is_fed_by(assigned):
@@ -149,6 +157,17 @@ class Engine:
 
     # -- records come -------------------------------------------------------------------------
 
+    # A record that the custody lets in becomes one of these:
+    #
+    #     one event to be sent       a parcel in the lane of its user (nearly all of them)
+    #     several events             each of them in its lane, or with a fate at once
+    #     nothing to be sent         skipped, with the code of the reason
+    #     unreadable, or unmappable  a dead letter with the reason
+    #     a defect of ours           a dead letter that names the exception; the others go on
+    #     of an unknown schema       not taken: its partition waits, and it comes again
+    #
+    # Only the first has a call of its own: what looks on at the others (`take_other`) costs it
+    # nothing.
     def admit(self, record: Record, now: Moment) -> None:
         """A record was read: it waits in its lane, or has met its fate, or waits to be read."""
         assigned = self.custody.admit(record, now.steady)
@@ -196,10 +215,14 @@ class Engine:
 
         Those that cannot be read or mapped share one letter, since all are known now.
         """
+        # The weight of the record is counted once, beside what each parcel adds to it; the parts
+        # are counted with no bytes of their own (`Custody.took_joined`).
         size = own = record.size_bytes
         for outcome in outcomes:
             size += outcome.size_bytes - own if isinstance(outcome, Parcel) else 0
         join = self.custody.took_joined(assigned, record, size, len(outcomes))
+        # Holds here: the join counts all events before the first of them enters, so it cannot end
+        # before the last did, even if every one of them meets its fate in this loop.
         dead: list[tuple[int, Undecodable | Unmappable]] = []
         for index, outcome in enumerate(outcomes):
             part = Part(join, index)

@@ -14,10 +14,10 @@ from relay.model import (
     NeedsSchema,
     Parcel,
     Record,
+    Request,
     Undecodable,
     Unmappable,
     Unwanted,
-    UserPointUpdate,
 )
 from relay.section import bound
 from relay.stream.decoding import DecodingPolicy, decode
@@ -130,24 +130,27 @@ def routed(routes: Routes, order_by: OrderBy) -> Each:
 
 def parcel_of(
     record: Record,
-    mapped: Activity | UserPointUpdate,
+    mapped: Activity | Request,
     order_by: OrderBy,
     destination: str = DEFAULT_DESTINATION,
 ) -> Parcel:
     """What is sent for an event, in the lane of its user or its record."""
     # One lane for both: what a user did, is and chose arrives in the order of the events.
     lane = lane_of(order_by, record, mapped)
-    payload = mapped.request if isinstance(mapped, UserPointUpdate) else mapped
-    return Parcel(record, lane, payload, destination)
+    return Parcel(record, lane, mapped, destination)
 
 
-def lane_of(
-    order_by: OrderBy, record: Record, mapped: Activity | UserPointUpdate
-) -> Hashable | None:
+def lane_of(order_by: OrderBy, record: Record, mapped: Activity | Request) -> Hashable | None:
     """The lane that the record must keep to; None when it may overtake and be overtaken.
 
     A record without a key, or an event without a user, has nothing to be in order with.
     """
+    # What keeps its order, and what may overtake:
+    #
+    #     user       the best identifier of the user, as a digest; all kinds of events together
+    #     key        the key of the record in its topic; without a key it may overtake
+    #     partition  everything of a partition: one request at a time
+    #     none       nothing
     if order_by is _BY_USER:
         return mapped.user
     match order_by:

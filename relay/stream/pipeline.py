@@ -88,6 +88,9 @@ class FlightCarrier:
         """
         if self._tasks is None:
             return
+        # Who carries a flight: a worker that is idle, else a new one. So there are never more
+        # workers than requests were ever under way at a time, which the limit bounds
+        # (`max_in_flight`).
         while not nothing_flies and (flight := self._sender.next_flight(now)) is not None:
             if self._idle:
                 self._idle.pop().set_result(flight)
@@ -121,6 +124,8 @@ class FlightCarrier:
             answer = await self._attempt(flight.request)
             now = self._moment()
             sender.take_answer(flight, answer, now)
+            # The worker asks for itself before it launches others: the flight that the answer has
+            # made possible leaves without a future between two tasks.
             following = sender.next_flight(now)
             self._launch(now, nothing_flies=following is None)
             self._changed()
@@ -140,6 +145,8 @@ class FlightCarrier:
         try:
             return await self._wire.send(request)
         except asyncio.CancelledError:
+            # A cancellation that was asked for (a stop: `cancelling()` counts it) goes on. One that
+            # nobody asked for comes out of the client library.
             worker = asyncio.current_task()
             if worker is None or worker.cancelling():
                 raise

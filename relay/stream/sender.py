@@ -129,6 +129,12 @@ class Sender:
                 partitions.add(waiting.assigned)
         return Held(records, int(size_bytes), frozenset(partitions))
 
+    # An event that is to be sent, the first case that holds:
+    #
+    #     the same key came lately, from another place   skipped as a duplicate
+    #     it has no lane (`order_by: none`)              a lane of its own, named by its place
+    #     its user is parked behind a dead letter        a dead letter that says that it follows
+    #     else                                           the end of its user's lane
     def admit(
         self, parcel: Parcel, assigned: Assigned, now: float, part: Part | None = None
     ) -> None:
@@ -177,6 +183,8 @@ class Sender:
             return None
         in_flight = self.lanes.in_flight
         route = self._open_route(routes, in_flight, now.steady)
+        # Holds here: a lane flies once at a time (`Lanes.take`), so what is counted into these
+        # members now is counted out again by `answered` before any of them can leave anew.
         members = None if route is None else self.lanes.take(self._joins, route)
         if route is None or members is None:
             return None
@@ -210,6 +218,13 @@ class Sender:
             rested = max(rested, self.destination.budget.available_at(now))
         return _earliest(opens_at, rested, lanes.next_pause_end())
 
+    # What becomes of the flight:
+    #
+    #     all its partitions are gone           fenced: their next owner sends these records again
+    #     else, the answer nearly all get       delivered, nothing else to do
+    #     else                                  by the verdict: `_landed`
+    #
+    # A flight may hold records of several partitions: `_delivered` and `_put_back` look again.
     def answered(self, flight: Flight, answer: Answer, now: Moment) -> None:
         """An attempt ended: settle its records, or put them back at the head of their lane."""
         round_trip_s = now.steady - flight.left_at
@@ -228,6 +243,8 @@ class Sender:
         self.verdicts[counted] = self.verdicts.get(counted, 0) + 1
         self.round_trips.add(round_trip_s)
         lane = flight.members[0].lane
+        # From here on the order matters: the destination learns before the flight is settled,
+        # because where its records go depends on what the answer was about (`learned.scope`).
         learned = self.destination.judged(
             verdict,
             round_trip_s,
@@ -265,6 +282,13 @@ class Sender:
         learned: Learned,
         now: Moment,
     ) -> None:
+        # What becomes of the records, by the verdict:
+        #
+        #     delivered       settled; the lane waits first when the answer asked for it
+        #     refused         a dead letter, unless nearly all are refused: none is given up then
+        #     throttled       back to the head of the lane after a pause; not counted
+        #     unavailable,    back to the head of the lane after a rest; counted against the record
+        #     misconfigured   only when others were delivered in between (`_failed`)
         match verdict.kind:
             case VerdictKind.DELIVERED:
                 paused_until = self._lane_paused_until(flight, lane, verdict, now.steady)
@@ -339,6 +363,9 @@ class Sender:
 
     def _joins(self, members: list[Waiting], candidate: Waiting) -> bool:
         first = members[0]
+        # What flew together is tried again together and with nothing else: under another set of
+        # members the merged `$unique_key` would be another, and the platform could not know it
+        # again (`coalescing.merge`). `group` is 0 until the first flight.
         if first.group or candidate.group:
             return first.group == candidate.group > 0
         policy, payload = self._coalescing, candidate.parcel.payload
@@ -432,6 +459,11 @@ class Sender:
     def _throttled(self, flight: Flight, lane: Hashable, verdict: Verdict, now: Moment) -> None:
         """A limiter is not the record's fault: nothing is counted, and at least its lane waits."""
         first = flight.members[0]
+        # It waits, by what the answer said:
+        #
+        #     a time to wait       that, up to `pause_max_s`
+        #     nothing, or zero     the longer of a backoff that counts this record's refusals, and
+        #                          the interval at which this user was measured to be served
         first.throttled += 1
         asked = verdict.retry_after_s
         if asked:
@@ -453,6 +485,19 @@ class Sender:
         first = flight.members[0]
         rest_until = None
         delivered = self.delivered
+        # Whether it counts, and how long it rests:
+        #
+        #     | since its last failure | the route | counted | rests                            |
+        #     |------------------------|-----------|---------|----------------------------------|
+        #     | another was delivered  | flows     | yes     | backoff of its counted failures  |
+        #     | none was               | flows     | no      | the same, as if there was one    |
+        #     | either                 | is closed | no      | the same, if one ever counted;   |
+        #     |                        |           |         | else none: the gate spaces its   |
+        #     |                        |           |         | probes                           |
+        #
+        # Then, when attempts and age are both used up: several that flew together are split, each
+        # with attempts of its own; one alone is a dead letter. Without the second column an outage
+        # would use up the attempts of whatever happened to be in flight.
         others = delivered > first.others_delivered and self.destination.flows(flight.request.kind)
         for waiting in flight.members:
             waiting.failures += others
@@ -481,6 +526,8 @@ class Sender:
         split: bool = False,
     ) -> None:
         self.lanes.back(lane, rest_until, paused_until)
+        # Holds here: the members stand at the head of their lane again, in their order. Apart, each
+        # has a group of its own, so that `_joins` never puts them together again.
         if split:
             for waiting in flight.members:
                 self._groups += 1
@@ -504,6 +551,8 @@ class Sender:
         if self._users.on_dead_letter is OnDeadLetter.PARK_USER and waiting.parcel.lane is not None:
             self._park(lane, now.steady)
             followers = self.lanes.followers(lane)
+        # The lane is held until the broker has confirmed the letter. Were its next record sent
+        # before, and the process killed then, the dead one would be tried after its successor.
         self.lanes.hold(lane)
         letter = DeadLetter(
             waiting.parcel.record,
@@ -604,3 +653,4 @@ _FATE_DELIVERED = Fate.DELIVERED  # found once: Python 3.11 takes 80 ns to find 
 _DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
 FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
 _PARKED_MAX = 100_000
+"""Users parked at a time; of more, the one that was parked first goes on."""

@@ -53,6 +53,8 @@ def used_up(limit: int, held: Sequence[int], *, was: bool, resume_below: float) 
     """Of each, whether it may hold no more. `was`: one of them could not, at the last look."""
     part = limit * GUARANTEED / len(held)
     rest = limit * (1 - GUARANTEED)
+    # The table above, in numbers: `part` nobody can take from anybody, `rest` is for whoever needs
+    # it. Once it was used up it must fall to `resume_below` of it, or the pause would flap.
     taken = sum(max(0.0, one - part) for one in held)
     if taken < rest * (resume_below if was else 1.0):
         return [False] * len(held)
@@ -75,6 +77,8 @@ class Shares:
         if self._is_calm(records, size_bytes):
             self._fed.clear()
             self._aside = NOTHING
+        # Counting looks at everything that is held, so it is done when a fiftieth of the budget has
+        # come, gone or left: with a full budget of 10,000 records, every 200.
         elif self._has_changed(records, size_bytes):
             self._count(records, size_bytes)
         return self._aside

@@ -160,6 +160,8 @@ class Reporter(RoadReporter):
     def _destination_hold(self) -> Hold | None:
         """Nothing may be sent when every destination is closed."""
         closed = self._closed()
+        # One that flows is enough for the road to go on; which are closed is told beside
+        # (`_partial_holds`).
         if len(closed) < len(self._engine.senders):
             return None
         if len(closed) == 1:
@@ -206,6 +208,17 @@ class Reporter(RoadReporter):
             return True
         return self._schemas.holds_all()
 
+    # Which of these a partition is, and since when it stands still:
+    #
+    #     nothing is open, it waits for a schema     it does not: the schema's wait is told
+    #                                                elsewhere
+    #     nothing is open, and records are behind    since they are, or since anything was settled
+    #     its pin is with nobody (a letter, say)     since it is the pin
+    #     its pin failed, or is held up              it does not: retries and pauses are excuses
+    #     its pin's turn has not come yet            since it is the pin, or anything moved
+    #     its turn has long been due                 since it is the pin, whatever else moves
+    #
+    # The last is what would be a defect of ours: liveness fails, and the platform starts us anew.
     def _stands_still_s(self, assigned: Assigned) -> float:
         """For how long a partition has stood still without an excuse.
 

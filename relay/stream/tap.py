@@ -40,13 +40,13 @@ from relay.telemetry.account_digest import AccountDigest
 from relay.telemetry.outline import outline
 from relay.telemetry.samples import RATE_MAX, Sample, Wanted
 
-_LISTENERS_MAX = 8
+_LISTENERS_MAX = 8  # each costs a call for an event that it looks at
 ONLY_DESTINATION = "tracking API"
 """What the destination is called where there is only one."""
 _ACCOUNT_ID = b'"$user_account_id":"'
 """As orjson writes it."""
 _NEVER_SENT = (Undecodable, Unmappable, Unwanted)
-_BODY_CHARS_MAX = 4000
+_BODY_CHARS_MAX = 4000  # of a sample, which is a line on a screen
 
 
 @dataclass(slots=True, eq=False)
@@ -122,6 +122,7 @@ class Tap:
         if wanting:
             self._put_in_place(wanting)
         if len(wanting) < len(self._listeners):
+            # Whoever has had a sample and wants none yet is not attached at all until then.
             due = min(one.quiet_until for one in self._listeners if one not in wanting)
             self._timer = self._call_at(due, self._attach)
 
@@ -153,6 +154,8 @@ class Tap:
         topic, code, account = wanted.topic, wanted.code, wanted.account
 
         def answered(flight: Flight, answer: Answer, now: Moment) -> None:
+            # What became of the flight is read off two counts, before and after: that costs nothing
+            # where nobody looks, and asks the sender for no value that it would not make otherwise.
             delivered, dead = sender.delivered, len(custody.letters)
             take(flight, answer, now)
             if code and flight.members[0].last_code != code:

@@ -74,6 +74,8 @@ class Tracing:
             answered(flight, answer, now)
             return
         custody = self._engine.custody
+        # A span is made when the event has its fate: of attempts that are tried again there is
+        # none. Records of one event count in the ledger, events of several in the parts.
         delivered = custody.ledger.delivered + custody.parts.delivered
         letters = len(custody.letters)
         answered(flight, answer, now)

@@ -45,6 +45,8 @@ class Access:
         """Whether this request may see the page and what it shows."""
         if self.is_local:
             host = headers.get("host", "")
+            # A browser sends the name that it was pointed at. Any other name than loopback's means
+            # that somebody let theirs point here (DNS rebinding).
             name = host if host.endswith("]") else host.rsplit(":", 1)[0]
             if name.lower() in _NAMES:
                 return True

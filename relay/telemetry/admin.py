@@ -38,8 +38,8 @@ from relay.telemetry.recent import Recent
 from relay.telemetry.samples import OpenTap, tap_route
 from relay.telemetry.troubles import troubles
 
-_BACKLOG = 16
-_CLOSE_S = 1
+_BACKLOG = 16  # connections that wait to be accepted: probes and a scrape
+_CLOSE_S = 1  # for answers under way at the end; the stop's deadline is over by then
 
 
 @dataclass(frozen=True, slots=True)

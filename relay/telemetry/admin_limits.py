@@ -33,6 +33,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_made(transport)
         self._idle_since = self.loop.time()
         self._cut_after(REQUEST_S)
+        # The one that has been idle longest goes. This one has just begun, so it is idle, and goes
+        # itself when no other is.
         if len(self.connections) > CONNECTIONS_MAX:
             idle = [one for one in self.connections if isinstance(one, BoundedConnection)]
             idle = [one for one in idle if one.cycle is None or one.cycle.response_complete]

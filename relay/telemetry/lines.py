@@ -22,7 +22,7 @@ _BYTES_MAX = 4 * 1024 * 1024
 _BATCH_BYTES = 64 * 1024
 """What is written at once: as much as a pipe of Linux holds."""
 
-_AT_EXIT_S = 1.0
+_AT_EXIT_S = 1.0  # as `process_exit.LAST_WORDS_S`: a reader that stopped must not hold up the end
 _STANDARD = (1, 2)
 
 
@@ -91,6 +91,11 @@ class QueuedLines:
         """Queue one line, or count it as lost. Never waits."""
         data = _ended(line)
         with self._changed:
+            # Where a line goes:
+            #
+            #     of the writing thread  first: it tells of lost lines, and must not be lost itself
+            #     no room                nowhere: lost, and counted
+            #     else                   last
             if threading.current_thread() is self._thread:
                 self._waiting.appendleft(data)
             elif self._bytes + len(data) > self._bytes_max:

@@ -11,14 +11,13 @@ from enum import Enum
 from typing import Any, BinaryIO
 
 import orjson
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
 
 from relay import __version__
 from relay.telemetry.facts import Fact, Level, LibraryLogged, LogLinesLost, Stage
 from relay.telemetry.lines import Lines, QueuedLines, lines_on
 from relay.telemetry.log_fields import LogFields, arranged
 from relay.telemetry.redact import redact
+from relay.telemetry.structlog_alone import structlog
 
 _GRAVITY = {
     Level.DEBUG: logging.DEBUG,
@@ -32,7 +31,8 @@ _GRAVITY = {
 _SECRET_LENGTH_MIN = 4
 
 
-_SAY_AGAIN_S = 60.0
+_SAY_AGAIN_S = 60.0  # as often as a reminder of ours
+# messages that are told apart, so that a library with ids in its texts costs no memory
 _KINDS_MAX = 1000
 
 
@@ -41,7 +41,7 @@ class Log:
 
     def __init__(
         self,
-        logger: WrappedLogger,
+        logger: structlog.typing.WrappedLogger,
         lines: Lines,
         levels: Mapping[Stage, Level],
         mask: Callable[[Collection[str]], None],
@@ -85,7 +85,7 @@ def configure(
     lines = lines_on(stream or sys.stdout.buffer)
     least = dict.fromkeys(Stage, level) | dict(levels or {})
     masker = _Masker(secrets)
-    processors: list[Processor] = [
+    processors: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
         # Seconds since the epoch for the keys of `fields`; for people their own time of day.
         structlog.processors.TimeStamper(fmt=None if json else "%H:%M:%S", utc=json),
@@ -140,7 +140,10 @@ class _Masker:
         self._secrets = sorted(long_enough.union(self._secrets), key=len, reverse=True)
 
     def __call__(
-        self, _logger: WrappedLogger, _method: str, event: EventDict
+        self,
+        _logger: structlog.typing.WrappedLogger,
+        _method: str,
+        event: structlog.typing.EventDict,
     ) -> MutableMapping[str, Any]:
         if self._secrets:
             for name, value in event.items():
@@ -179,6 +182,9 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write it as a fact: message and kind of exception, without its trace."""
+        # Alike is what comes from one call of one library: the text before its values are put in.
+        # The first is written; those of the next minute are counted, and told with the first after
+        # that.
         said = record.msg if isinstance(record.msg, str) else f"{record.module}:{record.lineno}"
         kind = (record.name, said)
         at, repeated = self._said.get(kind, (0.0, 0))
@@ -226,7 +232,10 @@ class _Arranger:
         self._arrange = arranged(fields)
 
     def __call__(
-        self, _logger: WrappedLogger, _method: str, event: EventDict
+        self,
+        _logger: structlog.typing.WrappedLogger,
+        _method: str,
+        event: structlog.typing.EventDict,
     ) -> MutableMapping[str, Any]:
         return self._arrange(event, __version__)
 

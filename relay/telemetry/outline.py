@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 
 MASK = "***"
+# Of these the value is shown: what kind of event it is, and when, says nothing of anybody.
 _TELLING_NOTHING = frozenset({"type", "event", "ts", "$event_name", "$ts", "$type"})
 
 

@@ -12,7 +12,7 @@ from relay.telemetry.facts import Fact, FactRepeated, Level, LibraryLogged, Reco
 
 _LETTERS_MAX = 50
 _EVENTS_MAX = 50
-_CODES_MAX = 100
+_CODES_MAX = 100  # kinds of letters that are counted apart; codes are a closed set, statuses many
 _GRAVE = (Level.WARNING, Level.ERROR)
 
 
@@ -28,6 +28,8 @@ class Recent:
 
     def take(self, fact: Fact) -> None:
         """Keep it if it is a dead letter, or grave."""
+        # Dead letters have a list of their own, or the first hundred alike would push all else out.
+        # Lines of libraries, and counts of what was told already, are for the log alone.
         if isinstance(fact, RecordDeadLettered):
             at = self._now_ms()
             self._letters.append((at, fact))

@@ -62,6 +62,8 @@ def _without_addresses(line: str) -> Iterator[str]:
 
 def _end_of_address(line: str, start: int, end: int) -> int | None:
     """Where the address ends whose first part is, or is in, the run from `start` to `end`."""
+    # `end` is where the run of characters ends that may stand before an @. Behind it may follow `@`
+    # and a domain; or the run itself holds `%40`, as addresses in URLs do: the last one counts.
     if line.startswith("@", end) and (domain := _DOMAIN.match(line, end + 1)):
         return domain.end()
     before = end

@@ -35,6 +35,12 @@ class Repeats:
 
     def take(self, fact: Fact) -> list[Fact]:
         """What to say now that `fact` has come, in this order."""
+        # What is said when a fact comes:
+        #
+        #     it closes the interval          what was only counted, then itself
+        #     of its kind there is only one   itself: a change of state, an error
+        #     one of the first ten alike      itself
+        #     a later one                     nothing: it is counted
         if fact.closes_interval:
             return [*self._repeated(), fact]
         if fact.alike is None:

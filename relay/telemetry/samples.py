@@ -19,8 +19,8 @@ from relay.telemetry.page import HEADERS, guarded
 
 RATE_MAX = 100.0
 """Samples a second, whoever asks for more."""
-_WAITING_MAX = 100
-_ALIVE_EVERY_S = 5.0
+_WAITING_MAX = 100  # samples for one reader: a second of the highest rate
+_ALIVE_EVERY_S = 5.0  # an empty line this often: a reader that is gone is noticed by it
 
 Sample = dict[str, Any]
 Close = Callable[[], None]

@@ -10,7 +10,7 @@ from relay.errors import SettingsError, install
 if TYPE_CHECKING:  # an extra: imported where it is used
     from opentelemetry.trace import Tracer
 
-_FLUSH_MS = 2000
+_FLUSH_MS = 2000  # a collector that does not answer holds up the end for no longer
 
 
 @contextlib.asynccontextmanager

@@ -82,6 +82,7 @@ def test_a_start_imports_nothing_of_what_is_off(start, monkeypatch):
         *("relay.membership.engine", "relay.segments.driver", "relay.apis.caller"),
         *("relay.sources.registry.client", "relay.stream.tracing", "relay.sandbox", "relay.demo"),
         *("httpx", "fastavro", "google.protobuf", "opentelemetry", "confluent_kafka"),
+        "rich.console",
     }
     assert imported & off == set()
 

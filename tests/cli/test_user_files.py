@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from relay.apis.errors import LoginRefused, Refused
 from relay.cli.users.files import CONCURRENCY, FileRun, Progress
 from relay.cli.users.lines import reader
-from relay.model import Request, UserPointUpdate
+from relay.model import Request
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
@@ -56,7 +56,7 @@ class Platform:
 def run_of(platform, users, progress=None, failed=None):
     def read(_, number):
         user = str(number % users)
-        return UserPointUpdate(Request("PUT", str(number), user.encode()), user)
+        return Request("PUT", str(number), user.encode(), user=user)
 
     fail = (
         (lambda number, code, reason: failed.append((number, code)))
@@ -97,7 +97,7 @@ def test_from_any_cut_on_the_end_is_the_same(tmp_path_factory, cut, users):
 
 def test_the_consent_gate_is_about_the_stream():
     line = b'{"user":{"accounts":[{"id":"a"}]},"processing_id":"7","accepted":true}'
-    assert isinstance(READER.update(line, 1, NOW), UserPointUpdate)
+    assert isinstance(READER.update(line, 1, NOW), Request)
 
 
 @pytest.mark.parametrize(

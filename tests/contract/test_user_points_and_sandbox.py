@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from relay.model import UserPointUpdate
+from relay.model import Request
 from relay.sandbox.app import create_app
 from relay.sandbox.server import serve
 from relay.settings import load
@@ -50,8 +50,8 @@ async def users(url):
 
 def mapped(document, policy=POLICY):
     outcome = map_event(decode(json.dumps(document).encode(), DecodingPolicy()), policy, NOW)
-    assert isinstance(outcome, UserPointUpdate), outcome
-    return outcome.request
+    assert isinstance(outcome, Request), outcome
+    return outcome
 
 
 @pytest.mark.parametrize("account", ODD)

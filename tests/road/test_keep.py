@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from relay.backoff import RestartPolicy
 from relay.errors import (
     DrainIncomplete,
     KafkaRefused,
@@ -11,7 +12,7 @@ from relay.errors import (
     SettingsError,
 )
 from relay.road.facts import RoadFailed
-from relay.road.keep import KeptRoad, RestartPolicy
+from relay.road.keep import KeptRoad
 from relay.telemetry.health import Liveness, Readiness, Roads
 from tests.support.simulation.roads import virtually
 

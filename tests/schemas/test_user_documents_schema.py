@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
-from relay.model import Activity, Undecodable, UserPointUpdate
+from relay.model import Activity, Request, Undecodable
 from relay.sandbox.documents import UserChoiceUpdate, UserProfileUpdate
 from relay.sandbox.validation import problems
 from relay.schemas import SCHEMAS
@@ -43,9 +43,9 @@ def validate(document):
         for one in sent["$events"]:
             VALID["user-event.v1"].validate(one)
         return "activity"
-    if isinstance(outcome, UserPointUpdate):
-        name = "user-profile" if "/user_profiles/" in outcome.request.path else "user-choice"
-        VALID[f"{name}.v1"].validate(json.loads(outcome.request.body))
+    if isinstance(outcome, Request):
+        name = "user-profile" if "/user_profiles/" in outcome.path else "user-choice"
+        VALID[f"{name}.v1"].validate(json.loads(outcome.body))
         return name
     return None
 

@@ -23,7 +23,6 @@ from relay.model import (
     Undecodable,
     Unmappable,
     Unwanted,
-    UserPointUpdate,
 )
 from relay.segments.model import SegmentCommand
 from relay.settings import Settings
@@ -42,7 +41,7 @@ sources:
     preset: {name}
 
 What that makes of them: relay map explain FILE --mapping {name}"""
-Outcome = Activity | UserPointUpdate | Lines | Undecodable | Unmappable | Unwanted
+Outcome = Activity | Request | Lines | Undecodable | Unmappable | Unwanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,12 @@ def bound_for(settings: Settings, destination: str | None) -> Bound:
         )
     # Without a datamart in the settings the path shows where it will stand.
     datamarts = datamarts or {DEFAULT_DESTINATION: "DATAMART_ID"}
+    # | destinations | routing says something | `--destination` | each line goes to           |
+    # |--------------|------------------------|-----------------|-----------------------------|
+    # | any          | any                    | given           | that one                    |
+    # | one          | no                     | no              | that one                    |
+    # | one          | yes                    | no              | as the settings choose      |
+    # | several      | any                    | no              | as the settings choose      |
     only = destination or (next(iter(datamarts)) if len(datamarts) == 1 else None)
     if only is not None and (destination or not settings.routing.decides):
         return Bound(lambda *_: only, datamarts)
@@ -87,8 +92,8 @@ def dry_run(file: BinaryIO, settings: Settings, bound: Bound, clock: Clock, *, e
                 path = activities_path(bound.datamarts[name])
                 request = activity_request(path, outcome)
                 _say_request(number, to, request, outcome.notes, exact=exact)
-            case UserPointUpdate(request):
-                _say_request(number, to, request, request.notes, exact=exact)
+            case Request():
+                _say_request(number, to, outcome, outcome.notes, exact=exact)
             case list():
                 for line in outcome:
                     typer.echo(_shown_line(line, exact=exact))

@@ -16,7 +16,7 @@ from relay.sources.mapping.nodes import Problem
 from relay.sources.presets import preset, preset_names
 from relay.yaml_text import Loc, Located, read_yaml
 
-LINE_MAX = 16 * 1_048_576
+LINE_MAX = 16 * 1_048_576  # A sample may hold a whole batch in one line; more is some other file.
 TESTS_SUFFIX = ".map-test.yaml"
 
 

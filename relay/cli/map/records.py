@@ -112,4 +112,4 @@ async def topic_reader(settings: Settings, topic: str) -> AsyncIterator[Read]:
         yield read
 
 
-_REGISTRY_PATIENCE_S = 30.0
+_REGISTRY_PATIENCE_S = 30.0  # somebody waits at a terminal

@@ -17,11 +17,12 @@ from relay.apis.errors import NotThere, Refused
 from relay.apis.mediarithmics_user_points import failure_code
 from relay.disk import disk_errors
 from relay.errors import InputError
-from relay.model import Request, Unmappable, UserPointUpdate
+from relay.model import Request, Unmappable
 
-CONCURRENCY = 16
+CONCURRENCY = 16  # PUTs at a time: a stream may send to the same API meanwhile
+# Lines read ahead: enough that a user with many lines leaves work for the others.
 _OPEN_MAX = 40 * CONCURRENCY
-_KEEP_EVERY_S = 1.0
+_KEEP_EVERY_S = 1.0  # what is done again after a crash; each line again changes nothing
 
 Line = tuple[int, bytes]
 Put = Callable[[Request], Awaitable[Any]]
@@ -107,7 +108,7 @@ class FileRun:
     """One run over the lines of a file."""
 
     put: Put
-    read: Callable[[bytes, int], UserPointUpdate | Unmappable]
+    read: Callable[[bytes, int], Request | Unmappable]
     progress: Progress
     fail: Callable[[int, str, str], None]
     advance: Callable[[int, int], None]
@@ -146,11 +147,13 @@ class FileRun:
             self._failed(number, update.code, update.reason)
             self._finish(number, room)
             return
+        # A user's lines are put one after another: the first begins a task for that user, and those
+        # that come meanwhile wait behind it. Different users go side by side.
         waiting = self._lanes.get(update.user)
         if waiting is not None:
-            waiting.append((number, update.request))
+            waiting.append((number, update))
             return
-        self._lanes[update.user] = deque([(number, update.request)])
+        self._lanes[update.user] = deque([(number, update)])
         tasks.create_task(self._drain(update.user, room, slots))
 
     async def _drain(

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import orjson
 
-from relay.model import Undecodable, Unmappable, Unwanted, UserPointUpdate
+from relay.model import Request, Undecodable, Unmappable, Unwanted
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.decoding.app_event import Choice, Profile
 from relay.stream.mapping import MappingPolicy, map_event
@@ -28,7 +28,7 @@ class Reader:
     strategy: UpdateStrategy | None = None
     """The one strategy that the command stands for; None leaves it to the line."""
 
-    def update(self, line: bytes, number: int, now_ms: int) -> UserPointUpdate | Unmappable:
+    def update(self, line: bytes, number: int, now_ms: int) -> Request | Unmappable:
         """The PUT of one line."""
         event = self.event(line, number, now_ms)
         if isinstance(event, Unmappable):
@@ -39,7 +39,7 @@ class Reader:
             event = event.model_copy(update={"update_strategy": self.strategy.value})
         mapped = map_event(event, self.mapping, now_ms)
         match mapped:
-            case UserPointUpdate() | Unmappable():
+            case Request() | Unmappable():
                 return mapped
             case Unwanted():
                 return Unmappable(mapped.code, mapped.reason)

@@ -44,7 +44,7 @@ def put_one(
 
     async def put() -> dict[str, Any]:
         async with user_points(settings) as api:
-            return await api.put(update.request)
+            return await api.put(update)
 
     show_one(asyncio.run(put()), as_json=as_json)
 

@@ -28,5 +28,6 @@ class AccessWatch:
 
     def calm(self, now: float) -> None:
         """A poll went well."""
+        # One poll that goes well is no sign: the others of the same second may be refused.
         if now - self._last >= CALM_S and self._troubles.cleared(SourceTrouble.ACCESS_REFUSED):
             self._emit(KafkaAccessRestored(after_s=self._last - self._since))

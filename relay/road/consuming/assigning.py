@@ -51,6 +51,8 @@ def _holders(
     members: Mapping[str, Member], partitions: Collection[Partition]
 ) -> tuple[dict[Partition, str], set[Partition]]:
     """Who holds what, and what two members hold."""
+    # By the generation, the newest first: a member that was away claims what the others have been
+    # given since, and its claim is older.
     there = set(partitions)
     holders: dict[Partition, str] = {}
     disputed: set[Partition] = set()
@@ -70,6 +72,8 @@ def _keep(
     for partition, name in holders.items():
         if partition.topic in members[name].topics:
             held[name].add(partition)
+    # `more` members may have one above the share. Who holds more than may keep gives up one after
+    # the other, always of the topic of which it holds most: so topics are spread as well.
     share, more = divmod(count, len(members)) if members else (0, 0)
     # Those that hold most are the ones that may have one more: nothing moves for it.
     for name in sorted(held, key=lambda name: (-len(held[name]), name)):

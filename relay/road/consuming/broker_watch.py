@@ -24,10 +24,10 @@ from relay.road.consuming.source import SourceTrouble
 from relay.road.consuming.troubles import Troubles
 from relay.telemetry.facts import Emit
 
-_EVERY_S = 2.0
-_ANSWER_S = 4.0
-_LOOK_S = 5.0
-_LOOK_AGAIN_S = 5.0
+_EVERY_S = 2.0  # an outage is told after 5 s (`silence`): two questions before that
+_ANSWER_S = 4.0  # a broker that is slow at this is silent for a reader, too
+_LOOK_S = 5.0  # for going in anew, a login included
+_LOOK_AGAIN_S = 5.0  # each look opens connections to all brokers
 SAY_AGAIN_S = 60.0
 
 _OURS = (SourceTrouble.UNREACHABLE, SourceTrouble.LOGIN_REFUSED, SourceTrouble.SILENT)

@@ -56,6 +56,8 @@ async def begun(policy: ConsumerPolicy, span: Span, emit: Emit) -> Mapping[Parti
             await consumer.start()
             consumer.assign(here)
             known = {tp: await consumer.committed(tp) for tp in here}
+            # Only where the group has no commit: a backfill that was interrupted goes on where it
+            # was.
             fresh_ones = [tp for tp in here if known[tp] is None]
             starts = await _at(consumer, fresh_ones, span.from_ms)
             if starts:

@@ -13,7 +13,7 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
-_ABOUT_CLUSTER_S = 5.0
+_ABOUT_CLUSTER_S = 5.0  # Such answers come from a broker's memory: one that takes longer hangs.
 
 
 def connect_apart(consumer: Any, request_s: float, join_s: float) -> None:

@@ -164,6 +164,9 @@ class ConsumerInternals:
         if state is None or not state.has_valid_position or state.highwater is None:
             return None
         # What an open transaction holds back nobody can read: it is no lag.
+        # Three ends of a log, by what a fetch told: the high watermark (all replicas have it), the
+        # last stable offset (before the first open transaction; -1 where there is none), and our
+        # position, which may be further when a mark of a transaction was skipped.
         read_committed = self._consumer._isolation_level == "read_committed"
         stable = state.lso is not None and state.lso >= 0 and read_committed
         return max(int(state.lso if stable else state.highwater), int(state.position))
@@ -190,6 +193,15 @@ class ConsumerInternals:
                 error = theirs.for_code(error_code)
                 if error is theirs.NoError:
                     found[Partition(topic, number)] = offset
+                # Answers for a partition, by kind of error:
+                #
+                #     none                            its end
+                #     another broker leads it now     left out: asked there next time
+                #     the topic is gone, or closed    None: there is no end to know
+                #     to us
+                #
+                # aiokafka counts "unknown topic" to the second kind; asking anew for it would not
+                # help.
                 elif error.invalid_metadata and error is not theirs.UnknownTopicOrPartitionError:
                     client.force_metadata_update()
                 else:

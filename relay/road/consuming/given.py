@@ -50,6 +50,10 @@ class GivenRecords(NoKafka):
         until = asyncio.get_running_loop().time() + timeout_s
         records: list[Record] = []
         self._batch = records
+        # From the first that holds: what was put back, in its order; what comes, for as long as
+        # `poll` may wait, and without waiting once there is something; nothing. A record of a
+        # partition that is paused goes back to the front and ends the batch, since those behind it
+        # must not pass.
         while len(records) < min(records_max, self._allowed()):
             if self._waiting:
                 record = self._waiting.popleft()

@@ -12,7 +12,7 @@ from relay.road.consuming.group_offsets import GroupOffsets
 from relay.road.consuming.positions import AGAIN_S, LOOK_UP_S
 from relay.road.consuming.source import CommitRefused
 
-_SOON_S = 0.1
+_SOON_S = 0.1  # a rebalance, or another coordinator, is heard of within some of these
 
 
 class GroupCommits:
@@ -79,6 +79,8 @@ class GroupCommits:
         """The error after which trying again may help; None when all is stored."""
         try:
             await self._offsets.write(commits)
+        # Cases: the table of the class. What is raised ends the commit; what is returned is tried
+        # again, as long as the same assignments are ours.
         except theirs.UnknownMemberIdError as error:
             raise CommitRefused("the group does not know this member any more") from error
         except (theirs.RebalanceInProgressError, theirs.IllegalGenerationError) as error:

@@ -26,6 +26,7 @@ class IntakePolicy(Section):
         le=1_000_000,
         description="Most records of one user in memory; beyond, their partition is paused.",
     )
+    # A slice of 5 ms is some 100 records: of a poll, a few slices.
     poll_records_max: ClassVar[int] = 500
     resume_below: ClassVar[float] = 0.7
     """Taking starts again when the budget is this full: pausing has a price, so do not flap."""
@@ -47,6 +48,12 @@ def full(
     aside: SetAside = SetAside(),  # noqa: B008 - a tuple
 ) -> bool:
     """Whether to stop taking from everywhere. What is `aside` is a part of what is open."""
+    # | what is open, but for what is aside | so                                        |
+    # |-------------------------------------|-------------------------------------------|
+    # | below 70 % of the budget            | taken                                     |
+    # | between                             | as at the last look: no flapping          |
+    # | the whole budget, in records or in  | nothing is taken                          |
+    # | bytes                               |                                           |
     share = policy.resume_below if was_full else 1.0
     records = policy.memory_records_max - aside.records
     size_bytes = policy.memory_bytes_max - aside.size_bytes
@@ -67,5 +74,8 @@ def partition_allowance(policy: IntakePolicy, map_fill: float) -> int:
     It shrinks smoothly as the map fills: a fuller map means more, smaller holes, and fewer open
     records make fewer holes. One record may always be open, so the partition never stands still.
     """
+    # Up to a quarter full the whole budget; then down by a square, to one record when it is full. A
+    # commit's metadata has 4,096 bytes (Kafka's `offset.metadata.max.bytes`), so the room must be
+    # smaller well before the map is cut: what is cut is repeated after a restart.
     spare = max(0.0, 1.0 - max(0.0, map_fill - 0.25) / 0.75)
     return max(1, int(policy.memory_records_max * spare * spare))

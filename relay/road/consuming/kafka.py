@@ -41,7 +41,7 @@ from relay.road.facts import KafkaUnavailable
 from relay.road.steps import each
 from relay.telemetry.facts import Emit
 
-_POLL_GRACE_S = 0.1
+_POLL_GRACE_S = 0.1  # beyond its own timeout, so that ours ends it only where it hangs
 
 
 class KafkaSource:
@@ -127,6 +127,8 @@ class KafkaSource:
         self._watch.check()
         self._shares.check()
         now = asyncio.get_running_loop().time()
+        # A refusal before a broker has ever let us read is a mistake in the settings, and ends the
+        # start; after that it is an ACL that somebody took away and may give back (`_held`).
         self._worked = self._worked or any(
             self._internals.end(Partition(*tp)) is not None for tp in self._wanted
         )
@@ -196,6 +198,8 @@ class KafkaSource:
 
     def _end(self, partition: Partition) -> int | None:
         """What a fetch or an answer told last: the later of the two, as logs only grow."""
+        # Both may be old: a fetch tells nothing while the partition is paused, and the watch asks
+        # every two seconds.
         told = (self._internals.end(partition), self._watch.ends.readable(partition))
         end = max((end for end in told if end is not None), default=None)
         position = self._internals.position(partition)
@@ -244,6 +248,11 @@ class KafkaSource:
 
     # -- rebalances (called by aiokafka's coordinator) ------------------------------------------
 
+    # Whether we still have what we have while the group sorts itself anew:
+    #
+    #     the group has forgotten us       no: another may have been given it already
+    #     all members use our assignor     yes: it stays, and is read and committed meanwhile
+    #     the policy does not keep them    no: given up before every join, as older clients do
     async def joining(self) -> None:
         """We are about to join the group: what is ours stays ours during the rebalance.
 
@@ -265,6 +274,14 @@ class KafkaSource:
             self._changed.set()
         return claim
 
+    # A rebalance is over. In this order, since aiokafka hands out records all the while:
+    #
+    #     1. what stays goes on where it was: aiokafka has reset it to the commit
+    #     2. heartbeats begin, for the rest may take as long as the longest request
+    #     3. what the group has forgotten is given up, before anything is taken anew
+    #     4. what is new: the listener reads the commits, and only then are records taken
+    #     5. what leaves: the listener finishes with it, and only then do we join anew, so that the
+    #        group can give it to another member (ADR 9)
     async def assigned(self, partitions: Collection[Partition]) -> None:
         """The rebalance is over, and these are ours from now on."""
         given, ours = frozenset(partitions), self._ours
@@ -348,6 +365,14 @@ class KafkaSource:
                 batches = await self._consumer.getmany(
                     *self._wanted, timeout_ms=round(timeout_s * 1000), max_records=records_max
                 )
+        # What `getmany` may end with, besides records:
+        #
+        #     no offset for a partition   we begin there by our own rules (`positions`)
+        #     an offset the log has not   the same; what is lost is told
+        #     out of time                 a rebalance began meanwhile, and it would wait for its end
+        #
+        # After any of them aiokafka believes that it is being read from for ever: see
+        # `repair_idle_clock`.
         except NoOffsetForPartitionError as error:
             self._begin(error.args[0])
         except OffsetOutOfRangeError as error:
@@ -433,6 +458,7 @@ class KafkaSource:
 
     def _update(self) -> None:
         """Make aiokafka fetch for what is wanted, and for nothing else."""
+        # Wanted is what the listener knows of, nobody has paused, and has an offset to begin at.
         ready = self._ours.read - self._paused - self._positions.pending
         wanted = {TopicPartition(*partition) for partition in ready}
         self._wanted = tuple(wanted)

@@ -27,6 +27,8 @@ class LogEnds:
 
     def told(self, partition: Partition, readable: int, written: int, now: float) -> None:
         """A broker named both ends."""
+        # A transaction hangs while the end that can be read stands still and something is behind
+        # it; each step of that end begins the time anew.
         held = max(0, written - readable)
         moved = readable != self._readable.get(partition)
         self._readable[partition] = readable

@@ -6,7 +6,7 @@ from relay.kafka_client.options import client_options
 from relay.road.consuming.assignor import CooperativeAssignor
 from relay.road.consuming.policy import ConsumerPolicy
 
-_JOIN_MARGIN_S = 5.0
+_JOIN_MARGIN_S = 5.0  # for the broker to notice that the last member is there
 
 
 def join_s(policy: ConsumerPolicy) -> float:

@@ -21,8 +21,8 @@ from relay.road.consuming.policy import ConsumerPolicy, OffsetReset
 from relay.road.consuming.source import CommitRefused
 from relay.telemetry.facts import Emit
 
-LOOK_UP_S = 5.0
-AGAIN_S = 1.0
+LOOK_UP_S = 5.0  # of one question to one broker, which other partitions do not wait for
+AGAIN_S = 1.0  # between two attempts: a leader is elected, or a coordinator found, meanwhile
 
 
 class FirstPositions:
@@ -136,6 +136,9 @@ class FirstPositions:
                     for batch in self._batches(partitions):
                         workers.create_task(self._settle(leader, batch))
 
+    # It waits for what the old partitions held when all of this is so: a wait is allowed at all, it
+    # has no offset yet (one that lost its offset was read before), it was added to a topic that is
+    # being read, and its wait is not over.
     def _must_wait(self, tp: Partition) -> bool:
         return (
             self._policy.new_partition_wait_s > 0
@@ -161,6 +164,7 @@ class FirstPositions:
             self._told(problem, AGAIN_S)
             self._internals.refresh_metadata()
             await asyncio.sleep(AGAIN_S)
+            # From now on one request each: of many, the one that fails may spoil it for the others.
             self._alone.update(partitions)
             self._taken.difference_update(partitions)
             self._wake.set()

@@ -17,9 +17,9 @@ from relay.model import Partition
 
 _LATELY_S = 60.0
 """What was produced so long ago counts a third of what is produced now."""
-_EACH = 0.1
-_LOOK_FIRST_S = 1.0
-_LOOK_EVERY_S = 10.0
+_EACH = 0.1  # of a record, for each partition: decides only where next to nothing is produced
+_LOOK_FIRST_S = 1.0  # two looks are needed before anything is known
+_LOOK_EVERY_S = 10.0  # a share that is some seconds old is wrong by little
 
 
 class ProducedShare:

@@ -15,7 +15,7 @@ from relay.road.consuming.consumer_internals import NO_LEADER, ConsumerInternals
 from relay.road.consuming.own_task import OwnTask
 from relay.road.consuming.produced_share import ProducedShare
 
-_ANSWER_S = 4.0
+_ANSWER_S = 4.0  # as in the broker watch
 
 
 class ShareWatch:

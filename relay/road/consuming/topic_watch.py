@@ -44,6 +44,9 @@ class TopicWatch:
 
     def look(self, known: Collection[str], now: float) -> None:
         """Which of the topics to read the metadata holds now."""
+        # Told is a topic that was there and is missing for `SURE_AFTER_S`: the metadata of one
+        # answer may be incomplete. A named one stays told until it is back; one of a pattern is
+        # forgotten.
         for topic in self._seen.difference(known):
             since = self._missing.setdefault(topic, now)
             if now - since >= SURE_AFTER_S and topic not in self._told:

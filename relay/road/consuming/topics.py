@@ -10,7 +10,7 @@ from relay.road.consuming.policy import ConsumerPolicy, MissingTopics
 from relay.road.facts import KafkaUnavailable
 from relay.telemetry.facts import Emit
 
-_LOOK_AGAIN_S = 5.0
+_LOOK_AGAIN_S = 5.0  # somebody has to make the topic: seconds do not matter
 _LEARNT_WITHIN_S = 1.0
 """Brokers learn of a new topic one after another, and any of them may be asked."""
 
@@ -36,6 +36,12 @@ async def await_topics(policy: ConsumerPolicy, emit: Emit) -> Cluster:
         missing = [topic for topic in policy.topics if topic not in cluster.topics]
         if not missing:
             return cluster
+        # A topic is missing:
+        #
+        #     the policy is to wait         until it is there
+        #     for the first time            once more, a moment later: this broker may not know it
+        #                                   yet
+        #     for the second time           the end, with what to do
         if policy.missing_topics is MissingTopics.FAIL:
             if looked:
                 raise TopicMissing(

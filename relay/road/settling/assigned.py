@@ -62,6 +62,8 @@ class Join:
     def settled(self, index: int, fate: Fate, code: str) -> None:
         """One event met its fate."""
         self.open -= 1
+        # The heavier fate decides; of equal ones, that of the earliest event, whichever came first:
+        # after a restart the same record must end with the same code.
         more = _WEIGHT[fate] - _WEIGHT[self.fate]
         if self._decided_by < 0 or more > 0 or (more == 0 and index < self._decided_by):
             self.fate, self.code, self._decided_by = fate, code, index

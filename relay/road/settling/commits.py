@@ -34,15 +34,15 @@ def start_of(partition: Partition, commit: Commit | None, emit: Emit) -> OffsetM
 
 def commit_of(
     assigned: Assigned, bytes_max: int, *, with_map: bool = True, closed: bool = False
-) -> tuple[Commit, bool]:
-    """What to commit for a partition now, and whether its map had to be cut. Sets `map_fill`."""
+) -> Commit:
+    """What to commit for a partition now. Sets `map_fill`."""
     snapshot = assigned.frontier.snapshot()
     mark = _CLOSED if closed else ""
     if not with_map:
-        return Commit(snapshot.offset, mark), False
+        return Commit(snapshot.offset, mark)
     encoded = encode(snapshot, bytes_max - len(mark) - 1)
     assigned.map_fill = 1.0 if encoded.truncated else len(encoded.metadata) / bytes_max
-    return Commit(snapshot.offset, f"{mark} {encoded.metadata}".strip()), encoded.truncated
+    return Commit(snapshot.offset, f"{mark} {encoded.metadata}".strip())
 
 
 def is_news(assigned: Assigned, commit: Commit) -> bool:

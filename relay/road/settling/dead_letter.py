@@ -31,6 +31,7 @@ PREFIX = "relay-dlq-"
 VERSION = "1"
 HISTORY_MAX = 8
 """Envelopes kept: the first, which says where the record came from, and the latest."""
+# of a header: a reason is a line, and Kafka bounds all headers with the value
 TEXT_BYTES_MAX = 1024
 CODES_MAX = 8
 """Events of one letter whose codes are told."""
@@ -89,6 +90,12 @@ def envelope(
     letter: DeadLetter, mapping_version: str, cut: Cut | None = None
 ) -> tuple[Header, ...]:
     """The headers to write: the original's, the earlier envelopes', and one for this death."""
+    # What is kept of earlier deaths:
+    #
+    #     fewer than 8             all of them
+    #     more                     the first, which says where the record came from, and the latest
+    #                              7
+    #     the record itself is cut the first and this one: all of it must fit
     original, history = opened(letter.record.headers)
     death = Envelope(
         position=letter.record.position,
@@ -274,8 +281,4 @@ def _events_read(said: Mapping[str, str]) -> _Events:
 def _short(text: str) -> bytes:
     """At most so many bytes, never in the middle of a character."""
     raw = text.encode("utf-8", "replace")
-    return raw if len(raw) <= TEXT_BYTES_MAX else _whole(raw[:TEXT_BYTES_MAX])
-
-
-def _whole(raw: bytes) -> bytes:
-    return raw.decode("utf-8", "ignore").encode()
+    return raw[:TEXT_BYTES_MAX].decode("utf-8", "ignore").encode()

@@ -14,7 +14,7 @@ from relay.road.settling.dead_letter import Cut, envelope
 VALUE_BYTES_MAX = (524_288, 65_536, 4_096, 0)
 """What is kept of the value, one step after the other. The last one also lets go of the
 original's headers and, where it is long, of the key."""
-KEY_BYTES_MAX = 1_024
+KEY_BYTES_MAX = 1_024  # an id fits; a key beyond that is a document
 
 
 @dataclass(frozen=True, slots=True)

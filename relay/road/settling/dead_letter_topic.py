@@ -29,7 +29,7 @@ from relay.road.settling.dead_letter_policy import DeadLetterPolicy, TooLarge
 from relay.road.settling.facts import DeadLetterTopicCreated, DeadLetterTruncated
 from relay.telemetry.facts import Emit
 
-_STOP_S = 5.0
+_STOP_S = 5.0  # what was not confirmed by then is read and written again
 _REPLICAS = 3
 """Replicas of a topic that we create, where there are so many brokers."""
 _TOO_LARGE = (theirs.MessageSizeTooLargeError, theirs.RecordListTooLargeError)
@@ -127,6 +127,14 @@ class DeadLetterTopic:
 
     async def _judge(self, wanted: Mapping[_Key, DeadLetter]) -> bool:
         """Forget what is settled; raise the first failure, and remember what was confirmed."""
+        # After a write all futures are done. What the answers mean:
+        #
+        #     all confirmed         settled; what was cut is told now, not when it was tried
+        #     refused for its size  tried again with less of it, while there is less
+        #                           (`dead_letter_cut`)
+        #     refused otherwise     raised: nothing may pass until the topic takes letters
+        #
+        # Those that were confirmed beside a failure are kept under way, and not written again.
         failed = {key: error for key in wanted if (error := self._under_way[key].exception())}
         if not failed:
             for key in self._steps.keys() & wanted.keys():

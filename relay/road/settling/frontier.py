@@ -38,6 +38,14 @@ class Frontier:
         """Whether a record at `offset` cannot come now unless the log was cut and grew again."""
         return offset < self._next
 
+    # Three kinds of offsets beyond the commit, by the map that came with it:
+    #
+    #     finished, says the map    taken and skipped (`seen_before`); never in `_open`
+    #     open, says the map        in `_open` from the start, and in `_unseen` until it comes
+    #     beyond the map's end      in `_open` from when it is taken
+    #
+    # Of the second kind some never come (the log was compacted): when a later one does, they are
+    # gaps, and hold the commit up no longer.
     def taken(self, offset: int) -> None:
         """A record came; it is open until `finished`."""
         if offset < self._next:
@@ -81,6 +89,8 @@ class Frontier:
 
     def snapshot(self) -> OffsetMap:
         """The value to commit: frontier and map, computed together so that they cannot disagree."""
+        # `_open` is ascending: what the map said is open lies below its end, and the rest was taken
+        # in order behind that. So the first is the lowest, and nothing is sorted.
         opened = tuple(self._open)
         offset = opened[0] if opened else self.end
         if offset < self._committed:

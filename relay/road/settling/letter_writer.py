@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from relay.backoff import doubled
 from relay.errors import KafkaError
 from relay.model import DeadLetter
 from relay.road.settling.assigned import PendingLetter
@@ -93,10 +94,10 @@ class LetterWriter:
             except KafkaError as error:
                 now = asyncio.get_running_loop().time()
                 failing_since = failing_since if failures else now
+                # While it fails nothing may pass (`Custody.letters_blocked`), and the same letters
+                # are asked for again: the sink writes none of them twice (`DeadLetterTopic.write`).
                 failures += 1
-                retry_s = min(
-                    policy.retry_max_s, policy.retry_first_s * 2.0 ** min(failures - 1, 30)
-                )
+                retry_s = doubled(policy.retry_first_s, failures - 1, policy.retry_max_s)
                 self._queue.letters_failed(str(error), now)
                 self._emit(
                     DeadLetterTopicUnavailable(

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 MARK = "r1"
-METADATA_BYTES_MAX = 4096
+METADATA_BYTES_MAX = 4096  # Kafka's default for `offset.metadata.max.bytes`
 
 _GAPS, _BITS, _DEFLATED_BITS = 1, 2, 3
 _OPEN_MAX = 1_000_000
@@ -61,6 +61,8 @@ def encode(offset_map: OffsetMap, bytes_max: int = METADATA_BYTES_MAX) -> Encode
     text = _text(offset_map.offset, offset_map.end, opened)
     if len(text) <= bytes_max:
         return EncodedMap(text, offset_map.end, truncated=False)
+    # Too long: find by halving how many of the open offsets fit. The range then ends before the
+    # first that does not, and everything beyond counts as not finished.
     best = EncodedMap("", offset_map.offset, truncated=True)
     low, high = 0, len(opened) - 1
     while low <= high:
@@ -76,6 +78,8 @@ def encode(offset_map: OffsetMap, bytes_max: int = METADATA_BYTES_MAX) -> Encode
 
 def decode(offset: int, metadata: str) -> OffsetMap | None:
     """Read a map back. None when the text is not a map of ours, damaged, or of a newer version."""
+    # Anything that is not exactly ours is None, which costs repeats; a wrong map would lose
+    # records. The checksum covers the offset too, so a map beside another commit is not believed.
     mark, _, rest = metadata.partition(" ")
     checksum, _, text = rest.partition(" ")
     if mark != MARK or not text.isascii() or f"{_checksum(offset, text):08x}" != checksum:

@@ -197,7 +197,7 @@ def _scaled(schema: Mapping[str, Any], reader: str) -> dict[str, Any]:
     return made
 
 
-_SCALE_MAX = 10_000
+_SCALE_MAX = 10_000  # digits after the point; no decimal has so many
 
 
 def _named(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ DEPTH_MAX = 200
 """Objects and arrays within one another, as in JSON."""
 
 _WIDTHS = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8}
-_VARINT_MAX = 10
+_VARINT_MAX = 10  # bytes of a 64-bit number, at 7 bits each
 
 Guard = Callable[[bytes], bool]
 

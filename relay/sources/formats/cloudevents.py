@@ -22,8 +22,7 @@ from relay.sources.formats.outcome import (
     FormatCode,
     FormatPolicy,
     as_documents,
-    no_value,
-    too_large,
+    of_values,
 )
 from relay.sources.formats.values import text_of_bytes
 from relay.stream.decoding.reasons import UndecodableCode
@@ -37,15 +36,12 @@ _BATCH = "application/cloudevents-batch"
 
 
 def cloudevents_format(policy: FormatPolicy, read_framed: ReadFramed) -> Format:
-    """A CloudEvent in a record."""
+    """A CloudEvent in a record.
 
-    def decode(record: Record) -> Decoded:
-        value = record.value
-        if value is None:
-            # Binary mode has no data then: Kafka, and compaction, take it for a deletion.
-            return no_value(policy)
-        if len(value) > policy.record_bytes_max:
-            return too_large(policy)
+    Without a value it is none, in binary mode either: Kafka takes it for a deletion.
+    """
+
+    def decode(record: Record, value: bytes) -> Decoded:
         headers = _headers(record)
         if isinstance(headers, Undecodable):
             return headers
@@ -61,7 +57,7 @@ def cloudevents_format(policy: FormatPolicy, read_framed: ReadFramed) -> Format:
             f"no header content-type: {_STRUCTURED}…, and no header {missing}",
         )
 
-    return decode
+    return of_values(policy, decode)
 
 
 def _headers(record: Record) -> dict[str, str] | Undecodable:
@@ -122,6 +118,11 @@ def _binary(
         return complete
     if "content-type" in headers:
         event["datacontenttype"] = headers["content-type"]
+    # What the value is, by its content type; a schema registry's bytes go before all of it:
+    #
+    #     text, but not JSON     text
+    #     JSON, or not said      JSON
+    #     anything else          base64, under another name, so that nobody takes it for data
     data = read_framed(record, value)
     if data is None:
         if kind.startswith("text/") and not _is_json(kind):

@@ -26,8 +26,7 @@ from relay.sources.formats.outcome import (
     Format,
     FormatCode,
     FormatPolicy,
-    no_value,
-    too_large,
+    of_values,
 )
 
 OPERATIONS = frozenset({"c", "u", "d", "r", "t", "m"})
@@ -48,18 +47,13 @@ _CONVERT = {
 }
 _DECIMAL = "org.apache.kafka.connect.data.Decimal"
 _VARIABLE_DECIMAL = "io.debezium.data.VariableScaleDecimal"
-_DEPTH_MAX = 50
+_DEPTH_MAX = 50  # structs within one another; no column has so many
 
 
 def debezium_format(policy: FormatPolicy, read_framed: ReadFramed) -> Format:
-    """A change event in a record."""
+    """A change event in a record. Without a value it is what follows a delete, for compaction."""
 
-    def decode(record: Record) -> Decoded:
-        value = record.value
-        if value is None:
-            return no_value(policy)  # what follows a delete, for compaction
-        if len(value) > policy.record_bytes_max:
-            return too_large(policy)
+    def decode(record: Record, value: bytes) -> Decoded:
         found = read_framed(record, value)
         if found is None:
             found = parse(value)
@@ -70,11 +64,17 @@ def debezium_format(policy: FormatPolicy, read_framed: ReadFramed) -> Format:
         event = envelope(found)
         return event if isinstance(event, Undecodable) else (event,)
 
-    return decode
+    return of_values(policy, decode)
 
 
 def envelope(found: Document) -> Document | Undecodable:
     """The change event in a document, however it is wrapped."""
+    # How a change comes, by the connector's settings:
+    #
+    #     {schema, payload}      the converter wrote its schema beside: the types come from it
+    #     op, before, after      the envelope, as it is
+    #     __op, __deleted        flattened by ExtractNewRecordState: made an envelope again
+    #     anything else          no change event
     payload: Any = found
     if found.keys() >= {"schema", "payload"} and isinstance(found["schema"], dict):
         payload = _typed(found["payload"], found["schema"], 0)
@@ -105,6 +105,7 @@ def _unflattened(payload: Document) -> Document:
     columns.pop("_schema", None)
     deleted = payload.get("__deleted") in (True, "true")
     op = payload.get("__op") or ("d" if deleted else "u")
+    # Without `__op` only `__deleted` tells: a row that is not deleted was changed.
     gone = op == "d"
     source = {
         key.removeprefix("__source_"): value

@@ -9,8 +9,13 @@ from typing import Any
 
 from relay.model import Record
 from relay.sources.formats.json_text import parse
-from relay.sources.formats.outcome import Decoded, Format, FormatPolicy, as_documents, no_value
-from relay.sources.formats.outcome import too_large as too_large_of
+from relay.sources.formats.outcome import (
+    Decoded,
+    Format,
+    FormatPolicy,
+    as_documents,
+    of_values,
+)
 from relay.sources.formats.schemas import Read
 from relay.sources.formats.wire import Frame, frame
 
@@ -27,15 +32,10 @@ def compile_json() -> Read:
 def json_schema_format(policy: FormatPolicy) -> Format:
     """JSON behind a schema's id."""
 
-    def decode(record: Record) -> Decoded:
-        value = record.value
-        if value is None:
-            return no_value(policy)
-        if len(value) > policy.record_bytes_max:
-            return too_large_of(policy)
+    def decode(record: Record, value: bytes) -> Decoded:
         framed = frame(record, value)
         if not isinstance(framed, Frame):
             return framed
         return as_documents(parse(framed.body), policy)
 
-    return decode
+    return of_values(policy, decode)

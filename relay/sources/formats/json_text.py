@@ -12,8 +12,7 @@ from relay.sources.formats.outcome import (
     FormatCode,
     FormatPolicy,
     as_documents,
-    no_value,
-    too_large,
+    of_values,
 )
 from relay.stream.decoding.reasons import UndecodableCode, why_not_json
 
@@ -21,33 +20,19 @@ from relay.stream.decoding.reasons import UndecodableCode, why_not_json
 def json_format(policy: FormatPolicy) -> Format:
     """One JSON value in a record: an object, an array of objects, or several lines of them."""
 
-    def decode(record: Record) -> Decoded:
-        value = record.value
-        if value is None:
-            return no_value(policy)
-        if len(value) > policy.record_bytes_max:
-            return too_large(policy)
+    def decode(_record: Record, value: bytes) -> Decoded:
         found = parse(value)
         if type(found) is Undecodable:
             # A second line is where one value was expected to end: perhaps there is one on each.
             return lines(value, policy) if _may_be_lines(value) else found
         return as_documents(found, policy)
 
-    return decode
+    return of_values(policy, decode)
 
 
 def ndjson_format(policy: FormatPolicy) -> Format:
     """A JSON object on each line. A line that is none is one bad event, not a bad record."""
-
-    def decode(record: Record) -> Decoded:
-        value = record.value
-        if value is None:
-            return no_value(policy)
-        if len(value) > policy.record_bytes_max:
-            return too_large(policy)
-        return lines(value, policy)
-
-    return decode
+    return of_values(policy, lambda _record, value: lines(value, policy))
 
 
 def parse(value: bytes) -> Any:

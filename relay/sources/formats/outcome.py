@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from pydantic import Field
 
 from relay.model import NeedsSchema, Record, Undecodable, Unwanted
-from relay.stream.decoding.decode import DecodingPolicy, NullValue
+from relay.stream.decoding.decode import DecodingPolicy, no_value, too_large
 from relay.stream.decoding.reasons import UndecodableCode
 
 Document: TypeAlias = dict[str, Any]
@@ -74,18 +74,18 @@ class FormatPolicy(DecodingPolicy):
     )
 
 
-def no_value(policy: FormatPolicy) -> Undecodable | Unwanted:
-    """What becomes of a record without a value."""
-    kind = Unwanted if policy.null_value is NullValue.SKIP else Undecodable
-    return kind(UndecodableCode.NULL_VALUE, "the record has no value (a tombstone)")
+def of_values(policy: FormatPolicy, read: Callable[[Record, bytes], Decoded]) -> Format:
+    """A format by what it makes of a value; none, and one that is too large, are alike for all."""
 
+    def decode(record: Record) -> Decoded:
+        value = record.value
+        if value is None:
+            return no_value(policy)
+        if len(value) > policy.record_bytes_max:
+            return too_large(policy)
+        return read(record, value)
 
-def too_large(policy: FormatPolicy) -> Undecodable:
-    """What becomes of a record with a larger value than the settings allow."""
-    return Undecodable(
-        UndecodableCode.TOO_LARGE,
-        f"the value has more than {policy.record_bytes_max} bytes (decoding.record_bytes_max)",
-    )
+    return decode
 
 
 def as_documents(value: Any, policy: FormatPolicy) -> Documents | Undecodable:

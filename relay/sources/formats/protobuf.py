@@ -117,6 +117,8 @@ class _Messages:
         self._plans = _Plans()
 
     def read(self, body: bytes, suffix: bytes | None) -> Any:
+        # Which message of the file it is, is told by a list of indexes: behind the id in the value,
+        # or (`suffix`) in the header beside it. Each list is looked up once.
         indexes, content = _split(body) if suffix is None else (suffix, body)
         ready = None if indexes is None else self._ready.get(indexes) or self._prepare(indexes)
         if ready is None:

@@ -17,8 +17,7 @@ from relay.sources.formats.outcome import (
     Format,
     FormatCode,
     FormatPolicy,
-    no_value,
-    too_large,
+    of_values,
 )
 from relay.stream.decoding.reasons import UndecodableCode
 
@@ -63,12 +62,7 @@ class _Unreadable(Exception):
 def snowplow_tsv_format(policy: FormatPolicy) -> Format:
     """An enriched event in a record."""
 
-    def decode(record: Record) -> Decoded:
-        value = record.value
-        if value is None:
-            return no_value(policy)
-        if len(value) > policy.record_bytes_max:
-            return too_large(policy)
+    def decode(_record: Record, value: bytes) -> Decoded:
         try:
             text = value.decode()
         except UnicodeDecodeError as error:
@@ -82,7 +76,7 @@ def snowplow_tsv_format(policy: FormatPolicy) -> Format:
             )
         return _document(columns)
 
-    return decode
+    return of_values(policy, decode)
 
 
 def _document(columns: list[str]) -> Decoded:

@@ -35,6 +35,7 @@ def decimal_text(unscaled: bytes, scale: int) -> str:
     Raises ValueError where the number has more digits than Python writes (4,300).
     """
     digits = str(int.from_bytes(unscaled, "big", signed=True))
+    # A negative scale counts zeros in front of the point: 12 with scale -2 is 1200.
     if scale <= 0:
         return digits + "0" * -scale if digits != "0" else digits
     sign, digits = ("-", digits[1:]) if digits[0] == "-" else ("", digits)
@@ -100,6 +101,8 @@ def float32(value: float) -> float:
     """The shortest number that is the same 32-bit float."""
     if not math.isfinite(value):
         return value
+    # The writer had a number such as 19.99; as 32 bits it is 19.989999771. The shortest text that
+    # gives the same 32 bits is the number that was meant.
     for digits in _FLOAT_DIGITS:
         short = float(f"{value:.{digits}g}")
         try:

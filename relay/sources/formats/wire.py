@@ -17,15 +17,14 @@ from relay.sources.formats.outcome import (
     FormatCode,
     FormatPolicy,
     as_documents,
-    no_value,
-    too_large,
+    of_values,
 )
 from relay.sources.formats.schemas import NoSchema, SchemaKind, SchemaLookup
 
 HEADER = "__value_schema_id"
-_ID_BYTES = 5
-_GUID_BYTES = 17
-_ID_MAX = 2**31
+_ID_BYTES = 5  # the magic byte and an id of 32 bits
+_GUID_BYTES = 17  # the magic byte and a UUID
+_ID_MAX = 2**31  # registries count in Java's int
 
 
 class Frame(NamedTuple):
@@ -41,12 +40,7 @@ def schema_format(
 ) -> Format:
     """Values that name their schema, which must be of one of `kinds`."""
 
-    def decode(record: Record) -> Decoded:
-        value = record.value
-        if value is None:
-            return no_value(policy)
-        if len(value) > policy.record_bytes_max:
-            return too_large(policy)
+    def decode(record: Record, value: bytes) -> Decoded:
         framed = frame(record, value)
         if type(framed) is Undecodable:
             return framed
@@ -55,7 +49,7 @@ def schema_format(
             return found
         return as_documents(found, policy)
 
-    return decode
+    return of_values(policy, decode)
 
 
 def read(
@@ -82,6 +76,11 @@ def frame(record: Record, value: bytes) -> Frame | Undecodable:
     for name, content in record.headers:
         if name == HEADER and content is not None:
             return _from_header(content, value)
+    # | first byte | bytes of the key | what it is                               |
+    # |------------|------------------|------------------------------------------|
+    # | 0          | 4                | an id, 1 to 2^31-1                       |
+    # | 1          | 16               | a GUID                                   |
+    # | any other  | -                | not in the wire format; JSON, perhaps    |
     magic = value[0] if value else None
     if magic == 0 and len(value) >= _ID_BYTES:
         key = int.from_bytes(value[1:_ID_BYTES], "big")

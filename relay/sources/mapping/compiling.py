@@ -8,7 +8,7 @@ size of the mapping times the size of the document.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -22,7 +22,7 @@ from relay.sources.mapping.structure import build, reads
 from relay.sources.mapping.syntax import Path
 from relay.yaml_text import Located
 
-EVENTS_MAX = 1000
+EVENTS_MAX = 1000  # of one record, where no settings say otherwise
 KEYS = ("settings", "tables", "events", "all", "rules", "otherwise", "no_user", "tests")
 _NOBODY = Unwanted(MappingCode.NO_USER, "user: has no identifier that the mapping takes")
 _NOTHING = Unwanted(MappingCode.NO_EVENTS, "events: the list has no entries")
@@ -37,7 +37,6 @@ class CompiledMapping:
     events: Evaluated | None
     names: Names
     tests: Sequence[Any] = ()
-    warnings: list[Problem] = field(default_factory=list)
     events_max: int = EVENTS_MAX
     skip_no_user: bool = False
     _events: Closure | None = None
@@ -54,6 +53,12 @@ class CompiledMapping:
             fault.target.append("events")
             fault.read = fault.read or self._base
             return (refused(fault, RuleName("events")),)
+        # What `events` may give:
+        #
+        #     absent, or an empty list  skipped, as "no events"
+        #     one thing                 a list of one
+        #     too many                  a dead letter: nobody sends so many in one record on purpose
+        #     a list                    an outcome for each, in their order
         if found is None or found == []:
             return (_NOTHING,)
         if type(found) is not list:
@@ -167,7 +172,6 @@ def judge_mapping(
         _events=closure,
         _base=base,
     )
-    compiled.warnings = [found for found in problems.found if found.severity is Severity.WARNING]
     return compiled, problems.found
 
 
@@ -216,7 +220,8 @@ def _settings(data: dict[str, Any], given: Mapping[str, Any], problems: Problems
             problems.error(("settings", name), f"is no setting of this mapping{meant}")
             continue
         default = declared[name]
-        if default is not None and value is not None and not _alike(default, value):
+        # A setting must have the kind of its default; one that has none takes any.
+        if default is not None and value is not None and type(default) is not type(value):
             problems.error(("settings", name), f"must be {_kind(default)}")
             continue
         declared[name] = value
@@ -227,10 +232,6 @@ def _settings(data: dict[str, Any], given: Mapping[str, Any], problems: Problems
         if any(isinstance(entry, dict | list) or entry is None for entry in inner):
             problems.error(("settings", name), "holds something nested or empty: only plain values")
     return declared
-
-
-def _alike(default: Any, value: Any) -> bool:
-    return type(default) is type(value)
 
 
 def _kind(value: Any) -> str:

@@ -72,7 +72,10 @@ class Names:
     closures: int = 0
 
     def table(self, name: str) -> Mapping[str, Any]:
-        """A table by its name: a setting that is one, or one of the mapping's."""
+        """A table by its name: a setting that is one, or one of the mapping's.
+
+        Raises NotCompiled where there is none of that name.
+        """
         found = self.settings.get(name)
         if not isinstance(found, dict):
             found = self.tables.get(name)
@@ -82,7 +85,10 @@ class Names:
         return found
 
     def setting(self, name: str) -> Any:
-        """The value of a setting; None when it is not set."""
+        """The value of a setting; None when it is not set.
+
+        Raises NotCompiled where the mapping declares none of that name.
+        """
         if name not in self.settings:
             raise NotCompiled(f"settings has no {name}{_meant(name, [*self.settings])}")
         self.used.add(name)
@@ -100,6 +106,13 @@ def shared(closure: Closure, distance: int, names: Names, levels: int) -> Closur
 
     So the steps that a mapping takes are bounded by its size and the size of the document.
     """
+    # `distance` is how many lists out the nearest thing lies that the expression looks at:
+    #
+    #     0      the element itself: evaluated for each
+    #     1      its list's surroundings: once for all its elements, remembered in their scope
+    #     more   once for all elements of that list, remembered further out
+    #
+    # The number of the closure is its key in `known`, since all rules share that one dictionary.
     hops = min(distance, levels)
     if hops == 0:
         return closure
@@ -224,6 +237,12 @@ def _walker(steps: tuple[Step, ...], *, soft: bool) -> Callable[[Any], Any]:
     """Steps into a value. What is not there is absent; a key is never looked up in a full list."""
 
     def walk(value: Any) -> Any:
+        # What a step does:
+        #
+        #     a key into an object    the entry, or absent
+        #     a number into a list    the entry, or absent
+        #     a key into a full list  a fault that says how to choose (where it is `soft`, absent)
+        #     any other step          absent: nothing is there
         for position, step in enumerate(steps):
             kind = type(value)
             if kind is dict:

@@ -1,4 +1,8 @@
-"""Transforms of lists and objects."""
+"""Transforms of lists and objects.
+
+Each makes a function of one value, which raises Unfit where the value is nothing that it reads; the
+text says what would be, and never the value. What is absent is not given to it.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any

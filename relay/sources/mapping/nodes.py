@@ -18,7 +18,7 @@ from relay.sources.mapping.parse import NotParsed, is_expression, is_template, p
 from relay.sources.mapping.syntax import Expression, Literal, Meta
 from relay.yaml_text import Loc
 
-DEPTH_MAX = 30
+DEPTH_MAX = 30  # maps and lists within one another: building calls itself for each
 
 
 class Severity(StrEnum):
@@ -197,6 +197,8 @@ _CONDITIONAL = frozenset({"when", "then", "else"})
 
 def _read_map(value: dict[str, Any], loc: Loc, problems: Problems) -> Node:
     keys = value.keys()
+    # A map in YAML is a form of the language when its keys are exactly those of one, else an object
+    # of the event. So an event may have a property called `each` beside others.
     if "each" in keys and keys <= _EACH | _EACH_KEY:
         return _read_each(value, loc, problems)
     if {"when", "then"} <= keys <= _CONDITIONAL:

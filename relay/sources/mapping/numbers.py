@@ -1,4 +1,8 @@
-"""Transforms that read numbers and true or false, and those that calculate."""
+"""Transforms that read numbers and true or false, and those that calculate.
+
+Each makes a function of one value, which raises Unfit where the value is nothing that it reads; the
+text says what would be, and never the value. What is absent is not given to it.
+"""
 
 import math
 import re
@@ -15,7 +19,7 @@ INT_MAX = 2**64 - 1
 # Beyond it, a float stands for several whole numbers.
 EXACT_MAX = 2**53
 _INT = re.compile(r"[+-]?[0-9]{1,20}\Z").match
-_ROUND_MAX = 15
+_ROUND_MAX = 15  # decimals: a float has no more digits
 
 
 def to_int() -> Function:
@@ -66,6 +70,8 @@ def to_number(decimal: str = ".", group: str = "") -> Function:
         if found is None:
             raise Unfit(f"must be a number with the decimal sign {decimal}")
         text = value.strip().replace(group, "") if group else value.strip()
+        # Without a decimal sign it is a whole number, and keeps all its digits as long as it has 64
+        # bits; a longer one is no identifier, and becomes a float.
         if found["rest"] is None and found["exponent"] is None:
             number = int(text)
             return number if INT_MIN <= number <= INT_MAX else float(number)

@@ -37,8 +37,8 @@ from relay.sources.mapping.syntax import (
     Transform,
 )
 
-TEXT_MAX = 4000
-DEPTH_MAX = 30
+TEXT_MAX = 4000  # characters: an expression is a line, or a few
+DEPTH_MAX = 30  # parentheses within one another: the parser calls itself for each
 _KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?(?![0-9A-Za-z_.])")
@@ -289,6 +289,12 @@ class _Parser:
             if word is not None and not out:
                 self.fail(f"{word[0]} is no path: a path begins with a dot, text is in quotes")
             self.fail("expected a path (it begins with a dot), a constant or ( here")
+        # What may follow the dot:
+        #
+        #     a key, plain or quoted    the first step
+        #     a bracket                 the element itself, and then a position in it
+        #     a digit                   a mistake: `.5` is no number here, and no position
+        #     anything else             the element itself
         after = self.text[self.at + 1 : self.at + 2]
         if after.isdigit():
             self.fail("a dot and a digit: write 0.5 for a number, [0] for the first of a list")

@@ -59,8 +59,8 @@ OWN_KEYS = frozenset({"name", "when", "reason"})
 # What YAML 1.1 took for true or false.
 _YAML_WORDS = frozenset({"yes", "no", "on", "off", "y", "n"})
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,59}\Z").match
-_NAME_MAX = 80
-_READ_SHOWN = 3
+_NAME_MAX = 80  # characters: it stands in every reason of a dead letter
+_READ_SHOWN = 3  # paths that a reason names: more than these nobody reads
 # An identifier that is not there leaves its entry out: half an identity says nothing.
 _IDENTIFIERS = {
     "accounts": frozenset({"id"}),
@@ -79,6 +79,7 @@ class RuleName:
     def read_for(self, target: tuple[Step, ...]) -> tuple[Path, ...]:
         """The paths of the value at `target`, else of what it stands in, else of its parts."""
         anywhere = tuple(None if isinstance(step, int) else step for step in target)
+        # The nearest that is known: the value itself; what it stands in; and at last all its parts.
         for length in range(len(target), 0, -1):
             for place in (target[:length], anywhere[:length]):
                 if place in self.sources:
@@ -243,6 +244,8 @@ def _example(node: Node) -> Any:
 def _judge_detail(detail: ErrorDetails, nodes: dict[str, Node], problems: Problems) -> None:
     """An error about a constant, or about a key, is one of the mapping; others are of examples."""
     node: Node = MapOf(tuple(nodes.items()), ())
+    # From the fields down to the node that made the part which is wrong. Steps that are not in the
+    # mapping are pydantic's: the name of a form of device, the mark of a key.
     for step in detail["loc"]:
         match node:
             case MapOf(entries) if step in (known := dict(entries)):
@@ -253,6 +256,11 @@ def _judge_detail(detail: ErrorDetails, nodes: dict[str, Node], problems: Proble
                 node = node.value
             case _:  # the name of a form, or the mark of a key
                 continue
+    # Told is, of what pydantic found in the example:
+    #
+    #     a key that no model has             always: keys are the mapping's own
+    #     a constant that does not fit        always
+    #     anything else                       never: it is about what a document would have given
     if any(problem.loc == node.loc for problem in problems.found):
         return  # one line for each mistake
     if detail["type"] == "extra_forbidden" and detail["loc"]:

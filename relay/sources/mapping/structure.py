@@ -251,6 +251,7 @@ def _at(fault: Unfit, position: int, node: Node) -> Unfit:
 
 def _source(source: Evaluated, names: Names, levels: int, problems: Problems) -> Closure:
     closure = _evaluated(source, names, levels, problems)
+    # A list that lies outside of the element at hand is gone through once for each element.
     limit = OUTER_LIST_MAX if levels and nearest(source.tree) else None
 
     def entries(here: Any, scope: Any) -> Any:
@@ -392,7 +393,7 @@ Sources = dict[tuple[Step | None, ...], tuple[Path, ...]]
 """Keys of the event → the paths that the value there is made from. None is any entry of a list."""
 
 
-def sources_of(  # noqa: C901, PLR0911, PLR0912 -- a case for each kind of node
+def sources_of(  # noqa: C901, PLR0911 -- a case for each kind of node
     node: Node, target: tuple[Step | None, ...] = ()
 ) -> Sources:
     """Where each part of what a node makes comes from."""
@@ -415,23 +416,21 @@ def sources_of(  # noqa: C901, PLR0911, PLR0912 -- a case for each kind of node
                     inner, (*target, DYNAMIC_KEY if isinstance(key, Evaluated) else key)
                 )
             return found
-        case Each(_, _, value, _):
+        case Each() | EachKey():
             base = reads(node)
-            inner_sources = sources_of(value, (*target, None)).items()
-            return {target: base} | {to: rebased(read, base, None) for to, read in inner_sources}
-        case EachKey(_, _, _, value, _):
-            base = reads(node)
-            inner_sources = sources_of(value, (*target, DYNAMIC_KEY)).items()
+            entry = None if isinstance(node, Each) else DYNAMIC_KEY
+            inner_sources = sources_of(node.value, (*target, entry)).items()
             return {target: base} | {to: rebased(read, base, None) for to, read in inner_sources}
         case Together(parts, _, _):
-            found = {}
-            for part in parts:
-                for to, read in sources_of(part, target).items():
-                    found[to] = found.get(to, ()) + read
-            return found
+            return _of_any(parts, target)
         case Conditional(_, then, otherwise, _):
-            found = sources_of(then, target)
-            if otherwise is not None:
-                for to, read in sources_of(otherwise, target).items():
-                    found[to] = found.get(to, ()) + read
-            return found
+            return _of_any((then,) if otherwise is None else (then, otherwise), target)
+
+
+def _of_any(nodes: tuple[Node, ...], target: tuple[Step | None, ...]) -> Sources:
+    """Where what stands at one place comes from when it may be made by each of several nodes."""
+    found: Sources = {}
+    for node in nodes:
+        for to, read in sources_of(node, target).items():
+            found[to] = found.get(to, ()) + read
+    return found

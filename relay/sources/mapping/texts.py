@@ -1,4 +1,8 @@
-"""Transforms of text."""
+"""Transforms of text.
+
+Each makes a function of one value, which raises Unfit where the value is nothing that it reads; the
+text says what would be, and never the value. What is absent is not given to it.
+"""
 
 import base64
 import binascii
@@ -20,6 +24,8 @@ def as_text(value: Any) -> str:
     """Text as it is; a whole number as its digits, all of them; true and false by name.
 
     A float is told exactly or not at all: from 2^53 on it has lost digits that an identifier needs.
+
+    Raises Unfit for what is neither text nor a number, and for what cannot be told exactly.
     """
     kind = type(value)
     if kind is str:

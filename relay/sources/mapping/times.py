@@ -1,4 +1,8 @@
-"""Transforms that read times. All give epoch milliseconds; finer digits are cut off."""
+"""Transforms that read times. All give epoch milliseconds; finer digits are cut off.
+
+Each makes a function of one value, which raises Unfit where the value is nothing that it reads; the
+text says what would be, and never the value. What is absent is not given to it.
+"""
 
 import re
 from collections.abc import Callable
@@ -120,6 +124,8 @@ def date(pattern: str, zone: str = "") -> Function:
                 int((parts.get("fraction") or "0")[:6].ljust(6, "0")),
                 tzinfo=named,
             )
+            # Where the time stands, the first that is there: an offset in the text; a Z in it; the
+            # zone of the mapping, by the clock there.
             offset = _OFFSET.match(parts.get("offset") or "")
             if offset is not None:
                 sign = -1 if offset[1] == "+" else 1

@@ -129,6 +129,9 @@ class RegistryClient:
         """An answer, from the member that answered last or else the next; None is "not found"."""
         urls = self._policy.urls
         why: Unavailable | None = None
+        # The first member that has it ends the round. If none has: "not found" counts only when
+        # every member said so, else what kept one from answering is told, a refusal before a
+        # failure.
         for turn in range(len(urls)):
             index = (self._first + turn) % len(urls)
             answer = await self._ask(urls[index], path)

@@ -66,6 +66,13 @@ class SchemaLoader:
         wait = Wait(self._policy, self._patience, self._rng)
         while True:
             try:
+                # What a look-up ends with, and what follows:
+                #
+                #     a schema               it is cached, and records are read
+                #     one of no use          cached as such for a while: a dead letter for each of
+                #                            its records
+                #     the registry has none  asked again while an id is waited for, then as above
+                #     the registry is away   asked again, without an end: no record is to blame
                 found = await self._look_up(key)
             except SchemaUnusable as error:
                 self._available(key)

@@ -66,8 +66,9 @@ class RegistryPolicy(Section):
         1_000, ge=1, le=100_000, description="Most schemas that are kept in memory."
     )
 
-    retry_s: ClassVar[float] = 0.5
+    retry_s: ClassVar[float] = 0.5  # the first wait, of which the second half is drawn
     schema_bytes_max: ClassVar[int] = 4 << 20
+    # of one schema, so that a circle of them, or a registry gone wrong, ends
     references_max: ClassVar[int] = 200
 
     @model_validator(mode="after")

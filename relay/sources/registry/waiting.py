@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
+from relay.backoff import doubled
 from relay.sources.registry.policy import RegistryPolicy
-
-_DOUBLINGS_MAX = 10
 
 
 class Outcome(StrEnum):
@@ -73,6 +72,9 @@ class Wait:
     ) -> AskAgain | Unknown:
         """What follows. `retry_after_s` is what the registry asked for, if it did."""
         policy = self._policy
+        # An unknown id is waited for, because a producer may write before all members of the
+        # registry know the schema. But only until one was waited for in vain lately: a topic full
+        # of unknown ids would otherwise stand still for `unknown_wait_s` at each of them.
         if outcome is Outcome.NOT_FOUND:
             if self._first_not_found is None:
                 self._first_not_found = now
@@ -93,8 +95,6 @@ class Wait:
             self._patience.came()
 
     def _pause_s(self) -> float:
-        ceiling = min(
-            self._policy.retry_s * 2 ** min(self._tries, _DOUBLINGS_MAX), self._policy.retry_s_max
-        )
+        ceiling = doubled(self._policy.retry_s, self._tries, self._policy.retry_s_max)
         self._tries += 1
         return self._rng.uniform(ceiling / 2, ceiling)

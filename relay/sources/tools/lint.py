@@ -106,6 +106,13 @@ def _unreachable(mapping: CompiledMapping) -> Iterator[Problem]:
         atoms = [] if rule.when is None else _atoms(rule.when.tree, mapping)
         if atoms is not None and _contradiction(atoms):
             yield _warning((*rule.loc, "when"), "can never hold: its parts exclude each other")
+        # A rule is never reached when an earlier one
+        #
+        #     has no condition,
+        #     has the same condition, as it is written, or
+        #     asks for less: all that it asks for follows from what this one asks for.
+        #
+        # The last is only known of conditions that are joined by `and` (`_atoms`).
         for earlier, known in before:
             same = rule.when is not None and earlier.when is not None
             # As text: in Python 1 equals True.
@@ -150,6 +157,17 @@ def _typed(value: Any) -> Any:
 
 def _implies(one: _Atom, other: _Atom) -> bool:
     """Whether `other` holds wherever `one` does."""
+    # Of two conditions on the same value: `in` stands for "is one of these", `not in` for "is none
+    # of these, or absent", `has` for "is there".
+    #
+    #     | one      | other    | the other follows when                       |
+    #     |----------|----------|----------------------------------------------|
+    #     | has      | has      | both say the same                            |
+    #     | in       | has      | always; of `not has` never                   |
+    #     | not has  | not in   | always                                       |
+    #     | in       | in       | all options of one are among the other's     |
+    #     | not in   | not in   | all options of the other are among one's     |
+    #     | in       | not in   | they have no option in common                |
     if one.path != other.path:
         return False
     if other.options is None:

@@ -58,6 +58,7 @@ def _judge_name(rule: Rule) -> Iterator[Problem]:
     wanted = next((kind for kind, names in NAMES_BY_TYPE.items() if name in names), None)
     activity = rule.nodes.get("activity")
     kind = dict(activity.entries).get("type") if isinstance(activity, MapOf) else None
+    # A type that is computed may be the right one: nothing is said then.
     other = kind is None or (isinstance(kind, Constant) and kind.value != wanted)
     if wanted is not None and other:
         yield _warning(node.loc, f"{name} belongs to activities of type {wanted}: activity.type")

@@ -104,6 +104,8 @@ def _judge_part(part: Part, rule: str | None, expect: Any) -> list[str]:
     fates = [key for key in ("event", "skipped", "dead_lettered") if key in expect]
     if len(fates) > 1:
         return [*wrong, f"expect: cannot be {' and '.join(fates)} at once"]
+    # Each thing that is expected must be so; what is not mentioned may be anything. An event is
+    # compared place by place, so that a line tells each difference.
     became = _became(part) | ({} if rule is None else {"rule": rule})
     for key in EXPECT_KEYS:
         if key not in expect:

@@ -154,5 +154,3 @@ class Segment(_Event):
 
 
 AppEvent = Annotated[Track | Profile | Choice | Segment, Field(discriminator="type")]
-
-KINDS = ("track", "profile", "choice", "segment")

@@ -36,19 +36,12 @@ class DecodingPolicy(Section):
     )
 
 
-def decode(  # noqa: PLR0911 -- a return for each way a record can be wrong, in reading order
-    value: bytes | None, policy: DecodingPolicy
-) -> AppEvent | Undecodable | Unwanted:
+def decode(value: bytes | None, policy: DecodingPolicy) -> AppEvent | Undecodable | Unwanted:
     """The event in a record's value. Never raises, whatever the bytes are."""
     if value is None:
-        if policy.null_value is NullValue.SKIP:
-            return Unwanted(UndecodableCode.NULL_VALUE, "the record has no value (a tombstone)")
-        return Undecodable(UndecodableCode.NULL_VALUE, "the record has no value (a tombstone)")
+        return no_value(policy)
     if len(value) > policy.record_bytes_max:
-        return Undecodable(
-            UndecodableCode.TOO_LARGE,
-            f"the value has more than {policy.record_bytes_max} bytes (decoding.record_bytes_max)",
-        )
+        return too_large(policy)
     try:
         # NaN and Infinity are not JSON. Of two equal keys no parser knows which is meant.
         # Caching keys only: caching values would keep personal data in memory.
@@ -64,3 +57,17 @@ def decode(  # noqa: PLR0911 -- a return for each way a record can be wrong, in 
     except ValidationError as error:
         return why_not_an_event(error)
     return event
+
+
+def no_value(policy: DecodingPolicy) -> Undecodable | Unwanted:
+    """What becomes of a record without a value."""
+    kind = Unwanted if policy.null_value is NullValue.SKIP else Undecodable
+    return kind(UndecodableCode.NULL_VALUE, "the record has no value (a tombstone)")
+
+
+def too_large(policy: DecodingPolicy) -> Undecodable:
+    """What becomes of a record with a larger value than the settings allow."""
+    return Undecodable(
+        UndecodableCode.TOO_LARGE,
+        f"the value has more than {policy.record_bytes_max} bytes (decoding.record_bytes_max)",
+    )

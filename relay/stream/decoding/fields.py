@@ -33,6 +33,8 @@ def read_timestamp(value: Any) -> int:
     """Epoch milliseconds from RFC 3339 text or from epoch milliseconds; every other unit fails.
 
     Digits finer than a millisecond are cut off.
+
+    Raises PydanticCustomError, whose text says what is wanted and quotes nothing.
     """
     if type(value) is int:
         if MS_MIN <= value < MS_MAX:
@@ -52,6 +54,12 @@ def read_timestamp(value: Any) -> int:
     raise PydanticCustomError("timestamp", "must be RFC 3339 text or epoch milliseconds")
 
 
+# What a number looks like that is not epoch milliseconds, by its size:
+#
+#     below 10^8             too small for any unit (10^8 seconds is 1973)
+#     10^8  up to 10^11      seconds
+#     10^14 up to 10^17      microseconds
+#     above                  nanoseconds
 def _wrong_size(value: int) -> Any:
     if value < _SECONDS_MIN:
         return "is too small for epoch milliseconds"
@@ -70,6 +78,8 @@ def all_finite(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _has_infinity(values: Any) -> bool:
+    # Only a float can be infinite, and the parser makes one of `1e400`. Lists of items are asked
+    # through the JSON writer, which is faster than a walk.
     for value in values:
         kind = type(value)
         if kind is float:

@@ -85,6 +85,9 @@ _OWN = frozenset({"timestamp", "number", "reserved", "missing", "id"})
 
 def why_not_json(value: bytes, error: ValueError) -> Undecodable:
     """What is wrong with bytes that the JSON parser refused."""
+    # From what would mislead most, the first that holds: a schema registry's bytes, bytes that are
+    # no text, nothing at all, a byte order mark, and then what the parser said, if we know it. The
+    # parser's own words may quote the input, so only their beginning is looked at.
     if value[:1] == b"\0" and len(value) >= _WIRE_FORMAT_BYTES:
         return Undecodable(
             UndecodableCode.INVALID_JSON,

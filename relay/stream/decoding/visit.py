@@ -30,7 +30,7 @@ ActivityType = Literal["SITE_VISIT", "APP_VISIT", "DISPLAY_AD", "EMAIL", "RECOMM
 SessionStatus = Literal["NO_SESSION", "IN_SESSION", "CLOSED_SESSION"]
 
 
-_ID_MAX = 2**63 - 1
+_ID_MAX = 2**63 - 1  # a long of the platform's, which is in Java
 
 
 def _origin_id(value: Any) -> str | int:

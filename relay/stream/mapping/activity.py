@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from relay.model import Activity, Unmappable, Unwanted, UserPointUpdate
+from relay.model import Activity, Request, Unmappable, Unwanted
 from relay.stream.decoding.app_event import AppEvent, Choice, Profile, Segment, Track
 from relay.stream.decoding.visit import Visit
 from relay.stream.mapping.codes import MappingCode
@@ -33,8 +33,16 @@ _REFUSALS = (Unmappable, Unwanted)
 
 def map_event(
     event: AppEvent, policy: MappingPolicy, now_ms: int
-) -> Activity | UserPointUpdate | Unmappable | Unwanted:
+) -> Activity | Request | Unmappable | Unwanted:
     """What says to the platform what the event says."""
+    # What an event becomes, the first case that holds:
+    #
+    #     a segment event        not an activity: imported by the other road, or counted
+    #     an implausible time    a dead letter: so far from now it must be wrong
+    #     no consent             withheld, and counted; choices themselves always go
+    #     profile or choice, by  a PUT on the user point
+    #     a route of their own
+    #     else                   an activity
     if isinstance(event, Segment):
         if policy.segments_are_imported:
             return Unwanted(MappingCode.SEGMENT_IMPORTED, "segments.membership imports it")
@@ -128,6 +136,17 @@ def _envelope(
     event: Track | Profile | Choice, visit: Visit, user: dict[str, Any], policy: MappingPolicy
 ) -> dict[str, Any] | Unmappable:
     """Everything of the activity but its time, its key and its events."""
+    # The channel, and the type that follows from it:
+    #
+    #     | the event has         | `activity.type`    | so                                 |
+    #     |-----------------------|--------------------|------------------------------------|
+    #     | no channel            | -                  | those of the settings, if any      |
+    #     | both channels         | none               | refused: either could be meant     |
+    #     | an app                | none               | APP_VISIT                          |
+    #     | a site                | none               | SITE_VISIT                         |
+    #     | none, nor settings    | none               | TOUCH: it needs no channel         |
+    #     | none, nor settings    | APP_, SITE_VISIT   | refused: it needs its channel      |
+    #     | any                   | any other          | as it is said                      |
     app_id, site_id = event.app_id, event.site_id
     if app_id is None and site_id is None:
         app_id, site_id = policy.default_app_id, policy.default_site_id

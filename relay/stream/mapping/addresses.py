@@ -97,6 +97,8 @@ def hash_email(address: str, policy: EmailPolicy) -> str:
 def clean_address(address: str) -> str:
     """An address without what surrounds it at times. Letter case stays."""
     text = address.strip() if address.isascii() else without_invisible(address).strip()
+    # Nearly all need nothing. The rest, in this order: `mailto:` with its question, a name with the
+    # address in <>, quotes of a cell, the end of a sentence.
     if text[:1].isalnum() and text[-1:].isalpha() and ":" not in text:
         return text
     if text[:7].lower() == "mailto:":
@@ -110,6 +112,12 @@ def clean_address(address: str) -> str:
 
 def why_nobodys(address: str, guard: GuardPolicy) -> MappingCode | None:
     """Why a well-formed address is no person's, or None. The address is in lower case."""
+    # From what somebody named to what we know, the first that holds:
+    #
+    #     in the settings, whole or by its domain   shared
+    #     a name, or a domain, that means "none"    placeholder; what follows a + is not looked at
+    #     an office's                               role, unless the settings take those
+    #     else                                      somebody's
     name, _, domain = address.rpartition("@")
     if address in guard.folded_emails or f"@{domain}" in guard.folded_emails:
         return MappingCode.SHARED_EMAIL

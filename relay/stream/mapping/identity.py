@@ -68,16 +68,6 @@ class Identity(NamedTuple):
         return f"Identity(lane={self.lane}, notes={self.notes})"
 
 
-class KnownAccount(NamedTuple):
-    """An account with its compartment; None leaves the compartment to the platform."""
-
-    id: str
-    compartment: str | int | None
-
-    def __repr__(self) -> str:
-        return f"KnownAccount(compartment={self.compartment})"
-
-
 class KnownEmail(NamedTuple):
     """An email by the datamart's digest, in clear where it came so."""
 
@@ -98,10 +88,10 @@ def identify(user: User, policy: IdentityPolicy) -> Identity | Unmappable:
     if len(accounts_given) == 1 <= guard.accounts_max and not (user.devices or user.emails):
         account = accounts_given[0]
         if account_fault(account.id, guard) is None:
-            known = locate(account, policy, "user.accounts[0]")
-            if isinstance(known, Unmappable):
-                return known
-            entry = _account_entry(known)
+            compartment = compartment_of(account, policy, "user.accounts[0]")
+            if isinstance(compartment, Unmappable):
+                return compartment
+            entry = _account_entry(account.id, compartment)
             return Identity((entry,), digest(*map(str, entry.values())))
     return _identify_by_all(user, policy)
 
@@ -126,8 +116,13 @@ def _identify_by_all(user: User, policy: IdentityPolicy) -> Identity | Unmappabl
     return Identity(tuple(entries), _lane(entries), tuple(notes))
 
 
-def locate(account: Account, policy: IdentityPolicy, path: str) -> KnownAccount | Unmappable:
-    """The account with its compartment, by the event's word, else by the settings'."""
+def compartment_of(
+    account: Account, policy: IdentityPolicy, path: str
+) -> str | int | Unmappable | None:
+    """The account's compartment, by the event's word, else by the settings'.
+
+    None leaves it to the platform. `path` is where the account stands, for reasons.
+    """
     name = account.compartment
     compartment: str | None
     if name is None:
@@ -145,8 +140,8 @@ def locate(account: Account, policy: IdentityPolicy, path: str) -> KnownAccount 
                 f"{path}.compartment: neither a number nor a name in identity.compartments",
             )
     if compartment is not None and policy.compartment_as_number and _is_number(compartment):
-        return KnownAccount(account.id, int(compartment))
-    return KnownAccount(account.id, compartment)
+        return int(compartment)
+    return compartment
 
 
 def account_fault(account_id: str, guard: GuardPolicy) -> MappingCode | None:
@@ -184,6 +179,8 @@ def usual_case(os: str, advertising_id: str) -> str:
 
 def device_fault(own: str, guard: GuardPolicy) -> MappingCode | None:
     """Why a device's own id, without the platform's prefix, names no device, or None."""
+    # An id that an opt-out leaves behind is one that millions of devices have: all their users
+    # would become one.
     fault = why_unusable(own, guard, MappingCode.PLACEHOLDER_DEVICE)
     if fault is None and own.strip().casefold() in OPT_OUTS:
         return MappingCode.OPTED_OUT_DEVICE
@@ -218,20 +215,20 @@ def _accounts(user: User, policy: IdentityPolicy) -> Iterator[Entry | MappingCod
         if fault is not None:
             yield fault
             continue
-        known = locate(account, policy, f"user.accounts[{index}]")
-        if isinstance(known, Unmappable):
-            yield known
+        compartment = compartment_of(account, policy, f"user.accounts[{index}]")
+        if isinstance(compartment, Unmappable):
+            yield compartment
         else:
-            yield _account_entry(known)
+            yield _account_entry(account.id, compartment)
 
 
-def _account_entry(known: KnownAccount) -> Entry:
-    if known.compartment is None:
-        return {"$type": "USER_ACCOUNT", "$user_account_id": known.id}
+def _account_entry(account_id: str, compartment: str | int | None) -> Entry:
+    if compartment is None:
+        return {"$type": "USER_ACCOUNT", "$user_account_id": account_id}
     return {
         "$type": "USER_ACCOUNT",
-        "$compartment_id": known.compartment,
-        "$user_account_id": known.id,
+        "$compartment_id": compartment,
+        "$user_account_id": account_id,
     }
 
 
@@ -298,6 +295,16 @@ def _known_email(
             return given
         else:
             address = email.address.strip()
+    # What names the user, by what came:
+    #
+    #     | address               | hash        | so                                          |
+    #     |-----------------------|-------------|---------------------------------------------|
+    #     | nobody's              | any         | left out: its hash is nobody's as well      |
+    #     | usable                | none        | the hash that we make of it                 |
+    #     | not an address        | none        | refused                                     |
+    #     | any other             | given       | the hash, checked; the address beside it    |
+    #
+    # A hash that many people share is left out, whichever way it came.
     repaired = address is not None and address != (email.address or "").strip()
     if email.hash is None:
         digest = hash_email(address or "", policy.email)
@@ -343,6 +350,7 @@ def _checked_hash(given: str, policy: EmailPolicy, path: str) -> str | Unmappabl
 
 def user_fields(entries: tuple[Entry, ...], form: IdentityForm) -> dict[str, Any] | Unmappable:
     """What the envelope of an activity says of its user."""
+    # The legacy form has one place for each kind, so two of a kind cannot be sent in it.
     if form is _ALL_OF_THEM:
         return {"$user_identifiers": list(entries)}
     root: dict[str, Any] = {}

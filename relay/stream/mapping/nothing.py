@@ -101,6 +101,9 @@ def why_unusable(  # noqa: PLR0911 - a return for each thing that an id is not
     value: str, guard: GuardPolicy, word: MappingCode
 ) -> MappingCode | None:
     """Why an id names nobody in particular, or None; `word` is the code of a word for "none"."""
+    # From cheap to dear, the first that holds: a word, zeros and signs alone, the digest of a word.
+    # An id of nothing but letters, digits and usual signs ends here. Of the others: a template's
+    # left-over, a list written as text, invisible characters.
     folded = value.strip().casefold()
     if folded in WORDS or folded in guard.folded_placeholders or _is_hollow(folded):
         return word

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from relay.model import Unmappable
 from relay.stream.decoding.app_event import Profile
 from relay.stream.mapping.codes import MappingCode
-from relay.stream.mapping.identity import account_fault, locate
+from relay.stream.mapping.identity import account_fault, compartment_of
 from relay.stream.mapping.policy import IdentityPolicy
 from relay.stream.mapping.rules import RESERVED_PROFILE_PROPERTIES, check_properties
 
@@ -32,12 +32,12 @@ def profile_key(event: Profile, policy: IdentityPolicy) -> ProfileKey | Unmappab
             MappingCode.PROFILE_WITHOUT_ACCOUNT,
             f"{path}: a profile belongs to an account, and no usable one is given",
         )
-    known = locate(account, policy, path)
-    if isinstance(known, Unmappable):
-        return known
-    if known.compartment is None:
+    compartment = compartment_of(account, policy, path)
+    if isinstance(compartment, Unmappable):
+        return compartment
+    if compartment is None:
         return Unmappable(
             MappingCode.COMPARTMENT_MISSING,
             f"{path}: a profile needs its compartment; set identity.default_compartment_id",
         )
-    return ProfileKey(known.compartment, known.id)
+    return ProfileKey(compartment, account.id)

@@ -110,6 +110,11 @@ def check_consent(event: AppEvent, policy: MappingPolicy) -> Unwanted | None:
 def name_of(event: Track, policy: MappingPolicy) -> str | Unmappable | Unwanted:
     """The name to send a tracked event under."""
     name = event.event
+    # A name that is the platform's:
+    #
+    #     it computes or deletes it  by the settings: a dead letter, skipped, or sent without its $
+    #     another kind makes it      a dead letter: that kind checks what it needs
+    #     any other                  as it is
     if name in COMPUTED_NAMES:
         reason = f"event: {name} is computed or deleted by the platform itself"
         match policy.reserved_names:

@@ -6,7 +6,7 @@ is not sent.
 
 from typing import Any
 
-from relay.model import Request, RequestKind, Unmappable, UserPointUpdate
+from relay.model import Request, RequestKind, Unmappable
 from relay.stream.decoding.app_event import Choice, Profile
 from relay.stream.mapping.codes import MappingCode
 from relay.stream.mapping.compact_json import to_json
@@ -45,6 +45,8 @@ def goes_by_put(event: Profile | Choice, policy: MappingPolicy) -> bool | Unmapp
         for name in ("update_strategy", "selector", "user_point_id")
         if getattr(event, name, None) is not None
     ]
+    # The first that decides: the event's own word; something that has a meaning only there; the
+    # settings. A word that contradicts the rest is refused, since either could be the mistake.
     if event.route == "activity" and own:
         return Unmappable(
             MappingCode.ROUTE_CONTRADICTED, f"{own[0]}: has no meaning on the route activity"
@@ -58,9 +60,7 @@ def goes_by_put(event: Profile | Choice, policy: MappingPolicy) -> bool | Unmapp
     return policy.choice_route is not ChoiceRoute.ACTIVITY
 
 
-def user_point_update(
-    event: Profile | Choice, policy: MappingPolicy
-) -> UserPointUpdate | Unmappable:
+def user_point_update(event: Profile | Choice, policy: MappingPolicy) -> Request | Unmappable:
     """The request that puts the profile or the choice."""
     kind = _kind(event)
     known = _known(event, kind, policy)
@@ -85,15 +85,15 @@ def user_point_update(
             "$choice_acceptance_value": event.accepted,
             **event.properties,
         }
-    request = Request(
+    return Request(
         "PUT",
         path,
         to_json(body),
         unique_key(policy.source, event.id, event.ts) if policy.unique_key else None,
         RequestKind.USER_POINT,
         known.notes,
+        known.lane,
     )
-    return UserPointUpdate(request, known.lane)
 
 
 def selector_of(event: Profile | Choice, policy: MappingPolicy) -> str | Unmappable:
@@ -141,6 +141,11 @@ def _known(
 def _selector(
     event: Profile | Choice, kind: SelectorKind | None, known: Identity
 ) -> str | Unmappable:
+    # What selects the user in the path:
+    #
+    #     the platform's own id    as the event gives it, named (`user_point_id=…`) or bare
+    #     nothing is asked for     the best identifier: an account, else an email, else a device
+    #     a kind is asked for      the first of that kind; none: refused
     if kind in (SelectorKind.USER_POINT, SelectorKind.USER_POINT_BARE):
         if event.user_point_id is None:
             return Unmappable(

@@ -57,6 +57,13 @@ class Brake:
         if not self._policy.number:
             return False
         self.refused += 1
+        # With `n` the number, `share` the share, and the refused among those decided lately:
+        #
+        #     not more than n decided    go on: too few to say
+        #     less than half the share   go on; n is doubled, up to the setting; the counts are
+        #                                halved, so that what was long ago fades
+        #     less than the share        go on; the counts are halved
+        #     the share, or more         stop; n is halved, so the next stop needs half as many
         decided = self.refused + self._accepted
         if decided <= self._number:
             return False

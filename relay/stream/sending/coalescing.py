@@ -78,6 +78,7 @@ def merge(members: Sequence[Activity]) -> Activity:
 
 
 def _key(members: Sequence[Activity]) -> str | None:
+    # No key, if one of them has none: a key of only some would make the others look known.
     keys = [m.unique_key for m in members if m.unique_key is not None]
     if len(keys) < len(members):
         return None

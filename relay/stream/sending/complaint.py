@@ -14,10 +14,10 @@ import orjson
 
 from relay.model import Answer, Request
 
-CHARS_MAX = 200
+CHARS_MAX = 200  # a reason is a line of a log, and a header of a dead letter
 _MASK = "***"
 _NAMES = ("error", "message", "error_description", "detail", "title", "errors")
-_DEPTH_MAX = 8
+_DEPTH_MAX = 8  # an error stands near the top of its answer
 # A single character stands in every sentence, and says nothing of anybody.
 _TELLING = 2
 
@@ -74,6 +74,7 @@ def _values(document: Any) -> Iterator[str]:
 
 
 def _without(text: str, values: set[str]) -> str:
+    # Longest first: a value that is part of another must not leave the rest of that behind.
     for value in sorted(values, key=len, reverse=True):
         if len(value) >= _TELLING and value.lower() in text.lower():
             text = re.sub(rf"(?i)(?<![\w$]){re.escape(value)}(?!\w)", _MASK, text)

@@ -20,7 +20,7 @@ FAILURES_IN_A_ROW = 3
 """After so many 5xx, one after another, a connection is closed: what is behind it may be broken
 while others are not."""
 
-_BULKY_BYTES = 64 * 1024
+_BULKY_BYTES = 64 * 1024  # a larger request may be answered when a part of it was written
 _SERVER_ERROR = 500
 
 
@@ -42,8 +42,8 @@ class HeadMemo:
     second, for its `Date`; where each is different, the memo is of no use and does no harm.
     """
 
-    _ENTRIES_MAX = 64
-    _HEAD_BYTES_MAX = 2048
+    _ENTRIES_MAX = 64  # a server has a head for each kind of answer, new ones once a second
+    _HEAD_BYTES_MAX = 2048  # 64 of these at most, for each destination
 
     def __init__(self) -> None:
         self.known: dict[bytes, tuple[int, int, dict[str, str]]] = {}
@@ -151,6 +151,13 @@ class Connection(asyncio.Protocol):
             self._waiting = None
             self.abort()
 
+    # What has taken too long, the first case that holds; `heard_at` is when anything moved last:
+    #
+    #     nothing is under way          closed when idle for `keepalive_s`, or too old
+    #     the whole request, `total_s`  given up, whatever moves
+    #     bytes leave                   not too long: `heard_at` is now
+    #     bytes are stuck, `write_s`    given up: the server does not read
+    #     all was written, `read_s`     given up, unless something unread lies there
     def look(self, now: float) -> None:
         """Close what has been idle for too long or is too old; give up what takes too long."""
         transport, limits = self._transport, self._limits
@@ -211,6 +218,9 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         if not self._reading:
+            # Known: the whole answer came in one piece and its head was read before. The `-1 + 4`
+            # of a head that is not whole finds nothing, since no key of the memo is three bytes
+            # long.
             end = data.find(b"\r\n\r\n") + 4
             known = self._known.get(data[:end])
             if known is not None and len(data) == end + known[1] and not self._early():
@@ -222,6 +232,14 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001 - a defect in reading never costs a record
             self._fail(NoAnswer.BROKEN, f"a defect in reading the answer: {type(error).__name__}")
 
+    # The other side has ended, and a request is under way:
+    #
+    #     in the middle of an answer     whole, if its body ends with the connection: the reader
+    #                                    says
+    #     before any byte of an answer   broken; with a hint about `keepalive_s` where this
+    #                                    connection has carried requests before
+    #
+    # Returning None lets the transport close itself; `connection_lost` follows.
     def eof_received(self) -> None:
         """The other side will send nothing more."""
         if self._waiting is not None:
@@ -280,6 +298,10 @@ class Connection(asyncio.Protocol):
         waiting = self._waiting
         if waiting is None:
             return
+        # The connection carries another request only if the answer leaves nothing behind:
+        #
+        #     `reusable`     it was framed, and nothing came after it
+        #     not `unsent`   the request was written whole
         # An answer to a request that is still being written: the rest of it is in the way.
         unsent = self._bulky and self._transport is not None and self._is_writing(self._transport)
         if heard.reusable and not unsent:
@@ -291,6 +313,8 @@ class Connection(asyncio.Protocol):
         self._waiting = None
         self._reading = False
         self._heard_at = now = self._loop.time()
+        # Closed after an answer when it failed several times in a row (what is behind it may be
+        # broken while others are not), is too old, or the other side has ended meanwhile.
         if answer.status >= _SERVER_ERROR:
             self._failures += 1
         else:

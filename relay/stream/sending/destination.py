@@ -28,8 +28,9 @@ from relay.stream.sending.scope import Lately, RowPolicy, Scope, scope_of
 from relay.telemetry.facts import Fact
 
 _OVERLOAD_CODES = frozenset({"http_503", "http_504", str(NoAnswer.TIMEOUT)})
-_LONG_PAUSE_S = 1.0
+_LONG_PAUSE_S = 1.0  # shorter ones come many times a minute, and would fill the log
 _UNAUTHORISED = 401
+# users who are remembered; whoever is forgotten holds the destination once more
 _UNAUTHORISED_MAX = 100
 ALL_ROUTES = "all"
 # Asked of each event, and Python 3.11 takes 80 ns to find a member of an enumeration.
@@ -168,11 +169,6 @@ class Destination:
         # Not looked up in the dictionary: hashing an enum costs more than all the rest.
         return self._activities if kind is _ACTIVITY else self._points
 
-    @property
-    def flowing(self) -> bool:
-        """Whether the destination takes requests, as far as is known."""
-        return not self.gate.is_closed
-
     def flows(self, kind: RequestKind) -> bool:
         """Whether it takes requests on this route."""
         return not (self.gate.is_closed or self.routes[kind].gate.is_closed)
@@ -197,6 +193,8 @@ class Destination:
         """Learn from an attempt; `in_flight` counts it, `lane` is whose it was."""
         route = self.route(kind)
         route.in_flight -= 1
+        # Calm means: all gates flow, nothing failed lately, no limiter was met. A success then
+        # teaches the limit, the budget and its route; everything else goes the long way.
         if verdict.kind is _DELIVERED:
             # Only what was done says how long doing it takes: failures come back sooner.
             self.limit.sample(round_trip_s, in_flight, now)
@@ -238,6 +236,10 @@ class Destination:
 
     def _refused(self, landed: _Landed, *, spaces: bool) -> Learned:
         now = landed.now
+        # What a refusal is about, by what the brake knows of those before:
+        #
+        #     nearly all are refused     nothing is given up; the gate is held, and probes go on
+        #     else                       about the record; and a sign of life, as good as a success
         if not self._braked and self._brake.refuses():
             self._braked = True
         if self._braked:
@@ -263,6 +265,16 @@ class Destination:
         self.limit.refused(now)
         return Learned(self._ask(verdict, landed.kind, now), came_back)
 
+    # Unavailable, or the token or the address is wrong. Where it happened decides what it says:
+    #
+    #     the gate is closed             about everything, which was known; a probe spaces the next
+    #     the route's gate is closed,    about the route, which was known
+    #     and this is no probe of it
+    #     else                           counted in the route's row; `scope_of` says whether the
+    #                                    gate closes, the route's does, or it is about the record
+    #
+    # When everything is down the gates of the routes open: one probe at a time is enough for all,
+    # and a route that is down by itself is found again after that.
     def _failed(self, landed: _Landed, *, spaces: bool, route_spaces: bool) -> Learned:
         verdict, kind, now = landed.verdict, landed.kind, landed.now
         route = self.routes[kind]
@@ -341,6 +353,11 @@ class Destination:
         came_back = False
         for gate, where in ((self.gate, ALL_ROUTES), (self.routes[kind].gate, str(kind))):
             before, since = gate.state, gate.since
+            # |              | a 429                           | any other answer of the API's    |
+            # |--------------|---------------------------------|----------------------------------|
+            # | down or held | back, and paused as asked       | back; flows, or a pause goes on  |
+            # | else         | left to `_ask`, which knows who | no change but the count of waits |
+            # |              | has to wait                     | that nobody asked for            |
             if asked and gate.is_closed:
                 # An outage may end with a 429 and the pause that it asks for.
                 gate.pause(verdict.retry_after_s, verdict.reason, now)

@@ -1,6 +1,6 @@
 """Texts of libraries → the one line that says why there was no answer. Pure."""
 
-DETAIL_CHARS_MAX = 300
+DETAIL_CHARS_MAX = 300  # of a line of the log
 
 
 def detail(*messages: str) -> str:

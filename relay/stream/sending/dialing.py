@@ -15,8 +15,10 @@ from relay.stream.sending.connection import Connection, why
 from relay.stream.sending.details import detail
 from relay.stream.sending.tls import TlsFiles
 
+# Seconds for which a name that was looked up is not looked up again: hundreds of connections open
+# at once after an outage, and a name that moves is still followed with the next of them.
 _FRESH_S = 1.0
-_TLS_SHUTDOWN_S = 1.0
+_TLS_SHUTDOWN_S = 1.0  # a peer that does not say goodbye is not waited for
 
 
 class NotConnected(Exception):
@@ -56,6 +58,8 @@ class Dialer:
         until = loop.time() + self._connect_s
         addresses = await self._addresses(until)
         addresses.sort(key=self._failed.__contains__)
+        # Each address gets an equal part of what is left of the time, so the last has some whatever
+        # the others did. What is told is the failure of the last one that was tried.
         failure = NotConnected(NoAnswer.CONNECT, f"{self._host} has no address")
         for index, address in enumerate(addresses):
             by = loop.time() + (until - loop.time()) / (len(addresses) - index)
@@ -89,6 +93,8 @@ class Dialer:
                         ssl_shutdown_timeout=_TLS_SHUTDOWN_S,
                     )
         except TimeoutError as error:
+            # `TimeoutError` is the kernel's (ETIMEDOUT, with a number) or ours (`timeout_at`,
+            # without). Only ours has a setting that can be raised.
             if error.errno:  # the kernel gave up first
                 raise NotConnected(NoAnswer.TIMEOUT, f"connecting to {where}", why(error)) from None
             raise NotConnected(

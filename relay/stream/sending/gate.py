@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from relay.backoff import doubled
 from relay.section import Section
 
 
@@ -47,10 +48,15 @@ class GatePolicy(Section):
         300.0, gt=0, le=86_400, description="Longest pause that a `Retry-After` can ask for."
     )
     down_after_alone_s: ClassVar[float] = 15.0
+    """How long one lane alone has to fail before that is an outage. Where little is sent, one bad
+    record made a row of failures by itself: in a simulated half hour that looked like an outage
+    seventeen times."""
     probe_first_s: ClassVar[float] = 0.5
+    """The wait for the first probe, of which the second half is drawn; each further one doubles."""
     pause_first_s: ClassVar[float] = 0.02
     """The first pause when no time to wait is named; each further one is twice as long."""
     pause_unasked_max_s: ClassVar[float] = 5.0
+    """The longest of these. Nobody asked for it, so no more than a probe's wait is lost by it."""
 
 
 class Gate:
@@ -69,6 +75,20 @@ class Gate:
         self._unasked = 0
         self.probes = 0
 
+    # What changes the state, and to what:
+    #
+    #     |                  | flowing   | paused             | down, held                        |
+    #     |------------------|-----------|--------------------|-----------------------------------|
+    #     | `accepted`       |           |                    | flowing; paused, if a pause lasts |
+    #     | `pause`, asked   | paused    | the later end      | paused: it is there again         |
+    #     | `pause`, unasked | paused    |                    | paused                            |
+    #     | `close`          | down/held | down/held; its end | next probe after twice as long;   |
+    #     |                  |           | binds as well      | from the other state: as at first |
+    #     | `open`           |           |                    | flowing                           |
+    #     | `tick`           |           | flowing, if over   |                                   |
+    #
+    # Empty: nothing changes. Holds always: a probe is out only while the gate is down or held, and
+    # at most one; `_probe_out` is its number.
     def opens_at(self, now: float) -> float | None:
         """When the next request may leave; None while a probe is out."""
         if self.state is GateState.FLOWING:
@@ -98,6 +118,13 @@ class Gate:
 
         While the gate is closed, what left before it closed says nothing new: only a probe does.
         """
+        # Closed, and the answer is
+        #
+        #     the probe's             it counts: the next probe is spaced by it
+        #     of what left before     it does not: it may be a minute old
+        #     an earlier probe's      it does not: the gate opened and closed again since
+        #
+        # 0 stands for "not a probe", and for "none is out": equal, and still not awaited.
         awaited = probe == self._probe_out
         if awaited:
             self._probe_out = _NO_PROBE
@@ -118,8 +145,8 @@ class Gate:
             return  # it left before the pause began, and says nothing new
         else:
             # "At once" from one that throttles is no answer to how long: it would be a flood.
-            doubled = self._policy.pause_first_s * 2.0 ** min(self._unasked, 30)
-            pause_s = min(doubled, self._policy.pause_unasked_max_s)
+            policy = self._policy
+            pause_s = doubled(policy.pause_first_s, self._unasked, policy.pause_unasked_max_s)
             self._unasked += 1
         self.paused_until = max(self.paused_until, now + pause_s)
         self._enter(GateState.PAUSED, reason, now)
@@ -128,10 +155,8 @@ class Gate:
         """Let nothing leave but probes; while it is closed: the probe failed."""
         if self.state is not state:
             self._probes_failed = 0
-        delay = min(
-            self._policy.probe_every_max_s,
-            self._policy.probe_first_s * 2.0 ** min(self._probes_failed, 30),
-        )
+        policy = self._policy
+        delay = doubled(policy.probe_first_s, self._probes_failed, policy.probe_every_max_s)
         self._probes_failed += 1
         # Half of the delay is certain: the number of probes in an outage stays bounded.
         self._probe_at = now + delay * (0.5 + 0.5 * self._rng.random())

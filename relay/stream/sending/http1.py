@@ -30,14 +30,14 @@ _OVERHEAD_BYTES_MAX = 64 * 1024
 
 A chunked body may add `_OVERHEAD_PER_BODY_BYTE` for each of its bytes: the smallest chunks do.
 """
-_OVERHEAD_PER_BODY_BYTE = 8
+_OVERHEAD_PER_BODY_BYTE = 8  # a chunk of one byte takes five more, and may have an extension
 
 _TARGET = re.compile(r'/[!"$-~]*')
 _HOST = re.compile(r"[!-~]+")
 _METHOD = re.compile(r"[A-Z]+")
 _VALUE = re.compile(r"[ -~]*")
 _NO_BODY = frozenset((204, 304))
-_HEADS_MAX = 64
+_HEADS_MAX = 64  # paths of user points name the user: of these few come twice
 
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15
 
@@ -160,6 +160,13 @@ class ResponseReader:
         """Let go of the parser, which refers back to this object."""
         self._parser = None
 
+    # What a piece leads to, the first case that holds:
+    #
+    #     it is not HTTP/1.1, or refused     broken, with the reason
+    #     the answer is whole                the answer
+    #     the body is above the ceiling      its status and the beginning of its body
+    #     too much that is not body          too large: heads and trailers have no other limit
+    #     else                               None: the rest is to come
     def feed(self, data: bytes) -> Heard | None:
         """What came. Returns the answer as soon as it is whole or cannot become so."""
         size = self._size
@@ -226,6 +233,9 @@ class ResponseReader:
             self._refuse(f"{self._status} is no HTTP status")
         if not parser.get_http_version().startswith("1."):
             self._refuse(f"the answer is in HTTP/{parser.get_http_version()}")
+        # Where two parsers read a coding in two ways they see the end of the body at two places,
+        # and the rest is taken for the next answer (RFC 9112, 6.3). A length beside a coding, and a
+        # length that comes twice, are refused by llhttp.
         if self._encodings and (
             self._encodings > 1 or self._headers.get("transfer-encoding", "").lower() != "chunked"
         ):
@@ -285,6 +295,11 @@ class ResponseReader:
             return _broken(f"a body that is not {encoding}, as its header says")
         if len(body) > self._ceiling:
             return self._cut(body)
+        # Whether the connection can be used again, and whether the head may be remembered:
+        #
+        #     `reusable`   the server keeps it open, and nothing came after the answer
+        #     `length`     besides: no encoding, nothing before it, not to HEAD, and Content-Length
+        #                  said exactly what came; then the same head means the same again
         reusable = self._keep and not self._extra
         plain = reusable and not encoding and not self._interim and not self._head_only
         said = self._headers.get("content-length") if plain else None

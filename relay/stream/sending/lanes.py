@@ -135,6 +135,9 @@ class Lanes:
         line = self._activities if route is _ACTIVITY else self._points
         if not line:
             return None
+        # Holds always: a lane is in at most one of the ready lines, `_resting`, `_paused`,
+        # `_flying` and `_held`. It is what keeps a user's order, so it is looked at before each
+        # flight.
         lane = line.popleft()
         if lane in self._flying or lane in self._held:
             raise AssertionError("two flights of one lane")
@@ -147,6 +150,12 @@ class Lanes:
         self.waiting -= len(members)
         return members
 
+    # A flight ends in one of three ways, and the lane goes on by it:
+    #
+    #     `done`   its records have a fate    the next may fly: now, or when a pause is over
+    #     `hold`   a dead letter is written   the next may fly when the broker has confirmed it
+    #     `back`   it is to be tried again    the same records head the lane: at once, after a rest
+    #                                         (ours, which `wake_all` ends) or a pause (the API's)
     def done(self, lane: Hashable, paused_until: float | None = None) -> None:
         """The flight of the lane ended with a fate: the next of the lane may fly, now or then."""
         del self._flying[lane]
@@ -246,6 +255,14 @@ class Lanes:
             if not leaving:
                 continue
             dropped += leaving
+            # What happens to a lane that loses records:
+            #
+            #     it flies or is held          nothing else: it goes on when that has ended
+            #     its head, that rested, left  ready: the rest was that head's own
+            #     it rests or is paused        so it stays: the same head, or asked for
+            #     nothing is left              gone, unless it flies or is held
+            #
+            # Lines are sorted anew at the end, since the new head may need another route.
             lost_head = gone(queue[0])
             self._queues[lane] = kept = deque(w for w in queue if not gone(w))
             if lane in self._flying or lane in self._held:
@@ -301,6 +318,8 @@ class _Alarms:
         """When the next is due."""
         while self._heap:
             at, _, lane = self._heap[0]
+            # An entry counts while it is the lane's newest; others were dropped or set anew, and
+            # are taken out when they come to the top.
             if self.until.get(lane) == at:
                 return at
             heapq.heappop(self._heap)

@@ -33,12 +33,18 @@ class LimitPolicy(Section):
         description="Keep exactly `max_in_flight` instead of finding out what the API takes.",
     )
     initial: ClassVar[int] = 16
+    # Chosen by trying them on models of a service (tests/stream/sending/test_limit.py), not
+    # derived; what each is for:
     cut_out_of_slow_start: ClassVar[float] = 0.6
+    """Half of the limit was fine a window ago: a little more than that."""
     cut_most: ClassVar[float] = 0.5
     hold_above: ClassVar[float] = 0.02
     cut_above: ClassVar[float] = 0.1
+    """Shares of a window. With one threshold, a few refusals among many answers cut the limit
+    again and again, until the stream starved."""
     cut_on_slow: ClassVar[float] = 0.85
     slow_tolerance: ClassVar[float] = 2.5
+    """Times the best mean; below it, answers that vary by themselves are no queue."""
     slow_floor_s: ClassVar[float] = 0.02
     """Round trips below this are never called slow: it is this machine that wavers there."""
 
@@ -47,15 +53,17 @@ class AdaptiveLimit:
     """How many may be in flight now, and why that changed last."""
 
     FLOOR = 1
-    _SAMPLES_MIN = 20
-    _WINDOW_S_MIN = 0.02
-    _GRANTED_HOLDS_S = 2.0
+    _SAMPLES_MIN = 20  # a window of ten answers took chance for load
+    _WINDOW_S_MIN = 0.02  # below it a few answers would be a window
+    _GRANTED_HOLDS_S = 2.0  # after a measurement, until what it did has shown
     _GROWS_AFTER_S = 10.0
     _HOLD_MAX_S = 160.0
-    _UNDO_WITHIN_S = 1.0
-    _UNDO_AFTER = 8
+    _UNDO_WITHIN_S = 1.0  # refusals this soon after a growth are its doing
+    _UNDO_AFTER = 8  # this many, and this share of the answers: fewer may be chance
     _UNDO_SHARE = 0.2
     _SETTLED_BELOW = 4
+    """In flight: with so few the queue cannot be ours, and the baseline is taken anew. Before, it
+    drifted up to our own queue: 72 were in flight at a service of 4 places."""
 
     def __init__(
         self, policy: LimitPolicy, changed: Callable[[int, int, str], None] | None = None
@@ -86,6 +94,17 @@ class AdaptiveLimit:
         self._undo_hold_s = self._GROWS_AFTER_S
         self.why = "initial"
 
+    # What each outcome of an attempt tells, by the caller (`Destination`):
+    #
+    #     delivered               `sample`        its round trip counts; was the limit reached?
+    #     503, 504, a timeout     `backpressure`  its share of the window counts
+    #     429                     `refused`       undoes a growth of the last second; nothing else
+    #     429, and what is        `granted`       not above what is served at a time
+    #     granted is measured
+    #     any other failure       nothing         it came back sooner than work takes
+    #     back after an outage    `restart`       as at the start
+    #
+    # Of what left before the last cut the first two do not count: it tells of the limit before.
     def sample(self, round_trip_s: float, in_flight: int, now: float) -> None:
         """A request came back with an answer. `in_flight` counts it."""
         if self._is_fixed or self._left_before_the_cut(round_trip_s, now):
@@ -128,6 +147,9 @@ class AdaptiveLimit:
         """
         if self._is_fixed or now - self._grown_at > self._UNDO_WITHIN_S:
             return
+        # One refusal may be chance (a place that another client took), so it takes three. Growing
+        # again is put off for 10 s, and for twice as long each time that it fails again soon after,
+        # up to 160 s: where the ceiling is hard, each try costs refusals.
         self._refused_since_growth += 1
         if self._refused_since_growth < self._UNDO_AFTER or not self._refuses_the_growth(now):
             return
@@ -160,6 +182,14 @@ class AdaptiveLimit:
 
     def _close_window(self, now: float) -> None:
         policy = self._policy
+        # What a window of at least `_SAMPLES_MIN` answers says, the first case that holds:
+        #
+        #     more than a tenth refused      cut by the share that was, by half at most
+        #     more than a fiftieth refused   it stays: this is near what can be taken
+        #     answers much slower than best  cut to 0.85: the queue is at the other end
+        #     the limit was reached, and     twice as many in slow start, else a twentieth more
+        #     nothing holds growth back
+        #     else                           it stays: an idle sender learns nothing
         refused = self._refusals / (self._samples + self._refusals)
         mean_s = self._sum_s / self._samples if self._samples else self._baseline_s or 0.0
         best_s = self._baseline(mean_s)

@@ -44,6 +44,8 @@ def asked_pause_s(answer: Answer, now_ms: int) -> float | None:
         pauses = [_pause(text, now_s) for text in _listed(headers["retry-after"])]
         if known := [pause for pause in pauses if pause is not None]:
             return max(known)
+    # `Retry-After` counts before all others: it says when, they say how much is left. One that
+    # cannot be read is as good as none. Of the others, only a remainder of 0 asks for a pause.
     for prefix in ("ratelimit", "x-ratelimit", "x-rate-limit"):
         if headers.get(f"{prefix}-remaining", "").split(",")[0].strip() == "0":
             return _reset(headers.get(f"{prefix}-reset"), now_ms)
@@ -89,6 +91,7 @@ def _structured(text: str) -> float | None:
 
 def _reset(text: str | None, now_ms: int) -> float | None:
     seconds = _number((text or "").split(",")[0])
+    # Above a thousand million it is a date in 2001 or later, not a wait of thirty years.
     if seconds is not None and seconds >= _EPOCH_SECONDS_MIN:
         return max(0.0, seconds - now_ms / 1000)
     return seconds
@@ -118,7 +121,7 @@ class RatePolicy(Section):
 class RateLimiter:
     """Spaces requests evenly, with a burst of a tenth of a second's worth."""
 
-    _BURST_S = 0.1
+    _BURST_S = 0.1  # timers are late by milliseconds: without it the rate would never be reached
 
     def __init__(self, policy: RatePolicy) -> None:
         self._policy = policy
@@ -139,6 +142,8 @@ class RateLimiter:
         """When the next request may leave: `now` or later."""
         if not self._interval_s:
             return now
+        # A share of 0 (no partition is ours) makes the interval infinite, and so is `_due` then:
+        # the next share must not be waited for until then.
         # Never further away than one interval: the rate may have grown since the last one left.
         self._due = min(self._due, now + self._interval_s + self._BURST_S)
         return max(now, self._due - self._BURST_S)

@@ -18,11 +18,14 @@ from relay.stream.sending.dialing import Dialer, NotConnected
 
 CLOSED = Answer(0, no_answer=NoAnswer.BROKEN, detail="the wire is closed")
 
+# A time limit is kept to a tenth: one timer looks that often at all connections. A timer for each
+# request would be made and cancelled twice for each event.
 _LOOKS_PER_LIMIT = 10
 _LOOK_EVERY_MAX_S = 0.5
 _LOOK_EVERY_MIN_S = 0.005
-_END_WITHIN_S = 2.0
-_AGE_SPREAD = 0.2
+_END_WITHIN_S = 2.0  # after a close, for TLS to say goodbye
+_AGE_SPREAD = 0.2  # of the maximum age, so that connections do not all end together
+# Steps of the golden ratio spread any number of values evenly over 0 to 1, without chance.
 _GOLDEN = 0.618034
 
 
@@ -75,6 +78,13 @@ class Pool:
                 self._scopes.add(scope)
                 if self._closed:
                     raise NotConnected(NoAnswer.BROKEN, CLOSED.detail)
+                # Who comes when somebody waits already stands behind them, even if there is room:
+                # else a request could be passed by others until its time is over. What ends the
+                # wait:
+                #
+                #     a connection was released   used, unless something unread is on it: then it is
+                #                                 closed, and the wait begins again
+                #     None: there is room         one is opened; `_admit` has counted it already
                 while not (self._has_room() and not self._line):
                     released = await self._released()
                     if released is None:
@@ -154,6 +164,8 @@ class Pool:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled():
+                # Without this a connection, or the room for one, would be lost with each such
+                # request.
                 # It came at the same time as the end of waiting: it is the next one's.
                 got = waiter.result()
                 if got is not None:

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from relay.backoff import doubled
 from relay.section import Section
 
 
@@ -28,14 +29,18 @@ class RetryPolicy(Section):
         le=604_800,
         description="Time since its first attempt after which a record may be given up.",
     )
+    # A tenth of the deliveries may be retries, with a hundred saved up for a bad moment. One a
+    # second comes by itself: a stream of one record has no deliveries of others to earn it.
     budget_max: ClassVar[float] = 100.0
     budget_per_success: ClassVar[float] = 0.1
     budget_per_second: ClassVar[float] = 1.0
 
 
+# Full jitter: of many that failed together, some try again at once and the others are spread over
+# the whole bound. Without it they come back together, and fail together again.
 def backoff_s(policy: RetryPolicy, failures: int, rng: random.Random) -> float:
     """Seconds to wait after the `failures`-th failure (1, 2, …)."""
-    return rng.uniform(0.0, min(policy.cap_s, policy.base_s * 2.0 ** min(failures - 1, 30)))
+    return rng.uniform(0.0, doubled(policy.base_s, failures - 1, policy.cap_s))
 
 
 def exhausted(policy: RetryPolicy, failures: int, age_s: float) -> bool:
@@ -46,7 +51,7 @@ def exhausted(policy: RetryPolicy, failures: int, age_s: float) -> bool:
 class RetryBudget:
     """Tokens for retries, shared by all records of a destination.
 
-    A trickle by time keeps a quiet stream's only record from waiting for successes of others.
+    Also some by time, so that a quiet stream's only record does not wait for others to succeed.
     """
 
     def __init__(self, policy: RetryPolicy) -> None:

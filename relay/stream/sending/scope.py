@@ -55,7 +55,7 @@ class RowPolicy(NamedTuple):
     alone_s: float = 15.0
 
 
-ASKED_MIN = 3
+ASKED_MIN = 3  # Refusals in a row before they are about more than a user: one or two are chance.
 
 
 class Lately:

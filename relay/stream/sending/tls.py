@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relay.errors import SettingsError
 
-CHECK_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0  # a look is a system call for each file, and a renewal has days
 
 
 class TlsFiles:
@@ -78,6 +78,9 @@ def client_context(
     """A context that trusts the system's authorities and `ca_file`, and can show a certificate.
 
     `section` is that of the settings, for errors.
+
+    Raises:
+        SettingsError: A file cannot be read, holds no certificate, or the two do not fit.
     """
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 
 from relay.errors import SettingsError
 
-CHECK_EVERY_S = 1.0
-FILE_BYTES_MAX = 64 * 1024
+CHECK_EVERY_S = 1.0  # a look is one system call; requests are thousands a second
+FILE_BYTES_MAX = 64 * 1024  # no token is longer: another file was named by mistake
 
 
 Renewed = Callable[[], None]
@@ -53,7 +53,11 @@ class StaticToken:
 def static_token(
     token: str, *, prefix: str = "", source: str = "tracking.api_token"
 ) -> StaticToken:
-    """Checks a token that came from a setting. `source` names the setting in an error."""
+    """A token that came from a setting. `source` names the setting in an error.
+
+    Raises:
+        SettingsError: It cannot stand in a header.
+    """
     return StaticToken(prefix + clean_token(token, source))
 
 
@@ -66,7 +70,10 @@ class Stamp(NamedTuple):
 
 
 class TokenFile:
-    """A token that lives in a file. The first read must succeed; later ones may fail."""
+    """A token that lives in a file.
+
+    The first read must succeed (`SettingsError`); of later ones that fail `problem` tells.
+    """
 
     def __init__(
         self,
@@ -93,6 +100,8 @@ class TokenFile:
         """The value to send, from the file as it was at most a second ago."""
         if self._check_at is None:
             self._check_at = now + CHECK_EVERY_S
+        # A look fails while the file is being replaced, or for good: what was good last goes on,
+        # and `problem` is told with the 401 that may follow.
         elif now >= self._check_at:
             self._check_at = now + CHECK_EVERY_S
             before = self._value
@@ -142,7 +151,11 @@ class TokenFile:
 
 
 def clean_token(text: str, source: str) -> str:
-    """The token without white space at its ends, or an error that never repeats any of it."""
+    """The token without white space at its ends.
+
+    Raises:
+        SettingsError: It is empty, or has a sign that no header may hold; never repeats any of it.
+    """
     token = text.strip()
     if not token:
         raise SettingsError(f"{source} is empty", hint="put the API token there")

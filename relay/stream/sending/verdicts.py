@@ -15,7 +15,7 @@ from relay.model import Answer, NoAnswer, Request, RequestKind, Verdict, Verdict
 from relay.stream.sending.complaint import complaint, masked
 from relay.stream.sending.pacing import asked_pause_s
 
-EXCERPT_CHARS_MAX = 200
+EXCERPT_CHARS_MAX = 200  # the beginning of a body says what it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,12 @@ def status_word(body: bytes, *, cut: bool = False) -> str | None:
     `cut`: the body goes on; what stands before the cut counts. A byte order mark and bytes that
     are not UTF-8 (in a text that is quoted, say) are no reason not to see it.
     """
+    # How a body is read, from cheap to tolerant:
+    #
+    #     the status is its first key     by a regular expression; what follows is not looked at
+    #     it is JSON                      parsed
+    #     it is not UTF-8, or is cut      parsed as far as it goes, with the bad bytes replaced
+    #     anything else                   no status: the API has not spoken
     if begins := _BEGINS.match(body):
         return begins[1].decode("ascii").lower()
     try:
@@ -94,8 +100,9 @@ def _tolerated(body: bytes, *, cut: bool) -> object:
         return None
 
 
+# A page may cut a tag at its end, and styles and scripts are no text.
 _TAGS = re.compile(r"<(?:style|script)\b.*?</(?:style|script)>|<[^>]*>?")
-_PAGE_BYTES_MAX = 2_000
+_PAGE_BYTES_MAX = 2_000  # of a proxy's page: its title and first words stand there
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}")
 
 # Behind a byte order mark or nothing: white space, and the status as the first thing in an object.
@@ -170,6 +177,10 @@ def explained(
     if verdict.kind is VerdictKind.DELIVERED or not answer.status:
         return verdict
     reason = verdict.reason
+    # Whose words these are:
+    #
+    #     JSON with a status   the API's: its complaint, without the values that were sent
+    #     anything else        a proxy's or a firewall's: its media type, and the text of its page
     if status_word(answer.body, cut=answer.cut) is not None:
         words = complaint(answer, sent, redact)
     else:

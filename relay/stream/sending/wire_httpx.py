@@ -82,6 +82,7 @@ class HttpxWire:
         return answer
 
     def _failed(self, error: Exception, token: str) -> Answer:
+        # Our own total time is a plain TimeoutError; httpx has classes of its own for each other.
         if isinstance(error, TimeoutError):
             said = f"timeout: {self._policy.total_timeout_s:g} s in all (tracking.total_timeout_s)"
             return Answer(0, no_answer=NoAnswer.TIMEOUT, detail=said)
@@ -106,6 +107,9 @@ class HttpxWire:
         if self._renew_at is None:
             self._renew_at = now + self._policy.connection_max_age_s
         # A transport that was handed in has its own connections, and is not ours to make again.
+        # A client is made anew when a certificate file has changed, or when it is too old. The old
+        # one is closed at once if nothing is under way on it, else with its last request
+        # (`_exchange`).
         if self._transport is None and (context is not self._context or now >= self._renew_at):
             old, self._client = self._client, _Client(self._policy, context, None)
             self._context = context

@@ -42,7 +42,7 @@ _OFF = (
     "Set it (RELAY_ADMIN__TOKEN_FILE), or let `admin.host` be 127.0.0.1.\n"
     "/livez /readyz /metrics /status answer without it.\n"
 )
-_TOKEN_BYTES_MAX = 1024
+_TOKEN_BYTES_MAX = 1024  # of the body that carries the token
 
 Handler = Callable[[Request], Awaitable[Response]]
 

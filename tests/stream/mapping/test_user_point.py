@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.model import Activity, RequestKind, Unmappable, Unwanted, UserPointUpdate
+from relay.model import Activity, Request, RequestKind, Unmappable, Unwanted
 from relay.stream.decoding import DecodingPolicy, decode
 from relay.stream.mapping import MappingPolicy, map_event
 from relay.stream.mapping.guard import GuardPolicy
@@ -63,10 +63,10 @@ def event(kind="profile", **changes):
 
 def put(one, policy=PUT):
     outcome = map_event(one, policy, NOW)
-    assert isinstance(outcome, UserPointUpdate), outcome
-    assert outcome.request.method == "PUT"
-    assert outcome.request.kind is RequestKind.USER_POINT
-    return outcome.request
+    assert isinstance(outcome, Request), outcome
+    assert outcome.method == "PUT"
+    assert outcome.kind is RequestKind.USER_POINT
+    return outcome
 
 
 def refusal(one, policy=PUT):
@@ -207,14 +207,14 @@ def test_the_selector_and_the_profile_may_name_different_accounts():
 def test_the_route_is_a_setting_and_the_event_may_name_its_own(kind):
     own = {"profile": "user_profiles", "choice": "user_choices"}[kind]
     assert isinstance(map_event(event(kind), POLICY, NOW), Activity)
-    assert isinstance(map_event(event(kind), PUT, NOW), UserPointUpdate)
+    assert isinstance(map_event(event(kind), PUT, NOW), Request)
     assert isinstance(map_event(event(kind, route="activity"), PUT, NOW), Activity)
-    assert isinstance(map_event(event(kind, route=own), POLICY, NOW), UserPointUpdate)
+    assert isinstance(map_event(event(kind, route=own), POLICY, NOW), Request)
 
 
 @pytest.mark.parametrize("own", [{"selector": "email"}, {"user_point_id": "p"}])
 def test_what_only_a_route_of_its_own_can_say_chooses_that_route(own):
-    assert isinstance(map_event(event("choice", **own), POLICY, NOW), UserPointUpdate)
+    assert isinstance(map_event(event("choice", **own), POLICY, NOW), Request)
     assert refusal(event(route="activity", **own)) == (
         "route_contradicted",
         f"{next(iter(own))}: has no meaning on the route activity",
@@ -297,7 +297,7 @@ def test_a_property_named_like_a_reserved_one_is_refused_on_every_route():
 def test_consent_and_time_count_on_every_route():
     strict = changed(PUT, required_processings=("2048",))
     assert isinstance(map_event(event(), strict, NOW), Unwanted)
-    assert isinstance(map_event(event("choice"), strict, NOW), UserPointUpdate)
+    assert isinstance(map_event(event("choice"), strict, NOW), Request)
     assert refusal(event(ts=NOW + 10**11))[0] == "implausible_time"
 
 
@@ -317,7 +317,7 @@ def test_a_user_who_is_only_a_user_point_has_a_lane_by_it():
     one, same, other = (
         map_event(event("choice", user={}, user_point_id=point), PUT, NOW) for point in "aab"
     )
-    assert "/user_point_id=a/" in one.request.path
+    assert "/user_point_id=a/" in one.path
     assert one.user == same.user != other.user
 
 

@@ -130,7 +130,7 @@ def test_a_destination_that_throttles_its_probe_has_come_back():
     bench = Bench()
     bench.answer(HELD, 0.0)
     assert bench.answer(throttled(5.0), 20.0)
-    assert bench.destination.flowing
+    assert not bench.destination.gate.is_closed
 
 
 def test_short_pauses_are_not_told_and_long_ones_are():

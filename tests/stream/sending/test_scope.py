@@ -220,9 +220,9 @@ def test_an_outage_of_both_routes_is_one_outage():
         bench.later(1.0)
     down = [fact for fact in bench.engine.custody.facts if isinstance(fact, DestinationDown)]
     assert [fact.scope for fact in down] in (["all"], ["user_point", "all"])
-    assert not bench.engine.sender.destination.flowing
+    assert bench.engine.sender.destination.gate.is_closed
     bench.deliver_all()
-    assert bench.engine.sender.destination.flowing
+    assert not bench.engine.sender.destination.gate.is_closed
     assert bench.offset() == bench.next[P0]
 
 
