@@ -50,6 +50,9 @@ class Waiting:
     """Which event it is of a record that holds several."""
 
 
+_BACKLOG = 20
+
+
 class Lanes:
     """All lanes of the road."""
 
@@ -88,11 +91,9 @@ class Lanes:
         return bool(self._activities or self._points)
 
     @property
-    def none_waits(self) -> bool:
-        """Whether all that is here is in flight, or stands behind what is."""
-        return not (
-            self._activities or self._points or self._resting.until or self._paused.until
-        )
+    def has_backlog(self) -> bool:
+        """Whether more is here than what is in flight and a few heads that rest."""
+        return self.waiting >= _BACKLOG or bool(self._activities or self._points)
 
     @property
     def none_sleeps(self) -> bool:
