@@ -201,7 +201,8 @@ class Sender:
             waiting.assigned.in_flight += 1
         self.requests += 1
         self.retries += members[0].attempts > 1
-        left = self.destination.left(now.steady, route, in_flight + 1)
+        more = self.lanes.has_backlog
+        left = self.destination.left(now.steady, route, in_flight + 1, more=more)
         return Flight(tuple(members), self._request(members), now.steady, left)
 
     def wakes_at(self, now: float) -> float | None:

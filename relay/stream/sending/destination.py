@@ -142,15 +142,23 @@ class Destination:
         return route.opens_at(now)
 
     def left(
-        self, now: float, kind: RequestKind = RequestKind.ACTIVITY, in_flight: int = 1
+        self,
+        now: float,
+        kind: RequestKind = RequestKind.ACTIVITY,
+        in_flight: int = 1,
+        *,
+        more: bool = True,
     ) -> Left:
-        """A request leaves, which makes `in_flight` of them. Returns what to give to `judged`."""
+        """A request leaves, which makes `in_flight` of them; `more`: others could, too.
+
+        Returns what to give to `judged`.
+        """
         self.rate.left(now)
         route = self.route(kind)
         if self._is_calm:
             route.in_flight += 1
             return NO_PROBES
-        route_probe = route.left(now)
+        route_probe = route.left(now, more=more)
         probe = self.gate.left()
         if probe or route_probe or route.watched:
             return Left(probe, route_probe, in_flight)

@@ -50,6 +50,9 @@ class Waiting:
     """Which event it is of a record that holds several."""
 
 
+_BACKLOG = 20
+
+
 class Lanes:
     """All lanes of the road."""
 
@@ -86,6 +89,11 @@ class Lanes:
     def has_ready(self) -> bool:
         """Whether some lane's head may fly now, as far as the lanes go."""
         return bool(self._activities or self._points)
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether more is here than what is in flight and a few heads that rest."""
+        return self.waiting >= _BACKLOG or bool(self._activities or self._points)
 
     @property
     def none_sleeps(self) -> bool:

@@ -59,7 +59,8 @@ class AdaptiveLimit:
     _GROWS_AFTER_S = 10.0
     _HOLD_MAX_S = 160.0
     _UNDO_WITHIN_S = 1.0  # refusals this soon after a growth are its doing
-    _UNDO_AFTER = 3  # one may be chance: a place that another client took
+    _UNDO_AFTER = 8  # this many, and this share of the answers: fewer may be chance
+    _UNDO_SHARE = 0.2
     _SETTLED_BELOW = 4
     """In flight: with so few the queue cannot be ours, and the baseline is taken anew. Before, it
     drifted up to our own queue: 72 were in flight at a service of 4 places."""
@@ -88,7 +89,7 @@ class AdaptiveLimit:
         self._grows_from = -math.inf
         self._grown_at = -math.inf
         self._before_growth = self._limit
-        self._refused_since_growth = 0
+        self._refused_since_growth = self._accepted_since_growth = 0
         self._undone_at = -math.inf
         self._undo_hold_s = self._GROWS_AFTER_S
         self.why = "initial"
@@ -110,6 +111,7 @@ class AdaptiveLimit:
             return
         self._sum_s += round_trip_s
         self._samples += 1
+        self._accepted_since_growth += 1
         if in_flight >= self.value:
             self._reached = True
         self._close_window_in_time(now)
@@ -138,9 +140,10 @@ class AdaptiveLimit:
         self._grows_from = max(self._grows_from, now + self._GRANTED_HOLDS_S)
 
     def refused(self, now: float) -> None:
-        """A limiter refused a request: if several do so just after a growth, it is undone.
+        """A limiter refused a request: if many do so just after a growth, it is undone.
 
-        A limiter of concurrency answers at once, so one too many may cost hundreds of refusals.
+        A limiter of concurrency answers at once, so one too many may cost hundreds of refusals. A
+        few among many acceptances are refused by chance, or by a limit of the rate.
         """
         if self._is_fixed or now - self._grown_at > self._UNDO_WITHIN_S:
             return
@@ -148,7 +151,7 @@ class AdaptiveLimit:
         # again is put off for 10 s, and for twice as long each time that it fails again soon after,
         # up to 160 s: where the ceiling is hard, each try costs refusals.
         self._refused_since_growth += 1
-        if self._refused_since_growth < self._UNDO_AFTER:
+        if self._refused_since_growth < self._UNDO_AFTER or not self._refuses_the_growth(now):
             return
         self._slow_start = False
         self._grown_at = -math.inf
@@ -198,10 +201,17 @@ class AdaptiveLimit:
         elif mean_s > max(best_s * policy.slow_tolerance, policy.slow_floor_s):
             self._slow_start = False
             self._move(self._limit * policy.cut_on_slow, "slow answers", now)
-        elif self._reached and now >= self._grows_from:
-            self._before_growth, self._grown_at, self._refused_since_growth = self._limit, now, 0
+        elif self._reached and now >= self._grows_from and not self._refuses_the_growth(now):
+            self._before_growth, self._grown_at = self._limit, now
+            self._refused_since_growth = self._accepted_since_growth = 0
             self._move(self._grown(), "slow start" if self._slow_start else "limit reached", now)
         self._start_window(now, mean_s)
+
+    def _refuses_the_growth(self, now: float) -> bool:
+        """Whether it grew just now, and more are refused since than some by chance."""
+        refused, accepted = self._refused_since_growth, self._accepted_since_growth
+        many = refused > 0 and refused >= self._UNDO_SHARE * (refused + accepted)
+        return many and now - self._grown_at <= self._UNDO_WITHIN_S
 
     def _grown(self) -> float:
         if self._slow_start:

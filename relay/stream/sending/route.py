@@ -1,24 +1,18 @@
-"""One route of a destination: its gate, the rate it is granted, and who is refused there.
-
-A limiter for each user and a limiter for all look alike, answer by answer. What tells them apart:
-a user who was refused, waited as asked, and asks again. Under a limiter for each user that request
-is accepted. Under one for all it is refused as often as any other.
-"""
+"""One route of a destination: its gate, the rate it is granted, and who is refused there."""
 
 import random
 from collections import OrderedDict
 from collections.abc import Hashable
 
 from relay.stream.sending.at_a_time import AtATime
+from relay.stream.sending.each_user import EachUser
 from relay.stream.sending.gate import Gate, GatePolicy, GateState
-from relay.stream.sending.granted import Grant, GrantedRate, Timeline
+from relay.stream.sending.granted import Grant, GrantedRate
 from relay.stream.sending.scope import ASKED_MIN, Lately
+from relay.stream.sending.timeline import Timeline
 
 _TURN_S = 5.0
 _USERS_MAX = 10_000
-_COMPARED_S = 0.5
-_EXPECTED_MIN = 2.0
-_KEPT = 0.9
 _USER_MARKS = 64
 
 
@@ -38,7 +32,7 @@ class Route:
         self._served: set[Hashable] = set()
         self._served_before: set[Hashable] = set()
         self._turn_ends = 0.0
-        self._evidence = _Evidence()
+        self._each_user = EachUser()
 
     @property
     def rate(self) -> float | None:
@@ -73,10 +67,10 @@ class Route:
             return gate_at
         return self._granted.opens_at(gate_at)
 
-    def left(self, now: float) -> int:
-        """A request leaves. Returns the number of the probe, or 0."""
+    def left(self, now: float, *, more: bool = True) -> int:
+        """A request leaves; `more`: others could, too. Returns the number of the probe, or 0."""
         self.in_flight += 1
-        self._granted.left(now)
+        self._granted.left(now, more=more)
         return self.gate.left()
 
     def accepted_in_calm(self, now: float) -> None:
@@ -94,7 +88,7 @@ class Route:
             return None
         self.lately.accepts()
         self._turn(now)
-        self._evidence.add(now, fresh=not self._was_served(lane), refused=False)
+        self._each_user.add(now, fresh=not self._was_served(lane), refused=False)
         self._served.add(lane)
         if (user := self._users.get(lane)) is not None:
             user.accepted(in_flight, now)
@@ -112,7 +106,7 @@ class Route:
             self._turn_ends = now + _TURN_S
         self._watched_until = now + 2 * _TURN_S
         self._turn(now)
-        self._evidence.add(now, fresh=not self._was_served(lane), refused=True)
+        self._each_user.add(now, fresh=not self._was_served(lane), refused=True)
         self._served.discard(lane)
         self._served_before.discard(lane)
         learned = self._divided(in_flight, now, refused=True)
@@ -145,7 +139,7 @@ class Route:
 
     def limits_each_user(self) -> bool:
         """Whether only users are refused who were just served: each has a limit of their own."""
-        return self._evidence.each_user
+        return self._each_user.found
 
     # -- inside -------------------------------------------------------------------------------
 
@@ -171,15 +165,16 @@ class Route:
     def _turn(self, now: float) -> None:
         if now < self._turn_ends:
             return
-        if now > self._watched_until and self._granted.idle:
+        for lane in [lane for lane, user in self._users.items() if user.idle]:
+            del self._users[lane]
+        idle = self._granted.idle and not (self._users and self.limits_each_user())
+        if now > self._watched_until and idle:
             self._forget()
             return
         self._turn_ends = now + _TURN_S
         self._served_before, self._served = self._served, set()
-        if not self._granted.idle:
+        if not idle:
             self._watched_until = max(self._watched_until, now + _TURN_S)
-        for lane in [lane for lane, user in self._users.items() if user.idle]:
-            del self._users[lane]
 
     def _forget(self) -> None:
         """All has been well for a while."""
@@ -187,41 +182,4 @@ class Route:
         self._served.clear()
         self._served_before.clear()
         self._users.clear()
-        self._evidence = _Evidence()
-
-
-class _Evidence:
-    """Are those refused as often who were not just served? Compared half second by half second.
-
-    The refusals of one time say nothing about the requests of another: the rate was cut between.
-    """
-
-    __slots__ = ("_ends", "_fresh", "_fresh_refused", "_refused", "_total", "expected", "observed")
-
-    def __init__(self) -> None:
-        self.expected = 0.0
-        """Refusals of such requests, if they were refused as often as all are."""
-        self.observed = 0.0
-        self._ends = 0.0
-        self._total = self._refused = self._fresh = self._fresh_refused = 0
-
-    def add(self, now: float, *, fresh: bool, refused: bool) -> None:
-        """An answer came; `fresh`: to one who was not just served."""
-        if now >= self._ends:
-            self._close()
-            self._ends = now + _COMPARED_S
-        self._total += 1
-        self._refused += refused
-        self._fresh += fresh
-        self._fresh_refused += fresh and refused
-
-    @property
-    def each_user(self) -> bool:
-        """Whether only those are refused who were just served."""
-        return self.expected >= _EXPECTED_MIN and self.observed < self.expected / 2
-
-    def _close(self) -> None:
-        if self._refused:
-            self.expected = self.expected * _KEPT + self._fresh * self._refused / self._total
-            self.observed = self.observed * _KEPT + self._fresh_refused
-        self._total = self._refused = self._fresh = self._fresh_refused = 0
+        self._each_user = EachUser()

@@ -166,11 +166,11 @@ def test_a_limiter_that_refuses_above_so_many_is_kept_at_them_and_hardly_tried()
     for tenth in range(1, 1200):
         now = tenth / 10
         if limit.value > 8:
-            bench.answer(throttled(), now, times=3)
-            refused += 3
+            bench.answer(throttled(), now, times=10)
+            refused += 10
         bench.answer(DELIVERED, now, times=20, in_flight=limit.value)
     assert 8 <= limit.value <= 9
-    assert refused <= 5 * 3, "each try costs three, and they come further and further apart"
+    assert refused <= 5 * 10, "each try costs ten, and they come further and further apart"
 
 
 def test_nearly_all_refused_holds_the_stream_and_one_accepted_ends_it():

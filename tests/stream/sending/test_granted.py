@@ -6,7 +6,8 @@ import pytest
 
 from bench.limiters import Model, Simulated, models
 from relay.sandbox.limiters import CountedBy, Limiter, LimiterKind, LimiterRule
-from relay.stream.sending.granted import GrantedRate, Timeline
+from relay.stream.sending.granted import GrantedRate
+from relay.stream.sending.timeline import Timeline
 
 MODELS = list(models())
 SECONDS = 40.0
