@@ -36,8 +36,8 @@ class EachUser:
         "_fresh_refused",
         "_refused",
         "_total",
-        "found",
         "expected",
+        "found",
         "observed",
     )
 
@@ -73,6 +73,4 @@ class EachUser:
             doubtful = self.observed >= max(_DOUBTED_MIN, _DOUBTED * self.expected)
             self.found = not doubtful
         else:
-            self.found = self.expected >= _EXPECTED_MIN and (
-                self.observed < _SHOWN * self.expected
-            )
+            self.found = self.expected >= _EXPECTED_MIN and (self.observed < _SHOWN * self.expected)

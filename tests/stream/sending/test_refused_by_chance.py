@@ -4,6 +4,8 @@ The engine in virtual time, as one member of a group and alone. What it learns w
 produced must not hold it back when much waits.
 """
 
+import itertools
+
 import pytest
 
 from bench.limiters import Model, Simulated
@@ -72,5 +74,5 @@ def test_nobody_waits_longer_than_five_seconds_for_the_next_try():
     run = ByChance(0.3, 1, alone=False)
     run.flood()
     in_floods = [at for at in run.departures if _is_flood(at)]
-    gaps = (b - a for a, b in zip(in_floods, in_floods[1:], strict=False))
+    gaps = (b - a for a, b in itertools.pairwise(in_floods))
     assert max(gap for gap in gaps if gap < _CALM_S) <= 5.5
