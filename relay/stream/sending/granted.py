@@ -325,7 +325,8 @@ class GrantedRate:
             # As many are refused as at the first cut: this limits something else, or somebody else
             # is too fast. If all forgot the rate then, nobody would find it any more.
             if not self.alone:
-                return self._kept(share, now)
+                self._kept(share, now)
+                return None
             self.rate = None
             self._ignore_until = now + _IGNORE_S
             return None
