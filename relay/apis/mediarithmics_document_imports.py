@@ -176,9 +176,8 @@ class DocumentImports:
         self, method: str, path: str, kind: "type[_Envelope[_T]]", **options: Any
     ) -> _T:
         envelope = await self._caller.value(method, path, kind, **options)
-        if (
-            envelope.status != "ok" or envelope.data is None
-        ):  # an error may come with a status of success
+        # An error may come with a status of success.
+        if envelope.status != "ok" or envelope.data is None:
             words = vendor_words(envelope.error or "")
             raise Refused(f"{self._caller.vendor}: {method} {path}: refused: {words}")
         return envelope.data
