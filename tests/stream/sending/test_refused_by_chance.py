@@ -14,11 +14,10 @@ from relay.sandbox.limiters import LimiterKind, LimiterRule
 
 _CALM_S = 40.0
 _FLOOD_S = 30.0
-_TURNS = 2
 _CALM_PER_SECOND = 3
-_FLOOD = 1_000
+_FLOOD = 500
 _USERS = 200
-_LATENCY_S = (0.02, 0.08)
+_LATENCY_S = (0.2, 0.8)
 _OK = b'{"status":"ok","data":true}'
 _TOO_MANY = b'{"status":"error","error":"Too Many Requests"}'
 _NO_RULE = LimiterRule(kind=LimiterKind.CONCURRENCY, limit=10**6)
@@ -35,8 +34,8 @@ class ByChance(Simulated):
 
     def flood(self) -> float:
         """Requests a second that leave in the floods."""
-        self.run(_TURNS * (_CALM_S + _FLOOD_S))
-        return sum(map(_is_flood, self.departures)) / (_TURNS * _FLOOD_S)
+        self.run(_CALM_S + _FLOOD_S)
+        return sum(map(_is_flood, self.departures)) / _FLOOD_S
 
     def _feed(self) -> None:
         if _is_flood(self.now):
