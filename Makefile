@@ -50,9 +50,10 @@ test: $(STAMP)
 	@$(BIN)/python -m pytest -m "not storm$(if $(ALL),, and not slow)" -n $(PROCESSES) --dist loadgroup
 
 # Some ten minutes; LONG=1 runs every case, some hours. A line for each test that has ended.
+# -vv: pyproject.toml asks for -q.
 storm: $(STAMP)
 	@echo "==> running the storms in $(PROCESSES) processes"
-	@$(BIN)/python -m pytest -m storm -v $(if $(LONG),--long) -n $(PROCESSES) --dist loadgroup
+	@$(BIN)/python -m pytest -m storm -vv $(if $(LONG),--long) -n $(PROCESSES) --dist loadgroup
 
 check: $(STAMP)
 	@echo "==> ruff format, ruff check, mypy, import-linter"
