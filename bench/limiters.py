@@ -112,6 +112,10 @@ def models() -> Iterator[Model]:
             granted = _granted(made)
             if made.by is CountedBy.USER:
                 yield Model(name + says, made, 2.0 * 50, users=50)
+                # A second that was asked for begins and ends here, with a way there and back.
+                behind = 2.0 * 50 / (1 + sum(_NETWORK_S))
+                network = f"{name}{says}, network"
+                yield Model(network, made, behind, users=50, network_s=_NETWORK_S)
             elif made.path:
                 # What is granted is that of the route; the others go on beside it.
                 yield Model(name + says, made, granted, user_points=0.2)

@@ -9,22 +9,25 @@ of one time say nothing about requests of another, because the rate was cut betw
 
     | known before | expected and observed refusals of such requests | known after          |
     |--------------|-------------------------------------------------|----------------------|
-    | no           | five and more, and less than a quarter of them  | yes                  |
+    | no           | less than half of those expected, and so few as | yes                  |
+    |              | hardly come by chance                           |                      |
     | no           | anything else                                   | no                   |
     | yes          | two and more observed, half of those expected   | no                   |
     | yes          | anything else: few are refused at a pace of     | yes                  |
     |              | each user, and fewer say little                 |                      |
 
-Where five are expected and all are refused by chance, at most one comes in four cases of a hundred:
-more is needed to begin than to go on.
+Refusals by chance scatter by the square root of their number. Less by twice that comes in one case
+of a hundred: none where five are expected, two where eight are. More is needed to begin than to go
+on.
 """
+
+import math
 
 _COMPARED_S = 0.5
 _KEPT = 0.9
-_EXPECTED_MIN = 5.0
-_SHOWN = 0.25
+_DEVIATIONS = 2.0
+_HALF = 0.5
 _DOUBTED_MIN = 2.0
-_DOUBTED = 0.5
 
 
 class EachUser:
@@ -70,7 +73,8 @@ class EachUser:
         self.observed = self.observed * _KEPT + self._fresh_refused
         self._total = self._refused = self._fresh = self._fresh_refused = 0
         if self.found:
-            doubtful = self.observed >= max(_DOUBTED_MIN, _DOUBTED * self.expected)
+            doubtful = self.observed >= max(_DOUBTED_MIN, _HALF * self.expected)
             self.found = not doubtful
         else:
-            self.found = self.expected >= _EXPECTED_MIN and (self.observed < _SHOWN * self.expected)
+            chance = self.expected - _DEVIATIONS * math.sqrt(self.expected)
+            self.found = self.observed < min(chance, _HALF * self.expected)

@@ -223,8 +223,9 @@ class GrantedRate:
                 self._over_at = None
             elif self._of_a_user and self.rate is not None and not self._asked_s:
                 # Their requests are few, and nothing says how long to wait: each refusal counts.
-                self._found = True
-                found = self._learned(self.rate * _GENTLY_IN_SEARCH, now) if learns else None
+                if learns:
+                    self._found = True
+                    found = self._learned(self.rate * _GENTLY_IN_SEARCH, now)
                 self._over_at = None
             elif over_s >= _MEASURE_S and self._is_enough(over_s, now):
                 found = self._closed(over_s, now) if learns else None

@@ -90,9 +90,11 @@ class Route:
         self._turn(now)
         self._each_user.add(now, fresh=not self._was_served(lane), refused=False)
         self._served.add(lane)
+        limits_each_user = self.limits_each_user()
         if (user := self._users.get(lane)) is not None:
-            user.accepted(in_flight, now)
-        found = self._granted.accepted(in_flight, now, learns=not self.limits_each_user())
+            # A rate that is not kept to is not too high because its user is refused.
+            user.accepted(in_flight, now, learns=limits_each_user or user.rate is None)
+        found = self._granted.accepted(in_flight, now, learns=not limits_each_user)
         return self._divided(in_flight, now, refused=False) or found
 
     def refused(

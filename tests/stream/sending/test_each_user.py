@@ -22,6 +22,13 @@ def test_refusals_of_those_only_who_were_just_served_show_it():
     assert seen.found
 
 
+def test_some_of_them_may_be_refused_too():
+    """On a network the rests of users end a little early or late."""
+    seen = EachUser()
+    answers(seen, 5.0, 0.5, fresh_refused=0.15)
+    assert seen.found
+
+
 def test_refusals_of_all_alike_do_not():
     seen = EachUser()
     answers(seen, 60.0, 0.5, fresh_refused=0.5)
