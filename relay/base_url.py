@@ -19,6 +19,16 @@ def is_host(name: str) -> bool:
     return bool(name) and name.isprintable()
 
 
+def _host_name(value: str) -> str:
+    if not is_host(value):
+        raise ValueError("must be the address or the name of a host, such as 0.0.0.0")
+    return value
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
+"""The address or the name of a host, without a port."""
+
+
 def http_parts(address: str) -> SplitResult | None:
     """The parts of an http or https address, or None for anything else."""
     if " " in address or not address.isprintable():  # urlsplit passes over line ends and tabs

@@ -48,7 +48,9 @@ def read_yaml(text: str, name: str) -> Located:
     located = Located()
     try:
         root = yaml.compose(text, Loader=_Loader)
-        if root is not None:
+        if root is None:  # an empty text
+            located.origins[()] = name
+        else:
             located.data = _Reader(name, located).value(root, ())
     except _Unusable as problem:
         located.problems.append(str(problem))

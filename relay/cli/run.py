@@ -114,9 +114,16 @@ def run(  # noqa: PLR0917 - options of a command are given by name
 def _backfill(settings: "Settings", given: GivenSpan, group: str) -> NoReturn:
     """What was produced in a span of time, by a consumer group of its own."""
     import uvloop
+    from pydantic import ValidationError
 
     from relay.cli.backfill import backfill, span_of
+    from relay.settings.kafka import KafkaSettings
 
+    try:
+        group = KafkaSettings(group_id=group).group_id
+    except ValidationError as error:
+        why = error.errors(include_url=False, include_input=False)[0]["msg"]
+        raise typer.BadParameter(f"--group: {why.removeprefix('Value error, ')}") from None
     ours = settings.kafka.group_id
     if group in (ours, settings.segments.membership_group(ours)):
         raise typer.BadParameter("the group of the settings would lose its place: name another")

@@ -105,6 +105,8 @@ def span(text: str) -> Span:
         raise InputError(f"{text}: not a position", hint="topic-partition-offset, or …-first..last")
     first = int(found["first"])
     last = first if found["last"] is None else int(found["last"])
+    if last < first:
+        raise InputError(f"{text}: the last lies before the first", hint="no letter is there")
     return Span(Partition(found["topic"], int(found["partition"])), first, last)
 
 

@@ -2,15 +2,15 @@
 
 from pydantic import Field, SecretStr
 
+from relay.base_url import HostName
 from relay.section import Section
 
 
 class AdminSettings(Section):
     """The admin port: /livez, /readyz, /metrics and /status, and the live page at `/`."""
 
-    host: str = Field(
+    host: HostName = Field(
         "127.0.0.1",
-        min_length=1,
         description="Address to listen on. In a container: `0.0.0.0`, so that probes reach it.",
     )
     port: int = Field(

@@ -85,6 +85,8 @@ def test_a_value_that_cannot_be_meant_is_refused_before_anything_starts(capsys, 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("admin: {host: a..b}", "admin.host: must be the address or the name of a host, such"),
+        ("admin: {host: ''}", "admin.host: must be the address or the name of a host, such"),
         ("admin: {token: abc}", "admin.token: should have at least 8 characters"),
         ("schema_registry: {urls: []}", "schema_registry.urls: should have at least 1 item"),
         ("tracing: {endpoint: 'http://a..b'}", "tracing.endpoint: must be an address such as"),
@@ -125,6 +127,20 @@ def test_addresses_of_brokers_that_can_be_meant_are_taken(capsys, kafka):
     assert told(capsys, "run", "--config", "my.yaml") == [
         "relay: my.yaml:2: surplus: unknown setting"
     ]
+
+
+@pytest.mark.parametrize(
+    ("group", "says"),
+    [("", "at least 1 character"), ("g" * 70_000, "is longer than"), ("a\nb", "control char")],
+)
+def test_a_group_of_a_backfill_is_held_to_what_one_of_the_settings_is(capsys, group, says):
+    Path("my.yaml").write_text(REST)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["run", "-c", "my.yaml", "--from", "2h", "--to", "1h", "--group", group])
+    assert ended.value.code == ExitStatus.USAGE
+    said = capsys.readouterr().err
+    assert "--group: " in said
+    assert says in said
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,7 @@ def test_a_mapping_does_not_differ_from_itself(run):
     ("arguments", "status", "told"),
     [
         (("test", "none.yaml"), ExitStatus.INPUT, "none.yaml: No such file"),
+        (("diff", "orders.ndjson", "--old", "shop.yaml", "--new", "empty.yaml"), ExitStatus.SETTINGS, "empty.yaml: a mapping is a map with rules"),
         (("preset", "none"), ExitStatus.INPUT, "none is no preset (there are "),
         (("explain", "none.ndjson", "-m", "shop.yaml"), ExitStatus.INPUT, "none.ndjson: No such"),
         (("explain", "shop.yaml", "-m", "shop.yaml"), ExitStatus.INPUT, "shop.yaml:2: is not JSON"),
@@ -134,6 +135,7 @@ def test_a_mapping_does_not_differ_from_itself(run):
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_line(run, arguments, status, told):
     (run.path / "bad.yaml").write_text("rules: [{skip: A}]")
+    (run.path / "empty.yaml").write_text("# nothing yet\n")
     end = run(*arguments)
     assert end.status == status
     assert told in end.err

@@ -117,6 +117,11 @@ def test_a_position_is_read_as_it_is_written(topic, partition, offset, more):
     assert (many.first, many.last) == (offset, offset + more)
 
 
+def test_a_span_that_ends_before_it_begins_is_refused():
+    with pytest.raises(InputError, match="the last lies before the first"):
+        span("events-3-5..4")
+
+
 @pytest.mark.parametrize("text", ["", "events", "events-3", "events-x-1", "events-3-1.."])
 def test_what_is_no_position_is_refused(text):
     with pytest.raises(InputError, match="not a position"):
