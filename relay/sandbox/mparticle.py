@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from relay.sandbox.stand_in import Room, calls
+from relay.sandbox.stand_in import StandIn, calls
 from relay.sandbox.state import State
 
 _ROOT = "/service/v1/segments"
@@ -64,7 +64,7 @@ class Export:
     content: bytes = field(repr=False)
 
 
-class Mparticle(Room):
+class Mparticle(StandIn):
     """The segments of one project, their exports, and the calls."""
 
     def __init__(self, state: State) -> None:
