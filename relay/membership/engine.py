@@ -78,7 +78,7 @@ class MembershipEngine:
         """`Holder.set_aside`: nothing, there is one place to go."""
         return SetAside()
 
-    def is_crowded(self, _home: Assigned) -> bool:
+    def is_crowded(self, _assigned: Assigned) -> bool:
         """`Holder.is_crowded`: never, however many changes one member has."""
         return False
 

@@ -1,8 +1,9 @@
 """Facts of every road from Kafka: its assignments, its commits, its start and its end."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
+from relay.errors import KafkaError
 from relay.model import Position
 from relay.telemetry.facts import Alike, Counter, Fact, Level, Stage, fact
 
@@ -66,6 +67,11 @@ class KafkaUnavailable(Fact):
     code: Annotated[str, "Name of the error, from a closed set."]
     reason: Annotated[str, "What Kafka's client says."]
     retry_in_s: Annotated[float, "When the next attempt is made."]
+
+    @classmethod
+    def of(cls, problem: KafkaError, retry_in_s: float) -> Self:
+        """The fact of a failed call."""
+        return cls(code=problem.code, reason=problem.problem, retry_in_s=retry_in_s)
 
 
 @fact(
