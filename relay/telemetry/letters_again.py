@@ -26,7 +26,7 @@ from starlette.routing import Route
 
 from relay.errors import InputError, RelayError
 from relay.telemetry.access import Access
-from relay.telemetry.page import HEADERS, guarded
+from relay.telemetry.page import HEADERS, body_of, guarded
 
 PATH = "/dead-letters/again"
 _BODY_BYTES_MAX = 65_536
@@ -108,13 +108,11 @@ async def _wanted(request: Request) -> WantedAgain:
     Raises:
         InputError: It is no selection, or one of everything.
     """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _BODY_BYTES_MAX:
-            raise InputError(f"longer than {_BODY_BYTES_MAX} bytes")
+    body = await body_of(request, _BODY_BYTES_MAX)
+    if body is None:
+        raise InputError(f"longer than {_BODY_BYTES_MAX} bytes")
     try:
-        wanted = WantedAgain.model_validate_json(bytes(body))
+        wanted = WantedAgain.model_validate_json(body)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the body"
