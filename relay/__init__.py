@@ -25,6 +25,8 @@ The road of one event:
     stream/policy.py      the limits of one destination, put together
     stream/engine.py      decides about a record and hands its events to their senders; no I/O
     stream/sender.py      requests to one destination and what their answers mean; no I/O
+    stream/duplicates.py  what came twice, by its key
+    stream/parking.py     users whose events follow a dead letter
     stream/letters.py     why an event is not sent → its dead letter
     stream/shares.py      how much of the memory each of several destinations may hold
     stream/pipeline.py    carries a sender's flights: a worker for each request under way

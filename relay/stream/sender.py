@@ -6,7 +6,7 @@ no async; see `relay.stream.engine`.
 """
 
 import random
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -19,7 +19,6 @@ from relay.model import (
     Fate,
     Moment,
     Parcel,
-    Position,
     Request,
     RequestKind,
     Unmappable,
@@ -29,9 +28,11 @@ from relay.model import (
 from relay.road.custody import Custody
 from relay.road.settling.assigned import Assigned, Part, PendingLetter
 from relay.section import bound
+from relay.stream.duplicates import Place, RecentKeys
 from relay.stream.facts import TroubleIsolated
 from relay.stream.letters import events_of_letter, letter_of
 from relay.stream.mapping.requests import activity_request
+from relay.stream.parking import ParkedUsers
 from relay.stream.policy import TRACKING, EnginePolicy, OnDeadLetter
 from relay.stream.sending.coalescing import Load, merge
 from relay.stream.sending.destination import NO_PROBES, ORDINARY, Destination, Learned, Left
@@ -49,9 +50,6 @@ from relay.stream.sending.verdicts import (
 )
 from relay.stream.shares import Held
 from relay.telemetry.histogram import Histogram
-
-Place: TypeAlias = Position | tuple[Position, int]
-"""A record's position; of a record that holds several events also which of them, from 0."""
 
 
 @dataclass(slots=True, eq=False)
@@ -100,8 +98,8 @@ class Sender:
         self.notes: Counter[str] = Counter()
         self._groups = 0
         self._load: Load | None = None
-        self._parked: OrderedDict[Hashable, float] = OrderedDict()
-        self._seen: OrderedDict[str, Place] = OrderedDict()
+        self._parked = ParkedUsers(self._users.park_s)
+        self._recent = RecentKeys(self._users.duplicates_window)
 
     # -- for the engine -----------------------------------------------------------------------
 
@@ -110,7 +108,7 @@ class Sender:
         for waiting in self.lanes.drop(lambda w: w.assigned in partitions):
             self._forget_key(waiting.parcel, waiting.part)
             self._gave_back(waiting)
-        if self._seen:
+        if self._recent:
             for waiting in self.lanes.flying():
                 if waiting.assigned.gone:
                     self._forget_key(waiting.parcel, waiting.part)
@@ -337,25 +335,10 @@ class Sender:
         return None if at is None else max(opens_at, at)
 
     def _is_duplicate(self, parcel: Parcel, part: Part | None) -> bool:
-        """Whether another record, or another event of one, with the same key was taken lately."""
-        key = parcel.payload.unique_key
-        if key is None:
-            return False
-        # The same place again is not a duplicate but the same record, read again.
-        place = _place(parcel, part)
-        first = self._seen.setdefault(key, place)
-        if len(self._seen) > self._users.duplicates_window:
-            self._seen.popitem(last=False)
-        return first != place
+        return self._recent.is_duplicate(parcel.payload.unique_key, _place(parcel, part))
 
     def _forget_key(self, parcel: Parcel, part: Part | None) -> None:
-        """What was not delivered may come again and is no duplicate then.
-
-        It comes from the dead letters, or from a partition that was given back.
-        """
-        key = parcel.payload.unique_key
-        if key is not None and self._seen.get(key) == _place(parcel, part):
-            del self._seen[key]
+        self._recent.forget(parcel.payload.unique_key, _place(parcel, part))
 
     def _joins(self, members: list[Waiting], candidate: Waiting) -> bool:
         first = members[0]
@@ -531,7 +514,7 @@ class Sender:
         lane = waiting.lane
         followers: list[Waiting] = []
         if self._users.on_dead_letter is OnDeadLetter.PARK_USER and waiting.parcel.lane is not None:
-            self._park(lane, now.steady)
+            self._parked.park(lane, now.steady)
             followers = self.lanes.followers(lane)
         # The lane is held until the broker has confirmed the letter. Were its next record sent
         # before, and the process killed then, the dead one would be tried after its successor.
@@ -580,23 +563,10 @@ class Sender:
             )
         )
 
-    def _park(self, lane: Hashable, now: float) -> None:
-        self._parked[lane] = now + self._users.park_s
-        if len(self._parked) > _PARKED_MAX:
-            self._parked.popitem(last=False)
-
     def _is_parked(self, lane: Hashable, now: float) -> bool:
-        until = self._parked.get(lane)
-        if until is None:
-            return False
-        # Whoever followed and is not confirmed would be tried again after a crash.
-        if until > now or any(
-            item.lane == lane and item.letter.destination == self.name
-            for item in self.custody.letters
-        ):
-            return True
-        del self._parked[lane]
-        return False
+        letters = self.custody.letters
+        ours = (item.lane for item in letters if item.letter.destination == self.name)
+        return self._parked.is_parked(lane, now, ours)
 
 
 def _activities(members: Sequence[Waiting]) -> list[Activity]:
@@ -618,5 +588,3 @@ _TROUBLE = frozenset({VerdictKind.THROTTLED, VerdictKind.UNAVAILABLE, VerdictKin
 _FATE_DELIVERED = Fate.DELIVERED  # found once: Python 3.11 takes 80 ns to find a member
 _DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
 FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
-_PARKED_MAX = 100_000
-"""Users parked at a time; of more, the one that was parked first goes on."""
