@@ -32,25 +32,14 @@ from relay.telemetry.histogram import together
 class Shadowed(Protocol):
     """What a second mapping of a source has seen (`relay.sources.shadow`)."""
 
-    @property
-    def source(self) -> str:
-        """The topics."""
-        ...
-
-    @property
-    def documents(self) -> int:
-        """Documents that both mappings have mapped."""
-        ...
-
-    @property
-    def differing(self) -> int:
-        """Of these, those of which they made different things."""
-        ...
-
-    @property
-    def differences(self) -> Mapping[str, int]:
-        """What differs, and of how many documents."""
-        ...
+    source: str
+    """The topics."""
+    documents: int
+    """Documents that both mappings have mapped."""
+    differing: int
+    """Of these, those of which they made different things."""
+    differences: Counter[str]
+    """What differs, and of how many documents."""
 
 
 class Reporter(RoadReporter):
