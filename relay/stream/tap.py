@@ -175,7 +175,19 @@ class Tap:
                     became = "delivered"
                 elif len(custody.letters) > dead:
                     became, reason = "dead-lettered", custody.letters[dead].letter.reason
-                self._tell_answered(listener, sender, flight, waiting, answer, became, reason)
+                self._tell(
+                    listener,
+                    record,
+                    flight.request.body,
+                    became=became,
+                    destination=self._name(sender),
+                    code=waiting.last_code,
+                    reason=reason,
+                    attempts=waiting.attempts,
+                    events=len(flight.members),
+                    path=flight.request.path if wanted.exact else None,
+                    status=answer.status or None,
+                )
                 return
 
         return answered if account is None else _with_account(account, answered, take)
@@ -187,7 +199,15 @@ class Tap:
             take(record, outcome, assigned, now)
             for one in outcome.outcomes if isinstance(outcome, Events) else (outcome,):
                 if isinstance(one, _NEVER_SENT) and self._wants(listener, record, one.code):
-                    self._tell_not_sent(listener, record, one)
+                    self._tell(
+                        listener,
+                        record,
+                        record.value,
+                        became="skipped" if isinstance(one, Unwanted) else "dead-lettered",
+                        destination=self._undecided,
+                        code=one.code,
+                        reason=one.reason,
+                    )
                     return
 
         return took
@@ -202,43 +222,6 @@ class Tap:
         )
 
     # -- samples ------------------------------------------------------------------------------
-
-    def _tell_answered(  # noqa: PLR0917 - all that is known of an attempt
-        self,
-        listener: _Listener,
-        sender: Sender,
-        flight: Flight,
-        waiting: Waiting,
-        answer: Answer,
-        became: str,
-        reason: str,
-    ) -> None:
-        self._tell(
-            listener,
-            waiting.parcel.record,
-            flight.request.body,
-            became=became,
-            destination=self._name(sender),
-            code=waiting.last_code,
-            reason=reason,
-            attempts=waiting.attempts,
-            events=len(flight.members),
-            path=flight.request.path if listener.wanted.exact else None,
-            status=answer.status or None,
-        )
-
-    def _tell_not_sent(
-        self, listener: _Listener, record: Record, outcome: Undecodable | Unmappable | Unwanted
-    ) -> None:
-        self._tell(
-            listener,
-            record,
-            record.value,
-            became="skipped" if isinstance(outcome, Unwanted) else "dead-lettered",
-            destination=self._undecided,
-            code=outcome.code,
-            reason=outcome.reason,
-        )
 
     def _tell(self, listener: _Listener, record: Record, body: bytes | None, **more: Any) -> None:
         wanted = listener.wanted
