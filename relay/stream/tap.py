@@ -38,7 +38,7 @@ from relay.stream.sender import Flight, Sender, TakeAnswer
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.account_digest import AccountDigest
 from relay.telemetry.outline import outline
-from relay.telemetry.samples import RATE_MAX, Sample, Wanted
+from relay.telemetry.tap_route import RATE_MAX, Sample, SampleFilter
 
 _LISTENERS_MAX = 8  # each costs a call for an event that it looks at
 ONLY_DESTINATION = "tracking API"
@@ -51,7 +51,7 @@ _BODY_CHARS_MAX = 4000  # of a sample, which is a line on a screen
 
 @dataclass(slots=True, eq=False)
 class _Listener:
-    wanted: Wanted
+    wanted: SampleFilter
     take: Callable[[Sample], None]
     quiet_until: float = 0.0
 
@@ -82,7 +82,9 @@ class Tap:
         """Whether somebody looks."""
         return bool(self._listeners)
 
-    def open(self, wanted: Wanted, take: Callable[[Sample], None]) -> Callable[[], None] | None:
+    def open(
+        self, wanted: SampleFilter, take: Callable[[Sample], None]
+    ) -> Callable[[], None] | None:
         """Hand samples to `take` until what is returned is called; None when too many look."""
         if len(self._listeners) >= _LISTENERS_MAX:
             return None
