@@ -24,7 +24,7 @@ from relay.road.settling.assigned import Assigned, lags
 from relay.road.source_status import SourceReport
 from relay.section import Section
 from relay.telemetry.facts import Emit
-from relay.telemetry.health import Liveness, Readiness
+from relay.telemetry.health import Health
 
 _RATES = ("received", "delivered", "dead_lettered", "skipped")
 
@@ -157,21 +157,21 @@ class RoadReporter(ABC):
         """Why nothing may be sent to some of several destinations; `hold` is about all."""
         return ()
 
-    def readiness(self) -> Readiness:
+    def readiness(self) -> Health:
         """Ready when records can go all the way."""
         if self.lifecycle is not Lifecycle.RUNNING:
-            return Readiness(ready=False, reason=f"{self.road}: {self.lifecycle}")
+            return Health(ok=False, reason=f"{self.road}: {self.lifecycle}")
         trouble = self._source.readiness()
         if trouble is not None:
-            return Readiness(ready=False, reason=f"{self.road}: {trouble}")
+            return Health(ok=False, reason=f"{self.road}: {trouble}")
         hold = self.hold()
         if hold is not None:
-            return Readiness(ready=False, reason=f"{self.road}: {hold.code}: {hold.reason}")
-        return Readiness(ready=True, reason="running")
+            return Health(ok=False, reason=f"{self.road}: {hold.code}: {hold.reason}")
+        return Health(ok=True, reason="running")
 
-    def liveness(self) -> Liveness:
+    def liveness(self) -> Health:
         """Alive: what breaks is started again, and what waits says why."""
-        return Liveness(alive=True, reason="progress")
+        return Health(ok=True, reason="progress")
 
     # -- /status ------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from relay.stream.sender import Sender
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.facts import Emit
-from relay.telemetry.health import Liveness, Readiness
+from relay.telemetry.health import Health
 from relay.telemetry.histogram import together
 
 
@@ -172,28 +172,28 @@ class Reporter(RoadReporter):
                 holds.append(Hold(str(gate.state), gate.reason, gate.since, name))
         return holds
 
-    def readiness(self) -> Readiness:
+    def readiness(self) -> Health:
         """Ready while one destination takes records; those that do not are named."""
         ready = super().readiness()
         partial = self._partial_holds()
-        if not ready.ready or not partial:
+        if not ready.ok or not partial:
             return ready
         told = "; ".join(f"{hold.destination} is {hold.code}: {hold.reason}" for hold in partial)
-        return Readiness(ready=True, reason=f"{ready.reason}, but {told}")
+        return Health(ok=True, reason=f"{ready.reason}, but {told}")
 
-    def liveness(self) -> Liveness:
+    def liveness(self) -> Health:
         """Not alive when records wait, nothing holds them up, and still none gets through."""
         # Some partitions that wait for a schema do not excuse the others.
         held = self._everything_held() or self._source.readiness() is not None
         if held or self.lifecycle is not Lifecycle.RUNNING:
-            return Liveness(alive=True, reason="nothing may move now")
+            return Health(ok=True, reason="nothing may move now")
         self._pins = self._find_pins()
         for assigned in self._custody.assigned.values():
             still_s = self._stands_still_s(assigned)
             if still_s >= self._policy.stuck_after_s:
                 reason = f"{assigned.partition} has not moved for {still_s:.0f} s"
-                return Liveness(alive=False, reason=reason)
-        return Liveness(alive=True, reason="progress")
+                return Health(ok=False, reason=reason)
+        return Health(ok=True, reason="progress")
 
     def _everything_held(self) -> bool:
         if self._custody.letters_blocked is not None or self._destination_hold() is not None:

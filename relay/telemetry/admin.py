@@ -65,19 +65,19 @@ def admin_app(
 
     async def livez(_request: Request) -> Response:
         said = source.liveness()
-        return _json({"alive": said.alive, "reason": said.reason}, ok=said.alive)
+        return _json({"alive": said.ok, "reason": said.reason}, ok=said.ok)
 
     async def readyz(_request: Request) -> Response:
         said = source.readiness()
-        return _json({"ready": said.ready, "reason": said.reason}, ok=said.ready)
+        return _json({"ready": said.ok, "reason": said.reason}, ok=said.ok)
 
     async def status(_request: Request) -> Response:
         said = dict(source.status())
         if view is not None:
             ready = source.readiness()
             said = {
-                "process": {**view.about, "ready": ready.ready, "ready_reason": ready.reason},
-                "troubles": troubles(said, "" if ready.ready else ready.reason),
+                "process": {**view.about, "ready": ready.ok, "ready_reason": ready.reason},
+                "troubles": troubles(said, "" if ready.ok else ready.reason),
                 **said,
                 "recent": view.recent.status(),
             }
