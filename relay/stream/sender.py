@@ -26,7 +26,7 @@ from relay.model import (
     VerdictKind,
 )
 from relay.road.custody import Custody
-from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
+from relay.road.settling.assigned import Assigned, Part, PendingLetter
 from relay.section import bound
 from relay.stream.duplicates import Place, RecentKeys
 from relay.stream.facts import TroubleIsolated
@@ -152,14 +152,7 @@ class Sender:
         if lane is None:
             lane = _place(parcel, part)
         elif self._parked and self._is_parked(lane, now):
-            self._forget_key(parcel, part)
-            self._dead_letter(
-                assigned,
-                size,
-                letter_of(record, DeadLetterClass.FOLLOWED, FOLLOWED, part, self.name),
-                lane,
-                join=None if part is None else part.join,
-            )
+            self._follow(Waiting(parcel, lane, assigned, size, part=part))
             return
         waiting = Waiting(parcel, lane, assigned, size, part=part)
         if isinstance(parcel.payload, Request):
@@ -294,8 +287,11 @@ class Sender:
             case VerdictKind.REFUSED if learned.scope is Scope.EVERYTHING:
                 # Nearly all are refused: none is dead-lettered until one is accepted.
                 self._put_back(flight, lane, None)
+            case VerdictKind.REFUSED if len(flight.members) > 1:
+                # One of them is bad: each flies alone, so that only that one is dead-lettered.
+                self._put_back(flight, lane, None, split=True)
             case VerdictKind.REFUSED:
-                self._refused(flight, lane, verdict, answer, now)
+                self._give_up(flight, DeadLetterClass.REFUSED, verdict, answer, now)
             case VerdictKind.THROTTLED:
                 self._throttled(flight, lane, verdict, now)
             case VerdictKind.UNAVAILABLE | VerdictKind.MISCONFIGURED:
@@ -425,20 +421,6 @@ class Sender:
             return asked if paced is None else max(asked, paced)
         return paced
 
-    def _refused(
-        self,
-        flight: Flight,
-        lane: Hashable,
-        verdict: Verdict,
-        answer: Answer,
-        now: Moment,
-    ) -> None:
-        if len(flight.members) > 1:
-            # One of them is bad: each flies alone, so that only that one is dead-lettered.
-            self._put_back(flight, lane, None, split=True)
-            return
-        self._give_up(flight, DeadLetterClass.REFUSED, verdict, answer, now)
-
     def _throttled(self, flight: Flight, lane: Hashable, verdict: Verdict, now: Moment) -> None:
         """A limiter is not the record's fault: nothing is counted, and at least its lane waits."""
         first = flight.members[0]
@@ -550,25 +532,21 @@ class Sender:
             destination=self.name,
             **events_of_letter(waiting.part),
         )
-        self._dead_letter_of(waiting, letter, lane, holds=True)
+        self._dead_letter(waiting, letter, holds=True)
         for follower in followers:
-            followed = letter_of(
-                follower.parcel.record,
-                DeadLetterClass.FOLLOWED,
-                FOLLOWED,
-                follower.part,
-                self.name,
-            )
-            self._dead_letter_of(follower, followed, lane)
+            self._follow(follower)
 
-    def _dead_letter_of(
-        self, waiting: Waiting, letter: DeadLetter, lane: Hashable, *, holds: bool = False
-    ) -> None:
+    def _follow(self, waiting: Waiting) -> None:
+        """A dead letter, because an earlier record of its user is one."""
+        record, part = waiting.parcel.record, waiting.part
+        letter = letter_of(record, DeadLetterClass.FOLLOWED, FOLLOWED, part, self.name)
+        self._dead_letter(waiting, letter)
+
+    def _dead_letter(self, waiting: Waiting, letter: DeadLetter, *, holds: bool = False) -> None:
         self._forget_key(waiting.parcel, waiting.part)
         join = None if waiting.part is None else waiting.part.join
-        self._dead_letter(
-            waiting.assigned, waiting.size_bytes, letter, lane, holds=holds, join=join
-        )
+        assigned, size, lane = waiting.assigned, waiting.size_bytes, waiting.lane
+        self.custody.dead_letter(PendingLetter(letter, assigned, size, lane, holds, join))
 
     def _tell_isolated(self, first: Waiting, verdict: Verdict, learned: Learned) -> None:
         """Once for each record: it may be tried many times."""
@@ -589,18 +567,6 @@ class Sender:
         letters = self.custody.letters
         ours = (item.lane for item in letters if item.letter.destination == self.name)
         return self._parked.is_parked(lane, now, ours)
-
-    def _dead_letter(
-        self,
-        assigned: Assigned,
-        size_bytes: int,
-        letter: DeadLetter,
-        lane: Hashable | None = None,
-        *,
-        holds: bool = False,
-        join: Join | None = None,
-    ) -> None:
-        self.custody.dead_letter(PendingLetter(letter, assigned, size_bytes, lane, holds, join))
 
 
 def _activities(members: Sequence[Waiting]) -> list[Activity]:
