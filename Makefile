@@ -6,6 +6,8 @@ BIN    := $(VENV)/bin
 DEMO   := $(VENV)/.demo
 STAMP  := $(VENV)/.installed
 PROCESSES ?= 3
+# Where this is set, each of three processes would read and rewrite all tests anew: seven seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo check format test storm bench requirements image-check chart-check helm docs clean
 .DEFAULT_GOAL := help

@@ -31,7 +31,7 @@ from relay.stream.sender import Flight
 from relay.stream.tap import Tap
 from relay.stream.tracing import Tracing
 from relay.telemetry.account_digest import digest_of
-from relay.telemetry.samples import Wanted
+from relay.telemetry.tap_route import SampleFilter
 
 ROUNDS = 9
 BATCH = 200
@@ -64,7 +64,7 @@ class Clock:
             self._call()
 
 
-def look(wanted: Wanted, *, and_leave: bool = False) -> Callable[[Engine, Clock], None]:
+def look(wanted: SampleFilter, *, and_leave: bool = False) -> Callable[[Engine, Clock], None]:
     """Somebody looks by `relay tap`."""
 
     def attach(engine: Engine, clock: Clock) -> None:
@@ -89,12 +89,12 @@ NOBODY = digest_of("nobody")
 HOWS: dict[str, Callable[[Engine, Clock], None]] = {
     BASE: nothing,
     "tracing off, nobody looks": nothing,
-    "a tap that was closed again": look(Wanted(rate=10.0), and_leave=True),
-    "a tap, ten samples of 1,000 events": look(Wanted(rate=10.0)),
-    "a tap for a code that no event has": look(Wanted(code="http_422")),
-    "a tap for an account that no event has": look(Wanted(account=NOBODY)),
-    "a tap for a topic that no event is of": look(Wanted(topic="another")),
-    "a tap for a destination that is not there": look(Wanted(destination="another")),
+    "a tap that was closed again": look(SampleFilter(rate=10.0), and_leave=True),
+    "a tap, ten samples of 1,000 events": look(SampleFilter(rate=10.0)),
+    "a tap for a code that no event has": look(SampleFilter(code="http_422")),
+    "a tap for an account that no event has": look(SampleFilter(account=NOBODY)),
+    "a tap for a topic that no event is of": look(SampleFilter(topic="another")),
+    "a tap for a destination that is not there": look(SampleFilter(destination="another")),
     "tracing on, records without a header": trace,
     "tracing on, records that are not sampled": trace,
 }

@@ -8,6 +8,7 @@ The map, in reading order. What every road from Kafka has in common:
     road/custody.py       partitions, commits, dead letters, fullness: their one owner; no I/O
     road/loop.py          the loop around custody and engine: the only place with tasks
     road/status.py        their state → health, metrics, /status, the line of each interval
+    road/metrics.py       their counters, as metrics of a road
     road/schema_status.py partitions that wait for a schema
     road/source_status.py what is wrong between a road and its Kafka
     road/rates.py         rates of its counters in the last seconds
@@ -25,6 +26,8 @@ The road of one event:
     stream/policy.py      the limits of one destination, put together
     stream/engine.py      decides about a record and hands its events to their senders; no I/O
     stream/sender.py      requests to one destination and what their answers mean; no I/O
+    stream/duplicates.py  what came twice, by its key
+    stream/parking.py     users whose events follow a dead letter
     stream/letters.py     why an event is not sent → its dead letter
     stream/shares.py      how much of the memory each of several destinations may hold
     stream/pipeline.py    carries a sender's flights: a worker for each request under way

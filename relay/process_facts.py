@@ -1,11 +1,11 @@
 """Facts of the process as a whole."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from relay.telemetry.facts import Fact, Level, fact
 
 
-@fact
+@fact()
 class RelayStarted(Fact):
     """The process begins; nothing has been read or sent yet."""
 
@@ -16,7 +16,7 @@ class RelayStarted(Fact):
     admin: Annotated[str, "Address of the admin port."]
 
 
-@fact
+@fact()
 class WorkerStarted(Fact):
     """A worker process was started."""
 
@@ -24,28 +24,24 @@ class WorkerStarted(Fact):
     pid: Annotated[int, "Its process id."]
 
 
-@fact
+@fact(level=Level.ERROR)
 class WorkerEnded(Fact):
     """A worker process ended without being asked to."""
-
-    level: ClassVar[Level] = Level.ERROR
 
     worker: Annotated[int, "Its number."]
     status: Annotated[int, "Its exit status; negative: the signal that killed it."]
     restart_in_s: Annotated[float, "When it is started again; 0: not, and the others end too."]
 
 
-@fact
+@fact()
 class SettingsChanged(Fact):
     """The settings file has other destinations or routes; they hold now, without a restart."""
 
     destinations: Annotated[str, "Names of the destinations that are new; empty where none is."]
 
 
-@fact
+@fact(level=Level.WARNING)
 class SettingsNotTaken(Fact):
     """The settings file has changed, and the settings that were read before go on."""
-
-    level: ClassVar[Level] = Level.WARNING
 
     reason: Annotated[str, "What is wrong in the file, or the names of what needs a restart."]

@@ -12,7 +12,7 @@ import httpx
 
 from relay.apis import digital_audience as audience_api
 from relay.apis import mparticle_segments as mparticle_api
-from relay.apis.caller import Caller, Patience
+from relay.apis.caller import Caller, CallRetryPolicy
 from relay.apis.clients import TokenAuth, open_client
 from relay.apis.mediarithmics_document_imports import DocumentImports, error_words
 from relay.apis.mediarithmics_user_points import HINTS, VENDOR, UserPoints
@@ -34,7 +34,7 @@ _MEDIARITHMICS_HINTS = {
 
 @asynccontextmanager
 async def open_document_imports(
-    settings: Settings, rng: random.Random, patience: Patience | None = None
+    settings: Settings, rng: random.Random, retry: CallRetryPolicy | None = None
 ) -> AsyncIterator[DocumentImports]:
     """Mediarithmics' bulk imports, with the address and the token of `tracking`."""
     async with _tracking_client(settings.tracking) as client:
@@ -42,7 +42,7 @@ async def open_document_imports(
             "mediarithmics",
             client,
             rng,
-            patience=patience or Patience(),
+            retry=retry or CallRetryPolicy(),
             hints=_MEDIARITHMICS_HINTS,
             words=error_words,
         )
@@ -115,7 +115,7 @@ def _registry_auth(settings: RegistryPolicy) -> httpx.Auth | None:
 
 @asynccontextmanager
 async def open_mparticle(
-    settings: Settings, rng: random.Random, patience: Patience | None = None
+    settings: Settings, rng: random.Random, retry: CallRetryPolicy | None = None
 ) -> AsyncIterator[mparticle_api.MparticleSegments]:
     """MParticle's API."""
     segments = settings.segments
@@ -126,7 +126,7 @@ async def open_mparticle(
             "mParticle",
             client,
             rng,
-            patience=patience or Patience(),
+            retry=retry or CallRetryPolicy(),
             hints=mparticle_api.HINTS,
             faults_final=True,
         )
@@ -135,7 +135,7 @@ async def open_mparticle(
 
 @asynccontextmanager
 async def open_digital_audience(
-    settings: Settings, rng: random.Random, patience: Patience | None = None
+    settings: Settings, rng: random.Random, retry: CallRetryPolicy | None = None
 ) -> AsyncIterator[audience_api.DigitalAudience]:
     """Digital Audience's API."""
     segments = settings.segments
@@ -145,7 +145,7 @@ async def open_digital_audience(
             "Digital Audience",
             client,
             rng,
-            patience=patience or Patience(),
+            retry=retry or CallRetryPolicy(),
             hints=audience_api.HINTS,
         )
         yield audience_api.DigitalAudience(caller, credentials, segments.digital_audience.paths)

@@ -29,6 +29,7 @@ from relay.apis.errors import (
     Throttled,
     Unreachable,
 )
+from relay.backoff import doubled
 from relay.clock import Clock, SystemClock
 from relay.disk import disk_errors
 
@@ -48,7 +49,7 @@ _REFUSALS: Mapping[int, tuple[type[ApiError], str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class CallRetryPolicy:
     """How often a call is tried, and how long is waited in between."""
 
     attempts: int = 6
@@ -68,7 +69,7 @@ class Caller:
     vendor: str
     client: httpx.AsyncClient
     rng: random.Random
-    patience: Patience = Patience()
+    retry: CallRetryPolicy = CallRetryPolicy()
     sleep: Sleep = asyncio.sleep
     clock: Clock = field(default_factory=SystemClock)
     hints: Mapping[int, str] = field(default_factory=dict)
@@ -150,13 +151,13 @@ class Caller:
         return error
 
     def _wait_s(self, error: ApiError, attempt: int) -> float | None:
-        patience, asked = self.patience, error.retry_after_s
+        retry, asked = self.retry, error.retry_after_s
         final = self.faults_final and isinstance(error, ServerFault)
-        if not error.passing or final or attempt >= patience.attempts:
+        if not error.passing or final or attempt >= retry.attempts:
             return None
         if asked is not None:
-            return None if asked > patience.retry_after_s_max else asked
-        ceiling = min(patience.wait_s * 2 ** (attempt - 1), patience.wait_s_max)
+            return None if asked > retry.retry_after_s_max else asked
+        ceiling = doubled(retry.wait_s, attempt - 1, retry.wait_s_max)
         return self.rng.uniform(ceiling / 2, ceiling)
 
 

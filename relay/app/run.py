@@ -18,7 +18,7 @@ from relay.app.following import SettingsFile, follow
 from relay.app.stream import StreamRoads
 from relay.app.surface import tell_start, tracer_of, view_of
 from relay.backoff import RestartPolicy
-from relay.dead_letters.from_page import sends_again
+from relay.dead_letters.from_page import replay_by_settings
 from relay.errors import ExitStatus
 from relay.process_exit import leave
 from relay.process_start import stop_signals
@@ -97,7 +97,7 @@ async def run_stream(
         seen = Roads(main, beside)
         registry = new_registry(seen)
         log = settings.log.opened(secret_values(settings), log_stream)
-        again = sends_again(settings, emit) if edges is None else None
+        again = replay_by_settings(settings, emit) if edges is None else None
         view = view_of(settings, stream.tap, again)
         telemetry = Telemetry(log, registry, view.recent, wires)
         admin = settings.admin

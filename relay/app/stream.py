@@ -22,7 +22,7 @@ from relay.stream.sending.wire import Wire
 from relay.stream.status import Reporter
 from relay.stream.tap import Tap
 from relay.telemetry.facts import Emit
-from relay.telemetry.samples import Close, Sample, Wanted
+from relay.telemetry.tap_route import Close, Sample, SampleFilter
 
 if TYPE_CHECKING:  # an extra, and a registry that many do without
     from opentelemetry.trace import Tracer
@@ -61,7 +61,7 @@ class StreamRoads:
         self.engine: Engine
         """That of the road made last."""
 
-    def tap(self, wanted: Wanted, take: Callable[[Sample], None]) -> Close | None:
+    def tap(self, wanted: SampleFilter, take: Callable[[Sample], None]) -> Close | None:
         """See `OpenTap`; of the road that runs now."""
         return self._tap.open(wanted, take)
 

@@ -14,16 +14,16 @@ from relay.settings.shown import shown
 from relay.telemetry.access import Access
 from relay.telemetry.admin import View
 from relay.telemetry.facts import Emit
-from relay.telemetry.letters_again import SendAgain
 from relay.telemetry.recent import Recent
-from relay.telemetry.samples import OpenTap
+from relay.telemetry.replay_route import Replay
 from relay.telemetry.spans import open_tracer
+from relay.telemetry.tap_route import OpenTap
 
 if TYPE_CHECKING:  # an extra
     from opentelemetry.trace import Tracer
 
 
-def view_of(settings: Settings, open_tap: OpenTap, send_again: SendAgain | None) -> View:
+def view_of(settings: Settings, open_tap: OpenTap, send_again: Replay | None) -> View:
     """What the admin port may show and do beside the state of the roads."""
     admin, kafka, clock = settings.admin, settings.kafka, SystemClock()
     token = None if admin.token is None else admin.token.get_secret_value()

@@ -5,7 +5,7 @@ Only a list is asked for: nothing is made, and whether an import may be made sho
 
 import random
 
-from relay.apis.caller import Patience
+from relay.apis.caller import CallRetryPolicy
 from relay.checks.finding import Finding, failure, ok
 from relay.errors import RelayError
 from relay.settings import Settings
@@ -18,7 +18,7 @@ async def check_imports(settings: Settings) -> Finding:
         group_id = settings.segments.membership_group(settings.kafka.group_id)
         name = settings.segments.importer_policy(group_id).name
         rng = random.Random()  # noqa: S311 - jitter, no secrets
-        async with open_document_imports(settings, rng, Patience(attempts=1)) as imports:
+        async with open_document_imports(settings, rng, CallRetryPolicy(attempts=1)) as imports:
             await imports.find(name)
     except RelayError as error:
         return failure("segments", error)

@@ -7,14 +7,14 @@ import random
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 
-from relay.apis.caller import Patience
+from relay.apis.caller import CallRetryPolicy
 from relay.checks.finding import Finding, failure, ok, warning
 from relay.errors import InputError, RelayError, install
 from relay.settings import Settings
 from relay.vendors import open_digital_audience, open_mparticle
 from relay.wording import counted
 
-_ONCE = Patience(attempts=1)
+_ONCE = CallRetryPolicy(attempts=1)
 
 
 async def check_segments(settings: Settings) -> AsyncIterator[Finding]:

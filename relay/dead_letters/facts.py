@@ -1,15 +1,13 @@
 """Facts about dead letters that are sent again."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from relay.telemetry.facts import Fact, Stage, fact
 
 
-@fact
+@fact(stage=Stage.SETTLING)
 class DeadLettersReplayed(Fact):
     """Dead letters were sent again from the page; their records are in their topics now."""
-
-    stage: ClassVar[Stage] = Stage.SETTLING
 
     count: Annotated[int, "How many."]
     topics: Annotated[str, "Where they were written, separated by commas."]

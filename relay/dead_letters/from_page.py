@@ -7,16 +7,16 @@ from relay.dead_letters.search import send_again
 from relay.dead_letters.selection import Selection, moment_ms, span
 from relay.settings import Settings
 from relay.telemetry.facts import Emit
-from relay.telemetry.letters_again import Again, SendAgain, WantedAgain
+from relay.telemetry.replay_route import Replay, ReplayRequest, ReplayResult
 
 LETTERS_MAX = 10_000
 """Of one request, so that its answer comes while somebody waits for it."""
 
 
-def sends_again(settings: Settings, emit: Emit) -> SendAgain:
-    """See `SendAgain`: into the topics that the letters came from, by these settings."""
+def replay_by_settings(settings: Settings, emit: Emit) -> Replay:
+    """See `Replay`: into the topics that the letters came from, by these settings."""
 
-    async def send(wanted: WantedAgain) -> Again:
+    async def send(wanted: ReplayRequest) -> ReplayResult:
         found, by_topic = await send_again(
             settings,
             (),
@@ -28,12 +28,12 @@ def sends_again(settings: Settings, emit: Emit) -> SendAgain:
         )
         if not wanted.dry_run:
             emit(DeadLettersReplayed(count=sum(by_topic.values()), topics=", ".join(by_topic)))
-        return Again(found.counts.total(), found.cut, found.more, by_topic)
+        return ReplayResult(found.counts.total(), found.cut, found.more, by_topic)
 
     return send
 
 
-def _selection(wanted: WantedAgain) -> Selection:
+def _selection(wanted: ReplayRequest) -> Selection:
     since = wanted.since
     return Selection(
         codes=known_codes(wanted.codes),

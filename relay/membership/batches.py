@@ -28,7 +28,7 @@ from relay.segments.isolator import apart
 LineOf = Callable[[Change], bytes]
 
 
-class Death(NamedTuple):
+class DeadLetterReason(NamedTuple):
     """Why an event becomes a dead letter."""
 
     cls: DeadLetterClass
@@ -44,7 +44,7 @@ class Taken:
     assigned: Assigned
     size_bytes: int
     open_changes: int
-    deaths: dict[int, Death] = field(default_factory=dict)
+    reasons: dict[int, DeadLetterReason] = field(default_factory=dict)
     """Which of its events cannot be imported, and why; the one of a record of one event is 0."""
     events_total: int = 0
     """How many events the record holds, when these are several."""

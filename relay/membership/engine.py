@@ -7,7 +7,7 @@ loop calls a method for each thing that happens and asks what may be done next.
 import random
 from collections.abc import Collection, Iterable, Sequence
 
-from relay.membership.batches import Batch, Batches, Death, Taken, Unit
+from relay.membership.batches import Batch, Batches, DeadLetterReason, Taken, Unit
 from relay.membership.mapping import OTHER_EVENT, Change, Changes, Changing, Several, command
 from relay.membership.policy import MembershipCode, MembershipPolicy
 from relay.model import (
@@ -78,7 +78,7 @@ class MembershipEngine:
         """`Holder.set_aside`: nothing, there is one place to go."""
         return SetAside()
 
-    def is_crowded(self, _home: Assigned) -> bool:
+    def is_crowded(self, _assigned: Assigned) -> bool:
         """`Holder.is_crowded`: never, however many changes one member has."""
         return False
 
@@ -132,13 +132,13 @@ class MembershipEngine:
                 case Unwanted():
                     skipped = outcome if skipped is OTHER_EVENT else skipped
                 case Unmappable():
-                    held.deaths[event] = Death(
+                    held.reasons[event] = DeadLetterReason(
                         DeadLetterClass.UNMAPPABLE, outcome.code, outcome.reason
                     )
                 case changes:
                     units += [Unit(held, change, event) for change in changes]
         ledger = self.custody.ledger
-        if not units and not held.deaths:
+        if not units and not held.reasons:
             ledger.took(0)
             self.custody.settle(held.assigned, held.record.offset, 0, Fate.SKIPPED, skipped.code)
             return
@@ -234,30 +234,30 @@ class MembershipEngine:
             held = unit.held
             held.open_changes -= 1
             if unit.reason is not None:
-                held.deaths.setdefault(unit.event, Death(cls, code, unit.reason))
+                held.reasons.setdefault(unit.event, DeadLetterReason(cls, code, unit.reason))
             if not held.open_changes:
                 self._end(held)
 
     def _end(self, held: Taken) -> None:
         """Nothing of the record is open: it is settled, or one letter names what died of it."""
-        if not held.deaths:
+        if not held.reasons:
             self.custody.settle(
                 held.assigned, held.record.offset, held.size_bytes, Fate.DELIVERED, ""
             )
             return
-        events = tuple(sorted(held.deaths))
-        death = held.deaths[events[0]]
+        events = tuple(sorted(held.reasons))
+        why = held.reasons[events[0]]
         letter = DeadLetter(
             held.record,
-            death.cls,
-            death.code,
-            death.reason,
+            why.cls,
+            why.code,
+            why.reason,
             attempts=held.attempts,
             first_attempt_ms=held.first_attempt_ms,
             last_attempt_ms=held.last_attempt_ms,
             events=events if held.events_total else (),
             events_total=held.events_total,
-            codes=tuple((event, held.deaths[event].code) for event in events)
+            codes=tuple((event, held.reasons[event].code) for event in events)
             if len(events) > 1
             else (),
         )

@@ -1,11 +1,11 @@
 """Facts of the road of membership events."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from relay.telemetry.facts import Counter, Fact, Level, Stage, fact
 
 
-@fact
+@fact()
 class MembershipStarted(Fact):
     """Membership events are read, too, by a consumer group of their own."""
 
@@ -13,35 +13,28 @@ class MembershipStarted(Fact):
     imports: Annotated[str, "What the document imports are called, before the hour."]
 
 
-@fact
+@fact(stage=Stage.SENDING)
 class MembershipImportStarted(Fact):
     """A file of segment commands was uploaded; its execution is under way."""
-
-    stage: ClassVar[Stage] = Stage.SENDING
 
     execution: Annotated[str, "The platform's id of the execution."]
     commands: Annotated[int, "Lines of the file."]
     size_bytes: Annotated[int, "Bytes of the file."]
 
 
-@fact
+@fact(level=Level.WARNING, stage=Stage.SENDING)
 class MembershipImportAdopted(Fact):
     """The answer to an upload was lost; its execution was found by other means."""
-
-    level: ClassVar[Level] = Level.WARNING
-    stage: ClassVar[Stage] = Stage.SENDING
 
     execution: Annotated[str, "The platform's id of the execution."]
 
 
-@fact
+@fact(
+    stage=Stage.SENDING,
+    counter=Counter("relay_membership_imports_total", "Executions that ended.", ("outcome",)),
+)
 class MembershipImportEnded(Fact):
     """An execution ended."""
-
-    stage: ClassVar[Stage] = Stage.SENDING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_membership_imports_total", "Executions that ended.", ("outcome",)
-    )
 
     execution: Annotated[str, "The platform's id of the execution."]
     status: Annotated[str, "What the platform calls its end."]
@@ -55,39 +48,32 @@ class MembershipImportEnded(Fact):
     seconds: Annotated[float, "From the writing of the file to its end."]
 
 
-@fact
+@fact(
+    level=Level.ERROR,
+    stage=Stage.SENDING,
+    counter=Counter("relay_membership_holds_total", "Files that could not be sent.", ("code",)),
+)
 class MembershipHeld(Fact):
     """A file cannot be sent: the platform is away, or refuses the token, the datamart or the call.
 
     Nothing is lost and nothing counts against a record; it is tried again by itself.
     """
 
-    level: ClassVar[Level] = Level.ERROR
-    stage: ClassVar[Stage] = Stage.SENDING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_membership_holds_total", "Files that could not be sent.", ("code",)
-    )
-
     code: Annotated[str, "Name of the error, from a closed set."]
     reason: Annotated[str, "What it means."]
     retry_in_s: Annotated[float, "When the next attempt is made."]
 
 
-@fact
+@fact(stage=Stage.SENDING)
 class MembershipResumed(Fact):
     """A file was taken again after a hold."""
-
-    stage: ClassVar[Stage] = Stage.SENDING
 
     after_s: Annotated[float, "How long none was."]
 
 
-@fact
+@fact(stage=Stage.SETTLING, closes_interval=True)
 class MembershipProgress(Fact):
     """What happened to membership events since the last line of this kind, and the state now."""
-
-    stage: ClassVar[Stage] = Stage.SETTLING
-    closes_interval: ClassVar[bool] = True
 
     seconds: Annotated[float, "Since the last line of this kind."]
     received: Annotated[int, "Membership events read in that time."]

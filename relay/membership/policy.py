@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from relay.backoff import doubled
 from relay.road.custody import CustodyPolicy
 from relay.segments.formats import FileFormat
 from relay.segments.policy import UploadPolicy
@@ -56,7 +57,7 @@ class MembershipPolicy:
 
     def backoff_s(self, failures: int) -> float:
         """The longest wait behind so many failures in a row."""
-        return min(self.wait_s_max, self.wait_s * 2.0 ** min(failures, 30))
+        return doubled(self.wait_s, failures, self.wait_s_max)
 
 
 @dataclass(frozen=True, slots=True)

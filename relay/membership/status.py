@@ -85,11 +85,11 @@ class MembershipReporter(RoadReporter):
 
     def _destination_metrics(self) -> Iterator[Metric]:
         engine, batches = self._engine, self._engine.batches
-        commands = CounterMetricFamily(
-            f"{self.prefix}_commands", "Lines sent in import files, repeats included."
+        yield CounterMetricFamily(
+            f"{self.prefix}_commands",
+            "Lines sent in import files, repeats included.",
+            engine.commands,
         )
-        commands.add_metric([], engine.commands)
-        yield commands
         rows = (
             ("waiting", "Members whose change waits for the next file.", batches.waiting),
             ("in_trouble", "Members whose file failed.", batches.in_trouble),

@@ -1,8 +1,9 @@
 """Facts of every road from Kafka: its assignments, its commits, its start and its end."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, Self
 
+from relay.errors import KafkaError
 from relay.model import Position
 from relay.telemetry.facts import Alike, Counter, Fact, Level, Stage, fact
 
@@ -16,79 +17,71 @@ class Lifecycle(StrEnum):
     STOPPED = "stopped"
 
 
-@fact
+@fact(closes_interval=True)
 class LifecycleChanged(Fact):
     """A road changed its state: starting, running, draining, stopped."""
-
-    closes_interval: ClassVar[bool] = True
 
     road: Annotated[str, "`stream` or `segments`."]
     old: Annotated[Lifecycle, "Its state before."]
     new: Annotated[Lifecycle, "Its state now."]
 
 
-@fact
+@fact(
+    stage=Stage.CONSUMING,
+    counter=Counter("relay_rebalances_total", "Assignments of partitions received."),
+)
 class PartitionsAssigned(Fact):
     """The consumer group gave partitions to this process."""
-
-    stage: ClassVar[Stage] = Stage.CONSUMING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_rebalances_total", "Assignments of partitions received."
-    )
 
     road: Annotated[str, "`stream` or `segments`."]
     partitions: Annotated[tuple[str, ...], "The new ones, as topic-partition."]
     epoch: Annotated[int, "Number of the assignment; outcomes of an older one are ignored."]
 
 
-@fact
+@fact(stage=Stage.CONSUMING)
 class PartitionsRevoked(Fact):
     """The consumer group took partitions away; what was unsettled there will be read again."""
-
-    stage: ClassVar[Stage] = Stage.CONSUMING
 
     road: Annotated[str, "`stream` or `segments`."]
     partitions: Annotated[tuple[str, ...], "The lost ones, as topic-partition."]
     unsettled: Annotated[int, "Records of theirs that had no fate yet."]
 
 
-@fact
+@fact(level=Level.WARNING, stage=Stage.CONSUMING)
 class PartitionRewound(Fact):
     """Offsets went back: the log was truncated and written again. Its records count as new."""
-
-    level: ClassVar[Level] = Level.WARNING
-    stage: ClassVar[Stage] = Stage.CONSUMING
 
     partition: Annotated[str, "Whose, as topic-partition."]
     expected: Annotated[int, "The offset that should have come next."]
     offset: Annotated[int, "The offset that came."]
 
 
-@fact
+@fact(
+    level=Level.WARNING,
+    stage=Stage.CONSUMING,
+    counter=Counter("relay_kafka_errors_total", "Failed calls to Kafka.", ("code",)),
+)
 class KafkaUnavailable(Fact):
     """The broker does not answer or refuses for the moment; Relay keeps trying."""
-
-    level: ClassVar[Level] = Level.WARNING
-    stage: ClassVar[Stage] = Stage.CONSUMING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_kafka_errors_total", "Failed calls to Kafka.", ("code",)
-    )
 
     code: Annotated[str, "Name of the error, from a closed set."]
     reason: Annotated[str, "What Kafka's client says."]
     retry_in_s: Annotated[float, "When the next attempt is made."]
 
+    @classmethod
+    def of(cls, problem: KafkaError, retry_in_s: float) -> Self:
+        """The fact of a failed call."""
+        return cls(code=problem.code, reason=problem.problem, retry_in_s=retry_in_s)
 
-@fact
+
+@fact(
+    level=Level.ERROR,
+    stage=Stage.MAPPING,
+    counter=Counter("relay_defects_total", "Records at which Relay failed by a defect of its own."),
+    alike=Alike(by=("error",), example="position"),
+)
 class RecordDefective(Fact):
     """Relay failed at one record by a defect of its own: the record is dead-lettered. Report it."""
-
-    level: ClassVar[Level] = Level.ERROR
-    stage: ClassVar[Stage] = Stage.MAPPING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_defects_total", "Records at which Relay failed by a defect of its own."
-    )
-    alike: ClassVar[Alike | None] = Alike(by=("error",), example="position")
 
     position: Annotated[Position, "The record, as topic-partition-offset."]
     error: Annotated[str, "Type of the exception, without its text, which may hold data."]
@@ -96,37 +89,30 @@ class RecordDefective(Fact):
     trace_id: Annotated[str, "Of the producer's trace, where the record has `traceparent`."] = ""
 
 
-@fact
+@fact(
+    level=Level.WARNING,
+    stage=Stage.SETTLING,
+    counter=Counter("relay_commit_errors_total", "Commits that Kafka did not take.", ("code",)),
+)
 class CommitFailed(Fact):
     """Kafka did not take a commit; the next one holds all that this one held."""
-
-    level: ClassVar[Level] = Level.WARNING
-    stage: ClassVar[Stage] = Stage.SETTLING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_commit_errors_total", "Commits that Kafka did not take.", ("code",)
-    )
 
     road: Annotated[str, "`stream` or `segments`."]
     code: Annotated[str, "`CommitRefused` when the partitions have moved on, else the error."]
     reason: Annotated[str, "What Kafka's client says."]
 
 
-@fact
+@fact(stage=Stage.SETTLING)
 class CommitsRestored(Fact):
     """Kafka takes commits again, or what was to be committed has left with its partitions."""
-
-    stage: ClassVar[Stage] = Stage.SETTLING
 
     road: Annotated[str, "`stream` or `segments`."]
     after_s: Annotated[float, "How long it took none, in seconds."]
 
 
-@fact
+@fact(level=Level.ERROR, stage=Stage.SENDING)
 class StillHeld(Fact):
     """Once a minute while nothing may be sent: the reason has not gone away."""
-
-    level: ClassVar[Level] = Level.ERROR
-    stage: ClassVar[Stage] = Stage.SENDING
 
     road: Annotated[str, "`stream` or `segments`."]
     destination: Annotated[str, "Which of several is meant; empty: nothing may be sent."] = ""
@@ -135,15 +121,15 @@ class StillHeld(Fact):
     for_s: Annotated[float, "Since when, in seconds."]
 
 
-@fact
+@fact(
+    level=Level.ERROR,
+    counter=Counter(
+        "relay_road_failures_total", "Roads that ended with an error.", ("road", "code")
+    ),
+    closes_interval=True,
+)
 class RoadFailed(Fact):
     """A road ended with an error and is started again; the others go on. Not ready meanwhile."""
-
-    level: ClassVar[Level] = Level.ERROR
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_road_failures_total", "Roads that ended with an error.", ("road", "code")
-    )
-    closes_interval: ClassVar[bool] = True
 
     road: Annotated[str, "`stream` or `segments`."]
     code: Annotated[str, "Kind of error; `defect` is one of Relay's own."]
@@ -152,7 +138,7 @@ class RoadFailed(Fact):
     restart_in_s: Annotated[float, "When it is started again, in seconds."]
 
 
-@fact
+@fact()
 class DrainStarted(Fact):
     """A road was asked to stop: it reads no more and finishes what it has."""
 
@@ -164,11 +150,9 @@ class DrainStarted(Fact):
     deadline_s: Annotated[float, "How long the whole stop may take."]
 
 
-@fact
+@fact(closes_interval=True)
 class DrainEnded(Fact):
     """What was in memory is settled and committed, or will be read again after a restart."""
-
-    closes_interval: ClassVar[bool] = True
 
     road: Annotated[str, "`stream` or `segments`."]
     seconds: Annotated[float, "How long it took."]

@@ -19,7 +19,7 @@ from relay.errors import RelayError, trace
 from relay.road.facts import RoadFailed
 from relay.road.loop import Road
 from relay.telemetry.facts import Emit
-from relay.telemetry.health import Liveness, Readiness
+from relay.telemetry.health import Health
 
 
 class KeptRoad:
@@ -92,13 +92,13 @@ class KeptRoad:
 
     # -- StatusSource -------------------------------------------------------------------------
 
-    def readiness(self) -> Readiness:
+    def readiness(self) -> Health:
         """Of the road that runs; not ready while none does."""
         if self._failed is not None:
-            return Readiness(ready=False, reason=f"{self.name}: starts again: {self._failed}")
+            return Health(ok=False, reason=f"{self.name}: starts again: {self._failed}")
         return self._road.reporter.readiness()
 
-    def liveness(self) -> Liveness:
+    def liveness(self) -> Health:
         """Of the road that runs."""
         return self._road.reporter.liveness()
 

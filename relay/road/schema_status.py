@@ -10,8 +10,8 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from relay.model import Partition
 from relay.road.custody import Custody
+from relay.road.metrics import label, of_partitions
 
 
 class SchemaReport:
@@ -61,15 +61,10 @@ class SchemaReport:
             "1 while the schema registry cannot be asked for a schema that is needed.",
             int(self._problem() is not None),
         )
-        waiting_s = GaugeMetricFamily(
+        waiting_s = of_partitions(
             f"{self._prefix}_schema_wait_seconds",
             "How long a partition has waited for the schema of its next record.",
-            labels=["topic", "partition"],
         )
         for wait in self._custody.schemas.waiting():
-            waiting_s.add_metric(_label(wait.partition), max(0.0, now - wait.since))
+            waiting_s.add_metric(label(wait.partition), max(0.0, now - wait.since))
         yield waiting_s
-
-
-def _label(partition: Partition) -> list[str]:
-    return [partition.topic, str(partition.number)]

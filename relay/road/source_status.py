@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 from relay.model import Partition
 from relay.road.consuming.facts import RecordsHeldBack, RecordsReleased
 from relay.road.consuming.source import SourceState, SourceTrouble
+from relay.road.metrics import label, of_partitions
 from relay.telemetry.facts import Emit
 
 HANGS_AFTER_S = 60.0
@@ -85,20 +86,16 @@ class SourceReport:
         for known in SourceTrouble:
             trouble.add_metric([known], int(self._state.trouble is known))
         yield trouble
-        held = GaugeMetricFamily(
+        held = of_partitions(
             f"{self._prefix}_records_held_back",
             "Records behind a producer's open transaction; nobody can read them.",
-            labels=["topic", "partition"],
         )
-        held_s = GaugeMetricFamily(
-            f"{self._prefix}_held_back_seconds",
-            "How long none of them became readable.",
-            labels=["topic", "partition"],
+        held_s = of_partitions(
+            f"{self._prefix}_held_back_seconds", "How long none of them became readable."
         )
         for partition, count in sorted(self._state.held_back.items()):
-            label = [partition.topic, str(partition.number)]
-            held.add_metric(label, count)
-            held_s.add_metric(label, self._held_s(partition))
+            held.add_metric(label(partition), count)
+            held_s.add_metric(label(partition), self._held_s(partition))
         yield held
         yield held_s
 

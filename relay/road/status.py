@@ -13,17 +13,18 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from pydantic import Field
 
-from relay.model import Fate, Partition
+from relay.model import Partition
 from relay.road.consuming.source import SourceState
 from relay.road.custody import Custody
 from relay.road.facts import Lifecycle, StillHeld
+from relay.road.metrics import label, ledger_metrics, ledger_status, of_partitions
 from relay.road.rates import Rates
 from relay.road.schema_status import SchemaReport
 from relay.road.settling.assigned import Assigned, lags
 from relay.road.source_status import SourceReport
 from relay.section import Section
 from relay.telemetry.facts import Emit
-from relay.telemetry.health import Liveness, Readiness
+from relay.telemetry.health import Health
 
 _RATES = ("received", "delivered", "dead_lettered", "skipped")
 
@@ -156,21 +157,21 @@ class RoadReporter(ABC):
         """Why nothing may be sent to some of several destinations; `hold` is about all."""
         return ()
 
-    def readiness(self) -> Readiness:
+    def readiness(self) -> Health:
         """Ready when records can go all the way."""
         if self.lifecycle is not Lifecycle.RUNNING:
-            return Readiness(ready=False, reason=f"{self.road}: {self.lifecycle}")
+            return Health(ok=False, reason=f"{self.road}: {self.lifecycle}")
         trouble = self._source.readiness()
         if trouble is not None:
-            return Readiness(ready=False, reason=f"{self.road}: {trouble}")
+            return Health(ok=False, reason=f"{self.road}: {trouble}")
         hold = self.hold()
         if hold is not None:
-            return Readiness(ready=False, reason=f"{self.road}: {hold.code}: {hold.reason}")
-        return Readiness(ready=True, reason="running")
+            return Health(ok=False, reason=f"{self.road}: {hold.code}: {hold.reason}")
+        return Health(ok=True, reason="running")
 
-    def liveness(self) -> Liveness:
+    def liveness(self) -> Health:
         """Alive: what breaks is started again, and what waits says why."""
-        return Liveness(alive=True, reason="progress")
+        return Health(ok=True, reason="progress")
 
     # -- /status ------------------------------------------------------------------------------
 
@@ -179,16 +180,7 @@ class RoadReporter(ABC):
         custody, ledger = self._custody, self._custody.ledger
         return {
             "lifecycle": str(self.lifecycle),
-            "ledger": {
-                "taken": ledger.taken,
-                "delivered": ledger.delivered,
-                "dead_lettered": dict(ledger.dead_lettered),
-                "skipped": dict(ledger.skipped),
-                "returned": ledger.returned,
-                "open": ledger.open,
-                "uncommitted": custody.uncommitted,
-                "balanced": ledger.balanced,
-            },
+            "ledger": {**ledger_status(ledger), "uncommitted": custody.uncommitted},
             "rates": self._rates.per_second(self._now, _RATES, self._moved()),
             "lag": sum(self._lag.values()),
             "paused_partitions": self._paused,
@@ -242,7 +234,7 @@ class RoadReporter(ABC):
         for_s = round(max(0.0, self._now - wait.since), 3)
         return {"offset": wait.offset, "for_s": for_s, "schema": wait.key}
 
-    def _pin_status(self, _home: Assigned) -> Mapping[str, Any]:
+    def _pin_status(self, _assigned: Assigned) -> Mapping[str, Any]:
         return {}
 
     def _oldest_s(self) -> float:
@@ -267,35 +259,17 @@ class RoadReporter(ABC):
 
     def _ledger_metrics(self) -> Iterator[Metric]:
         ledger, prefix = self._custody.ledger, self.prefix
-        taken = CounterMetricFamily(f"{prefix}_records_taken", "Records read from Kafka.")
-        taken.add_metric([], ledger.taken)
-        yield taken
-        settled = CounterMetricFamily(
-            f"{prefix}_records_settled", "Records settled, by fate.", labels=["fate", "code"]
+        yield from ledger_metrics(
+            ledger, f"{prefix}_records", "Records", taken="Records read from Kafka."
         )
-        settled.add_metric([Fate.DELIVERED, ""], ledger.delivered)
-        for fate, counts in (
-            (Fate.DEAD_LETTERED, ledger.dead_lettered),
-            (Fate.SKIPPED, ledger.skipped),
-        ):
-            for code, count in counts.items():
-                settled.add_metric([fate, code], count)
-        yield settled
-        returned = CounterMetricFamily(
-            f"{prefix}_records_returned", "Records given back unsettled when their partition left."
+        yield CounterMetricFamily(
+            f"{prefix}_commits", "Commits that Kafka confirmed.", self._custody.commits_confirmed
         )
-        returned.add_metric([], ledger.returned)
-        yield returned
-        commits = CounterMetricFamily(f"{prefix}_commits", "Commits that Kafka confirmed.")
-        commits.add_metric([], self._custody.commits_confirmed)
-        yield commits
-        fenced = CounterMetricFamily(
+        yield CounterMetricFamily(
             f"{prefix}_records_fenced",
             "Late records and answers of an earlier assignment, ignored.",
+            ledger.fenced,
         )
-        fenced.add_metric([], ledger.fenced)
-        yield fenced
-        yield GaugeMetricFamily(f"{prefix}_records_open", "Records without a fate.", ledger.open)
         yield GaugeMetricFamily(
             f"{prefix}_records_open_bytes", "Their approximate size in memory.", ledger.open_bytes
         )
@@ -306,7 +280,6 @@ class RoadReporter(ABC):
         )
 
     def _partition_metrics(self) -> Iterator[Metric]:
-        prefix = self.prefix
         texts = {
             "committed_offset": "Next offset to read.",
             "lag": "Records that are not settled: not read yet, or read and without a fate.",
@@ -314,20 +287,19 @@ class RoadReporter(ABC):
             "offset_map_fill": "How full the commit's metadata is, 0 to 1.",
             "frontier_pinned_seconds": "How long the same record has held the frontier.",
         }
-        gauges = {
-            name: GaugeMetricFamily(f"{prefix}_{name}", text, labels=["topic", "partition"])
-            for name, text in texts.items()
-        }
+        gauges = {n: of_partitions(f"{self.prefix}_{n}", text) for n, text in texts.items()}
         for partition, assigned in sorted(self._custody.assigned.items()):
-            label = [partition.topic, str(partition.number)]
-            if assigned.last_commit is not None:
-                gauges["committed_offset"].add_metric(label, assigned.last_commit.offset)
-            if partition in self._lag:
-                gauges["lag"].add_metric(label, self._lag[partition])
-            gauges["partition_open"].add_metric(label, assigned.frontier.open_count)
-            gauges["offset_map_fill"].add_metric(label, assigned.map_fill)
-            pinned_s = (
-                0.0 if assigned.pinned_at is None else max(0.0, self._now - assigned.pinned_since)
-            )
-            gauges["frontier_pinned_seconds"].add_metric(label, pinned_s)
+            commit, pinned_at = assigned.last_commit, assigned.pinned_at
+            values = {
+                "committed_offset": None if commit is None else commit.offset,
+                "lag": self._lag.get(partition),
+                "partition_open": assigned.frontier.open_count,
+                "offset_map_fill": assigned.map_fill,
+                "frontier_pinned_seconds": 0.0
+                if pinned_at is None
+                else max(0.0, self._now - assigned.pinned_since),
+            }
+            for name, value in values.items():
+                if value is not None:
+                    gauges[name].add_metric(label(partition), value)
         yield from gauges.values()

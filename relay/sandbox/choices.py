@@ -38,10 +38,6 @@ class Choices:
 
     log: list[Choice] = field(default_factory=list)
 
-    def add(self, choice: Choice) -> None:
-        """The user chose."""
-        self.log.append(choice)
-
     def current(self) -> list[Choice]:
         """The last choice for each processing."""
         return list({choice.processing_id: choice for choice in self.log}.values())

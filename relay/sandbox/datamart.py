@@ -111,7 +111,7 @@ class Datamart:
         accepted = given["$choice_acceptance_value"]
         custom = custom_fields(given)
         choice = Choice(processing_id, ts, accepted, now_ms, self._revision, custom)
-        user.choices.add(choice)
+        user.choices.log.append(choice)
         return choice
 
     def judge_document(

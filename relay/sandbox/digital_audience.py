@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from relay.sandbox.stand_in import Room, calls
+from relay.sandbox.stand_in import StandIn, calls
 from relay.sandbox.state import State
 
 _COOKIE = "digitalAudience"
@@ -31,7 +31,7 @@ class AudienceOptions(BaseModel):
     page: bool = Field(default=False, description="Calls are carried out and answered by a page.")
 
 
-class DigitalAudience(Room):
+class DigitalAudience(StandIn):
     """What the vendor keeps."""
 
     def __init__(self, state: State) -> None:
@@ -88,21 +88,21 @@ def routes(state: State) -> list[Route]:
     return calls(state, DigitalAudience, "/_sandbox/digital_audience", handlers)
 
 
-def _carry_out(room: DigitalAudience, method: str, path: str, given: dict[str, Any]) -> Any:
+def _carry_out(vendor: DigitalAudience, method: str, path: str, given: dict[str, Any]) -> Any:
     """What the call answers; None where there is no such thing."""
     if path.endswith("createcrmaudience"):
-        room.audiences.append({"id": 9000 + len(room.audiences), **given})
-        return room.audiences[-1]
+        vendor.audiences.append({"id": 9000 + len(vendor.audiences), **given})
+        return vendor.audiences[-1]
     if path.startswith("/organisation/"):
         return [{"id": 12, "name": "Account", "accessToken": "secret-of-the-account"}]
     if path.startswith("/segment/audience:"):
         audience = path.removeprefix("/segment/audience:")
-        return [s for s in room.segments.values() if str(s["audienceId"]) == audience]
-    if path == "/segment/updateenddate" and given.get("segmentid") in room.segments:
-        room.segments[given["segmentid"]]["endDate"] = given["endDate"]
+        return [s for s in vendor.segments.values() if str(s["audienceId"]) == audience]
+    if path == "/segment/updateenddate" and given.get("segmentid") in vendor.segments:
+        vendor.segments[given["segmentid"]]["endDate"] = given["endDate"]
         return True
     segment = _ID.fullmatch(path)
     if segment is None:
         return None
     number = int(segment.group(1))
-    return room.segments.pop(number, None) if method == "DELETE" else room.segments.get(number)
+    return vendor.segments.pop(number, None) if method == "DELETE" else vendor.segments.get(number)

@@ -52,7 +52,7 @@ class Definition(BaseModel):
 
 def document_imports(state: State) -> "DocumentImports":
     """What is kept of them."""
-    return state.keep(DocumentImports, lambda: DocumentImports(state))
+    return state.keep(DocumentImports)
 
 
 class DocumentImports(SegmentStore):

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from relay.sandbox import envelopes
 from relay.sandbox.faults import Described, FaultKind, FaultRule
+from relay.sandbox.journal import Entry
 from relay.sandbox.limiters import Pass
 from relay.sandbox.state import State
 
@@ -40,79 +41,66 @@ class FaultMiddleware:
         body = await _read(receive, state.options.upload_bytes_max)
         if body is None:
             return
-        method = scope["method"]
         path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "replace")
-        entry = state.journal.open(state.now_ms(), method, path)
+        entry = state.journal.open(state.now_ms(), scope["method"], path)
         scope[BODY], scope[ENTRY] = body, entry
-        if state.limiters:
-            await self._limited(scope, receive, send)
-        else:
-            await self._served(scope, receive, send)
-
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request if every limiter lets it pass; each counts it until it is over."""
-        entry, body, path = scope[ENTRY], scope[BODY], scope["path"]
         headers: dict[str, str] = {}
 
         async def recorded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._state.answered(entry, message["status"])
-            await self._with(headers, message, send)
+                state.answered(entry, message["status"])
+                if headers:
+                    more = [(name.encode(), value.encode()) for name, value in headers.items()]
+                    message = {**message, "headers": [*message.get("headers", []), *more]}
+            await send(message)
 
-        async def told(message: Message) -> None:
-            await self._with(headers, message, send)
+        await self._limited(scope, receive, recorded, headers)
 
+    async def _limited(
+        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]
+    ) -> None:
+        """Serve one request if every limiter lets it pass; each counts it until it is over.
+
+        `headers` takes what the limiters add to the answer.
+        """
         passes: list[Pass] = []
         try:
             for limiter in self._state.limiters:
-                passed = limiter.take(path, body, asyncio.get_running_loop().time())
+                now = asyncio.get_running_loop().time()
+                passed = limiter.take(scope["path"], scope[BODY], now)
                 if passed is None:
                     continue
                 headers.update(passed.headers)
                 if not passed.taken.accepted:
-                    entry.fault = "limiter"
+                    scope[ENTRY].fault = "limiter"
                     refusal = self._refusal(429, "Too Many Requests", {})
-                    await refusal(scope, receive, recorded)
+                    await refusal(scope, receive, send)
                     return
                 passes.append(passed)
-            await self._served(scope, receive, told)
+            await self._served(scope, receive, send)
         finally:
             for passed in passes:
                 passed.done()
 
-    @staticmethod
-    async def _with(headers: dict[str, str], message: Message, send: Send) -> None:
-        if message["type"] == "http.response.start" and headers:
-            more = [(name.encode(), value.encode()) for name, value in headers.items()]
-            message = {**message, "headers": [*message.get("headers", []), *more]}
-        await send(message)
-
     async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, with the fault that is decided for it."""
         state = self._state
-        entry, body = scope[ENTRY], scope[BODY]
-        method = scope["method"]
-        path = scope.get("raw_path", scope["path"].encode()).decode("ascii", "replace")
-        decision = state.next_fault(Described(method, path, body))
+        entry: Entry = scope[ENTRY]
+        body: bytes = scope[BODY]
+        decision = state.next_fault(Described(entry.method, entry.path, body))
         rule = None if decision.rule is None else state.plan.rules[decision.rule]
         if decision.latency_ms:
             await state.pause(decision.latency_ms)
-
-        async def recorded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                state.answered(entry, message["status"])
-            await send(message)
-
         if rule is not None:
             entry.fault = rule.kind.value
-            await self._apply(rule, decision.delay_ms, scope, receive, recorded)
+            await self._apply(rule, decision.delay_ms, scope, receive, send)
         elif len(body) > state.options.upload_bytes_max:
-            await self._refusal(413, "The body is too large", {})(scope, receive, recorded)
+            await self._refusal(413, "The body is too large", {})(scope, receive, send)
         else:
-            await self._app(scope, _replayed(body), recorded)
+            await self._app(scope, _replayed(body), send)
 
     async def _apply(
-        self, rule: FaultRule, delay_ms: float, scope: Scope, receive: Receive, recorded: Send
+        self, rule: FaultRule, delay_ms: float, scope: Scope, receive: Receive, send: Send
     ) -> None:
         held: list[Message] = []
 
@@ -129,9 +117,9 @@ class FaultMiddleware:
         match rule.kind:
             case FaultKind.SLOW:
                 for message in held:
-                    await recorded(message)
+                    await send(message)
             case FaultKind.STATUS:
-                await self._refuse(rule, scope, receive, recorded)
+                await self._refuse(rule, scope, receive, send)
             case FaultKind.LOST_ANSWER | FaultKind.CLOSED:
                 self._state.answered(scope[ENTRY], None)
                 await _close(scope, receive)
@@ -158,20 +146,15 @@ async def _close(scope: Scope, receive: Receive) -> None:
 
 async def _read(receive: Receive, bytes_max: int) -> bytes | None:
     """The whole body, a little more than `bytes_max` if it is too long, None if it broke off."""
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        return None
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return body
-    chunks = [body]
-    size = len(body)
-    while message.get("more_body", False) and size <= bytes_max:
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more and size <= bytes_max:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         chunks.append(message.get("body", b""))
         size += len(chunks[-1])
+        more = message.get("more_body", False)
     return b"".join(chunks)
 
 

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple
 
 import orjson
 
@@ -22,7 +21,8 @@ class Stored(StrEnum):
     """Its `$unique_key` was known already."""
 
 
-class EventSeen(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class EventSeen:
     """What order is judged on: the event's name, its sequence number and its time, if given."""
 
     name: str
@@ -32,7 +32,7 @@ class EventSeen(NamedTuple):
 
 @dataclass(slots=True)
 class Entry:
-    """One request. Filled in while it is processed."""
+    """One request, with the fields of its line in the log. Filled in while it is processed."""
 
     n: int
     at_ms: int
@@ -47,24 +47,6 @@ class Entry:
     status: int | None = None
     answer_lost: bool = False
     fault: str | None = None
-
-    def document(self) -> dict[str, Any]:
-        """The entry as a line of the log shows it."""
-        return {
-            "n": self.n,
-            "at_ms": self.at_ms,
-            "method": self.method,
-            "path": self.path,
-            "unique_key": self.unique_key,
-            "user": self.user,
-            "identifiers": self.identifiers,
-            "events": [event._asdict() for event in self.events],
-            "stored": self.stored.value,
-            "stored_n": self.stored_n,
-            "status": self.status,
-            "answer_lost": self.answer_lost,
-            "fault": self.fault,
-        }
 
 
 class Journal:
@@ -96,4 +78,4 @@ class Journal:
     def lines(self) -> Iterator[bytes]:
         """The log as NDJSON. The entries are those of the moment of the call."""
         for entry in list(self._entries):
-            yield orjson.dumps(entry.document(), option=orjson.OPT_APPEND_NEWLINE)
+            yield orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE)

@@ -9,11 +9,12 @@ Each may count all requests together, those of each user, or those of each route
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -99,12 +100,6 @@ class Taken(NamedTuple):
     reset_s: float
 
 
-class _Model(Protocol):
-    def take(self, now: float, /) -> Taken: ...
-
-    def done(self) -> None: ...
-
-
 class Limiter:
     """One rule at work. Time in seconds of any steady clock."""
 
@@ -127,7 +122,7 @@ class Limiter:
             self.refused += 1
         return Pass(taken, _headers(rule, taken), model)
 
-    def _model(self, key: bytes, now: float) -> _Model:
+    def _model(self, key: bytes, now: float) -> "_Model":
         model = self._models.get(key)
         if model is None:
             model = self._models[key] = _made(self.rule, now)
@@ -141,7 +136,7 @@ class Pass(NamedTuple):
 
     taken: Taken
     headers: Mapping[str, str]
-    model: _Model
+    model: "_Model"
 
     def done(self) -> None:
         """The request was answered."""
@@ -149,7 +144,7 @@ class Pass(NamedTuple):
             self.model.done()
 
 
-def _made(rule: LimiterRule, now: float) -> _Model:
+def _made(rule: LimiterRule, now: float) -> "_Model":
     match rule.kind:
         case LimiterKind.TOKEN_BUCKET:
             return _TokenBucket(rule.per_second or 1.0, rule.burst, now)
@@ -161,7 +156,15 @@ def _made(rule: LimiterRule, now: float) -> _Model:
             return _Concurrency(rule.limit or 1)
 
 
-class _TokenBucket:
+class _Model(ABC):
+    @abstractmethod
+    def take(self, now: float, /) -> Taken: ...
+
+    def done(self) -> None:  # noqa: B027 - only concurrency counts it
+        """A request that was accepted is over."""
+
+
+class _TokenBucket(_Model):
     def __init__(self, per_second: float, burst: int, now: float) -> None:
         self._per_second = per_second
         self._burst = burst
@@ -177,11 +180,8 @@ class _TokenBucket:
         short = max(0.0, 1 - self._tokens)
         return Taken(accepted, int(self._tokens), short / self._per_second)
 
-    def done(self) -> None:
-        pass
 
-
-class _FixedWindow:
+class _FixedWindow(_Model):
     def __init__(self, limit: int, window_s: float) -> None:
         self._limit = limit
         self._window_s = window_s
@@ -196,11 +196,8 @@ class _FixedWindow:
         self._used += accepted
         return Taken(accepted, self._limit - self._used, (window + 1) * self._window_s - now)
 
-    def done(self) -> None:
-        pass
 
-
-class _SlidingWindow:
+class _SlidingWindow(_Model):
     def __init__(self, limit: int, window_s: float) -> None:
         self._limit = limit
         self._window_s = window_s
@@ -215,11 +212,8 @@ class _SlidingWindow:
         reset_s = self._times[0] + self._window_s - now
         return Taken(accepted, self._limit - len(self._times), reset_s)
 
-    def done(self) -> None:
-        pass
 
-
-class _Concurrency:
+class _Concurrency(_Model):
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._busy = 0

@@ -8,7 +8,6 @@ is served from here, under an address that plays a signed one, unless a test say
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from relay.sandbox.stand_in import Room, calls
+from relay.sandbox.stand_in import StandIn, calls
 from relay.sandbox.state import State
+from relay.wording import rfc3339
 
 _ROOT = "/service/v1/segments"
 _HOUR_MS = 3_600_000
@@ -64,7 +64,7 @@ class Export:
     content: bytes = field(repr=False)
 
 
-class Mparticle(Room):
+class Mparticle(StandIn):
     """The segments of one project, their exports, and the calls."""
 
     def __init__(self, state: State) -> None:
@@ -135,7 +135,7 @@ class Mparticle(Room):
             "category": None,
             "projectId": self.project_id,
             "type": kind,
-            "lastRun": None if kind == "Static" else _time(self._state.now_ms()),
+            "lastRun": None if kind == "Static" else rfc3339(self._state.now_ms() / 1000),
         }
         file = query.get("file")
         self.contents[id_] = Path(file).read_bytes if file else lambda: body
@@ -167,13 +167,13 @@ class Mparticle(Room):
         return self._state.now_ms() > done + self.options.kept_ms
 
     def _status(self, export: Export, status: str, filename: str | None = None) -> Response:
-        ended = None if status == "PENDING" else _time(export.started_ms + self.options.takes_ms)
+        ended_ms = export.started_ms + self.options.takes_ms
         document = {
             "exportId": export.id,
             "segment": export.segment,
             "status": status,
-            "startTime": _time(export.started_ms),
-            "endTime": ended,
+            "startTime": rfc3339(export.started_ms / 1000),
+            "endTime": None if status == "PENDING" else rfc3339(ended_ms / 1000),
             "filename": filename,
         }
         if self.options.top_level_project_id:
@@ -192,11 +192,6 @@ def routes(state: State) -> list[Route]:
         ("GET", "/_sandbox/mparticle/exports"): Mparticle.seen,
     }
     return calls(state, Mparticle, "/_sandbox/mparticle", handlers)
-
-
-def _time(ms: int) -> str:
-    whole = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
 
 
 def _error(status: int, text: str) -> Response:

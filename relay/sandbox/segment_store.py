@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from relay.sandbox.segment_lines import IDENTIFIERS, Row, SegmentName, User, judge, read
-from relay.sandbox.stand_in import Room
+from relay.sandbox.stand_in import StandIn
 from relay.sandbox.state import State
 
 _SLICE = 5000
@@ -75,7 +75,7 @@ class ExecutionSeen:
     size_bytes: int = 0
 
 
-class SegmentStore(Room):
+class SegmentStore(StandIn):
     """The document imports of all datamarts, and the members of all segments."""
 
     def __init__(self, state: State) -> None:

@@ -12,7 +12,7 @@ from relay.sandbox.faults import explain
 from relay.sandbox.state import State
 
 
-class Room:
+class StandIn:
     """What a stand-in keeps, and how it behaves."""
 
     options: Any
@@ -30,31 +30,31 @@ class Room:
         return self.options.model_dump()
 
 
-_Room = TypeVar("_Room", bound=Room)
+_StandIn = TypeVar("_StandIn", bound=StandIn)
 
 
 def calls(
     state: State,
-    kind: type[_Room],
+    kind: type[_StandIn],
     options: str,
-    handlers: Mapping[tuple[str, str], Callable[[_Room, Request], Awaitable[Response]]],
+    handlers: Mapping[tuple[str, str], Callable[[_StandIn, Request], Awaitable[Response]]],
 ) -> list[Route]:
     """The routes of a stand-in, by method and path, and the one of its options."""
 
     def route(method: str, path: str) -> Route:
         async def answer(request: Request) -> Response:
-            here = state.keep(kind, lambda: kind(state))
-            return here.refusal(request) or await handlers[method, path](here, request)
+            stand_in = state.keep(kind)
+            return stand_in.refusal(request) or await handlers[method, path](stand_in, request)
 
         return Route(path, answer, methods=[method])
 
     async def behaviour(request: Request) -> Response:
-        here = state.keep(kind, lambda: kind(state))
+        stand_in = state.keep(kind)
         if request.method == "PUT":
             try:
-                here.options = type(here.options).model_validate_json(await request.body())
+                stand_in.options = type(stand_in.options).model_validate_json(await request.body())
             except ValidationError as error:
                 return Response(explain(error), status_code=400)
-        return JSONResponse(here.shown())
+        return JSONResponse(stand_in.shown())
 
     return [*(route(*call) for call in handlers), Route(options, behaviour, methods=["GET", "PUT"])]

@@ -23,8 +23,19 @@ def run(
     announce: Callable[[str], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM. `announce` is called with the base address."""
+
+    async def serve_until_signal() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        app = create_app(options)
+        app.state.sandbox.set_faults(plan)
+        async with serve(app, host, port) as url:
+            announce(url)
+            await stop.wait()
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(options, plan, host, port, announce))
+        runner.run(serve_until_signal())
 
 
 def read_plan(file: Path) -> FaultPlan:
@@ -39,20 +50,3 @@ def read_plan(file: Path) -> FaultPlan:
         raise InputError(f"cannot read the fault plan {file}: {error.strerror}") from error
     except ValidationError as error:
         raise InputError(f"the fault plan {file} is not valid: {explain(error)}") from error
-
-
-async def _run(
-    options: SandboxOptions,
-    plan: FaultPlan,
-    host: str,
-    port: int,
-    announce: Callable[[str], None],
-) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    app = create_app(options)
-    app.state.sandbox.set_faults(plan)
-    async with serve(app, host, port) as url:
-        announce(url)
-        await stop.wait()

@@ -40,11 +40,11 @@ class State:
         self.closing = asyncio.Event()
         self.reset()
 
-    def keep(self, kind: type[Kept], make: Callable[[], Kept]) -> Kept:
-        """What a stand-in keeps beside this state: the one of its kind, made when it is missing."""
-        kept = self._kept.get(kind)
-        if not isinstance(kept, kind):
-            kept = self._kept[kind] = make()
+    def keep(self, make: Callable[["State"], Kept]) -> Kept:
+        """What a stand-in keeps beside this state: one of its class, made when it is missing."""
+        if make not in self._kept:
+            self._kept[make] = make(self)
+        kept: Kept = self._kept[make]
         return kept
 
     def reset(self) -> None:
@@ -57,7 +57,7 @@ class State:
         self.clock_offset_ms = 0
         self.journal = Journal(self.options.log_max)
         self.datamarts: dict[str, Datamart] = {}
-        self._kept: dict[type, object] = {}
+        self._kept: dict[Callable[[State], Any], Any] = {}
         self.by_status: Counter[int] = Counter()
         self.injected: Counter[str] = Counter()
         self.refused = 0

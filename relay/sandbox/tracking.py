@@ -53,14 +53,9 @@ class UserActivities:
         if datamart is None:
             return not_found(state)
         body: bytes = scope[BODY]
-        problem = check_body(state, scope, body)
-        if problem is not None:
-            return problem
-        try:
-            activity = orjson.loads(body)
-        except orjson.JSONDecodeError as exception:
-            where = f"is not JSON at character {exception.pos}"
-            return invalid(state, "user activity", [("$", where)])
+        activity = parsed_body(state, scope, "user activity")
+        if isinstance(activity, Response):
+            return activity
         version_1 = state.options.unique_key_version_1
         found = problems(UserActivity, activity, unique_key_version_1=version_1)
         entry: Entry = scope[ENTRY]
@@ -97,15 +92,19 @@ def check_caller(state: State, scope: Scope) -> Response | None:
     return envelopes.error(401, "Unauthorized", state.new_id())
 
 
-def check_body(state: State, scope: Scope, body: bytes) -> Response | None:
-    """The refusal of a body that is too large or does not say that it is JSON, else None."""
+def parsed_body(state: State, scope: Scope, what: str) -> Any:
+    """The body, which is `what`, parsed; the refusal of one that is too large or no JSON."""
+    body: bytes = scope[BODY]
     if len(body) > state.options.body_bytes_max:
         state.refused += 1
         return envelopes.error(413, "Payload Too Large", state.new_id())
     media_type = _header(scope, b"content-type").partition(";")[0].strip().lower()
     if media_type != "application/json":
         return invalid(state, "request", [("Content-Type", "must be application/json")])
-    return None
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        return invalid(state, what, [("$", f"is not JSON at character {error.pos}")])
 
 
 def not_found(state: State) -> Response:

@@ -4,18 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from starlette.responses import Response
 from starlette.types import Scope
 
 from relay.sandbox import envelopes
 from relay.sandbox.datamart import Datamart
 from relay.sandbox.documents import MAX_RESULTS, PAGE_MAX
-from relay.sandbox.fault_middleware import BODY, ENTRY
+from relay.sandbox.fault_middleware import ENTRY
 from relay.sandbox.journal import Entry, EventSeen, Stored
 from relay.sandbox.selectors import Selector, UserPointId
 from relay.sandbox.state import State
-from relay.sandbox.tracking import check_body, invalid, not_found
+from relay.sandbox.tracking import invalid, not_found, parsed_body
 from relay.sandbox.user_points import Identifier, UserPoint
 
 PAGE_DIGITS_MAX = len(str(PAGE_MAX))
@@ -51,14 +50,7 @@ class Call:
 
     def document(self, what: str) -> Any:
         """The body, parsed, or a response that refuses it."""
-        body: bytes = self.scope[BODY]
-        refusal = check_body(self.state, self.scope, body)
-        if refusal is not None:
-            return refusal
-        try:
-            return orjson.loads(body)
-        except orjson.JSONDecodeError as error:
-            return invalid(self.state, what, [("$", f"is not JSON at character {error.pos}")])
+        return parsed_body(self.state, self.scope, what)
 
     def record(self, user: UserPoint, events: tuple[EventSeen, ...]) -> None:
         """Tell the log that the call changed something."""

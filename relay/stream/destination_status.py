@@ -97,18 +97,21 @@ def destination_metrics(senders: Iterable[Sender]) -> Iterator[Metric]:
 
 def _gauges(senders: Iterable[Sender]) -> Iterator[Metric]:
     texts = {
-        "relay_requests_in_flight": "Requests under way.",
-        "relay_records_waiting": "Records that wait for their turn.",
-        "relay_concurrency_limit": "Most requests under way.",
-        "relay_users_paused": "Users whose records wait because the API asked them to.",
+        "requests_in_flight": "Requests under way.",
+        "records_waiting": "Records that wait for their turn.",
+        "concurrency_limit": "Most requests under way.",
+        "users_paused": "Users whose records wait because the API asked them to.",
     }
-    gauges = {name: GaugeMetricFamily(name, text, labels=[_NAME]) for name, text in texts.items()}
+    gauges = {n: GaugeMetricFamily(f"relay_{n}", t, labels=[_NAME]) for n, t in texts.items()}
     for sender in senders:
-        lanes, values = sender.lanes, iter(gauges.values())
-        for value in (
-            lanes.in_flight, lanes.waiting, sender.destination.limit.value, lanes.paused
-        ):  # fmt: skip
-            next(values).add_metric([sender.name], value)
+        values = {
+            "requests_in_flight": sender.lanes.in_flight,
+            "records_waiting": sender.lanes.waiting,
+            "concurrency_limit": sender.destination.limit.value,
+            "users_paused": sender.lanes.paused,
+        }
+        for name, value in values.items():
+            gauges[name].add_metric([sender.name], value)
     yield from gauges.values()
 
 

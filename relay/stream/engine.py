@@ -30,7 +30,7 @@ from relay.model import (
 )
 from relay.road.consuming.intake import SetAside
 from relay.road.custody import Custody
-from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
+from relay.road.settling.assigned import Assigned, Part, PendingLetter
 from relay.stream.interpret import Events, Interpret, Interpretation, Outcome
 from relay.stream.letters import class_of, letter_of
 from relay.stream.policy import EnginePolicy
@@ -198,7 +198,8 @@ class Engine:
             case Unwanted():
                 self.custody.settle(assigned, record.offset, size, Fate.SKIPPED, outcome.code)
             case Undecodable() | Unmappable():
-                self._dead_letter(assigned, size, letter_of(record, class_of(outcome), outcome))
+                letter = letter_of(record, class_of(outcome), outcome)
+                self.custody.dead_letter(PendingLetter(letter, assigned, size))
 
     def _admit_to_its_sender(
         self, parcel: Parcel, assigned: Assigned, now: float, part: Part | None
@@ -244,9 +245,4 @@ class Engine:
             events_total=join.total,
             codes=tuple((index, one.code) for index, one in dead) if len(dead) > 1 else (),
         )
-        self._dead_letter(assigned, 0, letter, join=join)
-
-    def _dead_letter(
-        self, assigned: Assigned, size_bytes: int, letter: DeadLetter, *, join: Join | None = None
-    ) -> None:
-        self.custody.dead_letter(PendingLetter(letter, assigned, size_bytes, join=join))
+        self.custody.dead_letter(PendingLetter(letter, assigned, 0, join=join))

@@ -1,33 +1,29 @@
 """Facts of the road to the tracking API."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from relay.model import DEFAULT_DESTINATION, Position
 from relay.telemetry.facts import Alike, Counter, Fact, Level, Stage, fact
 
 
-@fact
+@fact(stage=Stage.MAPPING)
 class RecordsSkipped(Fact):
     """Records were not sent by choice, since the last line of this kind and code."""
-
-    stage: ClassVar[Stage] = Stage.MAPPING
 
     code: Annotated[str, "Which choice, from a closed set."]
     count: Annotated[int, "How many."]
 
 
-@fact
+@fact(
+    level=Level.ERROR,
+    stage=Stage.SENDING,
+    counter=Counter("relay_holds_total", "Times a destination was held.", ("destination", "code")),
+)
 class DestinationHeld(Fact):
     """The API refuses the token, the datamart or the endpoint: nothing is sent until it is fixed.
 
     Nothing is lost and no attempt is counted; Relay is not ready and tries again by itself.
     """
-
-    level: ClassVar[Level] = Level.ERROR
-    stage: ClassVar[Stage] = Stage.SENDING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_holds_total", "Times a destination was held.", ("destination", "code")
-    )
 
     destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
     scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
@@ -35,15 +31,15 @@ class DestinationHeld(Fact):
     reason: Annotated[str, "What it means."]
 
 
-@fact
+@fact(
+    level=Level.WARNING,
+    stage=Stage.SENDING,
+    counter=Counter(
+        "relay_outages_total", "Times the API was found down.", ("destination", "code")
+    ),
+)
 class DestinationDown(Fact):
     """The API does not answer, or answers that it cannot: Relay waits and probes."""
-
-    level: ClassVar[Level] = Level.WARNING
-    stage: ClassVar[Stage] = Stage.SENDING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_outages_total", "Times the API was found down.", ("destination", "code")
-    )
 
     destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
     scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
@@ -52,15 +48,13 @@ class DestinationDown(Fact):
     probe_in_s: Annotated[float, "When the next attempt is made."]
 
 
-@fact
+@fact(
+    level=Level.WARNING,
+    stage=Stage.SENDING,
+    counter=Counter("relay_throttles_total", "Pauses that the API asked for.", ("destination",)),
+)
 class DestinationThrottled(Fact):
     """The API asked for a pause; all requests to it wait."""
-
-    level: ClassVar[Level] = Level.WARNING
-    stage: ClassVar[Stage] = Stage.SENDING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_throttles_total", "Pauses that the API asked for.", ("destination",)
-    )
 
     destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
     scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
@@ -68,28 +62,26 @@ class DestinationThrottled(Fact):
     pause_s: Annotated[float, "How long Relay waits."]
 
 
-@fact
+@fact(stage=Stage.SENDING)
 class DestinationResumed(Fact):
     """Sending goes on after a hold or an outage."""
-
-    stage: ClassVar[Stage] = Stage.SENDING
 
     destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
     scope: Annotated[str, "What is meant: `all`, or the route alone (`activity`, `user_point`)."]
     after_s: Annotated[float, "How long nothing was delivered."]
 
 
-@fact
-class TroubleIsolated(Fact):
-    """The API failed one record, or slowed one user, and accepts others: only that one waits."""
-
-    stage: ClassVar[Stage] = Stage.SENDING
-    counter: ClassVar[Counter | None] = Counter(
+@fact(
+    stage=Stage.SENDING,
+    counter=Counter(
         "relay_troubles_isolated_total",
         "Failed attempts that were about one record or user only.",
         ("destination", "scope", "code"),
-    )
-    alike: ClassVar[Alike | None] = Alike(by=("destination", "scope", "code"), example="position")
+    ),
+    alike=Alike(by=("destination", "scope", "code"), example="position"),
+)
+class TroubleIsolated(Fact):
+    """The API failed one record, or slowed one user, and accepts others: only that one waits."""
 
     destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
     scope: Annotated[str, "What is meant: `record` or `user`."]
@@ -98,21 +90,16 @@ class TroubleIsolated(Fact):
     position: Annotated[Position, "Which record, as topic-partition-offset."]
 
 
-@fact
+@fact(stage=Stage.SENDING)
 class TokenReloaded(Fact):
     """The file with the API token holds another token, which is sent from now on."""
-
-    stage: ClassVar[Stage] = Stage.SENDING
 
     destination: Annotated[str, "Its name in the settings."] = DEFAULT_DESTINATION
 
 
-@fact
+@fact(stage=Stage.SETTLING, closes_interval=True)
 class StreamProgress(Fact):
     """What happened since the last line of this kind, and the state now."""
-
-    stage: ClassVar[Stage] = Stage.SETTLING
-    closes_interval: ClassVar[bool] = True
 
     seconds: Annotated[float, "Since the last line of this kind."]
     received: Annotated[int, "Records read in that time."]
@@ -134,7 +121,7 @@ class StreamProgress(Fact):
     lateness_p99_s: Annotated[float, "All but a hundredth of the deliveries came sooner."]
 
 
-@fact
+@fact()
 class ShadowDiffers(Fact):
     """The second mapping of a source (`shadow`) makes something else than the one that counts.
 

@@ -6,7 +6,7 @@ no async; see `relay.stream.engine`.
 """
 
 import random
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -19,7 +19,6 @@ from relay.model import (
     Fate,
     Moment,
     Parcel,
-    Position,
     Request,
     RequestKind,
     Unmappable,
@@ -27,11 +26,13 @@ from relay.model import (
     VerdictKind,
 )
 from relay.road.custody import Custody
-from relay.road.settling.assigned import Assigned, Join, Part, PendingLetter
+from relay.road.settling.assigned import Assigned, Part, PendingLetter
 from relay.section import bound
+from relay.stream.duplicates import Place, RecentKeys
 from relay.stream.facts import TroubleIsolated
 from relay.stream.letters import events_of_letter, letter_of
 from relay.stream.mapping.requests import activity_request
+from relay.stream.parking import ParkedUsers
 from relay.stream.policy import TRACKING, EnginePolicy, OnDeadLetter
 from relay.stream.sending.coalescing import Load, merge
 from relay.stream.sending.destination import NO_PROBES, ORDINARY, Destination, Learned, Left
@@ -49,9 +50,6 @@ from relay.stream.sending.verdicts import (
 )
 from relay.stream.shares import Held
 from relay.telemetry.histogram import Histogram
-
-Place: TypeAlias = Position | tuple[Position, int]
-"""A record's position; of a record that holds several events also which of them, from 0."""
 
 
 @dataclass(slots=True, eq=False)
@@ -100,8 +98,8 @@ class Sender:
         self.notes: Counter[str] = Counter()
         self._groups = 0
         self._load: Load | None = None
-        self._parked: OrderedDict[Hashable, float] = OrderedDict()
-        self._seen: OrderedDict[str, Place] = OrderedDict()
+        self._parked = ParkedUsers(self._users.park_s)
+        self._recent = RecentKeys(self._users.duplicates_window)
 
     # -- for the engine -----------------------------------------------------------------------
 
@@ -110,7 +108,7 @@ class Sender:
         for waiting in self.lanes.drop(lambda w: w.assigned in partitions):
             self._forget_key(waiting.parcel, waiting.part)
             self._gave_back(waiting)
-        if self._seen:
+        if self._recent:
             for waiting in self.lanes.flying():
                 if waiting.assigned.gone:
                     self._forget_key(waiting.parcel, waiting.part)
@@ -154,14 +152,7 @@ class Sender:
         if lane is None:
             lane = _place(parcel, part)
         elif self._parked and self._is_parked(lane, now):
-            self._forget_key(parcel, part)
-            self._dead_letter(
-                assigned,
-                size,
-                letter_of(record, DeadLetterClass.FOLLOWED, FOLLOWED, part, self.name),
-                lane,
-                join=None if part is None else part.join,
-            )
+            self._follow(Waiting(parcel, lane, assigned, size, part=part))
             return
         waiting = Waiting(parcel, lane, assigned, size, part=part)
         if isinstance(parcel.payload, Request):
@@ -296,8 +287,11 @@ class Sender:
             case VerdictKind.REFUSED if learned.scope is Scope.EVERYTHING:
                 # Nearly all are refused: none is dead-lettered until one is accepted.
                 self._put_back(flight, lane, None)
+            case VerdictKind.REFUSED if len(flight.members) > 1:
+                # One of them is bad: each flies alone, so that only that one is dead-lettered.
+                self._put_back(flight, lane, None, split=True)
             case VerdictKind.REFUSED:
-                self._refused(flight, lane, verdict, answer, now)
+                self._give_up(flight, DeadLetterClass.REFUSED, verdict, answer, now)
             case VerdictKind.THROTTLED:
                 self._throttled(flight, lane, verdict, now)
             case VerdictKind.UNAVAILABLE | VerdictKind.MISCONFIGURED:
@@ -341,25 +335,10 @@ class Sender:
         return None if at is None else max(opens_at, at)
 
     def _is_duplicate(self, parcel: Parcel, part: Part | None) -> bool:
-        """Whether another record, or another event of one, with the same key was taken lately."""
-        key = parcel.payload.unique_key
-        if key is None:
-            return False
-        # The same place again is not a duplicate but the same record, read again.
-        place = _place(parcel, part)
-        first = self._seen.setdefault(key, place)
-        if len(self._seen) > self._users.duplicates_window:
-            self._seen.popitem(last=False)
-        return first != place
+        return self._recent.is_duplicate(parcel.payload.unique_key, _place(parcel, part))
 
     def _forget_key(self, parcel: Parcel, part: Part | None) -> None:
-        """What was not delivered may come again and is no duplicate then.
-
-        It comes from the dead letters, or from a partition that was given back.
-        """
-        key = parcel.payload.unique_key
-        if key is not None and self._seen.get(key) == _place(parcel, part):
-            del self._seen[key]
+        self._recent.forget(parcel.payload.unique_key, _place(parcel, part))
 
     def _joins(self, members: list[Waiting], candidate: Waiting) -> bool:
         first = members[0]
@@ -441,20 +420,6 @@ class Sender:
             asked = now + self.destination.pause_s(verdict.retry_after_s)
             return asked if paced is None else max(asked, paced)
         return paced
-
-    def _refused(
-        self,
-        flight: Flight,
-        lane: Hashable,
-        verdict: Verdict,
-        answer: Answer,
-        now: Moment,
-    ) -> None:
-        if len(flight.members) > 1:
-            # One of them is bad: each flies alone, so that only that one is dead-lettered.
-            self._put_back(flight, lane, None, split=True)
-            return
-        self._give_up(flight, DeadLetterClass.REFUSED, verdict, answer, now)
 
     def _throttled(self, flight: Flight, lane: Hashable, verdict: Verdict, now: Moment) -> None:
         """A limiter is not the record's fault: nothing is counted, and at least its lane waits."""
@@ -549,7 +514,7 @@ class Sender:
         lane = waiting.lane
         followers: list[Waiting] = []
         if self._users.on_dead_letter is OnDeadLetter.PARK_USER and waiting.parcel.lane is not None:
-            self._park(lane, now.steady)
+            self._parked.park(lane, now.steady)
             followers = self.lanes.followers(lane)
         # The lane is held until the broker has confirmed the letter. Were its next record sent
         # before, and the process killed then, the dead one would be tried after its successor.
@@ -567,25 +532,21 @@ class Sender:
             destination=self.name,
             **events_of_letter(waiting.part),
         )
-        self._dead_letter_of(waiting, letter, lane, holds=True)
+        self._dead_letter(waiting, letter, holds=True)
         for follower in followers:
-            followed = letter_of(
-                follower.parcel.record,
-                DeadLetterClass.FOLLOWED,
-                FOLLOWED,
-                follower.part,
-                self.name,
-            )
-            self._dead_letter_of(follower, followed, lane)
+            self._follow(follower)
 
-    def _dead_letter_of(
-        self, waiting: Waiting, letter: DeadLetter, lane: Hashable, *, holds: bool = False
-    ) -> None:
+    def _follow(self, waiting: Waiting) -> None:
+        """A dead letter, because an earlier record of its user is one."""
+        record, part = waiting.parcel.record, waiting.part
+        letter = letter_of(record, DeadLetterClass.FOLLOWED, FOLLOWED, part, self.name)
+        self._dead_letter(waiting, letter)
+
+    def _dead_letter(self, waiting: Waiting, letter: DeadLetter, *, holds: bool = False) -> None:
         self._forget_key(waiting.parcel, waiting.part)
         join = None if waiting.part is None else waiting.part.join
-        self._dead_letter(
-            waiting.assigned, waiting.size_bytes, letter, lane, holds=holds, join=join
-        )
+        assigned, size, lane = waiting.assigned, waiting.size_bytes, waiting.lane
+        self.custody.dead_letter(PendingLetter(letter, assigned, size, lane, holds, join))
 
     def _tell_isolated(self, first: Waiting, verdict: Verdict, learned: Learned) -> None:
         """Once for each record: it may be tried many times."""
@@ -602,35 +563,10 @@ class Sender:
             )
         )
 
-    def _park(self, lane: Hashable, now: float) -> None:
-        self._parked[lane] = now + self._users.park_s
-        if len(self._parked) > _PARKED_MAX:
-            self._parked.popitem(last=False)
-
     def _is_parked(self, lane: Hashable, now: float) -> bool:
-        until = self._parked.get(lane)
-        if until is None:
-            return False
-        # Whoever followed and is not confirmed would be tried again after a crash.
-        if until > now or any(
-            item.lane == lane and item.letter.destination == self.name
-            for item in self.custody.letters
-        ):
-            return True
-        del self._parked[lane]
-        return False
-
-    def _dead_letter(
-        self,
-        assigned: Assigned,
-        size_bytes: int,
-        letter: DeadLetter,
-        lane: Hashable | None = None,
-        *,
-        holds: bool = False,
-        join: Join | None = None,
-    ) -> None:
-        self.custody.dead_letter(PendingLetter(letter, assigned, size_bytes, lane, holds, join))
+        letters = self.custody.letters
+        ours = (item.lane for item in letters if item.letter.destination == self.name)
+        return self._parked.is_parked(lane, now, ours)
 
 
 def _activities(members: Sequence[Waiting]) -> list[Activity]:
@@ -652,5 +588,3 @@ _TROUBLE = frozenset({VerdictKind.THROTTLED, VerdictKind.UNAVAILABLE, VerdictKin
 _FATE_DELIVERED = Fate.DELIVERED  # found once: Python 3.11 takes 80 ns to find a member
 _DELIVERED = Verdict(VerdictKind.DELIVERED, "http_200", "200 accepted", 200)
 FOLLOWED = Unmappable("follows_dead_letter", "an earlier record of this user is a dead letter")
-_PARKED_MAX = 100_000
-"""Users parked at a time; of more, the one that was parked first goes on."""

@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from relay.model import Fate, Partition
+from relay.model import Partition
 from relay.road.consuming.source import SourceState
 from relay.road.facts import Lifecycle
+from relay.road.metrics import ledger_metrics, ledger_status
 from relay.road.settling.assigned import Assigned
 from relay.road.status import Hold, ReportPolicy, RoadReporter
 from relay.stream.destination_status import DestinationReport, destination_metrics
@@ -24,32 +25,21 @@ from relay.stream.sender import Sender
 from relay.stream.sending.gate import GateState
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.facts import Emit
-from relay.telemetry.health import Liveness, Readiness
+from relay.telemetry.health import Health
 from relay.telemetry.histogram import together
 
 
 class Shadowed(Protocol):
     """What a second mapping of a source has seen (`relay.sources.shadow`)."""
 
-    @property
-    def source(self) -> str:
-        """The topics."""
-        ...
-
-    @property
-    def documents(self) -> int:
-        """Documents that both mappings have mapped."""
-        ...
-
-    @property
-    def differing(self) -> int:
-        """Of these, those of which they made different things."""
-        ...
-
-    @property
-    def differences(self) -> Mapping[str, int]:
-        """What differs, and of how many documents."""
-        ...
+    source: str
+    """The topics."""
+    documents: int
+    """Documents that both mappings have mapped."""
+    differing: int
+    """Of these, those of which they made different things."""
+    differences: Counter[str]
+    """What differs, and of how many documents."""
 
 
 class Reporter(RoadReporter):
@@ -182,28 +172,28 @@ class Reporter(RoadReporter):
                 holds.append(Hold(str(gate.state), gate.reason, gate.since, name))
         return holds
 
-    def readiness(self) -> Readiness:
+    def readiness(self) -> Health:
         """Ready while one destination takes records; those that do not are named."""
         ready = super().readiness()
         partial = self._partial_holds()
-        if not ready.ready or not partial:
+        if not ready.ok or not partial:
             return ready
         told = "; ".join(f"{hold.destination} is {hold.code}: {hold.reason}" for hold in partial)
-        return Readiness(ready=True, reason=f"{ready.reason}, but {told}")
+        return Health(ok=True, reason=f"{ready.reason}, but {told}")
 
-    def liveness(self) -> Liveness:
+    def liveness(self) -> Health:
         """Not alive when records wait, nothing holds them up, and still none gets through."""
         # Some partitions that wait for a schema do not excuse the others.
         held = self._everything_held() or self._source.readiness() is not None
         if held or self.lifecycle is not Lifecycle.RUNNING:
-            return Liveness(alive=True, reason="nothing may move now")
+            return Health(ok=True, reason="nothing may move now")
         self._pins = self._find_pins()
         for assigned in self._custody.assigned.values():
             still_s = self._stands_still_s(assigned)
             if still_s >= self._policy.stuck_after_s:
                 reason = f"{assigned.partition} has not moved for {still_s:.0f} s"
-                return Liveness(alive=False, reason=reason)
-        return Liveness(alive=True, reason="progress")
+                return Health(ok=False, reason=reason)
+        return Health(ok=True, reason="progress")
 
     def _everything_held(self) -> bool:
         if self._custody.letters_blocked is not None or self._destination_hold() is not None:
@@ -262,18 +252,9 @@ class Reporter(RoadReporter):
 
     def _destination_status(self) -> Mapping[str, Any]:
         """With one destination it is told as `destination`, with several by their names."""
-        events = self._custody.by_event
         told = {name: self._status_of(name) for name in self._reports}
         return {
-            "events": {
-                "taken": events.taken,
-                "delivered": events.delivered,
-                "dead_lettered": dict(events.dead_lettered),
-                "skipped": dict(events.skipped),
-                "returned": events.returned,
-                "open": events.open,
-                "balanced": events.balanced,
-            },
+            "events": ledger_status(self._custody.by_event),
             **({"destinations": told} if len(told) > 1 else {"destination": told.popitem()[1]}),
         }
 
@@ -313,12 +294,15 @@ class Reporter(RoadReporter):
     # -- /metrics -----------------------------------------------------------------------------
 
     def _destination_metrics(self) -> Iterator[Metric]:
-        yield from self._event_metrics()
+        # Beside that of records: a record counted as dead-lettered may have delivered events.
+        taken = "Events of the records read; most records are one."
+        yield from ledger_metrics(self._custody.by_event, "relay_events", "Events", taken)
         yield from self._shadow_metrics()
         notes = CounterMetricFamily(
             "relay_mapping_notes", "Events sent with a field left out or changed.", labels=["code"]
         )
-        for code, count in self._notes().items():
+        counts = sum((sender.notes for sender in self._engine.senders.values()), Counter[str]())
+        for code, count in counts.items():
             notes.add_metric([code], count)
         yield notes
         yield GaugeMetricFamily(
@@ -328,12 +312,6 @@ class Reporter(RoadReporter):
         )
         yield from destination_metrics(self._engine.senders.values())
         yield from self._share_metrics()
-
-    def _notes(self) -> Counter[str]:
-        found: Counter[str] = Counter()
-        for sender in self._engine.senders.values():
-            found.update(sender.notes)
-        return found
 
     def _share_metrics(self) -> Iterator[Metric]:
         pinned = GaugeMetricFamily(
@@ -353,32 +331,6 @@ class Reporter(RoadReporter):
             used_up.add_metric([name], int(self._engine.has_used_up_its_share(name)))
         yield pinned
         yield used_up
-
-    def _event_metrics(self) -> Iterator[Metric]:
-        """The ledger by event: a record counted as dead-lettered may have delivered events."""
-        events = self._custody.by_event
-        taken = CounterMetricFamily(
-            "relay_events_taken", "Events of the records read; most records are one."
-        )
-        taken.add_metric([], events.taken)
-        yield taken
-        settled = CounterMetricFamily(
-            "relay_events_settled", "Events settled, by fate and code.", labels=["fate", "code"]
-        )
-        settled.add_metric([Fate.DELIVERED, ""], events.delivered)
-        for fate, counts in (
-            (Fate.DEAD_LETTERED, events.dead_lettered),
-            (Fate.SKIPPED, events.skipped),
-        ):
-            for code, count in counts.items():
-                settled.add_metric([fate, code], count)
-        yield settled
-        returned = CounterMetricFamily(
-            "relay_events_returned", "Events given back unsettled when their partition left."
-        )
-        returned.add_metric([], events.returned)
-        yield returned
-        yield GaugeMetricFamily("relay_events_open", "Events without a fate.", events.open)
 
     def _shadow_metrics(self) -> Iterator[Metric]:
         seen = CounterMetricFamily(

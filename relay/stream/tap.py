@@ -38,7 +38,7 @@ from relay.stream.sender import Flight, Sender, TakeAnswer
 from relay.stream.sending.lanes import Waiting
 from relay.telemetry.account_digest import AccountDigest
 from relay.telemetry.outline import outline
-from relay.telemetry.samples import RATE_MAX, Sample, Wanted
+from relay.telemetry.tap_route import RATE_MAX, Sample, SampleFilter
 
 _LISTENERS_MAX = 8  # each costs a call for an event that it looks at
 ONLY_DESTINATION = "tracking API"
@@ -51,7 +51,7 @@ _BODY_CHARS_MAX = 4000  # of a sample, which is a line on a screen
 
 @dataclass(slots=True, eq=False)
 class _Listener:
-    wanted: Wanted
+    wanted: SampleFilter
     take: Callable[[Sample], None]
     quiet_until: float = 0.0
 
@@ -82,7 +82,9 @@ class Tap:
         """Whether somebody looks."""
         return bool(self._listeners)
 
-    def open(self, wanted: Wanted, take: Callable[[Sample], None]) -> Callable[[], None] | None:
+    def open(
+        self, wanted: SampleFilter, take: Callable[[Sample], None]
+    ) -> Callable[[], None] | None:
         """Hand samples to `take` until what is returned is called; None when too many look."""
         if len(self._listeners) >= _LISTENERS_MAX:
             return None
@@ -175,7 +177,19 @@ class Tap:
                     became = "delivered"
                 elif len(custody.letters) > dead:
                     became, reason = "dead-lettered", custody.letters[dead].letter.reason
-                self._tell_answered(listener, sender, flight, waiting, answer, became, reason)
+                self._tell(
+                    listener,
+                    record,
+                    flight.request.body,
+                    became=became,
+                    destination=self._name(sender),
+                    code=waiting.last_code,
+                    reason=reason,
+                    attempts=waiting.attempts,
+                    events=len(flight.members),
+                    path=flight.request.path if wanted.exact else None,
+                    status=answer.status or None,
+                )
                 return
 
         return answered if account is None else _with_account(account, answered, take)
@@ -187,7 +201,15 @@ class Tap:
             take(record, outcome, assigned, now)
             for one in outcome.outcomes if isinstance(outcome, Events) else (outcome,):
                 if isinstance(one, _NEVER_SENT) and self._wants(listener, record, one.code):
-                    self._tell_not_sent(listener, record, one)
+                    self._tell(
+                        listener,
+                        record,
+                        record.value,
+                        became="skipped" if isinstance(one, Unwanted) else "dead-lettered",
+                        destination=self._undecided,
+                        code=one.code,
+                        reason=one.reason,
+                    )
                     return
 
         return took
@@ -202,43 +224,6 @@ class Tap:
         )
 
     # -- samples ------------------------------------------------------------------------------
-
-    def _tell_answered(  # noqa: PLR0917 - all that is known of an attempt
-        self,
-        listener: _Listener,
-        sender: Sender,
-        flight: Flight,
-        waiting: Waiting,
-        answer: Answer,
-        became: str,
-        reason: str,
-    ) -> None:
-        self._tell(
-            listener,
-            waiting.parcel.record,
-            flight.request.body,
-            became=became,
-            destination=self._name(sender),
-            code=waiting.last_code,
-            reason=reason,
-            attempts=waiting.attempts,
-            events=len(flight.members),
-            path=flight.request.path if listener.wanted.exact else None,
-            status=answer.status or None,
-        )
-
-    def _tell_not_sent(
-        self, listener: _Listener, record: Record, outcome: Undecodable | Unmappable | Unwanted
-    ) -> None:
-        self._tell(
-            listener,
-            record,
-            record.value,
-            became="skipped" if isinstance(outcome, Unwanted) else "dead-lettered",
-            destination=self._undecided,
-            code=outcome.code,
-            reason=outcome.reason,
-        )
 
     def _tell(self, listener: _Listener, record: Record, body: bytes | None, **more: Any) -> None:
         wanted = listener.wanted

@@ -32,11 +32,11 @@ from relay.errors import SettingsError
 from relay.telemetry.access import Access
 from relay.telemetry.admin_limits import BoundedConnection
 from relay.telemetry.health import StatusSource
-from relay.telemetry.letters_again import SendAgain, letters_again_route
 from relay.telemetry.page import page_routes
 from relay.telemetry.plain import plain
 from relay.telemetry.recent import Recent
-from relay.telemetry.samples import OpenTap, tap_route
+from relay.telemetry.replay_route import Replay, replay_route
+from relay.telemetry.tap_route import OpenTap, tap_route
 from relay.telemetry.troubles import troubles
 
 _BACKLOG = 16  # connections that wait to be accepted: probes and a scrape
@@ -54,7 +54,7 @@ class View:
     settings: dict[str, Any]
     """All of them, with secrets masked. Changed in place when others hold."""
     open_tap: OpenTap | None = None
-    send_again: SendAgain | None = None
+    send_again: Replay | None = None
     """Where there is a dead-letter topic that letters can be taken from."""
 
 
@@ -65,19 +65,19 @@ def admin_app(
 
     async def livez(_request: Request) -> Response:
         said = source.liveness()
-        return _json({"alive": said.alive, "reason": said.reason}, ok=said.alive)
+        return _json({"alive": said.ok, "reason": said.reason}, ok=said.ok)
 
     async def readyz(_request: Request) -> Response:
         said = source.readiness()
-        return _json({"ready": said.ready, "reason": said.reason}, ok=said.ready)
+        return _json({"ready": said.ok, "reason": said.reason}, ok=said.ok)
 
     async def status(_request: Request) -> Response:
         said = dict(source.status())
         if view is not None:
             ready = source.readiness()
             said = {
-                "process": {**view.about, "ready": ready.ready, "ready_reason": ready.reason},
-                "troubles": troubles(said, "" if ready.ready else ready.reason),
+                "process": {**view.about, "ready": ready.ok, "ready_reason": ready.reason},
+                "troubles": troubles(said, "" if ready.ok else ready.reason),
                 **said,
                 "recent": view.recent.status(),
             }
@@ -103,7 +103,7 @@ def _routes_of(view: View) -> list[Route]:
     if view.open_tap is not None:
         routes.append(tap_route(view.access, view.open_tap))
     if view.send_again is not None:
-        routes.append(letters_again_route(view.access, view.send_again))
+        routes.append(replay_route(view.access, view.send_again))
     return routes
 
 

@@ -1,4 +1,4 @@
-"""What Relay says about itself: one frozen class for each fact, declared with `@fact`.
+"""What Relay says about itself: one frozen class for each fact, declared with `@fact(…)`.
 
 A fact becomes one log line, and moves one counter where it declares one, so that the two cannot
 disagree (`relay.telemetry.telemetry`). Loops and edges make facts and hand them to `emit`; they
@@ -67,11 +67,11 @@ class Alike:
 class Fact:
     """Something that happened. Its name in the logs is the class name in snake case."""
 
-    level: ClassVar[Level] = Level.INFO
-    stage: ClassVar[Stage] = Stage.PROCESS
-    counter: ClassVar[Counter | None] = None
-    alike: ClassVar[Alike | None] = None
-    closes_interval: ClassVar[bool] = False
+    level: ClassVar[Level]
+    stage: ClassVar[Stage]
+    counter: ClassVar[Counter | None]
+    alike: ClassVar[Alike | None]
+    closes_interval: ClassVar[bool]
     """Facts that were only counted since the last one of these are told before it."""
 
     @classmethod
@@ -105,11 +105,24 @@ _declared: list[type[Fact]] = []
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-def fact(cls: type[Declared]) -> type[Declared]:
+def fact(
+    *,
+    level: Level = Level.INFO,
+    stage: Stage = Stage.PROCESS,
+    counter: Counter | None = None,
+    alike: Alike | None = None,
+    closes_interval: bool = False,
+) -> Callable[[type[Declared]], type[Declared]]:
     """Declare a fact: a frozen dataclass with fields by name, known to `all_facts`."""
-    made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
-    _declared.append(made)
-    return made
+
+    def declare(cls: type[Declared]) -> type[Declared]:
+        made = dataclass(frozen=True, slots=True, kw_only=True)(cls)
+        made.level, made.stage, made.counter = level, stage, counter
+        made.alike, made.closes_interval = alike, closes_interval
+        _declared.append(made)
+        return made
+
+    return declare
 
 
 def all_facts() -> list[type[Fact]]:
@@ -120,13 +133,11 @@ def all_facts() -> list[type[Fact]]:
     return sorted(_declared, key=lambda declared: declared.__module__)
 
 
-@fact
+@fact(
+    level=Level.WARNING, stage=Stage.SETTLING, alike=Alike(by=("cls", "code"), example="position")
+)
 class RecordDeadLettered(Fact):
     """A record could not be delivered and now lies, unchanged, in the dead-letter topic."""
-
-    level: ClassVar[Level] = Level.WARNING
-    stage: ClassVar[Stage] = Stage.SETTLING
-    alike: ClassVar[Alike | None] = Alike(by=("cls", "code"), example="position")
 
     position: Annotated[Position, "Where the record stands, as topic-partition-offset."]
     cls: Annotated[DeadLetterClass, "The stage that found the problem."]
@@ -137,11 +148,9 @@ class RecordDeadLettered(Fact):
     trace_id: Annotated[str, "Of the producer's trace, where the record has `traceparent`."] = ""
 
 
-@fact
+@fact(level=Level.WARNING)
 class FactRepeated(Fact):
     """There were more facts alike than are written whole: ten, between two lines of progress."""
-
-    level: ClassVar[Level] = Level.WARNING
 
     of: Annotated[str, "Name of the facts."]
     kind: Annotated[str, "What they have in common; of dead letters class and code."]
@@ -149,23 +158,19 @@ class FactRepeated(Fact):
     example: Annotated[str, "Where the first of these stands, as topic-partition-offset."]
 
 
-@fact
+@fact(level=Level.WARNING)
 class LogLinesLost(Fact):
     """Lines of this log were lost: nobody read it for a while, or it could not be written.
 
     Nothing else waited for it. `relay_log_lines_lost_total` counts them at once.
     """
 
-    level: ClassVar[Level] = Level.WARNING
-
     lines: Annotated[int, "How many, since the last line of this kind."]
 
 
-@fact
+@fact(level=Level.WARNING)
 class LibraryLogged(Fact):
     """A library logged something; its text is shortened, without what may be personal."""
-
-    level: ClassVar[Level] = Level.WARNING
 
     logger: Annotated[str, "Name of the library's logger."]
     text: Annotated[str, "Its message."]

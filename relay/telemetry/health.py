@@ -1,6 +1,6 @@
 """What the admin port asks of the pipeline, and the answers it takes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,33 +8,25 @@ from prometheus_client import Metric
 
 
 @dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether the road is open from end to end; if not, why."""
+class Health:
+    """The answer to a probe, and the reason for it."""
 
-    ready: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Liveness:
-    """Whether the process still makes progress; False asks the platform for a restart.
-
-    So an API or a broker that is away is no reason: a restart would not help.
-    """
-
-    alive: bool
+    ok: bool
     reason: str
 
 
 class StatusSource(Protocol):
     """Answers from memory, at once: every method is called on the event loop."""
 
-    def readiness(self) -> Readiness:
-        """For /readyz."""
+    def readiness(self) -> Health:
+        """For /readyz: whether the road is open from end to end."""
         ...
 
-    def liveness(self) -> Liveness:
-        """For /livez."""
+    def liveness(self) -> Health:
+        """For /livez: whether the process still makes progress; if not, it is to be restarted.
+
+        So an API or a broker that is away is no reason: a restart would not help.
+        """
         ...
 
     def status(self) -> Mapping[str, Any]:
@@ -53,23 +45,13 @@ class Roads:
         self._main = main
         self._beside = beside
 
-    def readiness(self) -> Readiness:
+    def readiness(self) -> Health:
         """Of the first that is not ready."""
-        said = self._main.readiness()
-        for road in self._beside.values():
-            if not said.ready:
-                break
-            said = road.readiness()
-        return said
+        return _worst(road.readiness() for road in self._all())
 
-    def liveness(self) -> Liveness:
+    def liveness(self) -> Health:
         """Of the first that is not alive."""
-        said = self._main.liveness()
-        for road in self._beside.values():
-            if not said.alive:
-                break
-            said = road.liveness()
-        return said
+        return _worst(road.liveness() for road in self._all())
 
     def status(self) -> Mapping[str, Any]:
         """That of the main road, with each other's under its name."""
@@ -77,6 +59,18 @@ class Roads:
 
     def metrics(self) -> Iterable[Metric]:
         """Those of all."""
-        yield from self._main.metrics()
-        for road in self._beside.values():
+        for road in self._all():
             yield from road.metrics()
+
+    def _all(self) -> Iterator[StatusSource]:
+        yield self._main
+        yield from self._beside.values()
+
+
+def _worst(told: Iterable[Health]) -> Health:
+    """The first that is not ok; the last where all are."""
+    health = Health(ok=True, reason="")
+    for health in told:
+        if not health.ok:
+            break
+    return health

@@ -92,7 +92,11 @@ def configure(
         masker,
     ]
     if json:
-        processors += [_Arranger(fields), structlog.processors.JSONRenderer(serializer=_dumps)]
+        arrange = arranged(fields)
+        processors += [
+            lambda _logger, _method, event: arrange(event, __version__),
+            structlog.processors.JSONRenderer(serializer=_dumps),
+        ]
     else:
         processors.append(
             structlog.dev.ConsoleRenderer(
@@ -223,21 +227,6 @@ def _lead_libraries_into(log: Log) -> None:
     root.addHandler(_Handler(log))
     root.setLevel(logging.WARNING)
     logging.captureWarnings(True)
-
-
-class _Arranger:
-    """Gives the keys of a line the names that were asked for."""
-
-    def __init__(self, fields: LogFields) -> None:
-        self._arrange = arranged(fields)
-
-    def __call__(
-        self,
-        _logger: structlog.typing.WrappedLogger,
-        _method: str,
-        event: structlog.typing.EventDict,
-    ) -> MutableMapping[str, Any]:
-        return self._arrange(event, __version__)
 
 
 def _dumps(event: Any, **_: Any) -> bytes:

@@ -5,11 +5,11 @@ OpenTelemetry: https://opentelemetry.io/docs/specs/otel/logs/data-model/
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from relay.telemetry.facts import Level
+from relay.wording import rfc3339
 
 _ECS_VERSION = "8.11.0"
 _SERVICE = "relay"
@@ -45,7 +45,7 @@ def arranged(fields: LogFields) -> Callable[[Mapping[str, Any], str], Line]:
 
 def _default(said: Mapping[str, Any], _version: str) -> Line:
     """The keys that structlog and most log tools know come first."""
-    at = _rfc3339(said["timestamp"])
+    at = rfc3339(said["timestamp"], "microseconds")
     return {"timestamp": at, "level": said["level"], "event": said["event"], **_rest(said)}
 
 
@@ -53,7 +53,7 @@ def _ecs(said: Mapping[str, Any], version: str) -> Line:
     """What is Relay's own lies under `relay`, where no field of ECS can have the same name."""
     rest = _rest(said)
     line = {
-        "@timestamp": _rfc3339(said["timestamp"]),
+        "@timestamp": rfc3339(said["timestamp"], "microseconds"),
         "log.level": said["level"],
         "message": said["event"],
         "ecs.version": _ECS_VERSION,
@@ -95,8 +95,3 @@ _ARRANGED: dict[LogFields, Callable[[Mapping[str, Any], str], Line]] = {
 
 def _rest(said: Mapping[str, Any]) -> Line:
     return {name: said[name] for name in said if name not in ("timestamp", "level", "event")}
-
-
-def _rfc3339(seconds: float) -> str:
-    at = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
-    return at.removesuffix("+00:00") + "Z"

@@ -5,10 +5,10 @@ Bounded. Facts are kept as they came and become text when somebody looks.
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from relay.telemetry.facts import Fact, FactRepeated, Level, LibraryLogged, RecordDeadLettered
+from relay.wording import rfc3339
 
 _LETTERS_MAX = 50
 _EVENTS_MAX = 50
@@ -45,7 +45,7 @@ class Recent:
         return {
             "dead_letters": [
                 {
-                    "at": _rfc3339(at),
+                    "at": rfc3339(at / 1000, "seconds"),
                     "position": str(fact.position),
                     "class": fact.cls.value,
                     "code": fact.code,
@@ -55,13 +55,13 @@ class Recent:
                 for at, fact in reversed(self._letters)
             ],
             "dead_letter_codes": [
-                {"class": cls, "code": code, "count": count, "last": _rfc3339(at)}
+                {"class": cls, "code": code, "count": count, "last": rfc3339(at / 1000, "seconds")}
                 for (cls, code), count in self._codes.most_common()
                 if (at := self._last_ms[cls, code])
             ],
             "events": [
                 {
-                    "at": _rfc3339(at),
+                    "at": rfc3339(at / 1000, "seconds"),
                     "level": fact.level.value,
                     "event": fact.name(),
                     "said": ", ".join(
@@ -81,8 +81,3 @@ def _short(value: Any) -> str:
             return " ".join(str(item) for item in value[:4]) + (" …" if len(value) > 4 else "")  # noqa: PLR2004
         case _:
             return str(value)
-
-
-def _rfc3339(ms: int) -> str:
-    moment = datetime.fromtimestamp(ms / 1000, UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

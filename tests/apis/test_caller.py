@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from relay.apis import caller as module
-from relay.apis.caller import Caller, Patience, no_answer, parse, retry_after_s
+from relay.apis.caller import Caller, CallRetryPolicy, no_answer, parse, retry_after_s
 from relay.apis.errors import (
     AccessRefused,
     AnswerLost,
@@ -121,14 +121,14 @@ async def test_what_certainly_was_not_carried_out_is_repeated_always(answer):
 async def test_patience_ends(answer, kind):
     vendor = Vendor(*[answer] * 4)
     with pytest.raises(kind):
-        await vendor.caller(patience=Patience(attempts=3)).send("GET", "/x", repeatable=True)
+        await vendor.caller(retry=CallRetryPolicy(attempts=3)).send("GET", "/x", repeatable=True)
     assert len(vendor.waits) == 2
 
 
 async def test_waits_grow_up_to_a_ceiling_and_are_spread():
     vendor = Vendor(*[500] * 7, 200)
-    patience = Patience(attempts=8, wait_s=1, wait_s_max=8)
-    await vendor.caller(patience=patience).send("GET", "/x", repeatable=True)
+    retry = CallRetryPolicy(attempts=8, wait_s=1, wait_s_max=8)
+    await vendor.caller(retry=retry).send("GET", "/x", repeatable=True)
     ceilings = [1, 2, 4, 8, 8, 8, 8]
     assert all(c / 2 <= wait <= c for wait, c in zip(vendor.waits, ceilings, strict=True))
     assert len(set(vendor.waits)) == len(vendor.waits)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.apis.caller import Caller, Patience
+from relay.apis.caller import Caller, CallRetryPolicy
 from relay.apis.errors import AnswerUnusable, NotThere, Refused, ServerFault
 from relay.apis.mediarithmics_user_points import UserPoints
 from relay.model import Request
@@ -31,8 +31,8 @@ def answering(*answers):
         pass
 
     client = httpx.AsyncClient(transport=httpx.MockTransport(handle), base_url="https://api.test")
-    patience = Patience(attempts=3)
-    return UserPoints(Caller("mediarithmics", client, random.Random(0), patience, sleep)), asked
+    retry = CallRetryPolicy(attempts=3)
+    return UserPoints(Caller("mediarithmics", client, random.Random(0), retry, sleep)), asked
 
 
 async def test_a_request_goes_out_as_it_was_mapped():

@@ -10,7 +10,7 @@ import tomllib
 import pytest
 
 from relay.telemetry.admin import admin_app, new_registry, serve_admin
-from relay.telemetry.health import Liveness, Readiness
+from relay.telemetry.health import Health
 from scripts.generate import ROOT
 from tests.support.commands import parsed
 
@@ -85,11 +85,11 @@ class Process:
     def __init__(self, *, alive: bool) -> None:
         self.alive = alive
 
-    def liveness(self) -> Liveness:
-        return Liveness(alive=self.alive, reason="as the test says")
+    def liveness(self) -> Health:
+        return Health(ok=self.alive, reason="as the test says")
 
-    def readiness(self) -> Readiness:
-        return Readiness(ready=False, reason="no matter")
+    def readiness(self) -> Health:
+        return Health(ok=False, reason="no matter")
 
     def status(self) -> dict:
         return {}

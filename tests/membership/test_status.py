@@ -58,13 +58,13 @@ def test_records_of_the_stream_are_no_news():
 
 def test_it_is_not_ready_while_it_is_held_and_says_why():
     watched = Watched()
-    assert watched.reporter.readiness().ready
+    assert watched.reporter.readiness().ok
     watched.bench.take("alice 88 in")
     watched.bench.hold(watched.bench.due(), "401: not accepted")
     assert watched.reporter.readiness().reason == "segments: imports: 401: not accepted"
     assert watched.reporter.status()["held"] == "401: not accepted"
     watched.bench.take_all(watched.bench.due())
-    assert watched.reporter.readiness().ready
+    assert watched.reporter.readiness().ok
 
 
 def test_it_is_not_ready_while_dead_letters_are_not_taken():
@@ -73,7 +73,7 @@ def test_it_is_not_ready_while_dead_letters_are_not_taken():
     watched.bench.engine.custody.letters_failed("the topic refuses", 1.0)
     assert watched.reporter.readiness().reason == "segments: dead_letter_topic: the topic refuses"
     watched.bench.bury()
-    assert watched.reporter.readiness().ready
+    assert watched.reporter.readiness().ok
 
 
 def test_the_status_balances_and_names_nobody():

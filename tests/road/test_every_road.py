@@ -90,11 +90,11 @@ async def test_no_commit_passes_a_dead_letter_that_is_not_confirmed(kind):
         await bench.until(lambda: bench.custody.letters_blocked is not None)
         await asyncio.sleep(30)
         assert bench.committed() == 0
-        assert not bench.road.reporter.readiness().ready
+        assert not bench.road.reporter.readiness().ok
         bench.sink.refuses = False
         await bench.until(lambda: bench.committed() == bench.end())
         await asyncio.sleep(1)
-        assert bench.road.reporter.readiness().ready
+        assert bench.road.reporter.readiness().ok
     assert [letter.code for letter in bench.sink.written] == ["no_identifier"]
 
 
@@ -209,7 +209,7 @@ async def test_what_is_wrong_is_told_while_a_commit_waits_for_its_answer(kind):
         await waiting.wait()
         wrong = SourceState(trouble=SourceTrouble.SILENT, reason="nobody answers")
         bench.source.state = lambda: wrong
-        await bench.until(lambda: not bench.road.reporter.readiness().ready, within_s=2)
+        await bench.until(lambda: not bench.road.reporter.readiness().ok, within_s=2)
         answered.set()
 
 
@@ -359,7 +359,7 @@ async def test_a_trouble_of_the_source_makes_it_not_ready(kind):
     async with bench.running():
         await bench.until(lambda: bench.road.has_run)
         await asyncio.sleep(1)
-        assert bench.road.reporter.readiness().ready
+        assert bench.road.reporter.readiness().ok
         bench.source.state = lambda: trouble
         await asyncio.sleep(1)
         assert "silent" in bench.road.reporter.readiness().reason
@@ -369,4 +369,4 @@ async def test_a_trouble_of_the_source_makes_it_not_ready(kind):
             assert f"{prefix}_{metric}" in names
         del bench.source.state
         await asyncio.sleep(1)
-        assert bench.road.reporter.readiness().ready
+        assert bench.road.reporter.readiness().ok

@@ -13,16 +13,16 @@ from relay.errors import (
 )
 from relay.road.facts import RoadFailed
 from relay.road.keep import KeptRoad
-from relay.telemetry.health import Liveness, Readiness, Roads
+from relay.telemetry.health import Health, Roads
 from tests.support.simulation.roads import virtually
 
 
 class Reporter:
     def readiness(self):
-        return Readiness(ready=True, reason="running")
+        return Health(ok=True, reason="running")
 
     def liveness(self):
-        return Liveness(alive=True, reason="progress")
+        return Health(ok=True, reason="progress")
 
     def status(self):
         return {"lifecycle": "running"}
@@ -76,11 +76,11 @@ async def test_it_is_started_again_and_is_not_ready_meanwhile():
     running = asyncio.ensure_future(kept.road.run())  # noqa: TID251
     await asyncio.sleep(1.5)
     ready = kept.road.readiness()
-    assert not ready.ready
+    assert not ready.ok
     assert "no broker answers" in ready.reason
     assert kept.road.status()["failed"] == "no broker answers"
     await asyncio.sleep(5)
-    assert kept.road.readiness().ready
+    assert kept.road.readiness().ok
     kept.road.stop("enough")
     await running
     (told,) = kept.facts
@@ -168,8 +168,8 @@ async def test_a_neighbour_stays_as_it_is_and_the_process_is_not_ready():
     seen = Roads(fine.road, {"segments": failing.road})
     tasks = [asyncio.ensure_future(kept.road.run()) for kept in (failing, fine)]  # noqa: TID251
     await asyncio.sleep(1.5)
-    assert not seen.readiness().ready
-    assert fine.road.readiness().ready
+    assert not seen.readiness().ok
+    assert fine.road.readiness().ok
     assert seen.status()["segments"]["failed"] == "gone"
     for kept in (failing, fine):
         kept.road.stop("enough")

@@ -146,13 +146,13 @@ async def test_while_the_registry_cannot_be_asked_it_is_not_ready_and_says_which
         bench.produce("bob", partition=1)
         await bench.until(lambda: bench.custody.schemas.waits)
         await asyncio.sleep(2)
-        assert reporter.readiness().ready  # it is asked for, and may come at any moment
+        assert reporter.readiness().ok  # it is asked for, and may come at any moment
         bench.schemas.problem = "it answered 503"
         assert reporter.readiness().reason == (
             "stream: schema_registry: 1 of 2 partitions wait: it answered 503"
         )
         await asyncio.sleep(400)
-        assert reporter.liveness().alive
+        assert reporter.liveness().ok
         told = reporter.status()["schema_registry"]
         assert told["problem"] == "it answered 503"
         (waiting,) = told["waiting"].items()
@@ -170,8 +170,8 @@ async def test_while_the_registry_cannot_be_asked_it_is_not_ready_and_says_which
         bench.schemas.let_go(7)
         await bench.until(lambda: bench.committed() == bench.end())
         await asyncio.sleep(1)
-        assert reporter.readiness().ready
-        assert reporter.liveness().alive
+        assert reporter.readiness().ok
+        assert reporter.liveness().ok
 
 
 @virtually

@@ -421,9 +421,8 @@ def test_the_same_event_twice_within_the_window_is_sent_once():
 
 def test_the_window_is_bounded():
     bench = Bench(duplicates_window=2)
-    bench.feed("a 1", "a 2", "a 3", "a 1")
+    bench.feed("a 1", "a 2", "a 3", "a 1", "a 3")
     assert bench.deliver_all() == ["a 1", "a 2", "a 3", "a 1"]
-    assert len(bench.engine.sender._seen) == 2
 
 
 def test_a_record_read_again_is_not_its_own_duplicate():

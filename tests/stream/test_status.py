@@ -63,14 +63,14 @@ class Watched(Bench):
 
 def test_it_is_ready_when_records_can_go_all_the_way():
     watched = Watched()
-    assert watched.reporter.readiness().ready
+    assert watched.reporter.readiness().ok
 
 
 @pytest.mark.parametrize("state", [Lifecycle.STARTING, Lifecycle.DRAINING, Lifecycle.STOPPED])
 def test_it_is_not_ready_before_and_after(state):
     watched = Watched()
     watched.reporter.lifecycle = state
-    assert not watched.reporter.readiness().ready
+    assert not watched.reporter.readiness().ok
     assert watched.reporter.readiness().reason == f"stream: {state}"
 
 
@@ -79,7 +79,7 @@ def test_a_token_that_is_not_accepted_is_the_reason():
     watched.feed("a 1")
     watched.answer(watched.fly(), UNAUTHORISED)
     readiness = watched.reporter.readiness()
-    assert not readiness.ready
+    assert not readiness.ok
     assert readiness.reason == "stream: held: 401 token not accepted"
 
 
@@ -102,14 +102,14 @@ def test_a_dead_letter_topic_that_refuses_is_the_reason():
         watched.reporter.readiness().reason == "stream: dead_letter_topic: not authorised to write"
     )
     watched.confirm_letters()
-    assert watched.reporter.readiness().ready
+    assert watched.reporter.readiness().ok
 
 
 def test_a_pause_that_was_asked_for_is_no_reason():
     watched = Watched()
     watched.feed("a 1")
     watched.answer(watched.fly(), BUSY)
-    assert watched.reporter.readiness().ready
+    assert watched.reporter.readiness().ok
 
 
 def test_a_hold_is_told_once_a_minute():
@@ -130,10 +130,10 @@ def test_standing_still_without_a_reason_is_not_living():
     watched = Watched()
     watched.feed("a 1")
     watched.ticks(299)
-    assert watched.reporter.liveness().alive
+    assert watched.reporter.liveness().ok
     watched.ticks(3)
     liveness = watched.reporter.liveness()
-    assert not liveness.alive
+    assert not liveness.ok
     assert "events-0 has not moved for 30" in liveness.reason
 
 
@@ -141,7 +141,7 @@ def test_records_that_are_there_and_are_not_read_are_not_living_either():
     watched = Watched()
     watched.lag = {P0: 10}
     watched.ticks(302)
-    assert not watched.reporter.liveness().alive
+    assert not watched.reporter.liveness().ok
 
 
 def test_a_partition_that_was_added_and_waits_for_the_old_ones_is_no_standstill():
@@ -149,10 +149,10 @@ def test_a_partition_that_was_added_and_waits_for_the_old_ones_is_no_standstill(
     watched = Watched()
     watched.lag = {P0: 10}
     watched.source = SourceState(not_begun=frozenset({P0}))
-    assert watched.ticks(1000).reporter.liveness().alive
+    assert watched.ticks(1000).reporter.liveness().ok
     watched.source = SourceState()
-    assert watched.ticks(250).reporter.liveness().alive
-    assert not watched.ticks(60).reporter.liveness().alive
+    assert watched.ticks(250).reporter.liveness().ok
+    assert not watched.ticks(60).reporter.liveness().ok
 
 
 def test_a_partition_that_is_not_read_because_memory_is_full_is_no_standstill():
@@ -169,7 +169,7 @@ def test_a_partition_that_is_not_read_because_memory_is_full_is_no_standstill():
         if flight := watched.fly():
             watched.answer(flight, OOPS)
         watched.tick()
-    assert watched.reporter.liveness().alive
+    assert watched.reporter.liveness().ok
     # Where nobody tries, what fills the memory is the standstill.
     watched = Watched(
         partitions=(P0, P1), custody=CustodyPolicy(memory_records_max=2, user_records_max=2)
@@ -183,7 +183,7 @@ def test_a_partition_that_is_not_read_because_memory_is_full_is_no_standstill():
 def test_nothing_to_do_is_no_standstill():
     watched = Watched()
     watched.lag = {P0: 0}
-    assert watched.ticks(1000).reporter.liveness().alive
+    assert watched.ticks(1000).reporter.liveness().ok
 
 
 def test_the_first_record_after_a_long_quiet_is_no_standstill():
@@ -192,16 +192,16 @@ def test_the_first_record_after_a_long_quiet_is_no_standstill():
     watched.feed("a 1")
     watched.fly()
     watched.lag = {P0: 1}
-    assert watched.tick().reporter.liveness().alive
-    assert watched.ticks(250).reporter.liveness().alive
-    assert not watched.ticks(60).reporter.liveness().alive
+    assert watched.tick().reporter.liveness().ok
+    assert watched.ticks(250).reporter.liveness().ok
+    assert not watched.ticks(60).reporter.liveness().ok
 
 
 def test_a_hold_is_no_standstill():
     watched = Watched()
     watched.feed("a 1")
     watched.answer(watched.fly(), UNAUTHORISED)
-    assert watched.ticks(1000).reporter.liveness().alive
+    assert watched.ticks(1000).reporter.liveness().ok
 
 
 def test_a_record_that_is_tried_again_and_again_is_no_standstill():
@@ -211,7 +211,7 @@ def test_a_record_that_is_tried_again_and_again_is_no_standstill():
         if flight := watched.fly():
             watched.answer(flight, OOPS)
         watched.tick()
-    assert watched.reporter.liveness().alive
+    assert watched.reporter.liveness().ok
 
 
 def test_a_record_that_waits_for_its_turn_at_a_slow_destination_is_no_standstill():
@@ -226,7 +226,7 @@ def test_a_record_that_waits_for_its_turn_at_a_slow_destination_is_no_standstill
             watched.answer(watched.fly(), OK)
             watched.later(0.1)
         watched.tick(0.0)
-        assert watched.reporter.liveness().alive, watched.reporter.liveness()
+        assert watched.reporter.liveness().ok, watched.reporter.liveness()
     assert watched.reporter.status()["partitions"]["events-0"]["pinned_by"]["offset"] == 0
 
 
@@ -239,7 +239,7 @@ def test_a_record_whose_turn_never_comes_is_a_standstill_however_much_others_mov
         watched.feed(f"user{second} 1")
         watched.answer(watched.fly(), OK)
         watched.tick()
-    assert not watched.reporter.liveness().alive
+    assert not watched.reporter.liveness().ok
 
 
 # -- what is stuck ----------------------------------------------------------------------------

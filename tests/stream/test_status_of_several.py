@@ -46,7 +46,7 @@ def test_it_is_ready_while_one_takes_events_and_names_the_other(watched):
     down(watched, "fr")
     watched.tick()
     ready = watched.reporter.readiness()
-    assert ready.ready
+    assert ready.ok
     assert ready.reason.startswith("running, but fr is down: 500")
 
 
@@ -55,7 +55,7 @@ def test_it_is_not_ready_when_none_does(watched):
     down(watched, "de")
     watched.tick()
     ready = watched.reporter.readiness()
-    assert not ready.ready
+    assert not ready.ok
     assert "down: fr: 500" in ready.reason
     assert "; de: 500" in ready.reason
 
@@ -101,7 +101,7 @@ def test_it_is_alive_while_what_pins_a_partition_is_for_one_that_is_down(watched
         watched.feed(f"de a {number}")
         watched.deliver_all("de")
         watched.tick()
-    assert watched.reporter.liveness().alive
+    assert watched.reporter.liveness().ok
 
 
 def test_it_is_not_alive_when_a_turn_does_not_come_though_its_destination_flows(watched):
@@ -110,7 +110,7 @@ def test_it_is_not_alive_when_a_turn_does_not_come_though_its_destination_flows(
         watched.feed(f"de a {number}")
         watched.deliver_all("de")
         watched.tick()
-    assert not watched.reporter.liveness().alive
+    assert not watched.reporter.liveness().ok
 
 
 def test_many_requests_to_another_are_no_turns_of_a_slow_one(watched):
@@ -121,7 +121,7 @@ def test_many_requests_to_another_are_no_turns_of_a_slow_one(watched):
         watched.deliver_all("de")
         watched.tick()
     assert watched.engine.senders["de"].requests > 2000
-    assert watched.reporter.liveness().alive
+    assert watched.reporter.liveness().ok
 
 
 def test_the_line_of_progress_counts_all_of_them(watched):

@@ -14,7 +14,7 @@ from relay.stream.mapping.compact_json import to_json
 from relay.stream.policy import OnDeadLetter
 from relay.stream.tap import Tap
 from relay.telemetry.account_digest import digest_from, digest_of
-from relay.telemetry.samples import Wanted
+from relay.telemetry.tap_route import SampleFilter
 from tests.support.engine_kit import BAD, OK, WALL_MS, Bench
 from tests.support.simulation.cluster import SimCluster, SimSource
 from tests.support.simulation.roads import P0, Sink
@@ -81,8 +81,8 @@ def calls(engine):
 
 def test_while_nobody_looks_the_engine_calls_what_it_called_before(bench, tap):
     before = calls(bench.engine)
-    close = tap.open(Wanted(), [].append)
-    again = tap.open(Wanted(), [].append)
+    close = tap.open(SampleFilter(), [].append)
+    again = tap.open(SampleFilter(), [].append)
     assert bench.engine.sender.take_answer != before[0]
     close()
     assert tap.is_open
@@ -94,7 +94,7 @@ def test_while_nobody_looks_the_engine_calls_what_it_called_before(bench, tap):
 
 def test_nor_does_it_call_the_tap_between_two_samples(bench, tap, timers, flown):
     before, seen = calls(bench.engine), []
-    tap.open(Wanted(rate=0.1), seen.append)
+    tap.open(SampleFilter(rate=0.1), seen.append)
     flown("a 1")
     assert len(seen) == 1
     assert calls(bench.engine) == before
@@ -110,9 +110,9 @@ def test_nor_does_it_call_the_tap_between_two_samples(bench, tap, timers, flown)
 
 def test_another_listener_does_not_wait_for_the_first(bench, tap, timers, flown):
     slow, quick = [], []
-    tap.open(Wanted(rate=0.1), slow.append)
+    tap.open(SampleFilter(rate=0.1), slow.append)
     flown("a 1")
-    close = tap.open(Wanted(), quick.append)
+    close = tap.open(SampleFilter(), quick.append)
     flown("a 2")
     assert (len(slow), len(quick)) == (1, 1)
     close()
@@ -124,7 +124,7 @@ def test_another_listener_does_not_wait_for_the_first(bench, tap, timers, flown)
 
 def test_when_the_last_has_left_nothing_is_left_to_wake(bench, tap, timers, flown):
     before = calls(bench.engine)
-    close = tap.open(Wanted(rate=0.1), [].append)
+    close = tap.open(SampleFilter(rate=0.1), [].append)
     flown("a 1")
     assert timers.waiting
     close()
@@ -152,7 +152,7 @@ def of_accounts(bench):
 @pytest.mark.parametrize("account", ["crm-1", *ODD_ACCOUNTS])
 def test_it_is_restricted_to_an_account_by_its_digest(tap, flown, account):
     seen = []
-    tap.open(Wanted(account=digest_from(str(digest_of(account)))), seen.append)
+    tap.open(SampleFilter(account=digest_from(str(digest_of(account)))), seen.append)
     for one in ("crm", "crm-12", account):
         flown(one)
     assert len(seen) == 1
@@ -164,7 +164,7 @@ def test_an_account_with_the_same_crc_is_another_account(tap, flown):
     asked = digest_of("plumless")
     assert asked[:2] == digest_of("buckeroo")[:2]
     seen = []
-    tap.open(Wanted(account=asked), seen.append)
+    tap.open(SampleFilter(account=asked), seen.append)
     flown("buckeroo")
     assert seen == []
     flown("plumless")
@@ -173,7 +173,7 @@ def test_an_account_with_the_same_crc_is_another_account(tap, flown):
 
 def test_a_sample_says_where_what_became_and_only_the_shape(bench, tap, flown):
     seen = []
-    tap.open(Wanted(), seen.append)
+    tap.open(SampleFilter(), seen.append)
     flown("a 1")
     (sample,) = seen
     assert (sample["became"], sample["code"]) == ("delivered", "http_200")
@@ -184,7 +184,7 @@ def test_a_sample_says_where_what_became_and_only_the_shape(bench, tap, flown):
 
 def test_what_dies_is_shown_with_its_reason(tap, flown):
     seen = []
-    tap.open(Wanted(), seen.append)
+    tap.open(SampleFilter(), seen.append)
     flown("a 1", answer=BAD)
     assert [sample["became"] for sample in seen] == ["dead-lettered"]
     assert seen[0]["reason"]
@@ -194,7 +194,7 @@ def test_what_is_not_sent_after_a_dead_letter_of_its_user_does_not_hide_why():
     bench = Bench(on_dead_letter=OnDeadLetter.PARK_USER)
     seen = []
     tap = Tap(bench.engine, lambda: bench.now, Timers(bench).call_at)
-    tap.open(Wanted(code="http_400"), seen.append)
+    tap.open(SampleFilter(code="http_400"), seen.append)
     bench.feed("a 1", "a 2")
     bench.answer(bench.fly(), BAD)
     assert [letter.letter.code for letter in bench.engine.custody.letters] == [
@@ -207,8 +207,8 @@ def test_what_is_not_sent_after_a_dead_letter_of_its_user_does_not_hide_why():
 @pytest.mark.usefixtures("of_accounts")
 def test_two_accounts_are_two_listeners(tap, flown):
     first, second = [], []
-    tap.open(Wanted(account=digest_of("crm-1")), first.append)
-    tap.open(Wanted(account=digest_of("crm-02")), second.append)
+    tap.open(SampleFilter(account=digest_of("crm-1")), first.append)
+    tap.open(SampleFilter(account=digest_of("crm-02")), second.append)
     for account in ("crm-3", "crm-02", "crm-1"):
         flown(account)
     assert [sample["position"][-1] for sample in (*first, *second)] == ["2", "1"]
@@ -219,19 +219,19 @@ def test_an_event_that_cannot_be_mapped_is_shown_of_a_record_with_several(bench,
     bad = Unmappable("no_identifier", "no usable identifier")
     bench.engine.interpret = lambda record, now_ms: Events((good(record, now_ms), bad))
     seen = []
-    tap.open(Wanted(code="no_identifier"), seen.append)
+    tap.open(SampleFilter(code="no_identifier"), seen.append)
     flown("a 1")
     assert [(one["became"], one["code"]) for one in seen] == [("dead-lettered", "no_identifier")]
 
 
 def test_it_is_restricted_by_topic_code_and_destination(bench, tap, flown):
     for wanted, count in (
-        (Wanted(topic="another"), 0),
-        (Wanted(topic=next(iter(bench.engine.custody.assigned)).topic), 1),
-        (Wanted(code="http_422"), 0),
-        (Wanted(code="http_200"), 1),
-        (Wanted(destination="elsewhere"), 0),
-        (Wanted(destination="tracking API"), 1),
+        (SampleFilter(topic="another"), 0),
+        (SampleFilter(topic=next(iter(bench.engine.custody.assigned)).topic), 1),
+        (SampleFilter(code="http_422"), 0),
+        (SampleFilter(code="http_200"), 1),
+        (SampleFilter(destination="elsewhere"), 0),
+        (SampleFilter(destination="tracking API"), 1),
     ):
         seen = []
         close = tap.open(wanted, seen.append)
@@ -243,7 +243,7 @@ def test_it_is_restricted_by_topic_code_and_destination(bench, tap, flown):
 def test_a_destination_that_is_added_is_looked_at_too(bench, tap, flown):
     """The second one gives the first a name."""
     seen = []
-    tap.open(Wanted(destination="more"), seen.append)
+    tap.open(SampleFilter(destination="more"), seen.append)
     with tap.away():
         bench.engine.add({"more": bench.engine.policy})
     mapped = bench.engine.interpret
@@ -260,16 +260,16 @@ def test_a_destination_that_is_added_is_looked_at_too(bench, tap, flown):
 
 def test_its_rate_is_bounded(tap, flown):
     seen = []
-    tap.open(Wanted(rate=1.0), seen.append)
+    tap.open(SampleFilter(rate=1.0), seen.append)
     for _ in range(10):
         flown("a 1", "b 1")  # half a second each
     assert 9 <= len(seen) <= 11
 
 
 def test_eight_may_look_and_no_more(tap):
-    closes = [tap.open(Wanted(), [].append) for _ in range(8)]
+    closes = [tap.open(SampleFilter(), [].append) for _ in range(8)]
     assert all(closes)
-    assert tap.open(Wanted(), [].append) is None
+    assert tap.open(SampleFilter(), [].append) is None
 
 
 async def test_whoever_looks_sees_the_road_that_is_made_when_one_failed():
@@ -292,7 +292,7 @@ async def test_whoever_looks_sees_the_road_that_is_made_when_one_failed():
     )
     roads.make()
     seen = []
-    close = roads.tap(Wanted(), seen.append)
+    close = roads.tap(SampleFilter(), seen.append)
     failed = roads.engine
 
     roads.make()

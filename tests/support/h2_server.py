@@ -10,6 +10,8 @@ import h2.config
 import h2.connection
 import h2.events
 
+from tests.support.stream_server import stream_server
+
 BODY = b'{"status":"ok"}'
 
 
@@ -62,18 +64,5 @@ async def h2_server(context: ssl.SSLContext) -> AsyncIterator[H2Server]:
     """A running server on a free port that speaks HTTP/2 and nothing else."""
     context.set_alpn_protocols(["h2"])
     state = H2Server()
-    tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-    async with asyncio.TaskGroup() as group:
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            tasks[group.create_task(state.serve(reader, writer))] = writer
-
-        server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context)
-        state.port = server.sockets[0].getsockname()[1]
-        try:
-            yield state
-        finally:
-            server.close()
-            for task, writer in tasks.items():
-                task.cancel()
-                writer.transport.abort()  # a task that never began closes nothing
+    async with stream_server(state.serve, ssl=context) as state.port:
+        yield state

@@ -15,7 +15,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from confluent_kafka import ElectionType, KafkaError, KafkaException
 from tests.support import kafka_jars
 from tests.support.kafka_admin import Kafka, NoKafka, wait_for
 from tests.support.kafka_security import SecuredListeners
+from tests.support.reaper import Reaper
 
 __all__ = ["KafkaCluster", "NoKafka"]
 
@@ -38,18 +38,6 @@ appender.out.layout.type=PatternLayout
 appender.out.layout.pattern=%d{ISO8601} %p %c{1} %m%n
 rootLogger.level=INFO
 rootLogger.appenderRef.out.ref=out
-"""
-# Reads "+pid" and "-pid"; at the end of its input kills what is left and removes the directory.
-REAPER = """\
-import os, shutil, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-pids = set()
-for line in sys.stdin:
-    (pids.add if line[0] == "+" else pids.discard)(int(line[1:]))
-for pid in pids:
-    try: os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError: pass
-shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
 
 
@@ -82,7 +70,7 @@ class KafkaCluster(Kafka):
         self.security = SecuredListeners(self._home) if secured else None
         self._ports: dict[tuple[int, str], int] = {}
         self._running: dict[int, subprocess.Popen[bytes]] = {}
-        self._reaper: subprocess.Popen[str] | None = None
+        self._reaper: Reaper | None = None
         self._asked: dict[int, Kafka] = {}
         self.replication_max = min(brokers, 3)
 
@@ -109,12 +97,7 @@ class KafkaCluster(Kafka):
     def start(self) -> None:
         """Start all brokers and wait until each is registered."""
         (self._home / "log4j2.properties").write_text(_LOG4J)
-        self._reaper = subprocess.Popen(
-            [sys.executable, "-c", REAPER, self._home],
-            stdin=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        self._reaper = Reaper(self._home)
         for index in self._ids:
             for listener in ("PLAINTEXT", "CONTROLLER", *self._secured_names):
                 self._ports[index, listener] = free_port()
@@ -132,12 +115,11 @@ class KafkaCluster(Kafka):
             self.kill_broker(index)
         self._admin = None
         self._asked.clear()
-        if self._reaper is not None:
-            assert self._reaper.stdin is not None
-            self._reaper.stdin.close()
-            self._reaper.wait(timeout=30)
+        if self._reaper is None:
+            shutil.rmtree(self._home, ignore_errors=True)
+        else:
+            self._reaper.close()
             self._reaper = None
-        shutil.rmtree(self._home, ignore_errors=True)
 
     def start_broker(self, index: int) -> None:
         """Start a broker that was stopped or killed, with the data and the ports it had."""
@@ -199,7 +181,8 @@ class KafkaCluster(Kafka):
                 # Ctrl-C is for the tests: brokers go when the fixture that owns them goes.
                 start_new_session=True,
             )
-        self._tell_reaper(f"+{self._running[index].pid}")
+        assert self._reaper is not None
+        self._reaper.began(self._running[index])
 
     def _format(self, index: int, broker_home: Path) -> None:
         # What StorageTool writes, without paying for a JVM: the broker fills in the rest.
@@ -327,19 +310,8 @@ class KafkaCluster(Kafka):
         return {index: self._asked[index] for index in self._running}
 
     def _end(self, index: int, how: signal.Signals) -> None:
-        process = self._running.pop(index)
-        process.send_signal(how)
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=30)
-        self._tell_reaper(f"-{process.pid}")
-
-    def _tell_reaper(self, line: str) -> None:
-        if self._reaper is not None and self._reaper.stdin is not None:
-            self._reaper.stdin.write(line + "\n")
-            self._reaper.stdin.flush()
+        assert self._reaper is not None
+        self._reaper.end(self._running.pop(index), how)
 
     def _log_file(self, index: int) -> Path:
         return self._home / f"broker-{index}.log"

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from tests.support.stream_server import stream_server
+
 
 @dataclass
 class Proxy:
@@ -77,18 +79,5 @@ class Proxy:
 async def proxy_server(*, refuse: bool = False) -> AsyncIterator[Proxy]:
     """A running proxy on a free port."""
     proxy = Proxy(refuse)
-    tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-    async with asyncio.TaskGroup() as group:
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            tasks[group.create_task(proxy.serve(reader, writer))] = writer
-
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        proxy.port = server.sockets[0].getsockname()[1]
-        try:
-            yield proxy
-        finally:
-            server.close()
-            for task, writer in tasks.items():
-                task.cancel()
-                writer.transport.abort()  # a task that never began closes nothing
+    async with stream_server(proxy.serve) as proxy.port:
+        yield proxy

@@ -10,6 +10,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+from tests.support.stream_server import stream_server
+
 OK_BODY = b'{"status":"ok","data":{}}'
 
 
@@ -138,20 +140,5 @@ async def raw_server(
 ) -> AsyncIterator[RawServer]:
     """A running server on a free port; whatever is still open at the end is cut off."""
     state = RawServer(script, scheme="http" if context is None else "https")
-    tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
-    async with asyncio.TaskGroup() as group:
-
-        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            tasks[group.create_task(state.serve(reader, writer))] = writer
-
-        server = await asyncio.start_server(
-            accept, "127.0.0.1", 0, ssl=context, backlog=1024, limit=2**20
-        )
-        state.port = server.sockets[0].getsockname()[1]
-        try:
-            yield state
-        finally:
-            server.close()
-            for task, writer in tasks.items():
-                task.cancel()
-                writer.transport.abort()  # a task that never began closes nothing
+    async with stream_server(state.serve, ssl=context, backlog=1024, limit=2**20) as state.port:
+        yield state

@@ -11,7 +11,6 @@ import contextlib
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
 import tempfile
 import urllib.error
@@ -21,7 +20,8 @@ from typing import Self
 
 from tests.support import kafka_jars
 from tests.support.kafka_admin import NoKafka, wait_for
-from tests.support.kafka_cluster import REAPER, free_port
+from tests.support.kafka_cluster import free_port
+from tests.support.reaper import Reaper
 
 VERSION = "2.6.13.Final"
 _ARTIFACT = f"io.apicurio:apicurio-registry-app:{VERSION}:tar.gz:all"
@@ -40,7 +40,7 @@ class SchemaRegistry:
         self._home = Path(tempfile.mkdtemp(prefix="relay-registry-"))
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._reaper: subprocess.Popen[str] | None = None
+        self._reaper: Reaper
 
     @property
     def url(self) -> str:
@@ -48,13 +48,8 @@ class SchemaRegistry:
         return f"http://127.0.0.1:{self._port}/apis/ccompat/v7"
 
     def __enter__(self) -> Self:
+        self._reaper = Reaper(self._home)
         try:
-            self._reaper = subprocess.Popen(
-                [sys.executable, "-c", REAPER, self._home],
-                stdin=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
             self._port = free_port()
             self.start()
         except BaseException:
@@ -64,11 +59,7 @@ class SchemaRegistry:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        if self._reaper is not None:
-            assert self._reaper.stdin is not None
-            self._reaper.stdin.close()
-            self._reaper.wait(timeout=30)
-        shutil.rmtree(self._home, ignore_errors=True)
+        self._reaper.close()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -90,7 +81,7 @@ class SchemaRegistry:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self._tell_reaper(f"+{self._process.pid}")
+        self._reaper.began(self._process)
         process = self._process
 
         def started() -> bool:
@@ -108,18 +99,7 @@ class SchemaRegistry:
         if self._process is None:
             return
         process, self._process = self._process, None
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(timeout=30)
-        self._tell_reaper(f"-{process.pid}")
-
-    def _tell_reaper(self, line: str) -> None:
-        if self._reaper is not None and self._reaper.stdin is not None:
-            self._reaper.stdin.write(line + "\n")
-            self._reaper.stdin.flush()
+        self._reaper.end(process, signal.SIGTERM)
 
 
 def _java() -> str:

@@ -15,7 +15,7 @@ import httpx
 import pytest_asyncio
 
 from relay.apis.addresses import PATHS, Credentials
-from relay.apis.caller import Caller, Patience
+from relay.apis.caller import Caller, CallRetryPolicy
 from relay.apis.clients import TokenAuth, open_client
 from relay.apis.digital_audience import HINTS as AUDIENCE_HINTS
 from relay.apis.digital_audience import DigitalAudience
@@ -124,7 +124,7 @@ class World:
             vendor,
             client,
             random.Random(1),
-            patience=Patience(attempts=4),
+            retry=CallRetryPolicy(attempts=4),
             sleep=self.clock.sleep,
             clock=self.clock,
             **options,

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 
 from relay.telemetry.access import Access
 from relay.telemetry.account_digest import digest_from, digest_of
-from relay.telemetry.samples import tap_route
+from relay.telemetry.tap_route import tap_route
 
 ACCOUNTS = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -14,21 +14,21 @@ from prometheus_client.parser import text_string_to_metric_families
 from relay.errors import SettingsError
 from relay.stream.mapping.codes import MappingCode
 from relay.telemetry.admin import admin_app, new_registry, serve_admin
-from relay.telemetry.health import Liveness, Readiness, Roads
+from relay.telemetry.health import Health, Roads
 
 
 class Pipeline:
     """A status source that says what the test set."""
 
     def __init__(self) -> None:
-        self.ready = Readiness(ready=True, reason="running")
-        self.alive = Liveness(alive=True, reason="progress 0.1 s ago")
+        self.ready = Health(ok=True, reason="running")
+        self.alive = Health(ok=True, reason="progress 0.1 s ago")
         self.skipped: dict = {}
 
-    def readiness(self) -> Readiness:
+    def readiness(self) -> Health:
         return self.ready
 
-    def liveness(self) -> Liveness:
+    def liveness(self) -> Health:
         return self.alive
 
     def status(self) -> dict:
@@ -63,7 +63,7 @@ async def test_livez_and_readyz_are_200_with_the_reason(client):
 
 
 async def test_not_ready_is_503_with_the_reason_and_still_alive(client, pipeline):
-    pipeline.ready = Readiness(ready=False, reason="held: the API refuses the token (http_401)")
+    pipeline.ready = Health(ok=False, reason="held: the API refuses the token (http_401)")
     answer = await client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json() == {"ready": False, "reason": "held: the API refuses the token (http_401)"}
@@ -80,20 +80,20 @@ async def test_a_status_that_counts_by_code_is_shown(client, pipeline):
 async def test_two_roads_are_ready_and_alive_when_both_are(pipeline):
     beside = Pipeline()
     both = Roads(pipeline, {"segments": beside})
-    assert both.readiness().ready
-    assert both.liveness().alive
-    beside.ready = Readiness(ready=False, reason="segments: held")
-    beside.alive = Liveness(alive=False, reason="segments: stuck")
+    assert both.readiness().ok
+    assert both.liveness().ok
+    beside.ready = Health(ok=False, reason="segments: held")
+    beside.alive = Health(ok=False, reason="segments: stuck")
     assert both.readiness() == beside.ready
     assert both.liveness() == beside.alive
-    pipeline.ready = Readiness(ready=False, reason="held")
+    pipeline.ready = Health(ok=False, reason="held")
     assert both.readiness() == pipeline.ready
     assert both.status() == pipeline.status() | {"segments": beside.status()}
     assert len(list(both.metrics())) == 2
 
 
 async def test_not_alive_is_503_with_the_reason(client, pipeline):
-    pipeline.alive = Liveness(alive=False, reason="no progress for 300 s")
+    pipeline.alive = Health(ok=False, reason="no progress for 300 s")
     answer = await client.get("/livez")
     assert (answer.status_code, answer.json()["reason"]) == (503, "no progress for 300 s")
 
@@ -105,7 +105,7 @@ async def test_status_is_the_pipeline_s_own_json(client):
 
 async def test_text_that_json_cannot_hold_is_escaped(client, pipeline):
     pipeline.skipped = {"caf\udce9": 1}
-    pipeline.ready = Readiness(ready=False, reason="cannot read caf\udce9")
+    pipeline.ready = Health(ok=False, reason="cannot read caf\udce9")
     status = await client.get("/status")
     assert (status.status_code, status.json()["skipped"]) == (200, {"caf\\udce9": 1})
     ready = await client.get("/readyz")

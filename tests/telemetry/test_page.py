@@ -9,7 +9,7 @@ from relay.settings.shown import shown
 from relay.settings.tracking import TrackingSettings
 from relay.telemetry.access import COOKIE, Access
 from relay.telemetry.admin import View, admin_app, serve_admin
-from relay.telemetry.health import Liveness, Readiness
+from relay.telemetry.health import Health
 from relay.telemetry.recent import Recent
 
 TOKEN = "a token of the admin page"
@@ -20,10 +20,10 @@ class Road:
     """A status source with nothing in it."""
 
     def readiness(self):
-        return Readiness(ready=True, reason="running")
+        return Health(ok=True, reason="running")
 
     def liveness(self):
-        return Liveness(alive=True, reason="progress")
+        return Health(ok=True, reason="progress")
 
     def status(self):
         return {

@@ -40,7 +40,7 @@ def assign(
     for partition in _in_turn(set(partitions) - {p for held in target.values() for p in held}):
         readers = [name for name, member in members.items() if partition.topic in member.topics]
         if readers:
-            target[_poorest(readers, target, partition)].add(partition)
+            target[_least_loaded(readers, target, partition)].add(partition)
     return {
         name: {p for p in given if p not in disputed and holders.get(p, name) == name}
         for name, given in target.items()
@@ -94,11 +94,11 @@ def _in_turn(partitions: Collection[Partition]) -> list[Partition]:
     return sorted(partitions, key=lambda partition: (partition.number, partition.topic))
 
 
-def _poorest(
+def _least_loaded(
     readers: Collection[str], target: Mapping[str, set[Partition]], partition: Partition
 ) -> str:
-    def wealth(name: str) -> tuple[int, int, str]:
+    def load(name: str) -> tuple[int, int, str]:
         same = sum(other.topic == partition.topic for other in target[name])
         return len(target[name]), same, name
 
-    return min(readers, key=wealth)
+    return min(readers, key=load)

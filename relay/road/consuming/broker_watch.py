@@ -19,7 +19,7 @@ from relay.road.consuming.consumer_internals import NO_LEADER, ConsumerInternals
 from relay.road.consuming.facts import KafkaHeard, KafkaLoginRefused, KafkaSilent
 from relay.road.consuming.log_ends import LogEnds
 from relay.road.consuming.own_task import OwnTask
-from relay.road.consuming.silence import ANY_BROKER, Hearing
+from relay.road.consuming.silence import ANY_BROKER, LastAnswers
 from relay.road.consuming.source import SourceTrouble
 from relay.road.consuming.troubles import Troubles
 from relay.telemetry.facts import Emit
@@ -34,7 +34,7 @@ _OURS = (SourceTrouble.UNREACHABLE, SourceTrouble.LOGIN_REFUSED, SourceTrouble.S
 
 
 class BrokerWatch:
-    """One task between `start` and `stop`; `check` raises what ended it."""
+    """Begins with `start`; whoever has it looks after its `task`."""
 
     def __init__(
         self, policy: KafkaClientPolicy, isolation_level: str, troubles: Troubles, emit: Emit
@@ -44,9 +44,9 @@ class BrokerWatch:
         self._troubles = troubles
         self._emit = emit
         self._partitions: frozenset[Partition] = frozenset()
-        self._hearing = Hearing()
+        self._answers = LastAnswers()
         self._changed = asyncio.Event()
-        self._task = OwnTask("broker-watch")
+        self.task = OwnTask("broker-watch")
         self._since: float | None = None
         self._looked_at: float | None = None
         self._said_at: float | None = None
@@ -56,23 +56,15 @@ class BrokerWatch:
         """Begin to ask."""
         self._internals = internals
         self._loop = asyncio.get_running_loop()
-        self._hearing.listen(self._partitions, self._loop.time())
-        self._task.start(self._ask_on())
-
-    def check(self) -> None:
-        """Raise the defect that ended the task, if one did."""
-        self._task.check()
+        self._answers.expect(self._partitions, self._loop.time())
+        self.task.start(self._ask_on())
 
     def assigned(self, partitions: Collection[Partition]) -> None:
         """Ask about these from now on, and at once."""
         self._partitions = frozenset(partitions)
         self.ends.keep(partitions)
-        self._hearing.listen(partitions, self._loop.time())
+        self._answers.expect(partitions, self._loop.time())
         self._changed.set()
-
-    async def stop(self) -> None:
-        """Ask nobody any more."""
-        await self._task.stop()
 
     async def _ask_on(self) -> None:
         while True:
@@ -107,7 +99,7 @@ class BrokerWatch:
                     readable = await self._internals.ends(node, partitions, committed_only=True)
                 now = self._loop.time()
                 for partition in self._partitions.intersection(written, readable):
-                    self._hearing.heard(partition, now)
+                    self._answers.came(partition, now)
                     first, last = readable[partition], written[partition]
                     if first is not None and last is not None:
                         self.ends.told(partition, first, last, now)
@@ -116,7 +108,7 @@ class BrokerWatch:
         with contextlib.suppress(ClientError, OSError, TimeoutError):
             async with asyncio.timeout(_ANSWER_S):
                 await self._internals.ask_anybody()
-                self._hearing.heard(ANY_BROKER, self._loop.time())
+                self._answers.came(ANY_BROKER, self._loop.time())
 
     # -- conclusions --------------------------------------------------------------------------
 
@@ -130,12 +122,12 @@ class BrokerWatch:
         | some missing for a while | finds nobody | UNREACHABLE |
         | some missing for a while | succeeds, or gets no answer in time | SILENT |
         """
-        unheard = self._hearing.unheard(began)
-        if not unheard:
+        missing = self._answers.missing(began)
+        if not missing:
             self._clear()
             return
         now = self._loop.time()
-        silent_since = self._hearing.silent_since(now)
+        silent_since = self._answers.silent_since(now)
         begins = silent_since is not None and self._since is None
         looked = self._looked_at is not None and now - self._looked_at < _LOOK_AGAIN_S
         if looked and not begins:
@@ -148,7 +140,7 @@ class BrokerWatch:
                 return
             self._since = began if silent_since is None else silent_since
         why = (
-            f"the brokers answer, but not for {len(unheard)} of {len(self._partitions)} partitions"
+            f"the brokers answer, but not for {len(missing)} of {len(self._partitions)} partitions"
         )
         self._raise(trouble, str(problem or why), self._since, now)
 

@@ -100,7 +100,7 @@ class GroupOffsets:
         error = theirs.for_code(code)
         if error is theirs.NoError:
             return
-        if error in _ELSEWHERE:
+        if error in _ANOTHER_COORDINATOR:
             self.look_for_coordinator()
         if error is theirs.GroupAuthorizationFailedError:
             raise error(self._coordinator.group_id)
@@ -109,7 +109,7 @@ class GroupOffsets:
         raise error
 
 
-_ELSEWHERE = (
+_ANOTHER_COORDINATOR = (
     theirs.GroupCoordinatorNotAvailableError,
     theirs.NotCoordinatorForGroupError,
     theirs.RequestTimedOutError,

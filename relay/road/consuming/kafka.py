@@ -112,7 +112,7 @@ class KafkaSource:
         consumer.subscribe(
             topics=self._policy.topics,
             pattern=reading_pattern(self._policy),
-            listener=Rebalances(self),
+            listener=Rebalances(self.assigned, self.joining, self.failed),
         )
 
     async def poll(self, records_max: int, timeout_s: float) -> list[Record]:
@@ -124,8 +124,8 @@ class KafkaSource:
             async with self._handing:
                 await self._give_up_forgotten()
         self._positions.check()
-        self._watch.check()
-        self._shares.check()
+        self._watch.task.check()
+        self._shares.task.check()
         now = asyncio.get_running_loop().time()
         # A refusal before a broker has ever let us read is a mistake in the settings, and ends the
         # start; after that it is an ACL that somebody took away and may give back (`_held`).
@@ -234,8 +234,8 @@ class KafkaSource:
         left = False
         try:
             failed = await each(
-                self._watch.stop,
-                self._shares.stop,
+                self._watch.task.stop,
+                self._shares.task.stop,
                 self._give_up_all,
                 self._positions.end,
                 self._internals.stop,
@@ -455,9 +455,7 @@ class KafkaSource:
         return True
 
     def _tell(self, problem: KafkaError, retry_in_s: float) -> None:
-        self._emit(
-            KafkaUnavailable(code=problem.code, reason=problem.problem, retry_in_s=retry_in_s)
-        )
+        self._emit(KafkaUnavailable.of(problem, retry_in_s))
 
     def _update(self) -> None:
         """Make aiokafka fetch for what is wanted, and for nothing else."""

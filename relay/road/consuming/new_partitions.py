@@ -15,16 +15,8 @@ what the old ones held when it was found; by then every earlier event has its fa
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from relay.model import Partition
-
-
-class Beginning(Enum):
-    """Where to begin."""
-
-    BY_SETTINGS = auto()
-    FIRST = auto()
 
 
 class Begun:
@@ -50,10 +42,10 @@ class Begun:
         """Whether a partition without a commit was added to a topic that is being read."""
         return partition.topic in self._topics
 
-    def beginning(self, partition: Partition) -> Beginning:
-        """Where to begin with a partition without a commit."""
+    def begins_at_first(self, partition: Partition) -> bool:
+        """Whether a partition without a commit begins at its beginning, whatever the settings."""
         later = self._by_pattern and bool(self._topics)
-        return Beginning.FIRST if self.added(partition) or later else Beginning.BY_SETTINGS
+        return self.added(partition) or later
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,14 @@ class OwnTask:
         self._task: asyncio.Task[None] | None = None
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Begin; once."""
+        """Begin; once before each `stop`."""
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(work, name=self._name)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it was started and not stopped since."""
+        return self._task is not None
 
     def check(self) -> None:
         """Raise the defect that ended the task, if one did."""
@@ -27,8 +32,10 @@ class OwnTask:
             self._task.result()
 
     async def stop(self) -> None:
-        """End it, and wait until it has ended."""
+        """End it, and wait until it has ended. Raises the defect that had ended it before."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()

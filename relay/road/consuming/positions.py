@@ -16,7 +16,8 @@ from relay.kafka_client.errors import translated
 from relay.model import Commit, Partition
 from relay.road.consuming.consumer_internals import ConsumerInternals
 from relay.road.consuming.facts import NewPartitionsRead, NewPartitionsWait
-from relay.road.consuming.new_partitions import Beginning, Begun, Wait
+from relay.road.consuming.new_partitions import Begun, Wait
+from relay.road.consuming.own_task import OwnTask
 from relay.road.consuming.policy import ConsumerPolicy, OffsetReset
 from relay.road.consuming.source import CommitRefused
 from relay.telemetry.facts import Emit
@@ -67,7 +68,7 @@ class FirstPositions:
         self._waits: dict[Partition, Wait] = {}
         self._released: set[Partition] = set()
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task = OwnTask("first-positions")
 
     @property
     def pending(self) -> AbstractSet[Partition]:
@@ -90,14 +91,12 @@ class FirstPositions:
 
     def begin(self) -> None:
         """Partitions may need us from now on."""
-        # Its parent is the source, which has no block of code that spans it: `end` is called.
-        if self._task is None:
-            self._task = asyncio.create_task(self._work())  # noqa: TID251
+        if not self._task.is_begun:
+            self._task.start(self._work())
 
     def check(self) -> None:
         """Raise what ended the work."""
-        if self._task is not None and self._task.done() and not self._task.cancelled():
-            self._task.result()
+        self._task.check()
 
     async def keep(self, partitions: AbstractSet[Partition]) -> None:
         """All others have left: drop what is under way for them, and begin anew for these."""
@@ -110,11 +109,7 @@ class FirstPositions:
 
     async def end(self) -> None:
         """Drop all that is under way."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await self._task.stop()
         self._pending.clear()
         self._taken.clear()
         self._alone.clear()
@@ -191,7 +186,7 @@ class FirstPositions:
     def _from_first(self, tp: Partition) -> bool:
         if self._policy.auto_offset_reset is OffsetReset.EARLIEST:
             return True
-        return self._pending[tp] is None and self._begun.beginning(tp) is Beginning.FIRST
+        return self._pending[tp] is None and self._begun.begins_at_first(tp)
 
     async def _offsets(
         self, leader: int, partitions: Collection[Partition], *, first: bool

@@ -19,23 +19,15 @@ _ANSWER_S = 4.0  # as in the broker watch
 
 
 class ShareWatch:
-    """One task between `start` and `stop`; `check` raises what ended it."""
+    """Begins with `start`; whoever has it looks after its `task`."""
 
     def __init__(self) -> None:
         self.produced = ProducedShare()
-        self._task = OwnTask("share-watch")
+        self.task = OwnTask("share-watch")
 
     def start(self, internals: ConsumerInternals, topics: Callable[[], Collection[str]]) -> None:
         """Begin to ask about the topics that are read then."""
-        self._task.start(self._ask_on(internals, topics))
-
-    def check(self) -> None:
-        """Raise the defect that ended the task, if one did."""
-        self._task.check()
-
-    async def stop(self) -> None:
-        """Ask nobody any more."""
-        await self._task.stop()
+        self.task.start(self._ask_on(internals, topics))
 
     async def _ask_on(
         self, internals: ConsumerInternals, topics: Callable[[], Collection[str]]

@@ -1,7 +1,7 @@
 """Who has not answered for how long → whether that is an outage. Pure: the time is an argument.
 
 While brokers are away aiokafka tries again without a word; after a while somebody should know.
-What is listened for: an answer for each of our partitions, or of any broker while there are none.
+What is expected: an answer for each of our partitions, or of any broker while there are none.
 """
 
 from collections.abc import Collection
@@ -13,36 +13,36 @@ ALL_SILENT_S = 5.0
 SOME_SILENT_S = 15.0
 """Some do: a broker that restarts is away as long, and an election takes about ten seconds."""
 
-Voice = Partition | None
-"""What may be heard: an answer for a partition; None for any broker."""
-ANY_BROKER: Voice = None
+Expected = Partition | None
+"""What an answer is for: a partition, or None for any broker."""
+ANY_BROKER: Expected = None
 
 
-class Hearing:
-    """When each was heard last. Steady seconds."""
+class LastAnswers:
+    """When the last answer for each came. Steady seconds."""
 
     def __init__(self) -> None:
-        self._heard_at: dict[Voice, float] = {}
+        self._came_at: dict[Expected, float] = {}
 
-    def listen(self, partitions: Collection[Partition], now: float) -> None:
-        """Listen for these; for a new one from now on."""
-        voices: Collection[Voice] = partitions or (ANY_BROKER,)
-        # Brokers that were silent before an assignment were not heard by being assigned.
-        since = min(self._heard_at.values(), default=now)
-        self._heard_at = {voice: self._heard_at.get(voice, since) for voice in voices}
+    def expect(self, partitions: Collection[Partition], now: float) -> None:
+        """Expect answers for these; for a new one from now on."""
+        expected: Collection[Expected] = partitions or (ANY_BROKER,)
+        # Brokers that were silent before an assignment did not answer by being assigned.
+        since = min(self._came_at.values(), default=now)
+        self._came_at = {one: self._came_at.get(one, since) for one in expected}
 
-    def heard(self, voice: Voice, now: float) -> None:
+    def came(self, answer_for: Expected, now: float) -> None:
         """There was an answer. Late ones for what left meanwhile say nothing."""
-        if voice in self._heard_at:
-            self._heard_at[voice] = now
+        if answer_for in self._came_at:
+            self._came_at[answer_for] = now
 
-    def unheard(self, since: float) -> tuple[Voice, ...]:
-        """Those not heard since then."""
-        return tuple(voice for voice, at in self._heard_at.items() if at < since)
+    def missing(self, since: float) -> tuple[Expected, ...]:
+        """Those for which none came since then."""
+        return tuple(one for one, at in self._came_at.items() if at < since)
 
     def silent_since(self, now: float) -> float | None:
         """Since when there is an outage, or None while there is none."""
-        oldest = min(self._heard_at.values(), default=now)
-        newest = max(self._heard_at.values(), default=now)
+        oldest = min(self._came_at.values(), default=now)
+        newest = max(self._came_at.values(), default=now)
         outage = now - newest >= ALL_SILENT_S or now - oldest >= SOME_SILENT_S
         return oldest if outage else None

@@ -25,7 +25,7 @@ async def await_topics(policy: ConsumerPolicy, emit: Emit) -> Cluster:
     """
 
     def notice(problem: KafkaError, retry_in_s: float) -> None:
-        emit(KafkaUnavailable(code=problem.code, reason=problem.problem, retry_in_s=retry_in_s))
+        emit(KafkaUnavailable.of(problem, retry_in_s))
 
     looked = False
     while True:

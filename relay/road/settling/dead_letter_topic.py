@@ -72,9 +72,7 @@ class DeadLetterTopic:
         """
 
         def notice(problem: KafkaError, retry_in_s: float) -> None:
-            self._emit(
-                KafkaUnavailable(code=problem.code, reason=problem.problem, retry_in_s=retry_in_s)
-            )
+            self._emit(KafkaUnavailable.of(problem, retry_in_s))
 
         policy = self._policy
         cluster = await reach_in_time(policy.client, policy.start_timeout_s, notice)

@@ -5,7 +5,6 @@ No road commits an offset beyond a dead letter that is not confirmed.
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from relay.backoff import doubled
@@ -52,13 +51,8 @@ class DeadLetterSink(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LetterPolicy:
-    """How many letters are written at once, and how soon again after a failure. Seconds."""
-
-    letters_per_write: int = 200
-    retry_first_s: float = 0.5
-    retry_max_s: float = 15.0
+_LETTERS_PER_WRITE = 200
+_RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 15.0
 
 
 class LetterWriter:
@@ -70,13 +64,11 @@ class LetterWriter:
         sink: DeadLetterSink,
         emit: Emit,
         changed: Callable[[], None],
-        policy: LetterPolicy | None = None,
     ) -> None:
         self._queue = queue
         self._sink = sink
         self._emit = emit
         self._changed = changed
-        self._policy = policy or LetterPolicy()
         self.due = asyncio.Event()
 
     async def run(self) -> None:
@@ -87,8 +79,8 @@ class LetterWriter:
             await self._write_all()
 
     async def _write_all(self) -> None:
-        policy, failures, failing_since = self._policy, 0, 0.0
-        while batch := self._queue.next_letters(policy.letters_per_write):
+        failures, failing_since = 0, 0.0
+        while batch := self._queue.next_letters(_LETTERS_PER_WRITE):
             try:
                 await self._sink.write([item.letter for item in batch])
             except KafkaError as error:
@@ -97,7 +89,7 @@ class LetterWriter:
                 # While it fails nothing may pass (`Custody.letters_blocked`), and the same letters
                 # are asked for again: the sink writes none of them twice (`DeadLetterTopic.write`).
                 failures += 1
-                retry_s = doubled(policy.retry_first_s, failures - 1, policy.retry_max_s)
+                retry_s = doubled(_RETRY_FIRST_S, failures - 1, _RETRY_MAX_S)
                 self._queue.letters_failed(str(error), now)
                 self._emit(
                     DeadLetterTopicUnavailable(

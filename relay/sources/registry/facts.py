@@ -1,11 +1,17 @@
 """Facts about the schema registry."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from relay.telemetry.facts import Counter, Fact, Level, Stage, fact
 
 
-@fact
+@fact(
+    level=Level.ERROR,
+    stage=Stage.DECODING,
+    counter=Counter(
+        "relay_registry_outages_total", "Times the schema registry could not be asked."
+    ),
+)
 class RegistryUnavailable(Fact):
     """A schema cannot be had: the partitions whose next record needs it wait; all others go on.
 
@@ -13,20 +19,12 @@ class RegistryUnavailable(Fact):
     on. Where the reason names credentials, an address or a package, somebody has to act.
     """
 
-    level: ClassVar[Level] = Level.ERROR
-    stage: ClassVar[Stage] = Stage.DECODING
-    counter: ClassVar[Counter | None] = Counter(
-        "relay_registry_outages_total", "Times the schema registry could not be asked."
-    )
-
     reason: Annotated[str, "What came back, or that nothing did."]
     refused: Annotated[bool, "Whether it refuses: then waiting alone does not help."]
 
 
-@fact
+@fact(stage=Stage.DECODING)
 class RegistryAvailable(Fact):
     """The schema registry answers again, and the partitions that waited go on."""
-
-    stage: ClassVar[Stage] = Stage.DECODING
 
     held_s: Annotated[float, "How long it could not be asked."]

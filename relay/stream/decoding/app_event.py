@@ -26,6 +26,17 @@ UpdateStrategy = Literal[
 Selector = Literal["account", "email", "device", "user_point", "user_point_bare"]
 # Not `.` or `..`: alone in a path, those would lead elsewhere.
 UserPointId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:~-]{0,127}$")]
+SelectedBy = Annotated[
+    Selector | None,
+    Field(
+        description="What selects the user on that route. Without it `user_point_id`, else the "
+        "first account, email or device there is."
+    ),
+]
+SelectedPoint = Annotated[
+    UserPointId | None,
+    Field(description="The platform's own id of the user, for that route."),
+]
 
 
 class _Event(InputModel):
@@ -79,14 +90,8 @@ class Profile(_Event):
         description="How the properties meet the stored ones, on the route `user_profiles`. "
         "Without it, the strategy of the settings.",
     )
-    selector: Selector | None = Field(
-        default=None,
-        description="What selects the user on that route. Without it `user_point_id`, else the "
-        "first account, email or device there is.",
-    )
-    user_point_id: UserPointId | None = Field(
-        default=None, description="The platform's own id of the user, for that route."
-    )
+    selector: SelectedBy = None
+    user_point_id: SelectedPoint = None
     account: Account | None = Field(
         default=None,
         description="The account that the profile belongs to. Without it, the first of the user.",
@@ -103,14 +108,8 @@ class Choice(_Event):
         description="How it travels. Without it `user_choices` where `selector` or "
         "`user_point_id` is given, else the route of the settings.",
     )
-    selector: Selector | None = Field(
-        default=None,
-        description="What selects the user on that route. Without it `user_point_id`, else the "
-        "first account, email or device there is.",
-    )
-    user_point_id: UserPointId | None = Field(
-        default=None, description="The platform's own id of the user, for that route."
-    )
+    selector: SelectedBy = None
+    user_point_id: SelectedPoint = None
     processing_id: Identifier = Field(description="The processing that the choice is about.")
     accepted: bool = Field(description="Whether the user accepts it.")
     properties: Properties = Field(default_factory=dict, description="Custom fields of the choice.")

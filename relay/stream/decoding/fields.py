@@ -125,14 +125,9 @@ Timestamp = Annotated[
 
 # Any text with something visible in it and no control characters: those come from broken
 # producers, and two accounts that differ by one look the same to everybody who searches.
-Identifier = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=512,
-        pattern=r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$",
-    ),
-]
+VISIBLE = r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$"
+TEXT_MAX = 512
+Identifier = Annotated[str, Field(min_length=1, max_length=TEXT_MAX, pattern=VISIBLE)]
 
 # Like an identifier, and without spaces and @: a clear address in a field for hashes is refused
 # before it can travel as one.

@@ -6,7 +6,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from relay.stream.decoding.fields import Identifier, Properties, Timestamp, all_finite
+from relay.stream.decoding.fields import (
+    TEXT_MAX,
+    VISIBLE,
+    Identifier,
+    Properties,
+    Timestamp,
+    all_finite,
+)
 from relay.stream.decoding.user import InputModel
 
 
@@ -37,14 +44,12 @@ def _origin_id(value: Any) -> str | int:
     """An id of the platform's: digits or a name as text, or the number that its own SDK sends."""
     if type(value) is int and 0 <= value <= _ID_MAX:
         return value
-    if isinstance(value, str) and _IDENTIFIER_MATCH(value):
+    if isinstance(value, str) and len(value) <= TEXT_MAX and _IDENTIFIER_MATCH(value):
         return value
     raise PydanticCustomError("id", "must be text, or a whole number of at most 63 bits")
 
 
-_IDENTIFIER_MATCH = re.compile(
-    r"(?=[\s\S]{1,512}\Z)[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*\Z"
-).match
+_IDENTIFIER_MATCH = re.compile(VISIBLE[:-1] + r"\Z").match
 OriginId = Annotated[
     str | int,
     PlainValidator(_origin_id),
@@ -55,8 +60,8 @@ OriginId = Annotated[
                 {
                     "type": "string",
                     "minLength": 1,
-                    "maxLength": 512,
-                    "pattern": r"^[^\x00-\x1f\x7f]*[^\x00-\x1f\x7f\s][^\x00-\x1f\x7f]*$",
+                    "maxLength": TEXT_MAX,
+                    "pattern": VISIBLE,
                 },
             ]
         }

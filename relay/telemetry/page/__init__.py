@@ -57,22 +57,22 @@ def page_routes(access: Access, settings: Mapping[str, Any]) -> list[Route]:
     async def login(request: Request) -> Response:
         return await _login(request, access)
 
-    routes = [Route(f"/{name}", _guarded(access, _file(name), name)) for name in _TYPES]
+    routes = [Route(f"/{name}", guarded(access, _file(name), name)) for name in _TYPES]
     return [
-        Route("/", _guarded(access, _file("page.html"), "page.html")),
-        Route("/runbook", _guarded(access, _file("runbook.html"), "runbook.html")),
+        Route("/", guarded(access, _file("page.html"), "page.html")),
+        Route("/runbook", guarded(access, _file("runbook.html"), "runbook.html")),
         Route("/settings", guarded(access, masked)),
         Route("/login", login, methods=["POST"]),
         *routes,
     ]
 
 
-def guarded(access: Access, handler: Handler) -> Handler:
-    """The handler, for requests that may look; others are answered 401 or 403."""
-    return _guarded(access, handler, "")
+def guarded(access: Access, handler: Handler, name: str = "") -> Handler:
+    """The handler, for requests that may look; others are answered 401 or 403.
 
+    `name` is that of the file that it serves, where it serves one: some are for everybody.
+    """
 
-def _guarded(access: Access, handler: Handler, name: str) -> Handler:
     async def guard(request: Request) -> Response:
         if access.is_off:
             return Response(_OFF, 403, HEADERS, media_type="text/plain")
@@ -83,6 +83,16 @@ def _guarded(access: Access, handler: Handler, name: str) -> Handler:
         return Response("the token of admin.token is needed\n", 401, HEADERS)
 
     return guard
+
+
+async def body_of(request: Request, bytes_max: int) -> bytes | None:
+    """The body; None of one that is longer, of which no more is read."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > bytes_max:
+            return None
+    return bytes(body)
 
 
 def _file(name: str) -> Handler:
@@ -96,12 +106,10 @@ async def _login(request: Request, access: Access) -> Response:
     """A form with the token → a cookie in its place, for this address only."""
     if access.token is None:
         return Response(_OFF if access.is_off else "there is no token to give\n", 403, HEADERS)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _TOKEN_BYTES_MAX:
-            return Response("too long for a token\n", 413, HEADERS)
-    given = _field(bytes(body))
+    body = await body_of(request, _TOKEN_BYTES_MAX)
+    if body is None:
+        return Response("too long for a token\n", 413, HEADERS)
+    given = _field(body)
     if not access.is_token(given):
         return Response(_content("login.html"), 401, HEADERS, media_type="text/html")
     # Without a path the browser takes that of this request: right behind any prefix.

@@ -8,7 +8,14 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.errors import KafkaError
 from relay.model import Commit, Partition
-from tests.road.consuming.test_kafka_source import member, numbers, polled_until, produce, read
+from tests.road.consuming.test_kafka_source import (
+    begun,
+    member,
+    numbers,
+    polled_until,
+    produce,
+    read,
+)
 from tests.road.consuming.test_positions import frozen
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -44,7 +51,8 @@ async def test_a_broker_that_hangs_during_a_rebalance_ends_no_task_of_the_client
     """
     topic = kafka_cluster.create_topic(partitions=6, replication=1)
     async with member(kafka_cluster, topics=[topic], group_id=topic, request_timeout_s=2) as source:
-        await polled_until(source, lambda: len(source.ends()) == 6)
+        # One that has no commit after this rebalance waits until the others are read and committed.
+        await begun(source, *(Partition(topic, number) for number in range(6)))
         leaders = {kafka_cluster.leader(topic, number) for number in range(6)}
         index = min(leaders - {source._consumer._coordinator.coordinator_id})
 

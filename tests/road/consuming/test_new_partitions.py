@@ -3,30 +3,30 @@
 import pytest
 
 from relay.model import Partition
-from relay.road.consuming.new_partitions import Beginning, Begun, Wait
+from relay.road.consuming.new_partitions import Begun, Wait
 
 OLD, NEW = Partition("a", 0), Partition("a", 1)
 
 
 @pytest.mark.parametrize(
-    ("by_pattern", "committed", "partition", "added", "beginning"),
+    ("by_pattern", "committed", "partition", "added", "at_first"),
     [
-        (False, [], NEW, False, Beginning.BY_SETTINGS),
-        (True, [], NEW, False, Beginning.BY_SETTINGS),
-        (False, [OLD], NEW, True, Beginning.FIRST),
-        (True, [OLD], NEW, True, Beginning.FIRST),
-        (False, [OLD], Partition("b", 0), False, Beginning.BY_SETTINGS),
-        (True, [OLD], Partition("b", 0), False, Beginning.FIRST),
+        (False, [], NEW, False, False),
+        (True, [], NEW, False, False),
+        (False, [OLD], NEW, True, True),
+        (True, [OLD], NEW, True, True),
+        (False, [OLD], Partition("b", 0), False, False),
+        (True, [OLD], Partition("b", 0), False, True),
     ],
 )
 def test_what_was_found_later_begins_at_its_beginning(
-    by_pattern, committed, partition, added, beginning
+    by_pattern, committed, partition, added, at_first
 ):
     begun = Begun(by_pattern=by_pattern)
     begun.found(committed)
 
     assert begun.added(partition) is added
-    assert begun.beginning(partition) is beginning
+    assert begun.begins_at_first(partition) is at_first
 
 
 def test_a_topic_that_has_begun_is_not_looked_up_again():

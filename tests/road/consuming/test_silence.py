@@ -3,14 +3,14 @@
 import pytest
 
 from relay.model import Partition
-from relay.road.consuming.silence import ALL_SILENT_S, ANY_BROKER, SOME_SILENT_S, Hearing
+from relay.road.consuming.silence import ALL_SILENT_S, ANY_BROKER, SOME_SILENT_S, LastAnswers
 
 A, B = Partition("events", 0), Partition("events", 1)
 
 
-def hearing(*partitions):
-    made = Hearing()
-    made.listen(partitions, 0.0)
+def expecting(*partitions):
+    made = LastAnswers()
+    made.expect(partitions, 0.0)
     return made
 
 
@@ -26,41 +26,41 @@ def hearing(*partitions):
     ],
 )
 def test_nobody_is_an_outage_after_seconds_and_some_after_a_while(heard_a, heard_b, now, since):
-    both = hearing(A, B)
-    both.heard(A, heard_a)
-    both.heard(B, heard_b)
+    both = expecting(A, B)
+    both.came(A, heard_a)
+    both.came(B, heard_b)
 
     assert both.silent_since(now) == since
 
 
-def test_without_partitions_any_broker_is_listened_for():
-    nobody = hearing()
+def test_without_partitions_an_answer_of_any_broker_is_expected():
+    nobody = expecting()
     assert nobody.silent_since(ALL_SILENT_S) == 0.0
 
-    nobody.heard(ANY_BROKER, 4.0)
+    nobody.came(ANY_BROKER, 4.0)
     assert nobody.silent_since(ALL_SILENT_S) is None
 
 
 def test_an_assignment_is_no_answer():
     """A rebalance during an outage must not make it look shorter."""
-    listening = hearing(A)
-    listening.listen([], 3.0)
-    listening.listen([A, B], 4.0)
+    answers = expecting(A)
+    answers.expect([], 3.0)
+    answers.expect([A, B], 4.0)
 
-    assert listening.silent_since(ALL_SILENT_S) == 0.0
+    assert answers.silent_since(ALL_SILENT_S) == 0.0
 
 
 def test_late_answers_for_what_left_are_not_counted():
-    listening = hearing(A, B)
-    listening.listen([B], 1.0)
-    listening.heard(A, 4.0)
+    answers = expecting(A, B)
+    answers.expect([B], 1.0)
+    answers.came(A, 4.0)
 
-    assert listening.silent_since(ALL_SILENT_S) == 0.0
+    assert answers.silent_since(ALL_SILENT_S) == 0.0
 
 
 def test_who_was_not_heard_in_a_round():
-    listening = hearing(A, B)
-    listening.heard(A, 2.0)
+    answers = expecting(A, B)
+    answers.came(A, 2.0)
 
-    assert listening.unheard(1.0) == (B,)
-    assert listening.unheard(0.0) == ()
+    assert answers.missing(1.0) == (B,)
+    assert answers.missing(0.0) == ()

@@ -27,7 +27,7 @@ Close = Callable[[], None]
 
 
 @dataclass(slots=True)
-class Wanted:
+class SampleFilter:
     """What one listener wants to see. What is empty does not restrict."""
 
     topic: str = ""
@@ -40,7 +40,7 @@ class Wanted:
     """Show content as it is, not only its shape."""
 
 
-OpenTap = Callable[[Wanted, Callable[[Sample], None]], Close | None]
+OpenTap = Callable[[SampleFilter, Callable[[Sample], None]], Close | None]
 """Hands samples to the second argument until what is returned is called; None: too many look."""
 
 
@@ -60,7 +60,7 @@ def tap_route(access: Access, open_tap: OpenTap) -> Route:
     return Route("/tap", guarded(access, tap))
 
 
-async def _lines(open_tap: OpenTap, wanted: Wanted) -> AsyncIterator[bytes]:
+async def _lines(open_tap: OpenTap, wanted: SampleFilter) -> AsyncIterator[bytes]:
     """The samples; an empty line where none comes, so that a reader that is gone is noticed.
 
     Opened here and not before: what was never begun would never be closed.
@@ -89,7 +89,7 @@ async def _lines(open_tap: OpenTap, wanted: Wanted) -> AsyncIterator[bytes]:
         close()
 
 
-def _wanted(request: Request) -> Wanted:
+def _wanted(request: Request) -> SampleFilter:
     asked = request.query_params
     unknown = set(asked) - {"topic", "code", "destination", "account_digest", "rate", "content"}
     if unknown:
@@ -101,7 +101,7 @@ def _wanted(request: Request) -> Wanted:
     content = asked.get("content", "shape")
     if content not in ("shape", "exact"):
         raise ValueError("content: shape or exact")
-    return Wanted(
+    return SampleFilter(
         topic=asked.get("topic", ""),
         code=asked.get("code", ""),
         destination=asked.get("destination", ""),

@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from relay.errors import InputError, KafkaError
 from relay.telemetry.access import Access
 from relay.telemetry.admin import View, admin_app, serve_admin
-from relay.telemetry.letters_again import PATH, Again
 from relay.telemetry.recent import Recent
+from relay.telemetry.replay_route import PATH, ReplayResult
 from tests.support.embedded import Whole, whole_relay
 from tests.support.kafka_admin import wait_for
 from tests.support.road import Feeder, Sandbox, relay_environ, relay_run
@@ -102,7 +102,7 @@ async def test_one_selection_is_sent_at_a_time():
     async def wait(wanted):
         begun.set()
         await over.wait()
-        return Again(1, 0, False, {"t": 1})
+        return ReplayResult(1, 0, False, {"t": 1})
 
     async with client(wait) as http, asyncio.TaskGroup() as tasks:
         first = tasks.create_task(http.post(PATH, json={"codes": ["x"]}, headers=BEARER))

@@ -8,7 +8,7 @@
 | POST of a second selection | right, while the first is under way | 409 |
 | POST that cannot be meant | right | 400, with the reason |
 | POST | right; Kafka does not answer or refuses | 502, with the reason |
-| POST | right | 200, the counts of `Again` |
+| POST | right | 200, the counts of `ReplayResult` |
 
 The body is JSON: `codes` (of dead letters), `positions` (of letters or records), `since` (a time or
 an age), `dry_run` (only count). One of `codes` and `positions` must restrict what is meant.
@@ -26,14 +26,14 @@ from starlette.routing import Route
 
 from relay.errors import InputError, RelayError
 from relay.telemetry.access import Access
-from relay.telemetry.page import HEADERS, guarded
+from relay.telemetry.page import HEADERS, body_of, guarded
 
 PATH = "/dead-letters/again"
 _BODY_BYTES_MAX = 65_536
 _POSITIONS_MAX = 500
 
 
-class WantedAgain(BaseModel):
+class ReplayRequest(BaseModel):
     """The selection of one request."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,7 +45,7 @@ class WantedAgain(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class ReplayResult:
     """What was found, and what was sent where."""
 
     letters: int
@@ -56,11 +56,11 @@ class Again:
     by_topic: dict[str, int] = field(default_factory=dict)
 
 
-SendAgain = Callable[[WantedAgain], Awaitable[Again]]
+Replay = Callable[[ReplayRequest], Awaitable[ReplayResult]]
 """Sends what is meant, or only counts it; raises a `RelayError`."""
 
 
-def letters_again_route(access: Access, send: SendAgain) -> Route:
+def replay_route(access: Access, send: Replay) -> Route:
     """The route. `send` is called for one request at a time."""
     under_way = False
 
@@ -102,19 +102,17 @@ def _allowed(access: Access, request: Request) -> str:
     return "yes" if access.may_act(request.headers, request.cookies) else "token"
 
 
-async def _wanted(request: Request) -> WantedAgain:
+async def _wanted(request: Request) -> ReplayRequest:
     """The body, checked.
 
     Raises:
         InputError: It is no selection, or one of everything.
     """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _BODY_BYTES_MAX:
-            raise InputError(f"longer than {_BODY_BYTES_MAX} bytes")
+    body = await body_of(request, _BODY_BYTES_MAX)
+    if body is None:
+        raise InputError(f"longer than {_BODY_BYTES_MAX} bytes")
     try:
-        wanted = WantedAgain.model_validate_json(bytes(body))
+        wanted = ReplayRequest.model_validate_json(body)
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the body"
