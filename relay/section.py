@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
+_NUMBERS = (int, float, int | None, float | None)
 TEXT_BYTES_MAX = 32_000
 """Kafka's protocol gives the length of a text in 15 bits; Relay and brokers add to some names."""
 
@@ -31,8 +32,11 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _text_that_can_be_used(cls, value: Any) -> Any:
-        """Refuse text that no protocol, path or library takes, whatever the setting is."""
+    def _what_can_be_used(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse text that no protocol, path or library takes, and `true` where 1 is not meant."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and annotation in _NUMBERS:
+            raise ValueError("should be a number")
         if isinstance(value, str):
             try:
                 size = len(value.encode())

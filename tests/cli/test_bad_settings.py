@@ -87,6 +87,8 @@ def test_a_value_that_cannot_be_meant_is_refused_before_anything_starts(capsys, 
     [
         ("admin: {host: a..b}", "admin.host: must be the address or the name of a host, such"),
         ("admin: {host: ''}", "admin.host: must be the address or the name of a host, such"),
+        ("delivery: {max_in_flight: true}", "max_in_flight: should be a number"),
+        ("dead_letter: {replication_factor: false}", "replication_factor: should be a number"),
         ("admin: {token: abc}", "admin.token: should have at least 8 characters"),
         ("schema_registry: {urls: []}", "schema_registry.urls: should have at least 1 item"),
         ("tracing: {endpoint: 'http://a..b'}", "tracing.endpoint: must be an address such as"),

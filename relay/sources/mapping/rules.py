@@ -39,6 +39,7 @@ from relay.sources.mapping.structure import (
 )
 from relay.sources.mapping.syntax import Path, Step, steps_text, written
 from relay.stream.decoding.app_event import Choice, Profile, Segment, Track
+from relay.stream.decoding.reasons import fault_text
 from relay.yaml_text import Loc
 
 MODELS: Mapping[str, type[BaseModel]] = {
@@ -266,11 +267,10 @@ def _judge_detail(detail: ErrorDetails, nodes: dict[str, Node], problems: Proble
     if detail["type"] == "extra_forbidden" and detail["loc"]:
         problems.error(node.loc, "is not a field of the input format here")
     elif isinstance(node, Constant) and node.value is not None:
-        text = detail["msg"].removeprefix("Input ").replace("should", "must")
         hint = "; a path begins with a dot" if isinstance(node.value, str) else ""
         if isinstance(node.value, str) and node.value.lower() in _YAML_WORDS:
             hint = f"; {node.value} is a text here: write true or false"
-        problems.error(node.loc, f"this constant does not fit: {text}{hint}")
+        problems.error(node.loc, f"this constant does not fit: {fault_text(detail)}{hint}")
 
 
 def _making(

@@ -132,12 +132,15 @@ _FAULTS_MAX = 8
 
 
 def _fault(found: ErrorDetails) -> str:
+    return f"{_path(found['loc'])}: {fault_text(found)}"
+
+
+def fault_text(found: ErrorDetails) -> str:
+    """What is wrong with a value of an event, in words of JSON."""
     kind = found["type"]
     if kind in _OWN and found["msg"] != "Field required":
-        text = found["msg"]
-    else:
-        text = _TEXTS.get(kind, "is not valid").format(**found.get("ctx", {}))
-    return f"{_path(found['loc'])}: {text}"
+        return found["msg"]
+    return _TEXTS.get(kind, "is not valid").format(**found.get("ctx", {}))
 
 
 def _path(loc: Sequence[Any]) -> str:

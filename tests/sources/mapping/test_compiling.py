@@ -40,6 +40,7 @@ rules:
         ("user: {acounts: []}", "rules[0].user.acounts: is not a field of the input"),
         ("user: {accounts: [{id: .x, compartment: 1000}]}", "compartment: this constant does not"),
         ("user: {accounts: [{uid: .x}]}", "accounts[0].uid: is not a field of the input format"),
+        ("user: 5", "rules[0].user: this constant does not fit: must be an object"),
         ("session_status: MAYBE", "session_status: this constant does not fit"),
         ("skip: x", "needs exactly one of track, profile, choice, segment, native, skip, not"),
         ("when: yes", "rules[0].when: character 1: yes is no path"),
