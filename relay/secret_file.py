@@ -3,6 +3,7 @@
 Container platforms hand secrets over as files and replace the file when the secret changes.
 """
 
+import errno
 from pathlib import Path
 
 _BYTES_MAX = 64 * 1024
@@ -21,7 +22,11 @@ def read_secret(path: Path) -> str:
     try:
         with path.open("rb") as file:
             raw = file.read(_BYTES_MAX + 1)
+    except ValueError:  # of a NUL character
+        raise SecretUnreadable("is no path of a file") from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # most likely the secret itself
+            raise SecretUnreadable("is no path of a file: it is too long") from None
         why = f"{error.strerror} (name a file that relay can read)"
         raise SecretUnreadable(f"{path}: {why}") from None
     if len(raw) > _BYTES_MAX:

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+
+TEXT_BYTES_MAX = 32_000
+"""Kafka's protocol gives the length of a text in 15 bits; Relay and brokers add to some names."""
 
 
 class Section(BaseModel):
@@ -25,6 +28,21 @@ class Section(BaseModel):
         allow_inf_nan=False,
         str_strip_whitespace=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text_that_can_be_used(cls, value: Any) -> Any:
+        """Refuse text that no protocol, path or library takes, whatever the setting is."""
+        if isinstance(value, str):
+            try:
+                size = len(value.encode())
+            except UnicodeEncodeError:  # bytes of the environment (PEP 383)
+                raise ValueError("is not UTF-8 text") from None
+            if size > TEXT_BYTES_MAX:
+                raise ValueError(f"is longer than {TEXT_BYTES_MAX} bytes")
+            if "\0" in value:
+                raise ValueError("holds a NUL character")
+        return value
 
 
 S = TypeVar("S", bound=Section)

@@ -15,7 +15,9 @@ from relay.apis import mparticle_segments as mparticle_api
 from relay.apis.caller import Caller, CallRetryPolicy
 from relay.apis.clients import TokenAuth, open_client
 from relay.apis.mediarithmics_document_imports import DocumentImports, error_words
+from relay.apis.mediarithmics_user_points import HINTS, VENDOR, UserPoints
 from relay.settings import Settings
+from relay.settings.tracking import TrackingSettings
 from relay.sources.registry.client import RegistryClient
 from relay.sources.registry.loader import SchemaLoader
 from relay.sources.registry.policy import RegistryPolicy
@@ -35,12 +37,7 @@ async def open_document_imports(
     settings: Settings, rng: random.Random, retry: CallRetryPolicy | None = None
 ) -> AsyncIterator[DocumentImports]:
     """Mediarithmics' bulk imports, with the address and the token of `tracking`."""
-    tracking = settings.tracking
-    authorization = tracking.authorization()
-    context = client_context(tracking.ca_file, tracking.client_cert_file, tracking.client_key_file)
-    proxy = None if tracking.proxy is None else tracking.proxy.get_secret_value()
-    auth = TokenAuth(lambda: authorization.header(asyncio.get_running_loop().time()))
-    async with open_client(tracking.base_url, auth=auth, proxy=proxy, verify=context) as client:
+    async with _tracking_client(settings.tracking) as client:
         caller = Caller(
             "mediarithmics",
             client,
@@ -49,7 +46,34 @@ async def open_document_imports(
             hints=_MEDIARITHMICS_HINTS,
             words=error_words,
         )
-        yield DocumentImports(caller, tracking.datamart_id)
+        yield DocumentImports(caller, settings.tracking.datamart_id)
+
+
+@asynccontextmanager
+async def open_user_points(settings: Settings) -> AsyncIterator[UserPoints]:
+    """Mediarithmics' user points, with the address, the token and the timeouts of `tracking`."""
+    tracking = settings.tracking
+    async with _tracking_client(tracking) as client:
+        client.timeout = httpx.Timeout(
+            connect=tracking.connect_timeout_s,
+            write=tracking.write_timeout_s,
+            read=tracking.read_timeout_s,
+            pool=tracking.total_timeout_s,
+        )
+        rng = random.Random()  # noqa: S311 - jitter, no secrets
+        yield UserPoints(Caller(VENDOR, client, rng, hints=HINTS))
+
+
+def _tracking_client(tracking: TrackingSettings) -> httpx.AsyncClient:
+    context = client_context(tracking.ca_file, tracking.client_cert_file, tracking.client_key_file)
+    proxy = None if tracking.proxy is None else tracking.proxy.get_secret_value()
+    auth = _token_auth(tracking.authorization())
+    return open_client(tracking.base_url, auth=auth, proxy=proxy, verify=context)
+
+
+def _token_auth(source: Authorization) -> TokenAuth:
+    """The token as it is now: it may be renewed while the client lives."""
+    return TokenAuth(lambda: source.header(asyncio.get_running_loop().time()))
 
 
 @asynccontextmanager
@@ -86,7 +110,7 @@ def _registry_auth(settings: RegistryPolicy) -> httpx.Auth | None:
         )
     else:
         return None
-    return TokenAuth(lambda: token.header(asyncio.get_running_loop().time()))
+    return _token_auth(token)
 
 
 @asynccontextmanager

@@ -61,7 +61,8 @@ class EndpointTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is
         #     or a refusal                 which may repeat what was sent
         except httpx.HTTPError as error:
             raise ConnectionError(
-                f"token endpoint {_host(given.token_url)}: {type(error).__name__}"
+                f"no answer from the token endpoint {_host(given.token_url)} "
+                f"({type(error).__name__})"
             ) from error
         try:
             if answer.is_success:

@@ -4,6 +4,8 @@ Every exception of `aiokafka.errors` stands in exactly one of the groups below; 
 over that module and fails when a new version brings one that does not.
 """
 
+import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -235,11 +237,26 @@ def reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, OSError):
-        return (error.strerror or _spaced(type(error).__name__)).lower().partition(" ('")[0]
+        return _of_the_system(error)
     said = str(error.args[0]) if error.args and isinstance(error.args[0], str) else ""
     name = getattr(error, "message", "") or _spaced(type(error).__name__)
     name = name.replace("_", " ").lower()
     return f"{name}: {said.splitlines()[0]}" if said else name
+
+
+# What asyncio says of a connection that was not made is one of:
+#
+#     an error with a number, and a text with the address   the system's own words for the number
+#     a text with several of them: all addresses of a name  the words for each number, once
+#     a text alone: ours, or "connection lost"              as it is
+#     nothing                                               its kind
+def _of_the_system(error: OSError) -> str:
+    numbers = [error.errno] if error.errno else map(int, _ERRNO.findall(str(error)))
+    words = dict.fromkeys(os.strerror(number).lower() for number in numbers)
+    return ", ".join(words) or str(error) or _spaced(type(error).__name__)
+
+
+_ERRNO = re.compile(r"\[Errno ([0-9]{1,6})\]")
 
 
 def _tls_refusal(error: BaseException) -> str | None:

@@ -121,12 +121,10 @@ class FileTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is unt
             AuthenticationFailedError: It cannot be read; tried again with the next connection.
         """
         try:
-            return self._path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+            return read_secret(self._path).strip()
+        except SecretUnreadable as error:
             # The only kind of exception that aiokafka treats as a refused login.
-            raise AuthenticationFailedError(
-                f"the token file {self._path} cannot be read: {type(error).__name__}"
-            ) from error
+            raise AuthenticationFailedError(f"the token file cannot be read: {error}") from error
 
 
 def _contents(tls: Tls | None) -> tuple[bytes, ...]:

@@ -5,7 +5,7 @@ from pydantic import Field, field_validator
 from relay.errors import SettingsError
 from relay.road.settling.dead_letter_policy import DeadLetterPolicy, TooLarge
 from relay.section import Section
-from relay.settings.kafka import KafkaSettings
+from relay.settings.kafka import TOPIC_CHARACTERS_MAX, KafkaSettings
 from relay.stream.mapping.policy import MAPPING_VERSION
 
 _PLACEHOLDER = "{topic}"
@@ -18,7 +18,7 @@ class DeadLetterSettings(Section):
         "{topic}.dlq",
         pattern=r"^[a-zA-Z0-9._-]*(\{topic\})?[a-zA-Z0-9._-]*$",
         min_length=1,
-        max_length=249,
+        max_length=TOPIC_CHARACTERS_MAX,
         description="Its name; `{topic}` stands for the name of the topic that a record came from.",
     )
     create: bool = Field(
@@ -88,10 +88,18 @@ class DeadLetterSettings(Section):
             write_timeout_s=self.write_timeout_s,
         )
         for topic in policy.source_topics:
-            if policy.topic_for(topic) in policy.source_topics:
+            name = policy.topic_for(topic)
+            if name in policy.source_topics:
                 raise SettingsError(
-                    f"kafka.topics contains {policy.topic_for(topic)}, where dead_letter.topic "
-                    f"sends the dead letters of {topic}",
+                    f"kafka.topics contains {name}, where dead_letter.topic sends the dead "
+                    f"letters of {topic}",
                     hint="they would be read again, for ever",
+                )
+            if len(name) > TOPIC_CHARACTERS_MAX:
+                raise SettingsError(
+                    f"dead_letter.topic makes a name of {len(name)} characters for the dead "
+                    f"letters of {topic}",
+                    hint=f"Kafka takes {TOPIC_CHARACTERS_MAX}: give dead_letter.topic one name "
+                    "for all topics",
                 )
         return policy

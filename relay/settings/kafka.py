@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from relay.base_url import HttpUrl, is_host
 from relay.kafka_client.policy import (
     ClientCredentials,
     KafkaClientPolicy,
@@ -21,7 +22,30 @@ from relay.road.consuming.policy import ConsumerPolicy, MissingTopics, OffsetRes
 from relay.section import Section
 from relay.settings.options import FILE_SUFFIX
 
-TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=249)]
+TOPIC_CHARACTERS_MAX = 249
+
+
+def _no_folder(value: str) -> str:
+    if value in (".", ".."):
+        raise ValueError("Kafka takes no topic of this name")
+    return value
+
+
+TopicName = Annotated[
+    str,
+    Field(pattern=r"^[a-zA-Z0-9._-]+$", max_length=TOPIC_CHARACTERS_MAX),
+    AfterValidator(_no_folder),
+]
+
+
+def _on_one_line(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("must hold no control characters, such as a line end")
+    return value
+
+
+KafkaName = Annotated[str, Field(min_length=1), AfterValidator(_on_one_line)]
+"""A name that Relay, brokers and their tools show in logs and tables."""
 
 
 class Protocol(StrEnum):
@@ -57,12 +81,14 @@ def _brokers(value: str) -> str:
         found = _BROKER.fullmatch(broker.strip())
         if found is None:
             raise ValueError("must be host:port; commas separate several")
-        if not 0 < int(found[1] or 1) < _PORTS:
+        if not is_host(found[1]):
+            raise ValueError("a host name has parts of 1 to 63 characters, with dots between")
+        if not 0 < int(found[2] or 1) < _PORTS:
             raise ValueError("a port must be a number from 1 to 65535")
     return value
 
 
-_BROKER = re.compile(r"(?:\[[0-9A-Fa-f:.%\w]+\]|[^\s:/\[\]]+)(?::([0-9]{1,9}))?")
+_BROKER = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:/\[\]]+)(?::([0-9]{1,9}))?")
 _PORTS = 65_536
 
 
@@ -73,9 +99,8 @@ class OAuthSettings(Section):
         None,
         description="File with a token that others keep fresh; read for each connection.",
     )
-    token_url: str | None = Field(
+    token_url: HttpUrl | None = Field(
         None,
-        pattern=r"^https?://",
         description="Token endpoint to ask by the client-credentials grant.",
     )
     client_id: str | None = Field(None, description="Who asks at the token endpoint.")
@@ -208,16 +233,16 @@ class KafkaSettings(Section):
         description="Regular expression; topics whose whole name matches are read, new ones too "
         "as they appear. Dead-letter topics never match.",
     )
-    group_id: str = Field("relay", min_length=1, description="Consumer group to join.")
-    group_instance_id: str | None = Field(
+    group_id: KafkaName = Field("relay", description="Consumer group to join.")
+    group_instance_id: KafkaName | None = Field(
         None,
-        min_length=1,
+        max_length=TOPIC_CHARACTERS_MAX,
         description="A name for this member that survives restarts (static membership): a "
         "restart within `session_timeout_s` then moves no partitions, so raise that to what a "
         "restart takes. Unique in the group; `{hostname}` in it stands for the name of the host, "
         "as of a pod of a StatefulSet.",
     )
-    client_id: str = Field("relay", min_length=1, description="Our name in the broker's logs.")
+    client_id: KafkaName = Field("relay", description="Our name in the broker's logs.")
     security: SecuritySettings = Field(
         SecuritySettings(), description="How to get into the cluster."
     )

@@ -104,7 +104,11 @@ def _message(detail: ErrorDetails) -> str:
         return _MEANINGS[detail["type"]]
     if detail["type"] in _UNSHOWN:
         return text.partition(", ")[2]
-    for what in ("Input ", "String ", "Value "):
+    if detail["type"] in ("too_short", "too_long"):  # of texts, too, behind a validator or secret
+        text = text.partition(" after validation")[0]
+        if text.startswith("Value "):
+            text = text.replace("item", "character")
+    for what in ("Input ", "String ", "Value ", "Tuple ", "List "):
         text = text.removeprefix(what)
     return text
 

@@ -24,6 +24,7 @@ from relay.segments.members import ExpiryPolicy
 from relay.segments.plan import SafetyPolicy
 from relay.segments.policy import ExportPolicy, SyncPolicy, UploadPolicy
 from relay.segments.user_ids import IdPolicy, IdType
+from relay.settings.kafka import KafkaName
 from relay.stream.decoding import DecodingPolicy
 from relay.stream.mapping import MappingPolicy
 from relay.stream.mapping.policy import IdentityPolicy
@@ -41,7 +42,7 @@ class S3Settings(Section):
     """Exports that lie in S3. Without keys, what the surroundings offer is used."""
 
     region: str = Field("us-east-1", min_length=1, description="Region of the bucket.")
-    endpoint: str | None = Field(None, description="Address of an S3 that is not Amazon's.")
+    endpoint: BaseUrl | None = Field(None, description="Address of an S3 that is not Amazon's.")
     access_key_id: SecretStr | None = Field(None, description="Access key id.")
     secret_access_key: SecretStr | None = Field(None, description="Secret access key.")
     session_token: SecretStr | None = Field(None, description="Token of temporary keys.")
@@ -213,9 +214,8 @@ class MembershipSettings(Section):
         description="Whether `relay run` gathers segment events into imports. Without it they are "
         "skipped, and counted.",
     )
-    group_id: str | None = Field(
+    group_id: KafkaName | None = Field(
         None,
-        min_length=1,
         description="Consumer group of their own, so that a slow import holds up no activity. "
         "Left out: `kafka.group_id` with `-segments` behind it.",
     )

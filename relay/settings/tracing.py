@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from relay.base_url import BaseUrl
 from relay.section import Section
 
 
@@ -13,9 +14,8 @@ class TracingSettings(Section):
         description="Make spans of events whose producer says that they are sampled "
         "(header `traceparent`).",
     )
-    endpoint: str = Field(
+    endpoint: BaseUrl = Field(
         "http://localhost:4318",
-        pattern=r"^https?://[^/\s@]+(/\S*)?$",
         description="Collector of OTLP over HTTP; spans are posted to `/v1/traces` below it.",
     )
     ratio: float = Field(

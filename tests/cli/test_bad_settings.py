@@ -1,12 +1,15 @@
 """What `relay run` says about settings files with the mistakes that people make."""
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
 
 from relay import cli
-from relay.errors import ExitStatus
+from relay.errors import ExitStatus, SettingsError
+from relay.settings import Settings, load
+from relay.settings.options import is_many, options
 
 REST = 'tracking: {datamart_id: "1234", api_token: t}\nidentity: {default_compartment_id: "1000"}\n'
 TRACKING = 'tracking: {{datamart_id: "1234", api_token: t, base_url: "{}"}}\n'
@@ -57,6 +60,12 @@ def test_a_mistake_in_yaml_is_one_line_that_says_what_to_change(capsys, text, li
         ("bootstrap_servers: k:9092;l:9092", "must be host:port; commas separate several"),
         ("bootstrap_servers: k:99999", "a port must be a number from 1 to 65535"),
         ("bootstrap_servers: [k:9092]", "should be text"),
+        ("bootstrap_servers: a..b:9092", "a host name has parts of 1 to 63 characters"),
+        (f"bootstrap_servers: {'k' * 64}.example:9092", "a host name has parts of 1 to 63"),
+        ('bootstrap_servers: "a\\0b"', "holds a NUL character"),
+        ('group_id: "a\\nb"', "must hold no control characters, such as a line end"),
+        ('client_id: "a\\eb"', "must hold no control characters, such as a line end"),
+        (f"group_instance_id: {'k' * 250}", "should have at most 249 characters"),
         ("topics: app-events", "should be a list: [first, second]"),
         ("session_timeout_s: soon", "should be a number"),
         ("partition_fetch_bytes_max: much", "should be a whole number"),
@@ -71,6 +80,43 @@ def test_a_value_that_cannot_be_meant_is_refused_before_anything_starts(capsys, 
     said = told(capsys, "run", "--config", "my.yaml")
     assert said[0].startswith("relay: my.yaml:2: kafka.")
     assert says in said[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("admin: {token: abc}", "admin.token: should have at least 8 characters"),
+        ("schema_registry: {urls: []}", "schema_registry.urls: should have at least 1 item"),
+        ("tracing: {endpoint: 'http://a..b'}", "tracing.endpoint: must be an address such as"),
+        ("segments: {s3: {endpoint: minio:9000}}", "s3.endpoint: must be an address such as"),
+        ("tracking: {base_url: 'http://a..b'}", "tracking.base_url: must be an address such as"),
+        ('tracking: {base_url: "http://a\\tb"}', "tracking.base_url: must be an address such"),
+        ("tracking: {base_url: 'http://a/b c'}", "tracking.base_url: must be an address such"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_said_in_words_of_settings(capsys, text, says):
+    Path("my.yaml").write_text(text + "\n")
+    said = told(capsys, "run", "--config", "my.yaml")
+    assert any(line.endswith(says) or f"{says} " in line for line in said), said
+
+
+_TEXT = re.compile(r"<class 'str'>|str \| None|Path|SecretStr")
+TEXTS = [
+    option
+    for option in options(Settings)
+    if option.field is None or _TEXT.search(str(option.field.annotation))
+    if option.field is None or not is_many(option.field.annotation)
+]
+
+
+@pytest.mark.parametrize("option", TEXTS, ids=lambda option: option.name)
+@pytest.mark.parametrize("text", ["é" * 16_001, "a\0b", "a\udcff"], ids=["long", "nul", "bytes"])
+def test_a_text_that_no_protocol_and_no_path_takes_is_refused_whatever_it_is_for(text, option):
+    with pytest.raises(SettingsError) as refused:
+        load(environ={option.variable: text})
+    line = next(line for line in refused.value.problem.splitlines() if option.variable in line)
+    assert line.startswith(f"{option.variable}: ")
+    assert text[:100] not in line or "No such file" in line  # paths may be any bytes
 
 
 @pytest.mark.parametrize("kafka", ["k", "k:9092", "k:1, l:2", "[::1]:9092", "10.0.0.1:9092"])

@@ -1,5 +1,6 @@
 """What aiokafka raises, and what becomes of it."""
 
+import asyncio
 import inspect
 import socket
 import ssl
@@ -68,10 +69,11 @@ def test_a_kafka_error_without_a_group_counts_as_passing():
     [
         (
             ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)"),
-            "connect call failed",
+            "connection refused",
         ),
         (socket.gaierror(-2, "Name or service not known"), "the host name cannot be resolved"),
         (TimeoutError(), "no answer in time"),
+        (ConnectionError("no answer from the token endpoint id.example"), "token endpoint id.ex"),
         (theirs.TopicAuthorizationFailedError("app-events"), "topic authorization failed"),
         (theirs.KafkaConnectionError("Connection at h:1 closed"), "kafka connection"),
     ],
@@ -79,6 +81,20 @@ def test_a_kafka_error_without_a_group_counts_as_passing():
 def test_a_reason_is_a_few_words_on_one_line(error, says):
     assert says in reason(error)
     assert "\n" not in reason(error)
+
+
+async def test_that_all_addresses_of_a_name_refuse_is_said_once(monkeypatch):
+    loop = asyncio.get_running_loop()
+    kind = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "")
+
+    async def two(_host, port, **_given):
+        return [(*kind, ("127.0.0.1", port)), (*kind, ("127.0.0.2", port))]
+
+    monkeypatch.setattr(loop, "getaddrinfo", two)
+    with pytest.raises(OSError, match="Multiple exceptions") as failed:
+        await loop.create_connection(asyncio.Protocol, "kafka.example", 1)
+
+    assert reason(failed.value) == "connection refused"
 
 
 def test_tls_is_named_even_when_aiokafka_only_says_that_the_connection_closed():

@@ -105,7 +105,7 @@ async def test_a_token_file_is_read_for_every_connection(secured_kafka, tmp_path
         **ca(secured_kafka),
     )
 
-    with pytest.raises(KafkaRefused, match=r"token file .* cannot be read"):
+    with pytest.raises(KafkaRefused, match=r"token file cannot be read"):
         await reach(given)
     file.write_text("nonsense\n")
     with pytest.raises(KafkaRefused):

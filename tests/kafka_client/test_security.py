@@ -83,7 +83,7 @@ async def test_an_endpoint_that_gives_no_token_is_a_refused_login(answer):
 
 
 async def test_an_endpoint_that_does_not_answer_may_do_so_later():
-    with pytest.raises(ConnectionError, match=r"id\.example"):
+    with pytest.raises(ConnectionError, match=r"token endpoint id\.example"):
         await EndpointTokens(GIVEN, Endpoint(httpx.ConnectError("no"))).token()
 
 

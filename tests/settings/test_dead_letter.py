@@ -27,6 +27,12 @@ def test_with_a_pattern_the_sources_are_not_known_yet():
     assert DeadLetterSettings().policy(KafkaSettings(topic_pattern="a.*")).source_topics == ()
 
 
+def test_a_name_that_is_too_long_for_kafka_with_its_topic_is_refused_at_once():
+    assert DeadLetterSettings().policy(KafkaSettings(topics=["a" * 245]))
+    with pytest.raises(SettingsError, match="a name of 250 characters"):
+        DeadLetterSettings().policy(KafkaSettings(topics=["a" * 246]))
+
+
 @pytest.mark.parametrize("topic", ["{topic}", "", "a b", "{topic}{topic}", "{name}.dlq"])
 def test_a_name_that_cannot_be_is_refused(topic):
     with pytest.raises(ValidationError):

@@ -22,6 +22,17 @@ def test_the_defaults_read_one_topic_without_security():
     assert policy.isolation_level == "read_committed"
 
 
+@pytest.mark.parametrize("topic", ["a", ".a", "..a", "...", "....", "_", "-", "a.", "a..b"])
+def test_a_name_that_kafka_takes_is_taken(topic):
+    assert KafkaSettings(topics=[topic]).topics == (topic,)
+
+
+@pytest.mark.parametrize("topic", ["", ".", "..", "a b", "ä", "a/b", "a" * 250])
+def test_a_name_that_kafka_does_not_take_is_refused(topic):
+    with pytest.raises(ValidationError):
+        KafkaSettings(topics=[topic])
+
+
 @pytest.mark.parametrize(
     ("security", "problem"),
     [

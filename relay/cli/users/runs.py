@@ -12,7 +12,7 @@ import typer
 from relay.cli.feeding import fed
 from relay.cli.lines import STDIN, numbered_lines, opened
 from relay.cli.progress import line_progress
-from relay.cli.users.calls import NEEDS, document, refused, show_choices, show_one, user_points
+from relay.cli.users.calls import NEEDS, document, refused, show_choices, show_one
 from relay.cli.users.files import FileRun, Progress, Tally
 from relay.cli.users.lines import Kind, Reader, reader
 from relay.cli.users.options import UsersFile, Whom
@@ -23,6 +23,7 @@ from relay.model import Unmappable
 from relay.settings import Settings, load
 from relay.stream.mapping.policy import UpdateStrategy
 from relay.stream.mapping.user_point import selector_of
+from relay.vendors import open_user_points
 from relay.wording import counted
 
 
@@ -43,7 +44,7 @@ def put_one(
         raise refused(update)
 
     async def put() -> dict[str, Any]:
-        async with user_points(settings) as api:
+        async with open_user_points(settings) as api:
             return await api.put(update)
 
     show_one(asyncio.run(put()), as_json=as_json)
@@ -61,7 +62,7 @@ def read_choices(
         raise refused(selector)
 
     async def read() -> list[dict[str, Any]]:
-        async with user_points(settings) as api:
+        async with open_user_points(settings) as api:
             return await api.choices(path(settings.tracking.datamart_id, selector))
 
     show_choices(asyncio.run(read()), as_json=as_json)
@@ -89,7 +90,7 @@ def run_file(
         fail = stack.enter_context(_failures(many.report, bar.say, anew=kept.first == 1))
 
         async def run() -> FileRun:
-            async with user_points(settings) as api:
+            async with open_user_points(settings) as api:
                 made = FileRun(
                     api.put,
                     lambda line, number: lines.update(line, number, clock.now_ms()),

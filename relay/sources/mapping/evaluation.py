@@ -56,6 +56,7 @@ class Scope(NamedTuple):
 Closure = Callable[[Any, Any], Any]
 
 DIGEST = Meta("digest")
+_WITH_PARTS = frozenset({dict, list})
 
 
 class NotCompiled(Exception):
@@ -95,13 +96,53 @@ class Names:
         return self.settings[name]
 
 
+# What lies outside of a list can go into each of its entries, and what is made can so become as
+# large as the square of the document, or its cube. So these count, and one record has a limit:
+#
+#     an entry of a list in a list       ENTRY_BYTES
+#     what is looked up outside of it    its size, each time
+#     what is computed once for all      its size for each element that it goes into, if it is large
+COPIES_BYTES_MAX = 64 * 1024 * 1024
+ENTRY_BYTES = 128
+_LARGE_BYTES = 4096
+_SPENT = 0  # its key in what is known of a record; closures are numbered from 1
+
+
+def spend(scope: Scope, size: int) -> None:
+    """Count what one more element takes. Raises Unfit when it is too much for one record."""
+    while scope.outer is not None:
+        scope = scope.outer
+    spent = scope.known[_SPENT] = scope.known.get(_SPENT, 0) + size
+    if spent > COPIES_BYTES_MAX:
+        raise Unfit(
+            f"makes more than {COPIES_BYTES_MAX >> 20} MiB of one record: what stands outside of a "
+            "list (^) goes into each of its entries"
+        )
+
+
+def _size(value: Any) -> int:
+    """About how many bytes a value takes as JSON."""
+    kind = type(value)
+    if kind is str:
+        return len(value)
+    if kind is dict:
+        return 8 + sum(len(key) + _size(inner) for key, inner in value.items())
+    if kind is list:
+        return 8 + sum(map(_size, value))
+    return 8
+
+
 def compiled(node: Expression, names: Names, levels: int, *, soft: bool = False) -> Closure:
     """The closure of an expression that stands `levels` lists deep. Raises NotCompiled."""
     closure = _closure(node, names, levels, soft=soft)
-    return shared(closure, nearest(node), names, levels) if _costs(node) else closure
+    if not _costs(node):
+        return closure
+    return shared(closure, nearest(node), names, levels, soft=soft)
 
 
-def shared(closure: Closure, distance: int, names: Names, levels: int) -> Closure:
+def shared(
+    closure: Closure, distance: int, names: Names, levels: int, *, soft: bool = False
+) -> Closure:
     """The closure, evaluated once for all elements of a list where it looks at none of them.
 
     So the steps that a mapping takes are bounded by its size and the size of the document.
@@ -118,25 +159,19 @@ def shared(closure: Closure, distance: int, names: Names, levels: int) -> Closur
         return closure
     names.closures += 1
     number = names.closures
-    if hops == 1:
 
-        def once(here: Any, scope: Scope) -> Any:
-            known = scope.known
-            if number in known:
-                return known[number]
-            value = known[number] = closure(here, scope)
-            return value
-
-        return once
-
-    def once_further_out(here: Any, scope: Scope) -> Any:
-        known = _out(scope, hops - 1).known
+    def once(here: Any, scope: Any) -> Any:
+        known = scope.known if hops == 1 else _out(scope, hops - 1).known
         if number in known:
+            if -number in known:
+                spend(scope, known[-number])
             return known[number]
         value = known[number] = closure(here, scope)
+        if not soft and value is not None and (size := _size(value)) > _LARGE_BYTES:
+            known[-number] = size
         return value
 
-    return once_further_out
+    return once
 
 
 def _out(scope: Scope, hops: int) -> Scope:
@@ -201,9 +236,16 @@ def _path(out: int, steps: tuple[Step, ...], *, soft: bool) -> Closure:
     walk = _walker(steps, soft=soft)
     if out == 0:
         return _near(steps, walk)
-    if out == 1:
+    if soft and out == 1:
         return lambda _here, scope: walk(scope.here)
-    return lambda _here, scope: walk(_out(scope, out - 1).here)
+
+    def from_outside(_here: Any, scope: Any) -> Any:
+        value = walk(scope.here if out == 1 else _out(scope, out - 1).here)
+        if not soft and (type(value) in _WITH_PARTS or (type(value) is str and len(value) > 64)):  # noqa: PLR2004
+            spend(scope, _size(value))
+        return value
+
+    return from_outside
 
 
 def _near(steps: tuple[Step, ...], walk: Callable[[Any], Any]) -> Closure:

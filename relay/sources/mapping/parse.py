@@ -39,6 +39,7 @@ from relay.sources.mapping.syntax import (
 
 TEXT_MAX = 4000  # characters: an expression is a line, or a few
 DEPTH_MAX = 30  # parentheses within one another: the parser calls itself for each
+LINKS_MAX = 200  # // and | in one text: each is a call within the next, here and for each document
 _KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?(?![0-9A-Za-z_.])")
@@ -107,6 +108,7 @@ class _Parser:
         self.text = text
         self.at = 0
         self.depth = 0
+        self.links = 0
 
     def expression(self) -> Expression:
         """A whole expression from here on."""
@@ -177,6 +179,9 @@ class _Parser:
                 found = self._transform(found)
             else:
                 return found
+            self.links += 1
+            if self.links > LINKS_MAX:
+                self.fail(f"has more than {LINKS_MAX} // and |")
 
     def _transform(self, inner: Expression) -> Transform:
         self._skip()

@@ -5,7 +5,16 @@ A fault gains, on its way out, the keys that were about to be filled and the pat
 
 from typing import Any
 
-from relay.sources.mapping.evaluation import Closure, Names, NotCompiled, Scope, compiled, shared
+from relay.sources.mapping.evaluation import (
+    ENTRY_BYTES,
+    Closure,
+    Names,
+    NotCompiled,
+    Scope,
+    compiled,
+    shared,
+    spend,
+)
 from relay.sources.mapping.faults import Unfit, wants
 from relay.sources.mapping.nodes import (
     Conditional,
@@ -23,9 +32,6 @@ from relay.sources.mapping.nodes import (
 )
 from relay.sources.mapping.syntax import TOP, Meta, Path, Step, nearest, paths_of, walk
 
-# Entries that may be taken, for each element of a list, from a list outside of it: without this
-# limit the time of a mapping would grow with the square of the document.
-OUTER_LIST_MAX = 1000
 DYNAMIC_KEY = "(a key)"
 _NO_SCOPE = Scope(None, None, 0, {})
 
@@ -251,8 +257,6 @@ def _at(fault: Unfit, position: int, node: Node) -> Unfit:
 
 def _source(source: Evaluated, names: Names, levels: int, problems: Problems) -> Closure:
     closure = _evaluated(source, names, levels, problems)
-    # A list that lies outside of the element at hand is gone through once for each element.
-    limit = OUTER_LIST_MAX if levels and nearest(source.tree) else None
 
     def entries(here: Any, scope: Any) -> Any:
         value = closure(here, scope)
@@ -262,8 +266,8 @@ def _source(source: Evaluated, names: Names, levels: int, problems: Problems) ->
             if type(value) is dict:
                 raise Unfit("must be a list, and is an object (entries makes a list of it)")
             raise wants("a list", value)
-        if limit is not None and len(value) > limit:
-            raise Unfit(f"has more than {limit} entries, in a list outside of the one at hand")
+        if levels and scope is not _NO_SCOPE:
+            spend(scope, len(value) * ENTRY_BYTES)
         return value
 
     return entries

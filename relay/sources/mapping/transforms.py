@@ -81,8 +81,9 @@ _MAKES_SENSE: Mapping[str, tuple[Callable[[list[Any]], bool], str]] = {
     "divide": (lambda args: args[0] != 0, "cannot divide by 0"),
     "split": (all, "needs separators that are not empty"),
     "number": (
-        lambda args: len(set(args)) == len(args) and all(len(a) == 1 for a in args),
-        "takes two different signs: the decimal sign and the one between groups of digits",
+        lambda args: len(set(args)) == len(args)
+        and all(len(a) == 1 and a not in "0123456789+-eE" for a in args),
+        "takes two different signs, no digits: the decimal sign and the one between thousands",
     ),
     "flag": (
         lambda args: len(args) in (0, 2) and len(set(args)) == len(args),

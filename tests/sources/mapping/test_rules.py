@@ -270,14 +270,44 @@ def test_what_depends_on_the_record_alone_is_evaluated_once():
     assert other[0].document["user"]["accounts"][0]["id"] == "2"
 
 
-def test_the_time_of_a_list_from_outside_is_bounded():
+@pytest.mark.parametrize(
+    "made",
+    [
+        "{each: ^.l, as: {each: ^^.l, as: {each: ^^^.l, as: {a: ., b: ^., c: ^^.}}}}",
+        "{each: ^.l, as: {n: ., all: ^^.}}",
+        "{each: ^.l, as: '{.}{^^.text}'}",
+        "{each: ^.l, as: ^^.text | trim}",
+        "{each: ^.l, as: {deep: {text: ^^.text}}}",
+        "{each: ^.l, key: '{.}', value: ^^.texts}",
+    ],
+)
+def test_what_a_mapping_can_make_of_one_record_is_bounded(made):
+    text = f"""
+    events: .events
+    rules:
+      - track: e
+        id: "1"
+        ts: 1795339800000
+        properties: {{when: .wanted, then: {{a: {made}}}, else: {{a: ^.text}}}}
+    """
+    big = {"l": list(range(800)), "text": "x" * 100_000, "texts": {"a": ["x" * 100_000]}}
+    (none, many) = mapping(text)(big | {"events": [{}, {"wanted": True}]}, RECORD)
+    assert none.document["properties"]["a"] == big["text"]
+    assert (many.code, many.reason.partition(": ")[2][:23]) == (
+        "invalid_field",
+        "makes more than 64 MiB ",
+    )
+    assert "xx" not in many.reason
+
+
+def test_what_stands_outside_of_a_list_may_go_into_each_of_many_entries():
     text = """
     events: .events
     rules:
-      - {track: e, id: "1", ts: 1795339800000, properties: {a: {each: ^.l, as: "{.}{^.x}"}}}
+      - {track: e, id: "1", ts: 1795339800000, properties: {a: {each: ^.l, as: "{.}{^.x}"}, b: ^.l}}
     """
-    (part,) = mapping(text)({"events": [{"x": "x"}], "l": list(range(1001))}, RECORD)
-    assert "more than 1000 entries" in part.reason
+    parts = mapping(text)({"events": [{"x": "x"}] * 100, "l": list(range(1500))}, RECORD)
+    assert [len(part.document["properties"]["a"]) for part in parts] == [1500] * 100
 
 
 def test_a_native_event_is_taken_as_it_is_with_fields_put_over_it():

@@ -85,6 +85,8 @@ def test_a_soft_transform_never_makes_a_dead_letter(name, kind):
         ('.a | date("%H:%M", "UTC")', "date needs %Y, %m and %d in the pattern"),
         ('.a | date("%Y%m%d", "Middle/Earth")', "Middle/Earth is not a time zone"),
         ('.a | number(",", ",")', "number takes two different signs"),
+        ('.a | number("1")', "number takes two different signs, no digits"),
+        ('.a | number(",", "e")', "number takes two different signs, no digits"),
         ('.a | flag("Y")', "flag takes what means yes and what means no, or nothing"),
         (".a | lookup(chanels)", "chanels is no table; did you mean channels?"),
         (".a | uper", "uper is no transform; did you mean upper?"),
