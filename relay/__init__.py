@@ -8,6 +8,7 @@ The map, in reading order. What every road from Kafka has in common:
     road/custody.py       partitions, commits, dead letters, fullness: their one owner; no I/O
     road/loop.py          the loop around custody and engine: the only place with tasks
     road/status.py        their state → health, metrics, /status, the line of each interval
+    road/metrics.py       their counters, as metrics of a road
     road/schema_status.py partitions that wait for a schema
     road/source_status.py what is wrong between a road and its Kafka
     road/rates.py         rates of its counters in the last seconds

@@ -3,7 +3,8 @@
 from typing import Any
 
 from relay.kafka_client.policy import KafkaClientPolicy
-from relay.kafka_client.security import Credentials, token_provider
+from relay.kafka_client.security import Credentials
+from relay.kafka_client.tokens import token_provider
 
 
 def connection_options(policy: KafkaClientPolicy) -> dict[str, Any]:

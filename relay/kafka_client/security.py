@@ -1,21 +1,10 @@
-"""Certificates and logins → what aiokafka wants: an `ssl.SSLContext`, a source of OAuth tokens."""
+"""Certificates and passwords, from their files → what a connection to Kafka is opened with."""
 
 import ssl
 from pathlib import Path
 
-from aiokafka.abc import AbstractTokenProvider
-from aiokafka.errors import AuthenticationFailedError
-
 from relay.errors import SettingsError
-from relay.kafka_client.policy import (
-    ClientCredentials,
-    KafkaClientPolicy,
-    Sasl,
-    Secret,
-    SecretFile,
-    Tls,
-    TokenFromFile,
-)
+from relay.kafka_client.policy import KafkaClientPolicy, Secret, SecretFile, Tls
 from relay.secret_file import SecretUnreadable, read_secret
 
 
@@ -92,39 +81,6 @@ def ssl_context(tls: Tls) -> ssl.SSLContext:
         problem = f"kafka.security.cert_file with key_file: {_why(error)}"
         raise SettingsError(problem, hint="both must be PEM and belong together") from error
     return context
-
-
-def token_provider(sasl: Sasl) -> AbstractTokenProvider | None:
-    """The source of tokens for OAUTHBEARER; None for every other mechanism."""
-    match sasl.token:
-        case TokenFromFile(path):
-            return FileTokens(path)
-        case ClientCredentials():
-            # Only where it is used: httpx takes a tenth of a second to import.
-            from relay.kafka_client.endpoint_tokens import EndpointTokens  # noqa: PLC0415
-
-            return EndpointTokens(sasl.token)
-        case None:
-            return None
-
-
-class FileTokens(AbstractTokenProvider):  # type: ignore[misc] # aiokafka is untyped
-    """Reads the token from its file whenever a connection is opened."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    async def token(self) -> str:
-        """The token as the file holds it now.
-
-        Raises:
-            AuthenticationFailedError: It cannot be read; tried again with the next connection.
-        """
-        try:
-            return read_secret(self._path).strip()
-        except SecretUnreadable as error:
-            # The only kind of exception that aiokafka treats as a refused login.
-            raise AuthenticationFailedError(f"the token file cannot be read: {error}") from error
 
 
 def _contents(tls: Tls | None) -> tuple[bytes, ...]:

@@ -9,7 +9,7 @@ from aiokafka.errors import AuthenticationFailedError
 
 from relay.kafka_client.endpoint_tokens import EndpointTokens
 from relay.kafka_client.policy import ClientCredentials, Sasl, TokenFromFile
-from relay.kafka_client.security import FileTokens, token_provider
+from relay.kafka_client.tokens import FileTokens, token_provider
 
 GIVEN = ClientCredentials("https://id.example/token", "relay", "its-secret", "kafka")
 
