@@ -7,6 +7,7 @@ The map, in reading order. What every road from Kafka has in common:
     road/settling/        frontier, offset map, ledger, dead letters
     road/custody.py       partitions, commits, dead letters, fullness: their one owner; no I/O
     road/loop.py          the loop around custody and engine: the only place with tasks
+    road/letter_writer.py dead letters, written until the broker has confirmed them
     road/status.py        their state → health, metrics, /status, the line of each interval
     road/metrics.py       their counters, as metrics of a road
     road/schema_status.py partitions that wait for a schema

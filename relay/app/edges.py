@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from relay.road.consuming.kafka import KafkaSource
 from relay.road.consuming.source import RecordSource
+from relay.road.letter_writer import DeadLetterSink
 from relay.road.settling.dead_letter_topic import DeadLetterTopic
-from relay.road.settling.letter_writer import DeadLetterSink
 from relay.settings import Settings
 from relay.stream.interpret import OrderBy
 from relay.telemetry.facts import Emit

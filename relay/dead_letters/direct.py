@@ -10,7 +10,7 @@ from dataclasses import replace
 from relay.dead_letters.stored import OwnLetter
 from relay.model import DeadLetter, Partition, Position, Record
 from relay.road.consuming.given import EPOCH, GivenRecords
-from relay.road.settling.letter_writer import DeadLetterSink
+from relay.road.letter_writer import DeadLetterSink
 
 
 class ReplaySource(GivenRecords):

@@ -31,7 +31,7 @@ from relay.road.facts import (
     PartitionsAssigned,
     PartitionsRevoked,
 )
-from relay.road.settling.letter_writer import DeadLetterSink, LetterWriter
+from relay.road.letter_writer import DeadLetterSink, LetterWriter
 from relay.road.status import RoadReporter
 from relay.road.steps import each
 from relay.section import Section

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from relay.sandbox import envelopes
 from relay.sandbox.documents import UserChoiceUpdate
-from relay.sandbox.tracking import invalid, not_found
+from relay.sandbox.refusals import invalid, not_found
 from relay.sandbox.user_point_call import Call
 from relay.sandbox.validation import problems, whole
 

@@ -13,11 +13,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from relay.sandbox import envelopes
+from relay.sandbox.refusals import check_caller, invalid, not_found
 from relay.sandbox.segment_lines import refused_at_once
 from relay.sandbox.segment_store import ExecutionSeen, SegmentStore
 from relay.sandbox.stand_in import calls
 from relay.sandbox.state import State
-from relay.sandbox.tracking import check_caller, invalid, not_found
 
 _ROOT = "/v1/datamarts/{datamart_id}/document_imports"
 _ONE = _ROOT + "/{import_id}"

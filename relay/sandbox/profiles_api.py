@@ -5,7 +5,7 @@ from starlette.responses import Response
 from relay.sandbox import envelopes
 from relay.sandbox.documents import UserProfileUpdate
 from relay.sandbox.profiles import ProfileKey, Strategy
-from relay.sandbox.tracking import invalid, not_found
+from relay.sandbox.refusals import invalid, not_found
 from relay.sandbox.user_point_call import Call
 from relay.sandbox.validation import Problem, problems
 

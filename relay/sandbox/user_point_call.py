@@ -12,9 +12,9 @@ from relay.sandbox.datamart import Datamart
 from relay.sandbox.documents import MAX_RESULTS, PAGE_MAX
 from relay.sandbox.fault_middleware import ENTRY
 from relay.sandbox.journal import Entry, EventSeen, Stored
+from relay.sandbox.refusals import invalid, not_found, parsed_body
 from relay.sandbox.selectors import Selector, UserPointId
 from relay.sandbox.state import State
-from relay.sandbox.tracking import invalid, not_found, parsed_body
 from relay.sandbox.user_points import Identifier, UserPoint
 
 PAGE_DIGITS_MAX = len(str(PAGE_MAX))

@@ -28,15 +28,15 @@ from relay.sandbox.documents import (
 )
 from relay.sandbox.operations import Operation, Operations
 from relay.sandbox.profiles_api import get_profile, get_profiles, put_profile
-from relay.sandbox.selectors import BadPath, Resource, parse_resource, parse_selector, split
-from relay.sandbox.state import State
-from relay.sandbox.tracking import (
+from relay.sandbox.refusals import (
     READ_REFUSALS,
     WRITE_REFUSALS,
     check_caller,
     invalid,
     not_found,
 )
+from relay.sandbox.selectors import BadPath, Resource, parse_resource, parse_selector, split
+from relay.sandbox.state import State
 from relay.sandbox.user_point_call import Call
 
 

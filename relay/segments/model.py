@@ -145,15 +145,13 @@ class SegmentCommand(BaseModel):
 
 def segment_command_schema() -> dict[str, Any]:
     """The document that stands in `schemas/segment-command.v1.json`."""
-    from relay.stream.mapping.user_activity import WithoutNulls  # noqa: PLC0415 - a sync needs no schema
+    # A sync needs no schema.
+    from relay.stream.decoding.schema import versioned  # noqa: PLC0415
+    from relay.stream.mapping.user_activity import WithoutNulls  # noqa: PLC0415
 
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:mics-relay:schema:segment-command.v1",
-        **SegmentCommand.model_json_schema(schema_generator=WithoutNulls),
-        "title": "Segment command, version 1",
-        "description": "One line of a USER_SEGMENT import file in NDJSON.",
-    }
+    body = SegmentCommand.model_json_schema(schema_generator=WithoutNulls)
+    text = "One line of a USER_SEGMENT import file in NDJSON."
+    return versioned("segment-command", "Segment command", {**body, "description": text})
 
 
 def _exactly_one(command: SegmentCommand, names: tuple[str, ...], what: str) -> None:

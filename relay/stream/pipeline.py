@@ -11,8 +11,8 @@ from relay.clock import Clock
 from relay.model import Answer, Moment, NoAnswer, Request
 from relay.road.consuming.schema_fetching import SchemaSource
 from relay.road.consuming.source import RecordSource
+from relay.road.letter_writer import DeadLetterSink
 from relay.road.loop import Road, RoadPolicy
-from relay.road.settling.letter_writer import DeadLetterSink
 from relay.stream.engine import Engine
 from relay.stream.sender import Flight, Sender
 from relay.stream.sending.wire import Wire

@@ -14,7 +14,7 @@ import select
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 _BYTES_MAX = 4 * 1024 * 1024
 """Lines that wait for a reader: some ten thousand of them."""
@@ -24,19 +24,6 @@ _BATCH_BYTES = 64 * 1024
 
 _AT_EXIT_S = 1.0  # as `process_exit.LAST_WORDS_S`: a reader that stopped must not hold up the end
 _STANDARD = (1, 2)
-
-
-class Lines(Protocol):
-    """Takes finished lines; what cannot be written is counted."""
-
-    @property
-    def lost(self) -> int:
-        """Lines that could not be written."""
-        ...
-
-    def msg(self, line: bytes | str) -> None:
-        """Take one line, without its end."""
-        ...
 
 
 class DirectLines:
@@ -73,7 +60,8 @@ class QueuedLines:
         self._bytes_max = bytes_max
         self._waiting: deque[bytes] = deque()
         self._bytes = 0  # waiting, or being written
-        self._lost = 0
+        self.lost = 0
+        """Lines that did not fit, or could not be written."""
         self._torn = False  # the last write ended within a line
         # Its lock can be taken twice by one thread: a signal handler may write and flush.
         self._changed = threading.Condition()
@@ -81,11 +69,6 @@ class QueuedLines:
         self._thread.start()
         _queues.append(self)
         atexit.register(self.flush, _AT_EXIT_S)
-
-    @property
-    def lost(self) -> int:
-        """Lines that did not fit, or could not be written."""
-        return self._lost
 
     def msg(self, line: bytes | str) -> None:
         """Queue one line, or count it as lost. Never waits."""
@@ -99,7 +82,7 @@ class QueuedLines:
             if threading.current_thread() is self._thread:
                 self._waiting.appendleft(data)
             elif self._bytes + len(data) > self._bytes_max:
-                self._lost += 1
+                self.lost += 1
                 return
             else:
                 self._waiting.append(data)
@@ -122,9 +105,9 @@ class QueuedLines:
             rest = self._write(batch)
             with self._changed:
                 self._bytes -= len(batch)
-                self._lost += rest.count(b"\n")
+                self.lost += rest.count(b"\n")
                 self._changed.notify_all()
-                lost = self._lost
+                lost = self.lost
             if not rest and lost > told and self.tell is not None:
                 self.tell(lost - told)
                 told = lost
@@ -158,7 +141,11 @@ class QueuedLines:
 _queues: list[QueuedLines] = []
 
 
-def lines_on(stream: BinaryIO) -> DirectLines | QueuedLines:
+Lines = DirectLines | QueuedLines
+"""Takes finished lines, without their ends; counts in `lost` what cannot be written."""
+
+
+def lines_on(stream: BinaryIO) -> Lines:
     """A queue before standard output and standard error; other streams are written directly."""
     try:
         descriptor = stream.fileno()

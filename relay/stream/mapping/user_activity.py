@@ -9,8 +9,10 @@ are those of the vendor's "Tracking API" page; what only its SDK or its samples 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
+
+from relay.stream.decoding.schema import WithoutTitles, versioned
 
 Text = Annotated[str, Field(min_length=1)]
 CompartmentId = Text | int
@@ -20,12 +22,8 @@ VendorId = Text | int
 Natural = Annotated[int, Field(ge=0)]
 
 
-class WithoutNulls(GenerateJsonSchema):
-    """What is not known is left out of an activity, never null. Names need no titles."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - overridden
-        """A field has a name."""
-        return False
+class WithoutNulls(WithoutTitles):
+    """What is not known is left out of an activity, never null."""
 
     def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
         """The schema of what is not null."""
@@ -199,9 +197,5 @@ class UserActivity(_Vendor):
 
 def user_activity_schema() -> dict[str, Any]:
     """The document that stands in `schemas/user-activity.v1.json`."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:mics-relay:schema:user-activity.v1",
-        **UserActivity.model_json_schema(schema_generator=WithoutNulls),
-        "title": "User activity, version 1",
-    }
+    body = UserActivity.model_json_schema(schema_generator=WithoutNulls)
+    return versioned("user-activity", "User activity", body)

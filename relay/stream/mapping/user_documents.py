@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from relay.stream.decoding.schema import versioned
 from relay.stream.mapping.rules import RESERVED_CHOICE_PROPERTIES, RESERVED_PROFILE_PROPERTIES
 from relay.stream.mapping.user_activity import (
     CompartmentId,
@@ -73,9 +74,4 @@ def user_identifiers_schema() -> dict[str, Any]:
 
 
 def _schema(name: str, title: str, model: TypeAdapter[Any]) -> dict[str, Any]:
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:mics-relay:schema:{name}.v1",
-        **model.json_schema(schema_generator=WithoutNulls),
-        "title": f"{title}, version 1",
-    }
+    return versioned(name, title, model.json_schema(schema_generator=WithoutNulls))

@@ -287,7 +287,7 @@ async def test_what_an_open_transaction_holds_back_is_no_lag_and_is_shown(kafka,
 
 def watched_again(source, since):
     """Whether the brokers have been asked once more after `since`."""
-    return source._watch._hearing.unheard(since + 0.001) == ()
+    return source._watch._answers.missing(since + 0.001) == ()
 
 
 @pytest.mark.parametrize("ending", ["commit", "abort"])
@@ -734,7 +734,7 @@ async def that_dies(kafka, listener, **given):
         coordinator = source._consumer._coordinator
         await coordinator._stop_heartbeat_task()
         coordinator._coordination_task.cancel()
-        await source._watch.stop()
+        await source._watch.task.stop()
         await source._positions.end()
         await source._consumer._client.close()
         source._consumer._closed = True

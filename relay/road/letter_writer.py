@@ -4,31 +4,15 @@ No road commits an offset beyond a dead letter that is not confirmed.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from relay.backoff import doubled
 from relay.errors import KafkaError
 from relay.model import DeadLetter
-from relay.road.settling.assigned import PendingLetter
+from relay.road.custody import Custody
 from relay.road.settling.facts import DeadLetterTopicRestored, DeadLetterTopicUnavailable
 from relay.telemetry.facts import Emit
-
-
-class DeadLetterQueue(Protocol):
-    """Owner of the dead letters that wait. Implemented by `relay.road.custody`."""
-
-    def next_letters(self, most: int) -> list[PendingLetter]:
-        """Letters to be written, oldest first. They stay until `letters_written`."""
-        ...
-
-    def letters_written(self, written: Sequence[PendingLetter]) -> None:
-        """The broker confirmed these."""
-        ...
-
-    def letters_failed(self, reason: str, now: float) -> None:
-        """The broker did not confirm."""
-        ...
 
 
 class DeadLetterSink(Protocol):
@@ -60,12 +44,12 @@ class LetterWriter:
 
     def __init__(
         self,
-        queue: DeadLetterQueue,
+        custody: Custody,
         sink: DeadLetterSink,
         emit: Emit,
         changed: Callable[[], None],
     ) -> None:
-        self._queue = queue
+        self._custody = custody
         self._sink = sink
         self._emit = emit
         self._changed = changed
@@ -80,7 +64,7 @@ class LetterWriter:
 
     async def _write_all(self) -> None:
         failures, failing_since = 0, 0.0
-        while batch := self._queue.next_letters(_LETTERS_PER_WRITE):
+        while batch := self._custody.next_letters(_LETTERS_PER_WRITE):
             try:
                 await self._sink.write([item.letter for item in batch])
             except KafkaError as error:
@@ -90,7 +74,7 @@ class LetterWriter:
                 # are asked for again: the sink writes none of them twice (`DeadLetterTopic.write`).
                 failures += 1
                 retry_s = doubled(_RETRY_FIRST_S, failures - 1, _RETRY_MAX_S)
-                self._queue.letters_failed(str(error), now)
+                self._custody.letters_failed(str(error), now)
                 self._emit(
                     DeadLetterTopicUnavailable(
                         code=error.code, reason=str(error), retry_in_s=retry_s
@@ -102,5 +86,5 @@ class LetterWriter:
                 after_s = asyncio.get_running_loop().time() - failing_since
                 self._emit(DeadLetterTopicRestored(after_s=after_s))
                 failures = 0
-            self._queue.letters_written(batch)
+            self._custody.letters_written(batch)
             self._changed()
