@@ -225,7 +225,7 @@ def test_members_end_where_the_last_event_put_them_though_it_is_killed(topic, ki
     with Sandbox() as sandbox:
         imports = Imports(sandbox)
         imports.behave(seed=3, fail_rate=0.2, pending_ms=100, running_ms=400)
-        for _ in range(5):
+        for _ in range(kills):
             topic.produce(some(400))
             enough = len(imports.uploads()) + 2
             with topic.run(sandbox.url) as relay:

@@ -26,7 +26,7 @@ async def test_a_coordinator_that_hangs_is_left_for_the_next_however_long_a_join
 ):
     topic = kafka_cluster.create_topic()
     await produce(kafka_cluster, topic, numbers(2))
-    patient = {"session_timeout_s": 120, "rebalance_timeout_s": 240, "request_timeout_s": 30}
+    patient = {"session_timeout_s": 120, "rebalance_timeout_s": 240, "request_timeout_s": 10}
     async with member(kafka_cluster, topics=[topic], group_id=topic, **patient) as source:
         await read(source, 2)
         await source.commit({Partition(topic, 0): Commit(1)})
