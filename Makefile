@@ -51,7 +51,7 @@ test: $(STAMP)
 	@echo "==> running the tests in $(PROCESSES) processes"
 	@$(BIN)/python -m pytest -m "not storm$(if $(ALL),, and not slow)" -n $(PROCESSES) --dist loadgroup
 
-# Some ten minutes; LONG=1 runs every case, some hours. A line for each test that has ended.
+# Some seven minutes; LONG=1 runs every case, some hours. A line for each test that has ended.
 # -vv: pyproject.toml asks for -q.
 storm: $(STAMP)
 	@echo "==> running the storms in $(PROCESSES) processes"
