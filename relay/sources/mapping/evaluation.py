@@ -102,9 +102,13 @@ class Names:
 #     an entry of a list in a list       ENTRY_BYTES
 #     what is looked up outside of it    its size, each time
 #     what is computed once for all      its size for each element that it goes into, if it is large
+#
+# The last two cost more than what they count, so the first few events of a record have them free:
+# a mapping without lists may name the whole document in each of its fields, too.
 COPIES_BYTES_MAX = 64 * 1024 * 1024
 ENTRY_BYTES = 128
 _LARGE_BYTES = 4096
+_FREE_EVENTS = 8
 _SPENT = 0  # its key in what is known of a record; closures are numbered from 1
 
 
@@ -118,6 +122,12 @@ def spend(scope: Scope, size: int) -> None:
             f"makes more than {COPIES_BYTES_MAX >> 20} MiB of one record: what stands outside of a "
             "list (^) goes into each of its entries"
         )
+
+
+def _counts(scope: Scope) -> bool:
+    """Whether what goes into this element counts: all but a record's first few events."""
+    outer = scope.outer
+    return scope.position >= _FREE_EVENTS or (outer is not None and outer.outer is not None)
 
 
 def _size(value: Any) -> int:
@@ -162,13 +172,16 @@ def shared(
 
     def once(here: Any, scope: Any) -> Any:
         known = scope.known if hops == 1 else _out(scope, hops - 1).known
-        if number in known:
-            if -number in known:
-                spend(scope, known[-number])
-            return known[number]
-        value = known[number] = closure(here, scope)
-        if not soft and value is not None and (size := _size(value)) > _LARGE_BYTES:
-            known[-number] = size
+        if number not in known:
+            value = known[number] = closure(here, scope)
+            return value
+        value = known[number]
+        if not soft and value is not None and _counts(scope):
+            size = known.get(-number)
+            if size is None:
+                size = known[-number] = _size(value)
+            if size > _LARGE_BYTES:
+                spend(scope, size)
         return value
 
     return once
@@ -241,7 +254,8 @@ def _path(out: int, steps: tuple[Step, ...], *, soft: bool) -> Closure:
 
     def from_outside(_here: Any, scope: Any) -> Any:
         value = walk(scope.here if out == 1 else _out(scope, out - 1).here)
-        if not soft and (type(value) in _WITH_PARTS or (type(value) is str and len(value) > 64)):  # noqa: PLR2004
+        is_large = type(value) in _WITH_PARTS or (type(value) is str and len(value) > 64)  # noqa: PLR2004
+        if is_large and not soft and _counts(scope):
             spend(scope, _size(value))
         return value
 
