@@ -300,6 +300,17 @@ def test_what_a_mapping_can_make_of_one_record_is_bounded(made):
     assert "xx" not in many.reason
 
 
+@pytest.mark.parametrize("made", ["^.text", "^.text | trim"])
+def test_what_goes_into_each_of_many_events_is_bounded(made):
+    text = f"""
+    events: .events
+    rules: [{{track: e, id: "1", ts: 1795339800000, properties: {{a: {made}}}}}]
+    """
+    parts = mapping(text)({"events": [{}] * 800, "text": "x" * 100_000}, RECORD)
+    assert parts[0].document["properties"]["a"] == "x" * 100_000
+    assert parts[-1].reason.partition(": ")[2].startswith("makes more than 64 MiB ")
+
+
 def test_what_stands_outside_of_a_list_may_go_into_each_of_many_entries():
     text = """
     events: .events
